@@ -1,0 +1,31 @@
+# Each verb sets up .venv by itself. The plain venv commands stand in README.md.
+PYTHON ?= python3
+SUBJECT ?= all
+BIN := .venv/bin
+READY := .venv/ready
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: report test verify lint format
+.DEFAULT_GOAL := report
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -e '.[test]' -c constraints.txt
+	touch $(READY)
+
+report: $(READY)  ## about ten minutes: every experiment, preset tour, into reports/tour
+	$(BIN)/python -m experiments run all --preset tour
+
+test: $(READY)  ## the laws on both twins and torch.nn, the planted faults, the harness
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+verify: $(READY)  ## the laws on SUBJECT (a built-in name or MODULE[:ATTR]; default: all built-in ones)
+	$(BIN)/python -m pytest -n auto --dist worksteal properties $(if $(filter-out all,$(SUBJECT)),--subject=$(SUBJECT))
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
