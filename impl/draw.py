@@ -1,0 +1,107 @@
+"""Initial parameters, drawn once in NumPy float64 from an explicit generator; the twins only convert them.
+
+Every initialiser below gives weight_ih, weight_hh and the biases of one model. Those that speak of the recurrent matrix
+alone (`gaussian`, `orthogonal`, `identity`) treat each of an LSTM's four blocks so, and draw the rest as torch.nn does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from impl.spec import GATES, Head, Parameters, block, tree_map
+
+
+def generator(*words: str | int) -> np.random.Generator:
+    """A generator that depends on the words alone, say ("latch", "weights", seed): equal words, equal bits."""
+    digest = hashlib.sha256("\x1f".join(map(str, words)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def uniform(rng: np.random.Generator, cell: str, D: int, H: int, bias: bool = True) -> Parameters:
+    """Every parameter uniform in +-1/sqrt(H), the default of torch.nn.RNN and torch.nn.LSTM.
+
+    Returns:
+        weight_ih (G*H, D), weight_hh (G*H, H), bias_ih and bias_hh (G*H,) or None.
+    """
+    _require_sizes(cell, D=D, H=H)
+    G, k = len(GATES[cell]), H**-0.5
+    W_ih, W_hh, b_ih, b_hh = (rng.uniform(-k, k, shape) for shape in ((G * H, D), (G * H, H), G * H, G * H))
+    return Parameters(W_ih, W_hh, b_ih, b_hh) if bias else Parameters(W_ih, W_hh)
+
+
+def gaussian(rng: np.random.Generator, cell: str, D: int, H: int, gain: float = 1.0, bias: bool = True) -> Parameters:
+    """Recurrent weights N(0, gain^2 / H), whose spectral radius tends to `gain` for large H (Girko's circular law)."""
+    params = uniform(rng, cell, D, H, bias)
+    return params._replace(weight_hh=rng.normal(0.0, gain * H**-0.5, params.weight_hh.shape))
+
+
+def orthogonal(rng: np.random.Generator, cell: str, D: int, H: int, gain: float = 1.0, bias: bool = True) -> Parameters:
+    """Recurrent blocks `gain` times an orthogonal matrix from the Haar measure.
+
+    Source: Saxe, McClelland, Ganguli 2014; Haar by QR with the signs of diag(R): Mezzadri 2007, section 5.
+    """
+    params = uniform(rng, cell, D, H, bias)
+    return params._replace(weight_hh=gain * np.concatenate([_haar(rng, H) for _ in GATES[cell]]))
+
+
+def identity(rng: np.random.Generator, cell: str, D: int, H: int, gain: float = 1.0, bias: bool = True) -> Parameters:
+    """Recurrent blocks `gain` times the identity (Le, Jaitly, Hinton 2015, there for a relu RNN)."""
+    params = uniform(rng, cell, D, H, bias)
+    return params._replace(weight_hh=gain * np.tile(np.eye(H), (len(GATES[cell]), 1)))
+
+
+def with_forget_bias(params: Parameters, value: float) -> Parameters:
+    """The same LSTM with its summed forget bias exactly `value` (Gers et al. 2000; Jozefowicz et al. 2015: 1)."""
+    return _with_bias(params, "f", np.full(params.weight_hh.shape[-1], float(value)))
+
+
+def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float) -> Parameters:
+    """The same LSTM with summed biases b_f = ln u, b_i = -b_f, u uniform in [1, T_max - 1], one draw a unit.
+
+    Raises:
+        ValueError: T_max is below 2.
+    Source: Tallec, Ollivier 2018, equation 16.
+    """
+    if not T_max >= 2:
+        raise ValueError(f"`T_max` must be at least 2, since ln u is drawn for u in [1, T_max - 1]; got {T_max}.")
+    b_f = np.log(rng.uniform(1.0, T_max - 1.0, params.weight_hh.shape[-1]))
+    return _with_bias(_with_bias(params, "f", b_f), "i", -b_f)
+
+
+def head(rng: np.random.Generator, V: int, H: int, bias: bool = True) -> Head:
+    """A read-out uniform in +-1/sqrt(H), the default of torch.nn.Linear: weight_hy (V, H), bias_hy (V,) or None."""
+    k = H**-0.5
+    weight = rng.uniform(-k, k, (V, H))
+    return Head(weight, rng.uniform(-k, k, V) if bias else None)
+
+
+def group(models: list[Any]) -> Any:
+    """E models (equal trees of Parameters, Head or Model) as one tree whose arrays have a leading axis E."""
+    if not models:
+        raise ValueError("`models` must hold at least one model, since a group has E >= 1; got none.")
+    return tree_map(lambda *arrays: np.stack(arrays), *models)
+
+
+def _with_bias(params: Parameters, gate: str, value: np.ndarray) -> Parameters:
+    if params.bias_ih is None or params.bias_hh is None:
+        raise ValueError(f"`params` must have both biases, since that of gate {gate} is to be set; got none.")
+    rows = block("lstm", gate, params.weight_hh.shape[-1])
+    bias_ih, bias_hh = params.bias_ih.copy(), params.bias_hh.copy()
+    bias_ih[rows], bias_hh[rows] = value, 0.0
+    return params._replace(bias_ih=bias_ih, bias_hh=bias_hh)
+
+
+def _haar(rng: np.random.Generator, H: int) -> np.ndarray:
+    q, r = np.linalg.qr(rng.normal(size=(H, H)))
+    return q * np.sign(np.diag(r))
+
+
+def _require_sizes(cell: str, **sizes: int) -> None:
+    if cell not in GATES:
+        raise ValueError(f"`cell` must be one of {', '.join(GATES)}; got {cell!r}.")
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"`{name}` must be at least 1, since it is a width; got {size}.")

@@ -1,0 +1,27 @@
+"""In and out of this twin: trees of NumPy arrays, at the wanted dtype."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from impl.spec import tree_map
+
+
+def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> Any:
+    """A tree of NumPy arrays as this twin's arrays, in memory of their own.
+
+    Args:
+        tree: an array, or (named) tuples of arrays.
+        dtype: "float32" or "float64" for what is floating; integers and booleans keep theirs. None keeps all.
+        device: None or "cpu".
+    """
+    if device not in (None, "cpu"):
+        raise ValueError(f"`device` must be cpu, since this is the NumPy twin; got {device!r}.")
+    return tree_map(lambda a: np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None), tree)
+
+
+def numpy(tree: Any) -> Any:
+    """A tree of this twin's arrays as NumPy arrays."""
+    return tree_map(np.asarray, tree)

@@ -1,0 +1,77 @@
+"""Optimisers as functions of trees of parameters, each model of a group on its own.
+
+A tree is Parameters, Head, Model or a tuple of these; its arrays have a leading axis E for a group.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy import amax, maximum, sqrt, where
+
+from impl.spec import Array, leaves, members, tree_map
+
+
+class AdamState(NamedTuple):
+    """Adam's memory: the number of updates, and running means of the gradient and of its square."""
+
+    count: int
+    mean: Any
+    square: Any
+
+
+def sgd(params: Any, gradient: Any, lr: float) -> Any:
+    """Gradient descent: params - lr * gradient."""
+    return tree_map(lambda p, d: p - lr * d, params, gradient)
+
+
+def adam_start(params: Any) -> AdamState:
+    """Adam's memory before the first update."""
+    return AdamState(0, tree_map(lambda p: p * 0, params), tree_map(lambda p: p * 0, params))
+
+
+def adam(
+    params: Any,
+    gradient: Any,
+    state: AdamState,
+    lr: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> tuple[Any, AdamState]:
+    """One update of Adam: the new parameters and the new memory.
+
+    Args:
+        params, gradient: trees of the same form.
+        state: from `adam_start` or the update before.
+        lr: step size; beta1, beta2: decay of the running means; eps: added to the root of the mean square.
+    Source: Kingma, Ba 2015, algorithm 1; eps enters after the correction of the bias, as there and in torch.optim.Adam.
+    """
+    count = state.count + 1
+    mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
+    square = tree_map(lambda s, d: beta2 * s + (1 - beta2) * d * d, state.square, gradient)
+    scale, root = lr / (1 - beta1**count), (1 - beta2**count) ** 0.5
+    params = tree_map(lambda p, m, s: p - scale * m / (sqrt(s) / root + eps), params, mean, square)
+    return params, AdamState(count, mean, square)
+
+
+def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
+    """Scales each model's whole gradient down to `max_norm` where its Euclidean norm is larger.
+
+    Returns:
+        The scaled gradient, and the norm before, () or (E,).
+    Source: Pascanu, Mikolov, Bengio 2013, algorithm 1.
+    """
+    norm = global_norm(gradient)
+    factor = where(norm > max_norm, max_norm / maximum(norm, norm * 0 + max_norm), 1)
+    return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
+
+
+def global_norm(gradient: Any) -> Array:
+    """Each model's Euclidean norm, () or (E,), after division by its largest entry, so that no square overflows."""
+    rows = [d.reshape(-1) if members(gradient) is None else d.reshape(d.shape[0], -1) for d in leaves(gradient)]
+    largest = amax(abs(rows[0]), -1)
+    for row in rows[1:]:
+        largest = maximum(largest, amax(abs(row), -1))
+    scale = where(largest > 0, largest, 1)
+    return scale * sqrt(sum(((row / scale[..., None]) ** 2).sum(-1) for row in rows))

@@ -1,0 +1,181 @@
+"""The one time loop: forward with a cache, backward through time, rows of different lengths, groups of models.
+
+The last state of a row is the state at its length; at padding its outputs are zero, and whatever x or cotangents hold
+there, NaN included, is set to zero before any product and so reaches no value and no gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy import arange, broadcast_to, stack, where, zeros
+
+from impl.spec import (
+    STATES,
+    Array,
+    Gradient,
+    Parameters,
+    Run,
+    Weights,
+    check_like,
+    check_sequence,
+    check_state,
+    members,
+    tree_map,
+    unpack,
+)
+
+from . import lstm, rnn
+
+CELLS = {"rnn": rnn, "lstm": lstm}
+
+
+class Cache(NamedTuple):
+    """What `backward` needs: the weights, x as the loop saw it, a cache a step, the running rows, the shape of x."""
+
+    weights: Weights
+    x: Array
+    steps: list[Any]
+    running: Array | None
+    x_shape: tuple[int, ...]
+    batch: tuple[int, ...]
+
+
+def forward(cell: str, params: Parameters, x: Array, state: Any = None, lengths: Array | None = None) -> Run:
+    """Runs a cell over a sequence.
+
+    Args:
+        cell: "rnn" or "lstm".
+        params: weight_ih (G*H, D), weight_hh (G*H, H), bias_ih, bias_hh (G*H,) or None; E first for a group.
+        x: (T, B, D); for a group (T, E, B, D), or (T, B, D) shared by its models. The cache refers to it.
+        state: initial h (and c), each (B, H) or (E, B, H); zeros if None.
+        lengths: integers (B,) or (E, B), each from 0 to T: the steps a row runs; all T if None.
+    Returns:
+        The states after every step, (T, B, H) or (T, E, B, H), zero at padding; the last state; the backward's cache.
+    Raises:
+        TypeError, ValueError: an argument has the wrong kind, dtype or shape; the message names it.
+    """
+    check_sequence(cell, params, x, state, lengths)
+    T, weights, batch = x.shape[0], unpack(params), batch_of(params, x)
+    state = zero_state(cell, params, x) if state is None else tree_map(copy, state)
+    running = running_rows(x, lengths, batch)
+    seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
+    steps, states = [], []
+    for t in range(T):
+        state_next, cache = CELLS[cell].step(weights, seen[t], state)
+        state = select(running, t, state_next, state)
+        steps.append(cache)
+        states.append(state)
+    states = mask(running, over_steps(states, state))
+    return Run(states, tree_map(copy, state), Cache(weights, seen, steps, running, tuple(x.shape), batch))
+
+
+def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = None, dlast: Any = None) -> Gradient:
+    """Back-propagation through time: the exact gradient of <dh, states.h> + <dlast, last>.
+
+    Args:
+        cell: "rnn" or "lstm".
+        params: as in `forward`.
+        cache: as `forward` returned it; it is read only, so several backwards from one forward agree.
+        dh: gradient by the outputs states.h, (T, B, H) or (T, E, B, H); zero if None.
+        dlast: gradient by the last state, h (and c), each (B, H) or (E, B, H); zero if None.
+    Returns:
+        The gradient by x (summed over E where the group shares x), by the parameters (None where absent), by the
+        initial state, and by the state carried out of every step, whose h_t and c_t count as independent coordinates:
+        it includes dh[t], is what `backward` of the remaining steps would give for their initial state, and is zero
+        at padding.
+    Source: Werbos 1990; Gradient.states is the adjoint state of that recursion.
+    """
+    weights, running, H = cache.weights, cache.running, params.weight_hh.shape[-1]
+    T, shape = len(cache.steps), (*cache.batch, H)
+    if dh is not None:
+        check_like("dh", dh, params.weight_hh, "it is the gradient by states.h", (T, *shape))
+    if dlast is not None:
+        check_state("dlast", cell, dlast, shape, params.weight_hh)
+    dstate = STATES[cell](*(zeros_of(shape, weights.W_hh) for _ in STATES[cell]._fields)) if dlast is None else dlast
+    dxs, das, dstates = [], [], []
+    for t in reversed(range(T)):
+        dtotal = dstate if dh is None else dstate._replace(h=dstate.h + dh[t])
+        dtotal = mask(running if running is None else running[t], dtotal)
+        dx, dstate_before, da = CELLS[cell].step_backward(weights, cache.steps[t], dtotal)
+        dstate = select(running, t, dstate_before, dstate)
+        dxs.append(dx)
+        das.append(da)
+        dstates.append(dtotal)
+    da = stack(das[::-1]) if T else zeros_of((0, *shape[:-1], weights.W_hh.shape[-2]), weights.W_hh)
+    dx = stack(dxs[::-1]) if T else zeros_of((0, *shape[:-1], cache.x.shape[-1]), weights.W_hh)
+    dx = dx.sum(1) if dx.ndim > len(cache.x_shape) else dx
+    dparams = tied_gradient(params, cache, da)
+    return Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-1], dstate))
+
+
+def tied_gradient(params: Parameters, cache: Cache, da: Array) -> Parameters:
+    """The parameters' gradient: one product over all steps and rows, since every step uses the same weights.
+
+    Args:
+        params: tells which biases there are.
+        cache: holds x (T, B, D) or (T, E, B, D) and the h before every step.
+        da: gradient by the pre-activations, (T, B, G*H) or (T, E, B, G*H).
+    """
+    h = stack([cache_t.h for cache_t in cache.steps]) if cache.steps else da[..., : params.weight_hh.shape[-1]]
+    da_ = over_rows(da)
+    db = da_.sum(-2)
+    return Parameters(
+        da_.mT @ over_rows(cache.x),
+        da_.mT @ over_rows(h),
+        None if params.bias_ih is None else db,
+        None if params.bias_hh is None else copy(db),
+    )
+
+
+def batch_of(params: Parameters, x: Array) -> tuple[int, ...]:
+    """(B,) for one model, (E, B) for a group."""
+    E = members(params)
+    return (x.shape[-2],) if E is None else (E, x.shape[-2])
+
+
+def zero_state(cell: str, params: Parameters, x: Array) -> Any:
+    """The state of zeros, each (B, H) or (E, B, H), for parameters and x as in `forward`."""
+    shape = (*batch_of(params, x), params.weight_hh.shape[-1])
+    return STATES[cell](*(zeros_of(shape, params.weight_hh) for _ in STATES[cell]._fields))
+
+
+def running_rows(x: Array, lengths: Array | None, batch: tuple[int, ...]) -> Array | None:
+    """Whether a row still runs at step t: (T, B, 1) or (T, E, B, 1); None where no lengths are given."""
+    if lengths is None:
+        return None
+    steps = arange(x.shape[0], device=x.device).reshape(-1, *[1] * len(batch))
+    return (steps < broadcast_to(lengths, batch))[..., None]
+
+
+def select(running: Array | None, t: int, new: Any, old: Any) -> Any:
+    """The new state where a row runs at step t, the old one where it has ended."""
+    return new if running is None else tree_map(lambda a, b: where(running[t], a, b), new, old)
+
+
+def mask(running: Array | None, state: Any) -> Any:
+    """The state where a row runs, zero where it has ended; of one step or of all, as `running` is."""
+    return state if running is None else tree_map(lambda a: where(running, a, 0), state)
+
+
+def over_steps(states: list[Any], like: Any) -> Any:
+    """The states of all steps as one, time first; (0, ...) where there is no step."""
+    if not states:
+        return tree_map(lambda a: zeros_of((0, *a.shape), a), like)
+    return tree_map(lambda *arrays: stack(arrays), *states)
+
+
+def over_rows(a: Array) -> Array:
+    """All steps and rows as one axis: (T, B, K) as (T*B, K), and (T, E, B, K) as (E, T*B, K)."""
+    T, *E, B, K = a.shape
+    return a.reshape(T * B, K) if not E else a.swapaxes(0, 1).reshape(*E, T * B, K)
+
+
+def zeros_of(shape: tuple[int, ...], like: Array) -> Array:
+    """Zeros of the dtype and on the device of another array."""
+    return zeros(shape, dtype=like.dtype, device=like.device)
+
+
+def copy(a: Array) -> Array:
+    """The same values in memory of their own."""
+    return a.copy()

@@ -1,0 +1,31 @@
+"""In and out of this twin: trees of NumPy arrays, at the wanted dtype and device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from impl.spec import tree_map
+
+
+def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> Any:
+    """A tree of NumPy arrays as this twin's tensors, in memory of their own.
+
+    Args:
+        tree: an array, or (named) tuples of arrays.
+        dtype: "float32" or "float64" for what is floating; integers and booleans keep theirs. None keeps all.
+        device: any device torch has; None is torch's default.
+    """
+
+    def convert(a: Any) -> torch.Tensor:
+        a = np.asarray(a)
+        return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
+
+    return tree_map(convert, tree)
+
+
+def numpy(tree: Any) -> Any:
+    """A tree of this twin's tensors as NumPy arrays, in memory of their own."""
+    return tree_map(lambda a: a.detach().cpu().numpy().copy(), tree)
