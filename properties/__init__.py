@@ -1,0 +1,1 @@
+"""The laws every recurrent network must keep, the referee that bounds what rounding may do, and the planted faults."""
