@@ -171,7 +171,7 @@ def check_parameters(cell: str, params: Parameters) -> None:
     G, H = len(GATES[cell]), params.weight_hh.shape[-1] if params.weight_hh.ndim else 0
     group = params.weight_ih.shape[:1] if params.weight_ih.ndim == 3 else ()
     width = params.weight_ih.shape[-1] if params.weight_ih.ndim else "D"
-    _require_shape("weight_hh", params.weight_hh, (*group, G * H, H), f"a {cell} has {G} blocks of H={H} rows")
+    _require_shape("weight_hh", params.weight_hh, (*group, G * H, H), f"the cell is {cell}, {G} blocks of H={H} rows")
     _require_shape("weight_ih", params.weight_ih, (*group, G * H, width), f"weight_hh is {_shape(params.weight_hh)}")
     for name in ("bias_ih", "bias_hh"):
         bias = getattr(params, name)
@@ -230,7 +230,7 @@ def check_like(name: str, array: Array, like: Array, why: str, shape: tuple[int,
 
 def check_targets(y: Array, targets: Array, mask: Array | None) -> None:
     """Refuses class targets that are not integers (T, [E,] B) in 0..V-1 where the mask (bool, same shape) is true."""
-    require_array("y", y, y.dtype)
+    require_array("y", y, getattr(y, "dtype", None))
     require_array("targets", targets)
     V, steps = y.shape[-1], tuple(y.shape[:-1])
     if "int" not in str(targets.dtype):
@@ -260,9 +260,7 @@ def require_array(name: str, array: Any, dtype: Any = None) -> None:
     if dtype is not None and str(dtype).split(".")[-1] not in DTYPES:
         raise TypeError(f"`{name}` must be {' or '.join(DTYPES)}; got {dtype}.")
     if dtype is not None and array.dtype != dtype:
-        raise TypeError(
-            f"`{name}` must be {dtype}, since weight_ih and everything beside it share one dtype; got {array.dtype}."
-        )
+        raise TypeError(f"`{name}` must be {dtype}, since all arrays of a call share one dtype; got {array.dtype}.")
 
 
 def _require_shape(name: str, array: Array, shape: tuple[Any, ...], why: str) -> None:
