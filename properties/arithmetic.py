@@ -2,7 +2,8 @@
 
 Both offer the same operations on matrices of shape (rows, columns), so that `oracle.py` states each formula once:
 
-    constant   affine   product   outer   total   add   mul   one_minus   sigma   tanh   exp   log   inverse   select
+    numbers   constant  affine  product  total  add  sub  mul  div  one_minus  sigma  tanh  exp  log  either
+    places    select  concatenate  columns  transpose  stack  reshape  scatter
 
 Notation of the bounds: u is the subject's unit roundoff, gamma_n = n u / (1 - n u), (v, e) a value and the bound of a
 correct subject's error in it, whatever order it sums in. Source: Higham, Accuracy and Stability of Numerical Algorithms
@@ -11,6 +12,7 @@ correct subject's error in it, whatever order it sums in. Source: Higham, Accura
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -18,71 +20,122 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 
 BITS = 200
-Matrix = np.ndarray
+Matrix = Any  # an object array of balls, or a Value
 
 
-class Balls:
-    """Ball arithmetic: object arrays of `arb`, each a proven enclosure of the exact value."""
+class Arithmetic:
+    """What moves numbers without changing them, alike in both arithmetics; `places` says how."""
+
+    def places(self, function: Callable[..., np.ndarray], *matrices: Matrix) -> Matrix:
+        """`function` of NumPy arrays, applied to whatever arrays the matrices are made of."""
+        raise NotImplementedError
 
     def constant(self, a: np.ndarray) -> Matrix:
+        """An input, which the subject holds exactly."""
+        raise NotImplementedError
+
+    def select(self, rows: np.ndarray, a: Matrix, b: Matrix) -> Matrix:
+        """Row by row, a where `rows` (m,) holds and b elsewhere."""
+        return self.places(lambda x, y: np.where(rows[:, None], x, y), a, b)
+
+    def concatenate(self, parts: list[Matrix], axis: int) -> Matrix:
+        """The parts side by side."""
+        return self.places(lambda *arrays: np.concatenate(arrays, axis), *parts)
+
+    def columns(self, a: Matrix, part: slice) -> Matrix:
+        """Some columns of a."""
+        return self.places(lambda x: x[:, part], a)
+
+    def transpose(self, a: Matrix) -> Matrix:
+        """a with rows and columns exchanged."""
+        return self.places(lambda x: x.T, a)
+
+    def stack(self, parts: list[Matrix]) -> Matrix:
+        """The parts along a new first axis."""
+        return self.places(lambda *arrays: np.stack(arrays), *parts)
+
+    def reshape(self, a: Matrix, shape: tuple[int, ...]) -> Matrix:
+        """The same numbers in another shape."""
+        return self.places(lambda x: x.reshape(shape), a)
+
+    def scatter(self, a: Matrix, on: np.ndarray) -> Matrix:
+        """The rows of a (m, n) where `on` (m of it true) holds, and zero elsewhere: (*on.shape, n)."""
+
+        def put(rows: np.ndarray, whole: np.ndarray) -> np.ndarray:
+            whole[on] = rows
+            return whole
+
+        return self.places(put, a, self.constant(np.zeros((*on.shape, a.shape[1]))))
+
+
+class Balls(Arithmetic):
+    """Ball arithmetic: object arrays of `arb`, each a proven enclosure of the exact value."""
+
+    def places(self, function: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
+        """See Arithmetic."""
+        return function(*matrices)
+
+    def constant(self, a: np.ndarray) -> np.ndarray:
         """The exact value of a float array."""
         ctx.prec = BITS
-        flat = np.empty(a.size, dtype=object)
-        flat[:] = [arb(float(value)) for value in a.ravel()]
-        return flat.reshape(a.shape)
+        return _objects(map(arb, np.asarray(a, dtype=np.float64).ravel().tolist()), np.shape(a))
 
-    def product(self, a: Matrix, b: Matrix) -> Matrix:
+    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a (m, n) times b (n, k)."""
         if 0 in a.shape or 0 in b.shape:
             return self.constant(np.zeros((a.shape[0], b.shape[1])))
         c = arb_mat(*a.shape, a.ravel().tolist()) * arb_mat(*b.shape, b.ravel().tolist())
-        flat = np.empty(c.nrows() * c.ncols(), dtype=object)
-        flat[:] = c.entries()
-        return flat.reshape(c.nrows(), c.ncols())
+        return _objects(c.entries(), (a.shape[0], b.shape[1]))
 
-    def affine(self, factors: list[tuple[Matrix, Matrix]], terms: list[Matrix]) -> Matrix:
+    def affine(self, factors: list[tuple[np.ndarray, np.ndarray]], terms: list[np.ndarray]) -> np.ndarray:
         """The sum of all products a @ b and of all terms, rounded by a subject in any order."""
         return reduce(np.add, [self.product(a, b) for a, b in factors] + terms)
 
-    def total(self, a: Matrix) -> Matrix:
+    def total(self, a: np.ndarray) -> np.ndarray:
         """The sum over rows: (m, n) gives (n,)."""
         return a.sum(0) if len(a) else self.constant(np.zeros(a.shape[1]))
 
-    def add(self, *terms: Matrix) -> Matrix:
+    def add(self, *terms: np.ndarray) -> np.ndarray:
         """The sum of the terms."""
         return reduce(np.add, terms)
 
-    def mul(self, *factors: Matrix) -> Matrix:
+    def sub(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a - b."""
+        return a - b
+
+    def mul(self, *factors: np.ndarray) -> np.ndarray:
         """The elementwise product of the factors."""
         return reduce(np.multiply, factors)
 
-    def one_minus(self, a: Matrix) -> Matrix:
+    def div(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The elementwise quotient."""
+        return a / b
+
+    def one_minus(self, a: np.ndarray) -> np.ndarray:
         """1 - a."""
         return 1 - a
 
-    def sigma(self, a: Matrix) -> Matrix:
+    def sigma(self, a: np.ndarray) -> np.ndarray:
         """The logistic function."""
         return _each(lambda v: 1 / (1 + (-v).exp()), a)
 
-    def tanh(self, a: Matrix) -> Matrix:
+    def tanh(self, a: np.ndarray) -> np.ndarray:
         """The hyperbolic tangent."""
         return _each(arb.tanh, a)
 
-    def select(self, rows: np.ndarray, a: Matrix, b: Matrix) -> Matrix:
-        """Row by row, a where `rows` (m,) holds and b elsewhere."""
-        return np.where(rows[:, None], a, b)
+    def exp(self, a: np.ndarray) -> np.ndarray:
+        """The exponential."""
+        return _each(arb.exp, a)
 
-    def concatenate(self, parts: list[Matrix], axis: int) -> Matrix:
-        """The parts side by side."""
-        return np.concatenate(parts, axis)
+    def log(self, a: np.ndarray) -> np.ndarray:
+        """The natural logarithm."""
+        return _each(arb.log, a)
 
-    def columns(self, a: Matrix, part: slice) -> Matrix:
-        """Some columns of a."""
-        return a[:, part]
-
-    def transpose(self, a: Matrix) -> Matrix:
-        """a with rows and columns exchanged."""
-        return a.T
+    def either(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Two ways to the same exact value: the first."""
+        if not all(x.overlaps(y) for x, y in zip(a.ravel(), b.ravel(), strict=True)):
+            raise ArithmeticError("the referee needs two ways to one value; got values that differ.")
+        return a
 
 
 class Value(NamedTuple):
@@ -91,8 +144,18 @@ class Value(NamedTuple):
     v: np.ndarray
     e: np.ndarray
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of both arrays."""
+        return self.v.shape
 
-class Carried:
+    @property
+    def size(self) -> np.ndarray:
+        """|v| + e, the largest magnitude that a correct subject may hold."""
+        return np.abs(self.v) + self.e
+
+
+class Carried(Arithmetic):
     """Float64 that carries, for every value, how far a correct subject of unit roundoff u may be off.
 
     Args:
@@ -108,6 +171,10 @@ class Carried:
         """n u / (1 - n u): the relative error of n roundings in a row (Higham, lemma 3.1)."""
         return max(n, 0) * self.u / (1 - max(n, 0) * self.u)
 
+    def places(self, function: Callable[..., np.ndarray], *matrices: Value) -> Value:
+        """See Arithmetic."""
+        return Value(*(function(*arrays) for arrays in zip(*matrices, strict=True)))
+
     def constant(self, a: np.ndarray) -> Value:
         """An input, which the subject holds exactly."""
         a = np.asarray(a, dtype=np.float64)
@@ -120,86 +187,89 @@ class Carried:
     def affine(self, factors: list[tuple[Value, Value]], terms: list[Value]) -> Value:
         """The sum of all products a @ b and all terms, n terms in all.
 
-        Each product hands on its factors' errors, |a| e_b + e_a |b| + e_a e_b; rounding adds gamma_n times the sum of the
-        terms' largest magnitudes (Higham 3.5: n products and n - 1 sums give gamma_n in any order).
+        Each product hands on its factors' errors, |a| e_b + e_a |b| + e_a e_b; rounding adds gamma_n times the sum of
+        the terms' largest magnitudes (Higham 3.5: n products and n - 1 sums give gamma_n in any order).
         """
-        n = sum(a.v.shape[1] for a, _ in factors) + len(terms)
+        n = sum(a.shape[1] for a, _ in factors) + len(terms)
         v = sum(a.v @ b.v for a, b in factors) + sum(t.v for t in terms)
-        carried = sum(np.abs(a.v) @ b.e + a.e @ (np.abs(b.v) + b.e) for a, b in factors) + sum(t.e for t in terms)
-        m = sum((np.abs(a.v) + a.e) @ (np.abs(b.v) + b.e) for a, b in factors) + sum(np.abs(t.v) + t.e for t in terms)
+        carried = sum(np.abs(a.v) @ b.e + a.e @ b.size for a, b in factors) + sum(t.e for t in terms)
+        m = sum(a.size @ b.size for a, b in factors) + sum(t.size for t in terms)
         return Value(v, carried + self.gamma(n) * m + self.eta)
 
     def total(self, a: Value) -> Value:
-        """The sum over rows, m terms."""
-        m = np.abs(a.v) + a.e
-        return Value(a.v.sum(0), a.e.sum(0) + self.gamma(len(a.v) - 1) * m.sum(0))
+        """The sum over rows, m terms: their errors, and gamma_{m-1} times the sum of their magnitudes."""
+        return Value(a.v.sum(0), a.e.sum(0) + self.gamma(len(a.v) - 1) * a.size.sum(0))
 
     def add(self, *terms: Value) -> Value:
-        """The sum of n terms: their errors, and gamma_{n-1} times the sum of their magnitudes."""
-        m = sum(np.abs(t.v) + t.e for t in terms)
+        """The sum of the terms, by the rule of `total`."""
+        m = sum(t.size for t in terms)
         return Value(sum(t.v for t in terms), sum(t.e for t in terms) + self.gamma(len(terms) - 1) * m)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        """a - b, a sum of two terms."""
+        return self.add(a, Value(-b.v, b.e))
 
     def mul(self, *factors: Value) -> Value:
         """The elementwise product, by the rule of two factors, repeated: one rounding each, in any order."""
         return reduce(self._mul, factors)
 
     def _mul(self, a: Value, b: Value) -> Value:
-        carried = np.abs(a.v) * b.e + a.e * np.abs(b.v) + a.e * b.e
-        return Value(a.v * b.v, carried + self.gamma(1) * (np.abs(a.v) + a.e) * (np.abs(b.v) + b.e) + self.eta)
+        carried = np.abs(a.v) * b.e + a.e * b.size
+        return Value(a.v * b.v, carried + self.gamma(1) * a.size * b.size + self.eta)
+
+    def div(self, a: Value, b: Value) -> Value:
+        """The elementwise quotient q: (a + e_a) / (b + e_b) - q = (e_a - q e_b) / (b + e_b), then one rounding."""
+        q = a.v / b.v
+        carried = (a.e + np.abs(q) * b.e) / (np.abs(b.v) - b.e)
+        return Value(q, carried + self.gamma(1) * (np.abs(q) + carried) + self.eta)
 
     def one_minus(self, a: Value) -> Value:
         """1 - a, a sum of two terms."""
-        return self.add(self.constant(np.ones_like(a.v)), Value(-a.v, a.e))
+        return self.sub(self.constant(np.ones_like(a.v)), a)
 
     def sigma(self, a: Value) -> Value:
         """The logistic function: its largest slope within a +- e_a times e_a, then its own error."""
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
-        s = _sigma(a.v)
-        return self._rounded(s, _sigma(nearest) * _sigma(-nearest) * a.e)
+        return self._function(_sigma(a.v), _sigma(nearest) * _sigma(-nearest) * a.e, self.alpha)
 
     def tanh(self, a: Value) -> Value:
         """The hyperbolic tangent, by the same rule."""
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
-        return self._rounded(np.tanh(a.v), a.e / np.cosh(np.minimum(nearest, 300)) ** 2)
+        return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(nearest, 300)) ** 2, self.alpha)
 
-    def _rounded(self, s: np.ndarray, carried: np.ndarray) -> Value:
-        return Value(s, carried + self.rho * (np.abs(s) + carried) + self.alpha + self.eta)
+    def exp(self, a: Value) -> Value:
+        """The exponential, by the same rule: its largest slope is exp(a + e_a)."""
+        return self._function(np.exp(a.v), np.exp(a.v + a.e) * a.e)
 
-    def select(self, rows: np.ndarray, a: Value, b: Value) -> Value:
-        """Row by row, a where `rows` (m,) holds and b elsewhere."""
-        return Value(*(np.where(rows[:, None], x, y) for x, y in zip(a, b, strict=True)))
+    def log(self, a: Value) -> Value:
+        """The natural logarithm, by the same rule: its largest slope is 1 / (a - e_a)."""
+        return self._function(np.log(a.v), a.e / (a.v - a.e))
 
-    def concatenate(self, parts: list[Value], axis: int) -> Value:
-        """The parts side by side."""
-        return Value(*(np.concatenate(arrays, axis) for arrays in zip(*parts, strict=True)))
+    def _function(self, s: np.ndarray, carried: np.ndarray, alpha: float = 0.0) -> Value:
+        return Value(s, carried + self.rho * (np.abs(s) + carried) + alpha + self.eta)
 
-    def columns(self, a: Value, part: slice) -> Value:
-        """Some columns of a."""
-        return Value(a.v[:, part], a.e[:, part])
-
-    def transpose(self, a: Value) -> Value:
-        """a with rows and columns exchanged."""
-        return Value(a.v.T, a.e.T)
+    def either(self, a: Value, b: Value) -> Value:
+        """Two ways to the same exact value, both correct: the larger error of the two."""
+        return Value(a.v, np.maximum(a.e, b.e))
 
 
-def double_double(a: Matrix) -> tuple[np.ndarray, np.ndarray]:
-    """The midpoints of balls as hi + lo, two float64 arrays: 106 bits, far beyond any subject.
-
-    Raises:
-        ArithmeticError: a ball is wider than 2^-120 of its midpoint, so that it could no longer judge.
-    """
-    hi = np.array([float(ball.mid()) for ball in a.ravel()]).reshape(a.shape)
-    low = [float((ball - arb(h)).mid()) for ball, h in zip(a.ravel(), hi.ravel(), strict=True)]
-    wide = [ball for ball in a.ravel() if float(ball.rad()) > 2.0**-120 * max(abs(float(ball.mid())), 1e-60)]
-    if wide:
-        raise ArithmeticError(f"the referee needs balls within 2^-120 of their midpoint; got {wide[0]}.")
-    return hi, np.array(low).reshape(a.shape)
+def double_double(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Balls as hi + lo, the midpoints to 106 bits, far beyond any subject; and their radii. Float64 arrays."""
+    balls = a.ravel().tolist()
+    hi = [float(ball.mid()) for ball in balls]
+    lo = [float((ball - arb(h)).mid()) for ball, h in zip(balls, hi, strict=True)]
+    radii = [float(ball.rad()) for ball in balls]
+    return tuple(np.array(part, dtype=np.float64).reshape(a.shape) for part in (hi, lo, radii))
 
 
-def _each(function: Any, a: Matrix) -> Matrix:
-    flat = np.empty(a.size, dtype=object)
-    flat[:] = [function(value) for value in a.ravel()]
-    return flat.reshape(a.shape)
+def _objects(values: Any, shape: tuple[int, ...]) -> np.ndarray:
+    flat = np.empty(int(np.prod(shape)), dtype=object)
+    flat[:] = list(values)
+    return flat.reshape(shape)
+
+
+def _each(function: Callable[[arb], arb], a: np.ndarray) -> np.ndarray:
+    return _objects(map(function, a.ravel().tolist()), a.shape)
 
 
 def _sigma(a: np.ndarray) -> np.ndarray:

@@ -1,0 +1,91 @@
+# ruff: noqa: E402  (the environment is set before anything that reads it is imported)
+"""Options, profiles and the closing table of the whole suite."""
+
+import os
+
+os.environ.setdefault("TRITON_INTERPRET", "1")  # before the first import of triton, wherever that may come
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")  # workers share the cores
+
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+_COMMON = {"deadline": None, "database": None, "suppress_health_check": _SLOW}
+_PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
+settings.register_profile("dev", max_examples=10, phases=_PHASES, **_COMMON)
+settings.register_profile("ci", max_examples=40, phases=_PHASES, derandomize=True, **_COMMON)
+settings.register_profile("deep", max_examples=1000, phases=(*_PHASES, Phase.target), **_COMMON)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--subject",
+        action="append",
+        metavar="MODULE[:ATTR]",
+        help="what the laws judge: numpy_twin, torch_twin, torch_nn, or a module with a properties.subject.Subject; "
+        "repeatable (default: all three)",
+    )
+
+
+def pytest_configure(config):
+    from properties.subject import BUILT_IN, load
+
+    settings.load_profile(config.getoption("--hypothesis-profile") or "ci")
+    try:
+        config.subjects = [load(word) for word in config.getoption("--subject") or BUILT_IN]
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def pytest_report_header(config):
+    return "subjects: " + ", ".join(f"{s.name} ({s.version})" if s.version else s.name for s in config.subjects)
+
+
+def pytest_generate_tests(metafunc):
+    from impl.spec import DTYPES, GATES
+
+    found = getattr(metafunc.function, "law", None)
+    if found is None:
+        return
+    cases = [
+        pytest.param(subject, cell, dtype, id=f"{subject.name}-{cell}-{dtype}", marks=_skips(found, subject))
+        for cell, dtype in product(GATES, DTYPES)  # subjects in turn on one case: the referee judges it once
+        for subject in metafunc.config.subjects
+        if cell in subject.cells and dtype in subject.dtypes
+    ]
+    metafunc.parametrize(("subject", "cell", "dtype"), cases)
+
+
+def _skips(law, subject):
+    from properties.subject import CAPABILITIES
+
+    lacking = [CAPABILITIES[need] for need in law.needs if need not in subject.capabilities]
+    reason = f"{subject.name} does not declare that it {' and '.join(lacking)}"
+    return [pytest.mark.skip(reason=reason)] if lacking else []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    from properties.laws import TALLY
+
+    TALLY.reset()
+    try:
+        return (yield)
+    finally:
+        law = getattr(getattr(item, "function", None), "law", None)
+        if law is not None:
+            item.user_properties.append(("law", [law.name, TALLY.cases, TALLY.worst]))
+
+
+def pytest_terminal_summary(terminalreporter):
+    from properties.table import lines
+
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    table = lines([(r.failed, *p) for r in reports for p in r.user_properties if p[0] in ("law", "kill")])
+    if table:
+        terminalreporter.section("laws")
+        for line in table:
+            terminalreporter.write_line(line)

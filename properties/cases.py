@@ -1,0 +1,202 @@
+"""Every generated case. Hypothesis draws a small `Plan` (sizes, scales, places, a seed); NumPy makes its values.
+
+By default T, B, D, H differ pairwise, T >= 3, weights, biases, states and cotangents are dense and random: constants,
+zero states and square shapes hide most faults.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from impl import draw
+from impl.spec import GATES, STATES, Head, Parameters, leaves, tree_map
+from properties import oracle
+from properties.oracle import Judged
+from properties.subject import Call, Cotangent, Output, Result
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a case is made from; its repr is what a failure shows.
+
+    Sizes T, B, D, H, E (None: one model); `shared`: a group's models share x; `scale` of the weights; `opposed`: the
+    two biases are moved apart by this much, so that they cancel; `biases`: both, none, ih or hh; `lengths`: by row, by
+    model and row, or None; `cut`: a step from 1 to T-1; `row`: one of the batch.
+    """
+
+    T: int
+    B: int
+    D: int
+    H: int
+    seed: int
+    scale: float = 1.0
+    opposed: float = 0.0
+    biases: str = "both"
+    lengths: tuple[Any, ...] | None = None
+    E: int | None = None
+    shared: bool = False
+
+    @property
+    def cut(self) -> int:
+        """A step inside the sequence."""
+        return 1 + self.seed % (self.T - 1)
+
+    @property
+    def row(self) -> int:
+        """A row of the batch."""
+        return self.seed % self.B
+
+    def case(self, cell: str, dtype: str) -> Case:
+        """The case of a cell in a dtype."""
+        return Case(self, cell, dtype)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A plan's arrays for one cell and dtype, and what the referee says of them."""
+
+    plan: Plan
+    cell: str
+    dtype: str
+
+    @cached_property
+    def call(self) -> Call:
+        """The call: parameters, x, initial state, lengths."""
+        p, G = self.plan, len(GATES[self.cell])
+        models = [self._model(G) for _ in range(p.E or 1)]
+        params = models[0] if p.E is None else draw.group(models)
+        x = self.normal(p.T, *(() if p.E is None or p.shared else (p.E,)), p.B, p.D)
+        lengths = None if p.lengths is None else np.array(p.lengths)
+        return Call(self.cell, params, x, self._state(), lengths)
+
+    @cached_property
+    def cotangent(self) -> Cotangent:
+        """Independent cotangents of all outputs."""
+        _ = self.call  # drawn first: one stream
+        return Cotangent(self.normal(self.plan.T, *self._batch, self.plan.H), self._state())
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """The case's own stream."""
+        return draw.generator("case", self.plan.seed, self.cell)
+
+    @property
+    def _batch(self) -> tuple[int, ...]:
+        return (self.plan.B,) if self.plan.E is None else (self.plan.E, self.plan.B)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        """Independent standard normal numbers in the case's dtype, from its own stream."""
+        return self.rng.normal(size=shape).astype(self.dtype)
+
+    def _state(self) -> Any:
+        return STATES[self.cell](*(self.normal(*self._batch, self.plan.H) for _ in STATES[self.cell]._fields))
+
+    def _model(self, G: int) -> Parameters:
+        p = self.plan
+        weights = [np.asarray(p.scale * w, self.dtype) for w in (self.normal(G * p.H, p.D), self.normal(G * p.H, p.H))]
+        bias_ih, bias_hh = self.normal(G * p.H) + p.opposed, self.normal(G * p.H) - p.opposed
+        keep = {"both": (1, 1), "none": (0, 0), "ih": (1, 0), "hh": (0, 1)}[p.biases]
+        return Parameters(
+            *weights, *(b.astype(self.dtype) if k else None for b, k in zip((bias_ih, bias_hh), keep, strict=True))
+        )
+
+    def judged(self, alpha: float = 0.0, gradients: bool = False, call: Call | None = None) -> dict[str, Judged]:
+        """What the referee says of this call (or another with the same cotangents), by name."""
+        call = call or self.call
+        cotangent = self.cotangent if gradients else Cotangent(None, None)
+        if self.plan.E is None:
+            return judge(call, cotangent, self.dtype, alpha)
+        models = [judge(member(call, e), member_cotangent(cotangent, e), self.dtype, alpha) for e in range(self.plan.E)]
+        return oracle.judge_group(models, call.x.ndim == 3, dtype=self.dtype)
+
+
+def judge(call: Call, cotangent: Cotangent, dtype: str, alpha: float = 0.0) -> dict[str, Judged]:
+    """The referee on a call of one model; without cotangents (None) the values only."""
+    args = (call.cell, call.params._asdict(), call.x, call.state, call.lengths, cotangent.h, cotangent.last)
+    return _judge_once(pickle.dumps((args, {"dtype": dtype, "alpha": alpha})))
+
+
+@lru_cache(maxsize=1024)
+def _judge_once(question: bytes) -> dict[str, Judged]:
+    """Subjects in turn get the same cases: the referee, which costs most, looks at each of them once."""
+    args, options = pickle.loads(question)
+    return oracle.judge(*args, **options)
+
+
+def member(call: Call, e: int) -> Call:
+    """One model of a group's call."""
+    x = call.x if call.x.ndim == 3 else call.x[:, e]
+    lengths = call.lengths if call.lengths is None or call.lengths.ndim == 1 else call.lengths[e]
+    return replace(call, params=take(call.params, e), x=x, state=take(call.state, e), lengths=lengths)
+
+
+def member_cotangent(cotangent: Cotangent, e: int) -> Cotangent:
+    """One model's part of a group's cotangents."""
+    return cotangent if cotangent.h is None else Cotangent(cotangent.h[:, e], take(cotangent.last, e))
+
+
+def take(tree: Any, index: Any) -> Any:
+    """A tree of arrays, each indexed alike."""
+    return tree_map(lambda a: a[index], tree)
+
+
+def rows_of(call: Call, rows: Any) -> Call:
+    """The call of one model with some rows of its batch, in this order."""
+    lengths = None if call.lengths is None else call.lengths[rows]
+    return replace(call, x=call.x[:, rows], state=take(call.state, rows), lengths=lengths)
+
+
+def outputs(output: Output) -> dict[str, np.ndarray]:
+    """A forward's arrays under the referee's names."""
+    return {"h": output.h, **dict(zip(("hT", "cT"), output.last, strict=False))}
+
+
+def gradients(result: Result) -> dict[str, np.ndarray]:
+    """A backward's arrays under the referee's names; those by every h_t and c_t where the subject gives them."""
+    named = {"x": result.x, **{k: v for k, v in result.params._asdict().items() if v is not None}}
+    named |= dict(zip(("h0", "c0"), result.state, strict=False))
+    return named | ({} if result.states is None else dict(zip(("h_t", "c_t"), result.states, strict=False)))
+
+
+def arrays(tree: Any) -> list[np.ndarray]:
+    """All arrays of a call, cotangent, output or result."""
+    return [a for a in leaves((tree.params, tree.x, tree.state, tree.lengths) if isinstance(tree, Call) else tree)]
+
+
+@st.composite
+def plans(
+    draw_: st.DrawFn,
+    biases: tuple[str, ...] = ("both", "both", "none"),
+    lengths: bool = False,
+    group: bool = False,
+    empty_rows: bool = False,
+) -> Plan:
+    """Plans with pairwise different sizes from 1 to 7, T >= 3; `lengths` and `group` add lengths and an axis E."""
+    sizes = draw_(st.lists(st.integers(1, 7), min_size=4, max_size=4, unique=True))
+    T = next(n for n in sizes if n >= 3)
+    B, D, H = (n for n in sizes if n != T)
+    E = draw_(st.integers(1, 4)) if group else None
+    by_row = st.tuples(*[st.integers(0 if empty_rows else 1, T)] * B)
+    by_row = by_row if E is None else by_row | st.tuples(*[by_row] * E)
+    return Plan(
+        *(T, B, D, H),
+        seed=draw_(st.integers(0, 2**32 - 1)),
+        scale=draw_(st.sampled_from((0.5, 1.0, 2.0))),
+        opposed=draw_(st.sampled_from((0.0, 6.0, 30.0))),
+        biases=draw_(st.sampled_from(biases)),
+        lengths=draw_(by_row) if lengths else None,
+        E=E,
+        shared=draw_(st.booleans()) if group else False,
+    )
+
+
+def head_of(case: Case, V: int) -> Head:
+    """A read-out for a case's cell: weight_hy ([E,] V, H), bias_hy ([E,] V)."""
+    E = () if case.plan.E is None else (case.plan.E,)
+    return Head(case.normal(*E, V, case.plan.H), case.normal(*E, V))

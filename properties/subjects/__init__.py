@@ -1,0 +1,1 @@
+"""Adapters, one a file; each module's `subject` is what `--subject` loads."""

@@ -1,0 +1,60 @@
+"""Law "lengths": rows of different lengths, padded."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from properties.cases import gradients, outputs, plans, rows_of
+from properties.laws import agree, law, same_bits
+from properties.subject import Cotangent
+
+PLAN = plans(lengths=True)
+EMPTY = plans(lengths=True, empty_rows=True)
+
+
+def padding_filled(case, wild):
+    """The same call and cotangents with the padding of x and of dh full of `wild`."""
+    padding = np.arange(case.plan.T)[:, None] >= case.call.lengths
+    x, dh = case.call.x.copy(), case.cotangent.h.copy()
+    x[padding], dh[padding] = wild, wild
+    return replace(case.call, x=x), Cotangent(dh, case.cotangent.last)
+
+
+@law("lengths", PLAN, needs=("lengths", "backward"), seen_in=("onnxruntime#1400", "mxnet#19323", "jax#15183"))
+def test_padded_rows_give_the_exact_values_and_gradients(subject, cell, dtype, plan):
+    """A row stops at its length: later outputs are zero, the last state is that there, for any order of lengths."""
+    case = plan.case(cell, dtype)
+    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
+
+
+@law("lengths", EMPTY, needs=("lengths", "backward", "empty rows"), seen_in=("onnxruntime#28052",))
+def test_rows_of_length_zero_hand_back_their_initial_state(subject, cell, dtype, plan):
+    """A row without steps computes nothing: hT is h0 and cT is c0, and so are their gradients, to the bit."""
+    case = replace(plan, lengths=(0, *plan.lengths[1:])).case(cell, dtype)
+    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
+    for last, first in zip(subject.forward(case.call).last, case.call.state, strict=True):
+        same_bits(subject, case, "the last state of an empty row", last[0], first[0])
+
+
+@law("lengths", PLAN, needs=("lengths",), seen_in=("onnxruntime#1193", "tensorflow#60192"))
+def test_a_padded_row_equals_the_row_alone_without_padding(subject, cell, dtype, plan):
+    """Padding is a way to store rows, not a part of them."""
+    case, row = plan.case(cell, dtype), plan.row
+    n = plan.lengths[row]
+    alone = rows_of(replace(case.call, lengths=None, x=case.call.x[:n]), [row])
+    judged = case.judged(subject.alpha(dtype))
+    judged = {name: j.take((slice(0, n), [row]) if name == "h" else [row]) for name, j in judged.items()}
+    agree(subject, case, outputs(subject.forward(alone)), judged)
+
+
+@law("lengths", PLAN, needs=("lengths", "backward"))
+def test_padding_reaches_no_value_and_no_gradient(subject, cell, dtype, plan):
+    """Whatever the padding of x and of the cotangents holds, NaN and inf included, no bit changes, weights included."""
+    case = plan.case(cell, dtype)
+    wanted = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    call, cotangent = padding_filled(case, (np.nan, np.inf, 1e30)[plan.seed % 3])
+    got = outputs(subject.forward(call)) | gradients(subject.backward(call, cotangent))
+    for name, array in got.items():
+        same_bits(subject, case, name, array, wanted[name])

@@ -1,0 +1,59 @@
+"""Law "rows": a batch is rows side by side, and nothing more."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from impl.spec import tree_map
+from properties.cases import gradients, outputs, plans, rows_of
+from properties.laws import agree, law, same_bits
+from properties.subject import Cotangent
+
+PARAMETERS = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
+OVER_TIME = {"h", "x", "h_t", "c_t"}
+
+
+def by_row(named: dict, row) -> dict:
+    """The arrays that have rows, at some rows: axis 1 of sequences, axis 0 of states."""
+    kept = {name: a for name, a in named.items() if name not in PARAMETERS}
+    return {name: (a[:, row] if name in OVER_TIME else a[row]) for name, a in kept.items()}
+
+
+@law("rows", plans(), seen_in=("pytorch#180744", "pytorch#177016"))
+def test_reordering_rows_reorders_the_outputs(subject, cell, dtype, plan):
+    """Rows do not know their places: the same sequences in another order give the same results in that order."""
+    case = plan.case(cell, dtype)
+    order = case.rng.permutation(plan.B)
+    judged = {
+        name: j.take((slice(None), order) if name in OVER_TIME else order)
+        for name, j in case.judged(subject.alpha(dtype)).items()
+    }
+    agree(subject, case, outputs(subject.forward(rows_of(case.call, order))), judged)
+
+
+@law("rows", plans(), seen_in=("pytorch#95118",))
+def test_a_row_alone_equals_the_row_in_its_batch(subject, cell, dtype, plan):
+    """What a row gives does not depend on its company, within the bound (products of other shapes sum otherwise)."""
+    case, row = plan.case(cell, dtype), [plan.row]
+    judged = {
+        name: j.take((slice(None), row) if name in OVER_TIME else row)
+        for name, j in case.judged(subject.alpha(dtype)).items()
+    }
+    agree(subject, case, outputs(subject.forward(rows_of(case.call, row))), judged)
+
+
+@law("rows", plans(), needs=("backward",), seen_in=("onnxruntime#3893",))
+def test_what_other_rows_hold_changes_no_bit_of_a_row(subject, cell, dtype, plan):
+    """At the same shapes, other rows full of NaN or inf leave a row's values and gradients as they are, to the bit."""
+    case, others = plan.case(cell, dtype), np.arange(plan.B) != plan.row
+    wild = (np.nan, np.inf, -np.inf)[plan.seed % 3]
+    x, state, dh, dlast = (tree_map(np.copy, a) for a in (case.call.x, case.call.state, *case.cotangent))
+    for array in (*state, *dlast, x.swapaxes(0, 1), dh.swapaxes(0, 1)):
+        array[others] = wild
+    with np.errstate(invalid="ignore"):
+        poisoned = replace(case.call, x=x, state=state)
+        got = outputs(subject.forward(poisoned)) | gradients(subject.backward(poisoned, Cotangent(dh, dlast)))
+    wanted = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    wanted = by_row(wanted, plan.row)
+    for name, array in by_row(got, plan.row).items():
+        same_bits(subject, case, f"{name} of row {plan.row}", array, wanted[name])
