@@ -1,0 +1,165 @@
+"""How often the referee accuses an implementation that is known to be right: python -m properties.false_alarms.
+
+Random cases from an explicit generator, wider than those of the laws (T up to 12, every size from 1, scales .5 to 2,
+biases that cancel at 0, 6 and 30, rows of other lengths), each judged for every output and gradient. A correct subject
+raises no alarm; how near it comes to the bound is printed by cell, dtype and output, with the case that came nearest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import tyro
+from tqdm import tqdm
+
+from impl import draw
+from impl.spec import DTYPES, GATES
+from properties.cases import Plan, gradients, outputs
+from properties.record import Record, to_csv
+from properties.subject import Subject, load
+
+OUTPUTS = ("h", "hT", "cT", "x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0", "c0", "h_t", "c_t")
+CHUNK = 25
+
+
+@dataclass(frozen=True)
+class Options:
+    """Counts false alarms of the laws value and vjp on a subject that is known to be right.
+
+    Attributes:
+        subject: numpy_twin, torch_twin, torch_nn, or MODULE[:ATTR].
+        cases: how many, spread evenly over cells and dtypes.
+        workers: processes.
+        seed: of the cases.
+        records: a CSV file to write the results to, one long-form record a number.
+    """
+
+    subject: str = "torch_nn"
+    cases: int = 10_000
+    workers: int = 2
+    seed: int = 0
+    records: Path | None = None
+
+
+class Seen(NamedTuple):
+    """The worst fraction of the bound for one output of one case."""
+
+    cell: str
+    dtype: str
+    output: str
+    fraction: float
+    plan: Plan
+
+
+def random_plan(seed: int, number: int, subject: Subject) -> Plan:
+    """One case's plan, from a generator of its own: the same for every cell, dtype and number of workers."""
+    rng = draw.generator("false alarms", seed, number)
+    T, B, D, H = (int(rng.integers(low, high)) for low, high in ((1, 13), (1, 6), (1, 8), (1, 8)))
+    uneven = "lengths" in subject.capabilities and rng.random() < 0.25
+    return Plan(
+        *(T, B, D, H),
+        seed=int(rng.integers(2**32)),
+        scale=float(rng.choice([0.5, 1.0, 2.0])),
+        opposed=float(rng.choice([0.0, 6.0, 30.0])),
+        biases=str(rng.choice(["both", "both", "none"])),
+        lengths=tuple(map(int, rng.integers(1, T + 1, B))) if uneven else None,
+    )
+
+
+def judge_case(subject: Subject, plan: Plan, cell: str, dtype: str) -> list[Seen]:
+    """The fractions of the bound that one case's outputs and gradients take."""
+    case = plan.case(cell, dtype)
+    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    judged = case.judged(subject.alpha(dtype), gradients=True)
+    return [Seen(cell, dtype, name, judged[name].fraction(a)[0], plan) for name, a in got.items()]
+
+
+def judge_chunk(word: str, seed: int, numbers: range) -> list[list[Seen]]:
+    """Some cases in a row, in a worker: number n is of the n-th kind of cell and dtype, in turn."""
+    subject, kinds = load(word), list(product(GATES, DTYPES))
+    return [judge_case(subject, random_plan(seed, n, subject), *kinds[n % len(kinds)]) for n in numbers]
+
+
+def judge_all(options: Options) -> Iterable[list[Seen]]:
+    """All cases, a list each, in their order; worker processes of one thread, a progress bar with the time left."""
+    numbers = range(options.cases)
+    chunks = [numbers[n : n + CHUNK] for n in range(0, len(numbers), CHUNK)]
+    with (
+        ProcessPoolExecutor(options.workers, get_context("spawn")) as pool,
+        tqdm(total=options.cases, unit="case") as bar,
+    ):
+        for cases in pool.map(judge_chunk, *zip(*((options.subject, options.seed, c) for c in chunks), strict=True)):
+            bar.update(len(cases))
+            yield from cases
+
+
+def summarise(cases: Iterable[list[Seen]]) -> tuple[int, int, dict[tuple[str, str, str], Seen]]:
+    """Cases, those with an alarm, and the nearest approach to the bound by cell, dtype and output."""
+    count, alarms, worst = 0, 0, {}
+    for seen in cases:
+        count, alarms = count + 1, alarms + any(not s.fraction <= 1 for s in seen)
+        for s in seen:
+            key = s[:3]
+            worst[key] = max(worst.get(key, s), s, key=lambda one: one.fraction)
+    return count, alarms, worst
+
+
+def text(options: Options, subject: Subject, count: int, alarms: int, worst: dict[tuple[str, str, str], Seen]) -> str:
+    """What is printed: a head, the worst fraction by output (rows) and cell and dtype (columns), the nearest case."""
+    kinds = list(product(GATES, DTYPES))
+    lines = [f"{options.subject} ({subject.version}), seed {options.seed}: {count:,} cases, {alarms} false alarms", ""]
+    lines.append(f"{'worst fraction of the bound':<29}" + "".join(f"{' '.join(kind):>14}" for kind in kinds))
+    for name in (n for n in OUTPUTS if any(key[2] == n for key in worst)):
+        cells = [f"{worst[*kind, name].fraction:.3f}" if (*kind, name) in worst else "" for kind in kinds]
+        lines.append(f"{name:<29}" + "".join(f"{cell:>14}" for cell in cells))
+    nearest = max(worst.values(), key=lambda seen: seen.fraction)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"nearest: {nearest.output} at {nearest.fraction:.4f}, {nearest.cell} {nearest.dtype}, {nearest.plan}",
+        ]
+    )
+
+
+def records(options: Options, count: int, alarms: int, worst: dict[tuple[str, str, str], Seen]) -> list[Record]:
+    """The same numbers as long-form records."""
+    setting = f"false_alarms/subject={options.subject}"
+    found = [
+        Record("laws", setting, options.seed, metric, 0, n) for metric, n in (("cases", count), ("alarms", alarms))
+    ]
+    for (cell, dtype, name), seen in worst.items():
+        where = f"{setting}/cell={cell}/dtype={dtype}/output={name}"
+        found.append(Record("laws", where, options.seed, "worst fraction of the bound", 0, seen.fraction))
+    return found
+
+
+def main(options: Options) -> int:
+    """Runs, prints, writes; 1 if there was an alarm, 2 if the command makes no sense."""
+    try:
+        subject = load(options.subject)
+        for name in ("cases", "workers"):
+            if getattr(options, name) < 1:
+                raise ValueError(f"--{name} must be at least 1; got {getattr(options, name)}.")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    found = summarise(judge_all(options))
+    print(text(options, subject, *found))
+    if options.records:
+        options.records.write_text(to_csv(records(options, *found)))
+    return int(found[1] > 0)
+
+
+if __name__ == "__main__":
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")  # of the workers, which inherit it before they import anything
+    sys.exit(main(tyro.cli(Options)))

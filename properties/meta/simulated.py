@@ -1,0 +1,94 @@
+"""A third arithmetic: what a correct subject might compute, in its own dtype, summing in an order drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from properties.arithmetic import Arithmetic, Balls, double_double
+
+
+class Simulated(Arithmetic):
+    """Float32 or float64 arrays; each sum in a random binary tree, each function off by as much as it may.
+
+    Underflow is gradual in sums and products, as IEEE 754 has it; functions flush to zero, as vector libraries do.
+    """
+
+    def __init__(self, dtype: str, rng: np.random.Generator, alpha: float = 0.0) -> None:
+        self.dtype, self.rng, self.alpha = dtype, rng, alpha
+
+    def places(self, function: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
+        """See Arithmetic."""
+        return function(*matrices)
+
+    def constant(self, a: np.ndarray) -> np.ndarray:
+        """See Arithmetic."""
+        return np.asarray(a, self.dtype)
+
+    def add(self, *terms: np.ndarray) -> np.ndarray:
+        """The terms in a random binary tree."""
+        terms = list(terms)
+        while len(terms) > 1:
+            one, other = (terms.pop(int(self.rng.integers(len(terms)))) for _ in range(2))
+            terms.append(one + other)
+        return terms[0]
+
+    def affine(self, factors: list[tuple[np.ndarray, np.ndarray]], terms: list[np.ndarray]) -> np.ndarray:
+        """All products and terms as one sum."""
+        zero = np.zeros((factors[0][0].shape[0], factors[0][1].shape[1]), self.dtype)
+        parts = [a[:, [k]] * b[[k]] for a, b in factors for k in range(a.shape[1])]
+        return self.add(*(parts + terms or [zero]))
+
+    def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a (m, n) times b (n, k)."""
+        return self.affine([(a, b)], [])
+
+    def total(self, a: np.ndarray) -> np.ndarray:
+        """The sum over rows."""
+        return self.add(*a) if len(a) else np.zeros(a.shape[1], self.dtype)
+
+    def sub(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a - b."""
+        return a - b
+
+    def mul(self, *factors: np.ndarray) -> np.ndarray:
+        """The factors in a random order."""
+        return reduce(np.multiply, [factors[k] for k in self.rng.permutation(len(factors))])
+
+    def div(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a / b."""
+        return a / b
+
+    def one_minus(self, a: np.ndarray) -> np.ndarray:
+        """1 - a."""
+        return 1 - a
+
+    def either(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """One of the two, at random."""
+        return (a, b)[int(self.rng.integers(2))]
+
+    def sigma(self, a: np.ndarray) -> np.ndarray:
+        """The exact value, moved by up to rho and alpha."""
+        return self._moved(Balls().sigma, a, self.alpha)
+
+    def tanh(self, a: np.ndarray) -> np.ndarray:
+        """The exact value, moved by up to rho and alpha."""
+        return self._moved(Balls().tanh, a, self.alpha)
+
+    def exp(self, a: np.ndarray) -> np.ndarray:
+        """The exact value, moved by up to rho."""
+        return self._moved(Balls().exp, a)
+
+    def log(self, a: np.ndarray) -> np.ndarray:
+        """The exact value, moved by up to rho."""
+        return self._moved(Balls().log, a)
+
+    def _moved(self, function: Callable[[Any], Any], a: np.ndarray, alpha: float = 0.0) -> np.ndarray:
+        """Off by 2u of the value and by alpha (1 - 2u); the rest of rho = 4u and of alpha is for the roundings here."""
+        exact, _, _ = double_double(function(Balls().constant(a)))
+        u, sign = np.finfo(self.dtype).eps / 2, self.rng.choice([-1.0, 1.0], a.shape)
+        moved = (exact * (1 + sign * 2 * u) + sign * alpha * (1 - 2 * u)).astype(self.dtype)
+        return np.where(np.abs(moved) < np.finfo(self.dtype).tiny, 0, moved).astype(self.dtype)

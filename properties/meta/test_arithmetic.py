@@ -1,0 +1,230 @@
+"""Each operation of both arithmetics alone: balls enclose, and no correct subject exceeds a carried bound."""
+
+import mpmath
+import numpy as np
+import pytest
+from flint import arb
+
+from properties.arithmetic import Balls, Carried, Value, double_double
+from properties.meta.simulated import Simulated
+from properties.oracle import Judged, unit
+
+RANGES = {
+    "ordinary": lambda rng, shape: rng.normal(size=shape),
+    "large": lambda rng, shape: 300 * rng.normal(size=shape),
+    "small": lambda rng, shape: 1e-6 * rng.normal(size=shape),
+    "saturated": lambda rng, shape: rng.choice([-1, 1], shape) * rng.uniform(8, 88, shape),
+    "cancelling": lambda rng, shape: rng.choice([-1, 1], shape) * (1 + rng.integers(0, 4, shape) * 2.0**-20),
+    "underflow": lambda rng, shape: rng.normal(size=shape) * 10.0 ** rng.choice([-37, -20, -19], shape),
+}
+OPERATIONS = {
+    "product": (lambda a, p: a.product(*p), [(3, 5), (5, 4)]),
+    "affine": (lambda a, p: a.affine([p[:2], p[2:4]], p[4:]), [(3, 5), (5, 4), (3, 2), (2, 4), (3, 4), (3, 4)]),
+    "total": (lambda a, p: a.total(*p), [(6, 4)]),
+    "add of two": (lambda a, p: a.add(*p), [(3, 4)] * 2),
+    "add of four": (lambda a, p: a.add(*p), [(3, 4)] * 4),
+    "sub": (lambda a, p: a.sub(*p), [(3, 4)] * 2),
+    "mul of two": (lambda a, p: a.mul(*p), [(3, 4)] * 2),
+    "mul of three": (lambda a, p: a.mul(*p), [(3, 4)] * 3),
+    "div": (lambda a, p: a.div(*p), [(3, 4), (3, 4)]),
+    "one_minus": (lambda a, p: a.one_minus(*p), [(3, 4)]),
+    "sigma": (lambda a, p: a.sigma(*p), [(3, 4)]),
+    "tanh": (lambda a, p: a.tanh(*p), [(3, 4)]),
+    "exp": (lambda a, p: a.exp(*p), [(3, 4)]),
+    "log": (lambda a, p: a.log(*p), [(3, 4)]),
+}
+DOMAINS = {
+    "exp": lambda values: np.clip(values, -88, 88),
+    "log": lambda values: np.abs(values) + 1e-30,
+    "div": lambda values: np.where(np.abs(values) < 1e-9, 1e-9, values),
+}
+
+
+def operand(rng, dtype, values, roundings):
+    """One operand in three forms: what the subject holds, the exact value so many roundings off, and its bound."""
+    held = values.astype(dtype)
+    e = roundings * unit(dtype)[0] * np.abs(held.astype(np.float64))
+    exact = Balls().constant(held) - Balls().constant(rng.choice([-1, 1], held.shape) * e)
+    return held, exact, Value(double_double(exact)[0], e)
+
+
+def worst(name, dtype, ranges, carried, draws=30):
+    """The worst fractions of the bound: of a simulated correct subject's result, and of the carried value itself."""
+    operation, shapes = OPERATIONS[name]
+    rng, fractions = np.random.default_rng([len(name), *map(ord, ranges)]), []
+    for n in range(draws):
+        values = [DOMAINS.get(name, np.asarray)(RANGES[ranges](rng, shape)) for shape in shapes]
+        held, exact, value = zip(*(operand(rng, dtype, v, (0, 1, 40)[n % 3]) for v in values), strict=True)
+        hi, lo, _ = double_double(operation(Balls(), list(exact)))
+        result = operation(carried, list(value))
+        near = operation(Carried(*unit("float64")), [Value(v.v, 2.0**-53 * np.abs(v.v)) for v in value])
+        with np.errstate(all="ignore"):
+            got = operation(Simulated(dtype, rng, carried.alpha), list(held))
+        fractions.append((Judged(hi, lo, result.e).fraction(got)[0], Judged(hi, lo, near.e).fraction(result.v)[0]))
+    return np.max(fractions, axis=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("ranges", RANGES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_no_correct_subject_exceeds_the_bound_of_an_operation(name, ranges, dtype):
+    """Whatever the order of its sums and the errors it was handed; and the carried value is a correct float64 one."""
+    subject, value = worst(name, dtype, ranges, Carried(*unit(dtype)))
+    assert subject <= 1
+    assert value <= 1
+
+
+@pytest.mark.parametrize("name", ["sigma", "tanh"])
+def test_a_declared_alpha_is_allowed_and_an_undeclared_one_is_not(name):
+    """Half-folded forms of sigma err by an absolute 2u near zero: the bound holds them with alpha, and not without."""
+    alpha = 2 * unit("float32")[0]
+    ranges = {"sigma": "saturated", "tanh": "small"}[name]
+    assert worst(name, "float32", ranges, Carried(*unit("float32"), alpha))[0] <= 1
+    undeclared = Carried(*unit("float32"))
+    undeclared.alpha, held = 0.0, np.full((1, 1), {"sigma": -40.0, "tanh": 1e-6}[name], np.float32)
+    exact, _, _ = double_double(getattr(Balls(), name)(Balls().constant(held)))
+    got = Simulated("float32", np.random.default_rng(0), alpha)
+    bound = getattr(undeclared, name)(undeclared.constant(held)).e
+    assert Judged(exact, 0 * exact, bound).fraction(getattr(got, name)(held))[0] > 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_a_sum_in_its_worst_order_reaches_the_bound_and_no_further(n, dtype):
+    """1 + u + ... + u loses every u to rounding: all of gamma_{n-1} is needed; gamma_{n-2} or its half is too small."""
+    u, eta = unit(dtype)
+    terms = np.array([1.0, *[u] * (n - 1)], dtype)[:, None]
+    got = np.array([np.add.accumulate(terms)[-1, 0]])
+    hi, lo, _ = double_double(Balls().total(Balls().constant(terms)))
+    fraction = lambda gamma: Judged(hi, lo, gamma * np.ones(1)).fraction(got)[0]  # noqa: E731
+    carried = Carried(u, eta)
+    bound = float(carried.total(carried.constant(terms)).e[0])
+    assert 0.99 < fraction(bound) <= 1
+    assert fraction(carried.gamma(n - 2) * (1 + n * u)) > 1
+    assert fraction(bound / 2) > 1
+
+
+class HalfGamma(Carried):
+    """A planted fault: half of each rounding."""
+
+    def gamma(self, n):
+        return super().gamma(n) / 2
+
+
+class Cancelling(Carried):
+    """A planted fault: the error of a product as a difference, which cancels."""
+
+    def _mul(self, a, b):
+        return Value(a.v * b.v, a.size * b.size - np.abs(a.v * b.v))
+
+
+class SlopeAtTheMiddle(Carried):
+    """A planted fault: the slope where the value is, not the largest within its error."""
+
+    def tanh(self, a):
+        return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(np.abs(a.v), 300)) ** 2 * 0.5)
+
+
+class NoUnderflow(Carried):
+    """A planted fault: no eta."""
+
+    def __init__(self, u, eta):
+        super().__init__(u, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "dtype", "ranges"),
+    [
+        (HalfGamma, "add of two", "float32", "ordinary"),
+        (HalfGamma, "mul of two", "float64", "ordinary"),
+        (Cancelling, "mul of two", "float64", "ordinary"),
+        (SlopeAtTheMiddle, "tanh", "float32", "ordinary"),
+        (NoUnderflow, "sigma", "float32", "large"),
+        (NoUnderflow, "mul of two", "float32", "underflow"),
+    ],
+)
+def test_a_planted_bound_that_is_too_small_is_exceeded(kind, name, dtype, ranges):
+    """The simulated subjects come near enough to each bound to notice one that is too small."""
+    assert worst(name, dtype, ranges, kind(*unit(dtype)), draws=60)[0] > 1
+
+
+MPMATH = {
+    "sigma": lambda z: 1 / (1 + mpmath.exp(-z)),
+    "tanh": mpmath.tanh,
+    "exp": mpmath.exp,
+    "log": mpmath.log,
+    "one_minus": lambda z: 1 - z,
+}
+
+
+def exactly(ball):
+    """The midpoint and radius of a ball as exact numbers of mpmath."""
+    pairs = [part.man_exp() for part in (ball.mid(), ball.rad())]
+    return [mpmath.ldexp(mpmath.mpf(int(man)), int(exp)) for man, exp in pairs]
+
+
+def encloses(ball, value):
+    """Whether a ball holds a number of mpmath at 900 bits."""
+    mid, rad = exactly(ball)
+    return abs(mid - value) <= rad + abs(value) * mpmath.mpf(2) ** -800
+
+
+@pytest.mark.parametrize("name", MPMATH)
+def test_a_ball_encloses_the_value_that_mpmath_gives(name):
+    """A second opinion on every function of the balls, at 900 bits, from 1e-30 to saturation."""
+    points = [1e-30, 1e-8, 0.3, 1.0, 7.5, 36.0, 88.0, 300.0]
+    points = points if name == "log" else points + [-p for p in points] + [0.0]
+    balls = getattr(Balls(), name)(Balls().constant(np.array(points)))
+    with mpmath.workprec(900):
+        for point, ball in zip(points, balls, strict=True):
+            assert encloses(ball, MPMATH[name](mpmath.mpf(point)))
+
+
+def test_sums_and_products_of_balls_enclose_the_values_that_mpmath_gives():
+    """Matrix products, sums over rows, elementwise products, quotients and differences."""
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(size=(3, 5)), rng.normal(size=(5, 4)) * 1e6, rng.normal(size=(3, 4))
+    x, y, z = (Balls().constant(m) for m in (a, b, c))
+    with mpmath.workprec(900):
+        A, B, C = (np.vectorize(mpmath.mpf, otypes=[object])(m) for m in (a, b, c))
+        wanted = [A @ B, A @ B + C, C.sum(0), C * C * C, C / (A @ B), C - A @ B, 1 - C]
+        k = Balls()
+        got = [k.product(x, y), k.affine([(x, y)], [z]), k.total(z), k.mul(z, z, z), k.div(z, k.product(x, y))]
+        got += [k.sub(z, k.product(x, y)), k.one_minus(z)]
+        for balls, values in zip(got, wanted, strict=True):
+            assert all(encloses(*pair) for pair in zip(balls.ravel(), values.ravel(), strict=True))
+
+
+def test_two_ways_to_one_value_must_meet():
+    """`either` is for formulas that are equal: balls that do not overlap are an error of ours."""
+    one, two = Balls().constant(np.ones(1)), Balls().constant(np.full(1, 2.0))
+    with pytest.raises(ArithmeticError, match="values that differ"):
+        Balls().either(one, two)
+    assert Carried(1, 1).either(Value(1, 2), Value(1, 3)) == Value(1, 3)
+
+
+def test_a_double_double_holds_106_bits_of_the_midpoint():
+    """1 + 2^-80 needs both halves."""
+    hi, lo, radius = double_double(np.array([arb(1) + arb(2) ** -80, arb(0), arb(-3)], dtype=object))
+    assert hi.tolist() == [1, 0, -3]
+    assert lo.tolist() == [2.0**-80, 0, 0]
+    assert radius.max() == 0
+
+
+@pytest.mark.parametrize("kind", ["balls", "carried"])
+def test_moving_numbers_changes_none(kind):
+    """Selecting, joining, transposing, stacking, reshaping and scattering act alike on both parts of a value."""
+    k = {"balls": Balls(), "carried": Carried(*unit("float32"))}[kind]
+    numbers, rows = np.arange(12.0).reshape(3, 4), np.array([True, False, True])
+    a, b = k.constant(numbers), k.constant(-numbers)
+    read = lambda m: (double_double(m)[0] if kind == "balls" else m.v).tolist()  # noqa: E731
+    assert read(k.select(rows, a, b)) == np.where(rows[:, None], numbers, -numbers).tolist()
+    assert read(k.concatenate([a, b], 1)) == np.concatenate([numbers, -numbers], 1).tolist()
+    assert read(k.columns(a, slice(1, 3))) == numbers[:, 1:3].tolist()
+    assert read(k.transpose(a)) == numbers.T.tolist()
+    assert read(k.stack([a, b])) == [numbers.tolist(), (-numbers).tolist()]
+    assert read(k.reshape(a, (4, 3))) == numbers.reshape(4, 3).tolist()
+    assert read(k.scatter(k.columns(a, slice(0, 2)), np.array([[True, True], [False, True]]))) == [
+        [[0, 1], [4, 5]],
+        [[0, 0], [8, 9]],
+    ]

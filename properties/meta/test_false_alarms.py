@@ -1,0 +1,61 @@
+"""The false-alarm command: what it counts, prints and writes, and how it ends."""
+
+import pytest
+
+from properties import false_alarms
+from properties.false_alarms import Options, judge_chunk, main, random_plan, summarise
+from properties.record import read_csv
+from properties.subject import load
+
+FAULT = "properties.meta.faults:ForgetBiasOfOneInSecret"
+
+
+def test_a_right_subject_raises_no_alarm_and_its_numbers_become_records(tmp_path, capsys):
+    """Exit code 0; the printed count and the records are those of the same cases."""
+    path = tmp_path / "records.csv"
+    assert main(Options("numpy_twin", cases=8, workers=1, records=path)) == 0
+    printed, frame = capsys.readouterr(), read_csv(path)
+    assert "8 cases, 0 false alarms" in printed.out
+    assert "8/8" in printed.err, "a progress bar with the time left"
+    counts = dict(zip(frame["metric"], frame["value"], strict=True))
+    assert (counts["cases"], counts["alarms"]) == (8, 0)
+    worst = frame[frame["metric"] == "worst fraction of the bound"]
+    assert {"lstm", "rnn"} == {s.split("cell=")[1].split("/")[0] for s in worst["setting"]}
+    assert 0 < worst["value"].max() <= 1
+    assert f"at {worst['value'].max():.4f}" in printed.out
+
+
+def test_a_wrong_subject_raises_alarms_and_exit_code_1(capsys):
+    """The command can fail: a planted fault is accused, and the nearest case is named."""
+    assert main(Options(FAULT, cases=8, workers=1)) == 1
+    out = capsys.readouterr().out
+    assert " 0 false alarms" not in out
+    assert "Plan(T=" in out
+
+
+@pytest.mark.parametrize("options", [Options("no_such_module"), Options(cases=0), Options(workers=0)])
+def test_a_command_that_makes_no_sense_ends_with_one_line_and_exit_code_2(options, capsys):
+    """Nothing is run."""
+    assert main(options) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_cases_do_not_depend_on_how_they_are_dealt_out():
+    """Case n is a function of seed and n: any number of workers, any chunks, the same fractions."""
+    whole = judge_chunk("numpy_twin", 3, range(8))
+    assert whole == judge_chunk("numpy_twin", 3, range(3)) + judge_chunk("numpy_twin", 3, range(3, 8))
+    assert whole != judge_chunk("numpy_twin", 4, range(8))
+    count, alarms, worst = summarise(whole)
+    assert (count, alarms) == (8, 0)
+    assert {key[:2] for key in worst} == {(c, d) for c in ("rnn", "lstm") for d in ("float32", "float64")}
+    assert {key[2] for key in worst} == set(false_alarms.OUTPUTS)
+
+
+def test_the_cases_are_wider_than_those_of_the_laws():
+    """All T from 1 to 12, all scales, all opposed biases, uneven lengths, equal sizes too."""
+    plans = [random_plan(0, n, load("numpy_twin")) for n in range(400)]
+    assert {p.T for p in plans} == set(range(1, 13))
+    assert {p.scale for p in plans} == {0.5, 1.0, 2.0}
+    assert {p.opposed for p in plans} == {0.0, 6.0, 30.0}
+    assert {p.biases for p in plans} == {"both", "none"}
+    assert any(p.lengths for p in plans) and any(p.D == p.H for p in plans)

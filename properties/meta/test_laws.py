@@ -1,0 +1,113 @@
+"""How two things agree: what `agree`, `same_bits` and `require` let pass, and the sentence with which they fail."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from properties.cases import Plan
+from properties.laws import TALLY, agree, law, require, same_bits
+from properties.oracle import Judged
+from properties.subject import load
+
+SUBJECT = SimpleNamespace(name="some subject")
+CASE = Plan(3, 2, 4, 5, seed=7).case("lstm", "float32")
+JUDGED = {"h": Judged(np.array([[1.0, 2.0]]), np.zeros((1, 2)), np.full((1, 2), 0.5))}
+
+
+def test_agreement_within_the_bound_is_tallied():
+    """The worst fraction so far is what the closing table prints."""
+    TALLY.reset()
+    agree(SUBJECT, CASE, {"h": np.array([[1.1, 2.2]])}, JUDGED)
+    agree(SUBJECT, CASE, {"h": np.array([[1.0, 2.1]])}, JUDGED)
+    assert TALLY.worst == pytest.approx(0.4)
+
+
+def test_disagreement_says_what_where_how_far_and_in_which_case():
+    """Subject, name, place, value, exact value, bound, fraction, cell, dtype, and a plan that makes the case again."""
+    with pytest.raises(AssertionError) as failure:
+        agree(SUBJECT, CASE, {"h": np.array([[1.0, 3.0]])}, JUDGED)
+    wanted = (
+        "some subject: h[0, 1] is 3.0, must be 2 within 0.5: off by 2 bounds. lstm float32, Plan(T=3, B=2, D=4, H=5"
+    )
+    assert str(failure.value).startswith(wanted)
+    assert eval(str(failure.value).split("float32, ")[1], {"Plan": Plan}) == CASE.plan
+    with pytest.raises(AssertionError, match=r"h must have shape \(1, 2\); got \(2,\)"):
+        agree(SUBJECT, CASE, {"h": np.ones(2)}, JUDGED)
+
+
+@pytest.mark.parametrize(
+    ("got", "says"),
+    [
+        (np.array([1.0, np.nextafter(2.0, 3), np.nan]), r"\[1\] must be 2.0, to the bit; got 2.0000000000000004"),
+        (np.array([1.0, 2.0, 0.0]), r"\[2\] must be nan, to the bit; got 0.0"),
+        (np.array([1.0, 2.0]), r"must be float64 \(3,\); got float64 \(2,\)"),
+        (np.array([1.0, 2.0, np.nan], np.float32), r"must be float64 \(3,\); got float32 \(3,\)"),
+    ],
+)
+def test_bits_that_differ_are_named_by_place(got, says):
+    """One unit in the last place, a NaN gone, another shape, another dtype."""
+    with pytest.raises(AssertionError, match=says):
+        same_bits(SUBJECT, CASE, "h", got, np.array([1.0, 2.0, np.nan]))
+
+
+def test_equal_bits_pass_and_a_negative_zero_is_not_zero():
+    """NaN equals NaN, whatever its payload."""
+    same_bits(SUBJECT, CASE, "h", np.array([np.nan, -0.0]), np.array([-np.nan, -0.0]))
+    with pytest.raises(AssertionError, match=r"\[0\] must be -0.0, to the bit; got 0.0"):
+        same_bits(SUBJECT, CASE, "h", np.zeros(1), np.array([-0.0]))
+
+
+def test_a_condition_that_does_not_hold_is_said_with_the_case():
+    """`require` is for what is neither a value nor bits."""
+    require(SUBJECT, CASE, True, "never said.")
+    with pytest.raises(AssertionError, match=r"some subject: the sky must be blue. lstm float32, Plan\("):
+        require(SUBJECT, CASE, False, "the sky must be blue.")
+
+
+def test_a_law_keeps_its_docstring_and_what_it_needs():
+    """The registry is read by the closing table, the planted faults and the README."""
+    from properties.laws import REGISTRY
+
+    try:
+
+        @law("of this test", None, needs=("head",), seen_in=("project#1",))
+        def body(subject, cell, dtype, plan):
+            """The property in one sentence."""
+
+        assert body.law.statement == "The property in one sentence."
+        assert (body.law.needs, body.law.seen_in) == (("head",), ("project#1",))
+        assert REGISTRY["of this test"] == [body.law]
+    finally:
+        del REGISTRY["of this test"]
+
+
+def test_a_case_is_a_function_of_its_plan():
+    """The same plan gives the same bits; another cell, seed or scale gives others; float32 is float64 rounded."""
+    plan = Plan(5, 3, 4, 2, seed=1)
+    one, again = plan.case("lstm", "float64"), plan.case("lstm", "float64")
+    assert np.array_equal(one.call.x, again.call.x) and np.array_equal(one.cotangent.h, again.cotangent.h)
+    assert not np.array_equal(one.call.x, plan.case("rnn", "float64").call.x)
+    assert np.array_equal(plan.case("lstm", "float32").call.x, one.call.x.astype(np.float32))
+    assert all(a.dtype == np.float32 for a in plan.case("lstm", "float32").call.params)
+    first, second = plan.case("lstm", "float32").cotangent, plan.case("lstm", "float32")
+    _ = second.judged(gradients=True)
+    assert np.array_equal(first.h, second.cotangent.h), "the order of questions must not matter"
+
+
+def test_a_subject_without_a_method_says_so():
+    """What is not declared is not asked; what is asked all the same is refused in words."""
+    from properties.subject import Subject
+
+    class Empty(Subject):
+        name = "empty"
+
+    for ask in (
+        lambda s: s.forward(CASE.call),
+        lambda s: s.backward(CASE.call, CASE.cotangent),
+        lambda s: s.loss(0, 0),
+    ):
+        with pytest.raises(NotImplementedError, match="empty has no"):
+            ask(Empty())
+    assert Empty().u("float32") == 2.0**-24 and Empty().alpha("float32") == 0
+    assert load("numpy_twin").u("float64") == 2.0**-53

@@ -1,0 +1,153 @@
+"""Initial parameters: what each initialiser promises, and that the words of a generator decide every bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from impl import draw
+from impl.spec import GATES, Parameters, block, leaves
+
+cells = pytest.mark.parametrize("cell", ["rnn", "lstm"])
+
+
+def rng(*words):
+    """A generator of these tests."""
+    return draw.generator("test of draw", *words)
+
+
+@cells
+def test_uniform_has_the_shapes_and_the_range_of_torch_nn(cell):
+    """Every parameter in +-1/sqrt(H), nearly reaching both ends; H = 16 makes that 1/4."""
+    mine = draw.uniform(rng(cell), cell, 5, 16)
+    theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM}[cell](5, 16)
+    for name, array in mine._asdict().items():
+        other = getattr(theirs, f"{name}_l0").detach().numpy()
+        assert array.shape == other.shape and array.dtype == np.float64
+        assert np.abs(array).max() <= 0.25 and np.abs(other).max() <= 0.25
+    assert np.abs(mine.weight_hh).max() > 0.245
+    assert abs(mine.weight_hh.std() - 0.25 / 3**0.5) < 0.01
+
+
+@cells
+def test_every_initialiser_leaves_the_biases_out_when_asked(cell):
+    """The notes' cell has none."""
+    for kind in (draw.uniform, draw.gaussian, draw.orthogonal, draw.identity):
+        params = kind(rng(cell), cell, 2, 3, bias=False)
+        assert params.bias_ih is None and params.bias_hh is None
+
+
+@cells
+def test_gaussian_recurrent_weights_have_variance_gain_squared_over_H(cell):
+    """Within five standard errors of a sample variance, sqrt(2/n)."""
+    H, gain = 60, 1.5
+    weight = draw.gaussian(rng(cell), cell, 2, H, gain).weight_hh
+    assert abs(weight.var() * H / gain**2 - 1) < 5 * (2 / weight.size) ** 0.5
+    assert abs(weight.mean()) < 5 * gain * H**-0.5 * weight.size**-0.5
+    assert np.abs(weight).max() > 2.5 * gain * H**-0.5, "a Gaussian has tails"
+
+
+def test_the_spectral_radius_of_gaussian_weights_tends_to_the_gain():
+    """Girko's circular law: within a tenth at H = 300."""
+    weight = draw.gaussian(rng(), "rnn", 1, 300, 0.8).weight_hh
+    assert abs(np.abs(np.linalg.eigvals(weight)).max() / 0.8 - 1) < 0.1
+
+
+@cells
+def test_orthogonal_blocks_are_orthogonal_and_differ(cell):
+    """Q^T Q = gain^2 I in every block, within rounding; no block repeats another."""
+    H, weight = 7, draw.orthogonal(rng(cell), cell, 2, 7, gain=1.1).weight_hh
+    blocks = [weight[block(cell, gate, H)] for gate in GATES[cell]]
+    for q in blocks:
+        assert np.abs(q.T @ q - 1.21 * np.eye(H)).max() < 1e-14
+    assert len({q.tobytes() for q in blocks}) == len(GATES[cell])
+
+
+def test_orthogonal_matrices_come_from_the_haar_measure():
+    """Without the correction of signs by R's diagonal, the trace's mean is off; Haar has mean 0 and variance 1."""
+    traces = [np.trace(draw.orthogonal(rng(k), "rnn", 1, 3).weight_hh) for k in range(600)]
+    assert abs(np.mean(traces)) < 5 / 600**0.5
+    assert abs(np.var(traces) - 1) < 0.3
+
+
+@cells
+def test_identity_blocks_are_gain_times_the_identity(cell):
+    """Exactly."""
+    weight = draw.identity(rng(cell), cell, 2, 3, gain=0.5).weight_hh
+    assert np.array_equal(weight, 0.5 * np.concatenate([np.eye(3)] * len(GATES[cell])))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 3.0])
+def test_the_summed_forget_bias_is_exactly_the_value(value):
+    """To the bit, in the forget gate's rows alone; the given parameters stay as they are."""
+    params = draw.uniform(rng(), "lstm", 2, 5)
+    before = [a.copy() for a in leaves(params)]
+    changed = draw.with_forget_bias(params, value)
+    total, was = changed.bias_ih + changed.bias_hh, params.bias_ih + params.bias_hh
+    rows = block("lstm", "f", 5)
+    assert total[rows].tolist() == [value] * 5
+    assert np.array_equal(np.delete(total, np.r_[rows]), np.delete(was, np.r_[rows]))
+    assert all(np.array_equal(a, b) for a, b in zip(leaves(params), before, strict=True))
+
+
+def test_chrono_biases_are_logarithms_of_uniform_times():
+    """b_f = ln u, u in [1, T_max - 1], b_i = -b_f to the bit: e^b_f has median T_max / 2 (five standard errors)."""
+    H, T_max = 4000, 101
+    params = draw.with_chrono(rng(), draw.uniform(rng(), "lstm", 1, H), T_max)
+    b = params.bias_ih + params.bias_hh
+    b_f, b_i = b[block("lstm", "f", H)], b[block("lstm", "i", H)]
+    assert np.array_equal(b_f, -b_i)
+    times = np.exp(b_f)
+    assert times.min() >= 1 and times.max() <= T_max - 1 + 1e-9
+    assert times.min() < 2 and times.max() > T_max - 2
+    assert abs(np.median(times) - T_max / 2) < 5 * (T_max - 2) / 2 / H**0.5
+
+
+def test_chrono_and_forget_bias_refuse_what_they_cannot_do():
+    """A time range below 2, and parameters without biases."""
+    params = draw.uniform(rng(), "lstm", 2, 3)
+    with pytest.raises(ValueError, match=r"`T_max` must be at least 2, .*; got 1.5"):
+        draw.with_chrono(rng(), params, 1.5)
+    with pytest.raises(ValueError, match=r"`params` must have both biases, .* gate f"):
+        draw.with_forget_bias(draw.uniform(rng(), "lstm", 2, 3, bias=False), 1.0)
+
+
+def test_equal_words_give_equal_bits_and_other_words_others():
+    """The words alone decide: their number, order and borders count, and nothing else draws from the same stream."""
+    words = [("a", "bc"), ("ab", "c"), ("abc",), ("c", "ab"), ("a", "b", "c"), ("a", "bc", 0), ("a", "bc", 1)]
+    streams = [draw.generator(*w).integers(0, 2**63, 4).tobytes() for w in words]
+    assert len(set(streams)) == len(words)
+    assert streams == [draw.generator(*w).integers(0, 2**63, 4).tobytes() for w in words]
+    assert draw.generator(7).random() == draw.generator("7").random(), "a seed is its digits"
+
+
+def test_the_global_generator_of_numpy_is_neither_used_nor_moved():
+    """Experiments run in workers in any order: no shared state may decide a number."""
+    state = np.random.get_state()[1].tobytes()
+    draw.orthogonal(rng(), "lstm", 3, 4)
+    assert np.random.get_state()[1].tobytes() == state
+
+
+def test_a_read_out_is_that_of_torch_nn_linear():
+    """Uniform in +-1/sqrt(H), biases optional."""
+    head, theirs = draw.head(rng(), 200, 16), torch.nn.Linear(16, 200)
+    assert head.weight_hy.shape == tuple(theirs.weight.shape) and head.bias_hy.shape == tuple(theirs.bias.shape)
+    assert 0.245 < np.abs(head.weight_hy).max() <= 0.25
+    assert draw.head(rng(), 2, 3, bias=False).bias_hy is None
+
+
+def test_a_group_stacks_its_models_in_order():
+    """Axis E first, absent biases absent; no models make no group."""
+    one, two = (draw.uniform(rng(k), "rnn", 2, 3, bias=False) for k in range(2))
+    group = draw.group([one, two])
+    assert np.array_equal(group.weight_hh[1], two.weight_hh) and group.weight_ih.shape == (2, 3, 2)
+    assert type(group) is Parameters and group.bias_ih is None
+    with pytest.raises(ValueError, match="`models` must hold at least one model"):
+        draw.group([])
+
+
+def test_sizes_and_cells_are_checked_by_name():
+    """A width below 1, a cell that is none."""
+    with pytest.raises(ValueError, match="`H` must be at least 1, since it is a width; got 0"):
+        draw.uniform(rng(), "lstm", 2, 0)
+    with pytest.raises(ValueError, match="`cell` must be one of rnn, lstm; got 'gru'"):
+        draw.uniform(rng(), "gru", 2, 3)

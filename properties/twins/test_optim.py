@@ -1,0 +1,140 @@
+"""Optimisers and clipping: against torch.optim, and one model at a time within a group."""
+
+import numpy as np
+import pytest
+import torch
+
+from impl import draw
+from impl.spec import Head, Model, Parameters, leaves, tree_map
+from properties.twins.both import both, call, into, out, part
+
+EPS = np.finfo(np.float64).eps
+
+
+def models(E=None, seed=0):
+    """A tree of random arrays like a model's, and gradients of the same form; of one model or of a group."""
+    rng, first = np.random.default_rng(seed), () if E is None else (E,)
+    shapes = Model(Parameters((8, 3), (8, 2), (8,), None), Head((5, 2), (5,)))
+    fill = lambda: Model(*(type(p)(*(None if s is None else rng.normal(size=first + s) for s in p)) for p in shapes))  # noqa: E731
+    return fill(), fill()
+
+
+def close(one, other, roundings):
+    """Whether two trees agree within so many units of float64 roundoff, relative to their largest entry."""
+    pairs = zip(leaves(one), leaves(other), strict=True)
+    return all(np.abs(a - b).max() <= roundings * EPS * max(1, np.abs(b).max()) for a, b in pairs)
+
+
+def by_torch(kind, params, gradients, **options):
+    """What torch.optim makes of parameters after one update for each gradient."""
+    tensors = [torch.tensor(a, requires_grad=True) for a in leaves(params)]
+    optimiser = kind(tensors, **options)
+    for gradient in gradients:
+        for tensor, d in zip(tensors, leaves(gradient), strict=True):
+            tensor.grad = torch.tensor(d)
+        optimiser.step()
+    return [t.detach().numpy() for t in tensors]
+
+
+@both
+@pytest.mark.parametrize("E", [None, 3])
+def test_gradient_descent_equals_torch_optim(twin, E):
+    """p - lr d, for one model and for a group."""
+    params, gradient = models(E)
+    got = call(twin, "optim", "sgd", params, gradient, 0.1)
+    assert type(got) is Model
+    assert close(tuple(leaves(got)), tuple(by_torch(torch.optim.SGD, params, [gradient], lr=0.1)), 2)
+
+
+@both
+@pytest.mark.parametrize("E", [None, 3])
+@pytest.mark.parametrize("options", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
+def test_adam_equals_torch_optim_over_many_updates(twin, E, options):
+    """Ten updates with gradients of changing size: running means, their corrections and the place of eps agree."""
+    optim, (params, _) = part(twin, "optim"), models(E)
+    gradients = [tree_map(lambda a, n=n: a * 10.0 ** (n % 4 - 2), models(E, seed=n)[1]) for n in range(10)]
+    mine, memory = into(twin, params), optim.adam_start(into(twin, params))
+    for gradient in gradients:
+        mine, memory = optim.adam(mine, into(twin, gradient), memory, 0.01, **options)
+    betas = (options.get("beta1", 0.9), options.get("beta2", 0.999))
+    wanted = by_torch(torch.optim.Adam, params, gradients, lr=0.01, betas=betas, eps=options.get("eps", 1e-8))
+    assert close(tuple(leaves(out(twin, mine))), tuple(wanted), 200)
+    assert memory.count == 10
+    assert not close(tuple(leaves(params)), tuple(wanted), 200), "the updates must move the parameters"
+
+
+@both
+def test_a_groups_update_is_that_of_each_model_alone_to_the_bit(twin):
+    """No model sees another's gradient: elementwise updates have no room for it."""
+    optim, (params, gradient) = part(twin, "optim"), models(3)
+    params, gradient = into(twin, params), into(twin, gradient)
+    together, _ = optim.adam(params, gradient, optim.adam_start(params), 0.01)
+    for e in range(3):
+        mine, d = (tree_map(lambda a, e=e: a[e], tree) for tree in (params, gradient))
+        alone, _ = optim.adam(mine, d, optim.adam_start(mine), 0.01)
+        assert all((a[e] == b).all() for a, b in zip(leaves(together), leaves(alone), strict=True))
+
+
+@both
+def test_an_optimiser_changes_nothing_that_it_is_given(twin):
+    """Parameters, gradients and memory are values: the caller's keep their bits."""
+    optim, (params, gradient) = part(twin, "optim"), models()
+    given = into(twin, (params, gradient))
+    memory = optim.adam_start(given[0])
+    optim.adam(*given, memory, 0.01)
+    optim.sgd(*given, 0.01)
+    optim.clip(given[1], 0.1)
+    kept = [*leaves(out(twin, given)), *leaves(out(twin, (memory.mean, memory.square)))]
+    zeros = [np.zeros_like(a) for a in leaves((params, params))]
+    assert all(np.array_equal(a, b) for a, b in zip(kept, [*leaves((params, gradient)), *zeros], strict=True))
+    assert memory.count == 0
+
+
+def norms(tree, E):
+    """Each model's Euclidean norm, by NumPy's own in long double."""
+    rows = [np.asarray(a, np.longdouble).reshape(E, -1) for a in leaves(tree)]
+    return np.sqrt(sum((row**2).sum(-1) for row in rows))
+
+
+@both
+def test_clipping_bounds_each_models_own_global_norm(twin):
+    """A norm above the limit becomes the limit, one below stays, to the bit; the norm before is handed back."""
+    _, gradient = models(3)
+    gradient = tree_map(lambda a: a * np.array([1e-3, 1.0, 1e3]).reshape(3, *[1] * (a.ndim - 1)), gradient)
+    before, limit = norms(gradient, 3), 2.0
+    clipped, norm = call(twin, "optim", "clip", gradient, limit)
+    assert np.abs(norm - before).max() <= 60 * EPS * before.max()
+    assert before[0] < limit < before[1] < before[2]
+    after = norms(clipped, 3)
+    assert np.abs(after[1:] - limit).max() <= 60 * EPS * limit
+    for a, b in zip(leaves(clipped), leaves(gradient), strict=True):
+        assert np.array_equal(a[0], b[0])
+        assert np.allclose(a[2] * (before[2] / limit).astype(float), b[2], rtol=100 * EPS, atol=0)
+
+
+@both
+def test_clipping_survives_gradients_of_1e30_in_float32(twin):
+    """Their squares overflow; divided by the largest entry they do not. Exploding gradients are what we measure."""
+    gradient = tree_map(lambda a: (a * 1e30).astype(np.float32), models()[1])
+    clipped, norm = call(twin, "optim", "clip", gradient, 1.0)
+    assert norm.dtype == np.float32
+    assert abs(norm / norms(gradient, 1)[0] - 1) < 1e-6
+    assert abs(norms(clipped, 1)[0] - 1) < 1e-6
+
+
+@both
+def test_clipping_a_gradient_of_zeros_gives_zeros(twin):
+    """No division of zero by zero."""
+    clipped, norm = call(twin, "optim", "clip", tree_map(np.zeros_like, models(2)[1]), 1.0)
+    assert norm.tolist() == [0, 0]
+    assert not any(a.any() for a in leaves(clipped))
+
+
+@both
+def test_a_single_model_and_a_group_of_one_are_clipped_alike(twin):
+    """() and (1,): the axis E makes no difference to the numbers."""
+    _, gradient = models()
+    alone, norm = call(twin, "optim", "clip", gradient, 0.5)
+    group, norms_ = call(twin, "optim", "clip", draw.group([gradient]), 0.5)
+    assert np.shape(norm) == () and norms_.shape == (1,)
+    assert close(tuple(leaves(tree_map(lambda a: a[0], group))), tuple(leaves(alone)), 8)
