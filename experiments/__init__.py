@@ -1,0 +1,1 @@
+"""Experiments that put every claim beside its closed form and an interval."""

@@ -1,0 +1,1 @@
+"""What every experiment shares: sweep, engine, training, execution, store, statistics, figures, reports."""

@@ -1,0 +1,63 @@
+"""The group: the unit of execution, of the store's key and of its transaction; and what a sweep may be told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+PRESETS = ("smoke", "tour", "quick", "full")
+"""smoke: does everything run (seconds); tour: about six minutes; quick: what is committed; full: hours."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line may say of a sweep: the engine, and a text of the user's own (None: the packaged one)."""
+
+    engine: str = "numpy"
+    corpus: Path | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """All seeds of one setting, run as one computation with a leading axis E.
+
+    Attributes:
+        experiment, version: who runs it; a version is raised when the same settings would give other numbers.
+        setting: its name for people, a path such as "latch/arm=lstm_b1/delay=20".
+        settings: everything that the run depends on, as plain JSON data.
+        seeds: in the order of axis E; a function of the sweep alone, never of what is finished.
+        dtype, engine: what computes, and in which precision.
+        data: the SHA-256 of the data it reads, or "".
+        cost: predicted core-seconds; not part of the key.
+        corpus: where the data lies; not part of the key, since `data` says what it is.
+    """
+
+    experiment: str
+    version: int
+    setting: str
+    settings: dict[str, Any]
+    seeds: tuple[int, ...]
+    dtype: str
+    engine: str
+    data: str
+    cost: float
+    corpus: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of experiment, version, settings, ordered seeds, dtype, engine and the data's hash."""
+        parts = (self.experiment, self.version, self.settings, self.seeds, self.dtype, self.engine, self.data)
+        return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """Plain data as JSON that is the same text for equal data.
+
+    Raises:
+        ValueError, TypeError: the data holds NaN, infinities, or what JSON does not have.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

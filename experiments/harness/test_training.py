@@ -1,0 +1,180 @@
+"""The generic training loop, on both twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from experiments.harness.engine import engine
+from experiments.harness.training import Batch, choose, loss_and_gradient, outputs, train
+from impl import draw
+from impl.spec import GATES, Model, leaves, tree_map
+
+E, T, B, D, H, V = 3, 7, 4, 2, 5, 3
+CELLS = tuple(GATES)
+
+
+@pytest.fixture(params=["numpy", "torch"])
+def twin(request):
+    """The engine under test."""
+    return engine(request.param)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("K", [1, 3, T])
+def test_the_gradient_is_that_of_the_mean_loss_over_the_last_steps(twin, cell, K):
+    """Along a random direction the mean loss of every model changes as its gradient says."""
+    model, batch = group(cell), classes(K)
+    direction = tree_map(lambda a: draw.generator("direction", a.shape).normal(size=a.shape), model)
+    loss, gradient = value(twin, cell, model, batch)
+    step = 1e-5
+    above, below = (value(twin, cell, moved(model, direction, s), batch)[0] for s in (step, -step))
+    inner = sum((d * u).reshape(E, -1).sum(1) for d, u in zip(leaves(gradient), leaves(direction), strict=True))
+    assert loss.shape == (E,)
+    # a central difference errs by step^2 / 6 times the third derivative and by rounding / step: both near 1e-10
+    np.testing.assert_allclose((above - below) / (2 * step), inner, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_masked_steps_count_neither_in_the_loss_nor_in_the_mean(twin, cell):
+    """With lengths and a mask of other sums a model, each mean is over that model's own steps; padding holds NaN."""
+    lengths = draw.generator("lengths").integers(1, T + 1, (E, B))
+    mask = np.arange(T)[:, None, None] < lengths
+    batch = classes(T)._replace(mask=mask, lengths=lengths)
+    batch = batch._replace(x=np.where(mask[..., None], batch.x, np.nan))
+    loss, _ = value(twin, cell, group(cell), batch)
+    y = unrolled(cell, group(cell), np.nan_to_num(batch.x))
+    z = np.take_along_axis(y, batch.target[..., None], -1)[..., 0] - np.log(np.exp(y).sum(-1))
+    np.testing.assert_allclose(loss, -(z * mask).sum((0, 2)) / lengths.sum(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_model_trains_in_a_group_as_it_does_alone(twin, cell):
+    """Clipping, Adam and the loss of one model do not see the others."""
+    together = trained(twin, cell, group(cell), [classes(2, n) for n in range(5)])
+    for e in range(E):
+        batches = [only(e, classes(2, n)) for n in range(5)]
+        alone = trained(twin, cell, choose(group(cell), [e]), batches)
+        for a, b in zip(leaves(alone), leaves(together), strict=True):
+            np.testing.assert_allclose(a[0], b[e], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_model_that_is_lost_does_not_touch_the_others(twin, cell):
+    """A model whose weights are NaN leaves every bit of the other models as it would be beside a sound one."""
+    sound = group(cell)
+    broken = tree_map(lambda a: np.where(np.arange(E).reshape(-1, *[1] * (a.ndim - 1)) == 1, np.nan, a), sound)
+    batches = [classes(2, n) for n in range(3)]
+    for a, b in zip(
+        leaves(trained(twin, cell, sound, batches)), leaves(trained(twin, cell, broken, batches)), strict=True
+    ):
+        np.testing.assert_array_equal(a[[0, 2]], b[[0, 2]])
+        assert np.isnan(b[1]).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("window", [1, 3, 16])
+def test_outputs_in_windows_are_the_outputs_of_the_whole(twin, cell, window):
+    """The state carries everything: cutting the run into windows changes no output."""
+    model, x = group(cell), classes(1).x
+    y = twin.numpy(outputs(twin, cell, twin.asarray(model, "float64"), twin.asarray(x, "float64"), 2, window))
+    np.testing.assert_allclose(y, unrolled(cell, model, x)[-2:], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_carried_states_continue_the_sequence(twin, cell):
+    """At a step size of zero, two halves with the state carried on lose together what the whole loses."""
+    model, batch, cut = group(cell), classes(T), 3
+    halves = [Batch(batch.x[:cut], batch.target[:cut]), Batch(batch.x[cut:], batch.target[cut:])]
+    whole, _ = value(twin, cell, model, batch)
+    first, second = (twin.numpy(u.loss) for u in steps(twin, cell, model, halves, lr=0.0, carry=lambda last: last))
+    np.testing.assert_allclose((cut * first + (T - cut) * second) / T, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_rate_may_depend_on_the_update(twin, cell):
+    """A rate given as a function is asked with 1, 2, ...; rate 0 moves no parameter."""
+    batches, rates = [classes(2), classes(2)], {1: 0.01, 2: 0.0}
+    constant = steps(twin, cell, group(cell), batches[:1], lr=0.01)
+    first, second = steps(twin, cell, group(cell), batches, lr=rates.__getitem__)
+    for a, b, c in zip(*(leaves(twin.numpy(u.model)) for u in (*constant, first, second)), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(b, c)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_gradients_are_clipped_before_the_update(twin, cell):
+    """A gradient of norm at most 1e-12 moves Adam, whose eps is 1e-8, by at most 1e-4 of the rate."""
+    (update,) = steps(twin, cell, group(cell), [classes(2)], lr=0.01, max_norm=1e-12)
+    moves = [abs(twin.numpy(b) - a).max() for a, b in zip(leaves(group(cell)), leaves(update.model), strict=True)]
+    assert 0 < max(moves) <= 1.0001e-6
+    assert (twin.numpy(update.norm) > 0.01).all()
+
+
+def test_one_model_has_no_members_to_choose_from():
+    """Choosing members asks for a group and says so."""
+    one = Model(draw.uniform(draw.generator("w"), "rnn", D, H), draw.head(draw.generator("h"), V, H))
+    with pytest.raises(ValueError, match="leading axis E"):
+        choose(one, [0])
+
+
+def group(cell):
+    """E models in float64."""
+    rng = draw.generator("training", cell)
+    return draw.group([Model(draw.uniform(rng, cell, D, H), draw.head(rng, V, H)) for _ in range(E)])
+
+
+def classes(K, n=0):
+    """A batch for the group with classes at its last K steps."""
+    rng = draw.generator("batch", n)
+    return Batch(rng.normal(size=(T, E, B, D)), rng.integers(0, V, (K, E, B)))
+
+
+def only(e, batch):
+    """The batch of one member, still with an axis E of one."""
+    return Batch(batch.x[:, e : e + 1], batch.target[:, e : e + 1])
+
+
+def moved(model, direction, step):
+    """The model a step along a direction."""
+    return tree_map(lambda a, u: a + step * u, model, direction)
+
+
+def value(twin, cell, model, batch):
+    """Loss and gradient as NumPy arrays."""
+    arrays = twin.asarray(model, "float64"), twin.asarray(batch, "float64")
+    loss, gradient, _ = loss_and_gradient(twin, cell, "softmax_cross_entropy", *arrays)
+    return twin.numpy(loss), twin.numpy(gradient)
+
+
+def steps(twin, cell, model, batches, **how):
+    """All updates of a training in float64."""
+    arrays = [twin.asarray(batch, "float64") for batch in batches]
+    how = {"lr": 0.01} | how
+    return list(train(twin, cell, "softmax_cross_entropy", twin.asarray(model, "float64"), arrays, **how))
+
+
+def trained(twin, cell, model, batches):
+    """The model after all batches, as NumPy arrays."""
+    return twin.numpy(steps(twin, cell, model, batches)[-1].model)
+
+
+def unrolled(cell, model, x):
+    """The read-outs of all steps by plain loops over models and steps, in NumPy: y (T, E, B, V)."""
+    return np.stack([one_model(cell, choose(model, e), x[:, e]) for e in range(E)], 1)
+
+
+def one_model(cell, model, x):
+    """The read-outs (T, B, V) of one model, written out from the equations."""
+    (W_ih, W_hh, b_ih, b_hh), (W_hy, b_hy) = model
+    h, c, y = np.zeros((B, H)), np.zeros((B, H)), []
+    for x_t in x:
+        a = x_t @ W_ih.T + b_ih + h @ W_hh.T + b_hh
+        if cell == "rnn":
+            h = np.tanh(a)
+        else:
+            i, f, g, o = np.split(a, 4, -1)
+            c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+            h = np.tanh(c) / (1 + np.exp(-o))
+        y.append(h @ W_hy.T + b_hy)
+    return np.stack(y)
