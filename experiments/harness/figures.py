@@ -1,0 +1,103 @@
+"""How all figures look: two cells, two colours; predictions black and dashed, intervals as bands, lines labelled."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+matplotlib.use("Agg")
+
+COLOURS = {"rnn": "#d55e00", "lstm": "#0072b2"}
+"""Each cell's colour in every report: vermilion and blue of Okabe and Ito, told apart by colour-blind readers."""
+
+PREDICTION = {"color": "black", "linestyle": "--", "linewidth": 1.2}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """seaborn's white theme with our settings, for as long as it is entered; fixed ids, so that an SVG is its data."""
+    own = {"svg.hashsalt": "rnn-twins", "svg.fonttype": "path", "axes.spines.top": False, "axes.spines.right": False}
+    own |= {"figure.max_open_warning": 0, "axes.titlesize": 10, "axes.labelsize": 9, "legend.frameon": False}
+    with sns.axes_style("ticks"), sns.plotting_context("paper", font_scale=1.1), matplotlib.rc_context(own):
+        yield
+
+
+def shades(cell: str, n: int) -> list[Any]:
+    """n shades of a cell's colour, light to dark, for n settings of one cell in one panel."""
+    return sns.light_palette(COLOURS[cell], n_colors=n + 2)[2:] if n > 1 else [COLOURS[cell]]
+
+
+def with_residual(columns: int = 1, size: tuple[float, float] = (5.0, 4.6)) -> tuple[Canvas, np.ndarray]:
+    """A row of panels, each with its residual panel below on the same x: axes of shape (2, columns)."""
+    grid = {"height_ratios": [3, 1], "squeeze": False, "sharex": "col", "layout": "constrained"}
+    return plt.subplots(2, columns, figsize=(size[0] * columns, size[1]), **grid)
+
+
+def measured(axis: Axes, x: Any, value: Any, low: Any, high: Any, colour: Any) -> None:
+    """A measured line with its interval as a band."""
+    axis.fill_between(x, low, high, color=colour, alpha=0.22, linewidth=0)
+    axis.plot(x, value, color=colour, linewidth=1.6)
+
+
+def predicted(axis: Axes, x: Any, y: Any) -> None:
+    """A closed form: black, dashed."""
+    axis.plot(x, y, **PREDICTION)
+
+
+def label_line(axis: Axes, x: float, y: float, text: str, colour: Any = "black", **how: Any) -> None:
+    """A line's name, written beside its end at (x, y), both in data coordinates."""
+    how = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 8} | how
+    axis.annotate(text, (x, y), color=colour, annotation_clip=False, **how)
+
+
+def label_lines(axis: Axes, names: Iterable[tuple[float | None, float, str, Any]], height: float = 10) -> None:
+    """Names of lines, moved apart where they are close; call it when the panel's limits are set.
+
+    Args:
+        names: (x, y, text, colour) with (x, y) a line's end in data coordinates; x None: right of the panel.
+        height: of a name, points.
+    """
+    names = [name for name in names if np.isfinite(name[1])]
+    low, high = axis.get_ylim()
+    gap = (high - low) * height / 72 / (axis.get_position().height * axis.figure.get_figheight())
+    for place, (x, _, text, colour) in zip(spread([name[1] for name in names], gap), names, strict=True):
+        edge = {"xycoords": axis.get_yaxis_transform()} if x is None else {}
+        label_line(axis, 1.0 if x is None else x, place, text, colour, **edge)
+
+
+def spread(positions: Any, gap: float) -> np.ndarray:
+    """Positions moved apart so that neighbours are at least `gap` apart, in their order: for labels of close lines."""
+    positions = np.asarray(positions, float)
+    order = np.argsort(positions, kind="stable")
+    moved = positions[order]
+    for _ in range(200):
+        overlap = gap - np.diff(moved)
+        if (overlap <= 1e-9).all():
+            break
+        push = np.where(overlap > 0, overlap / 2, 0.0)
+        moved[:-1] -= push
+        moved[1:] += push
+    result = np.empty_like(moved)
+    result[order] = moved
+    return result
+
+
+def svg(canvas: Canvas, name: str) -> str:
+    """The picture as one <svg> element: no date; ids from a fixed salt, marked with its name, so that a page may hold
+    several pictures. The canvas is closed."""
+    out = io.StringIO()
+    canvas.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+    plt.close(canvas)
+    text = out.getvalue()
+    text = re.sub(r"[ \t]+\n", "\n", text[text.index("<svg") :])
+    return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)

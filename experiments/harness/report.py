@@ -1,0 +1,360 @@
+"""Reports: the same content as HTML (one self-contained file) and as Markdown, a function of the records alone.
+
+A report's folder: README.md, index.html, summary.json, figures/ (SVG, and the data of each as CSV), results.csv, and
+provenance.json, the one file that says when and where. Above the folders: index.html, README.md, ledger.csv.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure as Canvas
+
+from experiments import claims
+from experiments.claims import Verdict
+from experiments.harness import catalogue, figures
+from properties.record import parse_setting, read_csv
+
+PROVENANCE = "provenance.json"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture: its file's name, the finding as its title in one sentence, a text for who cannot see it, its data."""
+
+    name: str
+    title: str
+    canvas: Canvas
+    alt: str
+    data: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its file's name, a title, and what stands in it, as it is to be read."""
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an analysis hands over; it is written in this order: verdicts, lead, figures, tables, settings.
+
+    Attributes:
+        name, title, lead: folder, heading, and what was found in a paragraph of plain text.
+        verdicts: of the claims that the experiment bears on, from `claims.verdict`.
+        figures, tables: in the order of reading.
+        settings: columns "setting" and "value".
+    """
+
+    name: str
+    title: str
+    lead: str
+    verdicts: Sequence[Verdict]
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+    settings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"setting": [], "value": []}))
+
+
+class ReportError(Exception):
+    """A report cannot be made or found; one line that says which and why."""
+
+
+# One report
+
+
+def build(name: str, results: Path, folder: Path) -> None:
+    """Writes a report's files, provenance.json apart, into an empty folder.
+
+    Args:
+        name: the experiment.
+        results: its records, a results.csv.
+        folder: where to write; it must exist.
+    """
+    frame = read_csv(results)
+    with figures.style():
+        report = catalogue.analysis(name).analyse(frame)
+        drawn = [(figure, figures.svg(figure.canvas, figure.name)) for figure in report.figures]
+    shutil.copyfile(results, folder / "results.csv")
+    (folder / "figures").mkdir()
+    for figure, picture in drawn:
+        write(folder / "figures" / f"{figure.name}.svg", picture)
+        write(folder / "figures" / f"{figure.name}.csv", csv_of(figure.data))
+    page = content(report, drawn, frame, digest(results))
+    write(folder / "index.html", render("report.html.j2", page))
+    write(folder / "README.md", render("report.md.j2", page))
+    summary = {"name": name, "title": report.title, "findings": [figure.title for figure in report.figures]}
+    write(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+
+
+def content(report: Report, drawn: Sequence[tuple[Figure, str]], frame: pd.DataFrame, sha256: str) -> dict[str, Any]:
+    """What the templates of a report speak of."""
+    settings = pd.concat([pd.DataFrame(run_settings(report.name, frame)), report.settings], ignore_index=True)
+    return {
+        "title": report.title,
+        "title_md": escaped(report.title),
+        "lead": report.lead,
+        "lead_md": escaped(report.lead),
+        **verdict_tables(report.verdicts),
+        "figures": [
+            {
+                "name": f.name,
+                "title": f.title,
+                "title_md": escaped(f.title),
+                "alt_md": escaped(f.alt),
+                "svg": named(s, f),
+            }
+            for f, s in drawn
+        ],
+        "tables": [
+            {
+                "name": t.name,
+                "title": t.title,
+                "title_md": escaped(t.title),
+                "html": html(t.frame),
+                "md": markdown(t.frame),
+            }
+            for t in report.tables
+        ],
+        "settings": html(settings),
+        "settings_md": markdown(settings),
+        "command": command_of(report.name, frame),
+        "check": f"python -m experiments report {report.name} --check",
+        "digest": sha256,
+    }
+
+
+def run_settings(name: str, frame: pd.DataFrame) -> dict[str, list[str]]:
+    """Preset, groups and predicted cost, as the harness recorded them."""
+    rows = run_records(name, frame)
+    values = dict(zip(rows.metric, rows.value, strict=True))
+    preset = parse_setting(rows.setting.iloc[0])["preset"] if len(rows) else "?"
+    groups, cost = (values.get(metric, math.nan) for metric in ("groups", "predicted_core_seconds"))
+    return {
+        "setting": ["preset", "groups (all seeds of a setting)", "predicted cost (core-seconds)"],
+        "value": [preset, f"{groups:.0f}", f"{cost:.0f}"],
+    }
+
+
+def run_records(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The records that the harness added: what was run."""
+    return frame[(frame.source == "run") & (frame.setting.str.split("/").str[0] == name)]
+
+
+def command_of(name: str, frame: pd.DataFrame) -> str:
+    """The command that made the records, as it is typed."""
+    rows = run_records(name, frame)
+    given = parse_setting(rows.setting.iloc[0]) if len(rows) else {}
+    words = [f"--{option} {'FILE' if option == 'corpus' else value}" for option, value in given.items()]
+    return " ".join(["python -m experiments run", name, *words])
+
+
+def named(picture: str, figure: Figure) -> str:
+    """The picture for a page: it says what it shows to who cannot see it."""
+    label = figure.alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    return picture.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def publish(name: str, results: str, out: Path, provenance: dict[str, Any]) -> Path:
+    """Makes a report from records (the text of a CSV) and puts its folder in place of an older one, whole.
+
+    Returns:
+        The folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{name}-", dir=out) as temporary:
+        new, source = Path(temporary) / name, Path(temporary) / "results.csv"
+        new.mkdir()
+        write(source, results)
+        build(name, source, new)
+        write(new / PROVENANCE, json.dumps(provenance, indent=1, sort_keys=True) + "\n")
+        replace(new, out / name, Path(temporary) / "old")
+    return out / name
+
+
+def replace(new: Path, old: Path, aside: Path) -> None:
+    """Puts a folder where another may stand: the older one is moved aside first."""
+    if old.exists():
+        old.rename(aside)
+    new.rename(old)
+
+
+def rebuild(name: str, out: Path) -> Path:
+    """Makes a report again from its own results.csv; its provenance stays."""
+    folder = out / name
+    if not (folder / "results.csv").exists():
+        raise ReportError(f"there is no report {name!r} in {out}: {folder / 'results.csv'} is missing.")
+    provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
+    return publish(name, (folder / "results.csv").read_text("utf-8"), out, provenance)
+
+
+def check(name: str, out: Path) -> tuple[int, list[str]]:
+    """Makes a report again beside itself and compares, byte for byte.
+
+    Returns:
+        How many files are identical, and the names of those that differ, are missing or stand there in addition; a
+        results.csv that is not the one its report was made from comes first.
+    """
+    folder = out / name
+    if not (folder / "results.csv").exists():
+        raise ReportError(f"there is no report {name!r} in {out}: {folder / 'results.csv'} is missing.")
+    with TemporaryDirectory() as temporary:
+        new = Path(temporary)
+        build(name, folder / "results.csv", new)
+        names = sorted({str(p.relative_to(f)) for f in (folder, new) for p in f.rglob("*") if p.is_file()})
+        differ = [n for n in names if n != PROVENANCE and not same(folder / n, new / n)]
+    page = folder / "README.md"
+    if page.exists() and digest(folder / "results.csv") not in page.read_text("utf-8"):
+        differ.insert(0, "results.csv")
+    return len([n for n in names if n != PROVENANCE]) - len(differ), [f"{name}/{n}" for n in differ]
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether both files exist and hold the same bytes."""
+    return a.is_file() and b.is_file() and a.read_bytes() == b.read_bytes()
+
+
+# All reports
+
+
+def publish_index(out: Path) -> Path:
+    """Writes index.html, README.md and ledger.csv over the reports in `out`; gives the page's path."""
+    for name, text in index_files(out).items():
+        write(out / name, text)
+    return out / "index.html"
+
+
+def index_files(out: Path) -> dict[str, str]:
+    """What stands above the reports: file names and their texts, from the folders' results and summaries."""
+    folders = [out / name for name in catalogue.EXPERIMENTS if (out / name / "results.csv").exists()]
+    frame = pd.concat([read_csv(folder / "results.csv") for folder in folders], ignore_index=True)
+    summaries = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
+    ledger = claims.ledger(frame)
+    verdicts = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
+    presets = sorted({parse_setting(s)["preset"] for s in frame[frame.source == "run"].setting})
+    lead = (
+        f"Recurrent networks, claim by claim: what a lecture says of them, beside what was measured (preset "
+        f"{' and '.join(presets)}). A verdict is computed from the records of the reports by a rule fixed before."
+    )
+    reports = [
+        {"folder": s["name"], "title": s["title"], "findings": s["findings"], "title_md": escaped(s["title"])}
+        | {"findings_md": [escaped(finding) for finding in s["findings"]]}
+        for s in summaries
+    ]
+    page = {"title": "rnn-twins: reports", "lead": lead, "lead_md": escaped(lead), "reports": reports}
+    page |= verdict_tables(verdicts)
+    pages = {"index.html": render("index.html.j2", page), "README.md": render("index.md.j2", page)}
+    return pages | {"ledger.csv": csv_of(ledger)}
+
+
+def check_index(out: Path) -> list[str]:
+    """The files above the reports that are not what the reports' folders give."""
+    return [name for name, text in index_files(out).items() if not holds(out / name, text)]
+
+
+def holds(path: Path, text: str) -> bool:
+    """Whether the file has this text."""
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+# Text
+
+
+HEADINGS = {"statement": "what the notes say", "statistic": "what is measured", "interval": "99 % interval"}
+"""Columns of the table of verdicts that are called otherwise than their field."""
+
+
+def verdict_tables(verdicts: Iterable[Verdict]) -> dict[str, Any]:
+    """The table of verdicts for the templates: its rows and headings, and the same as Markdown."""
+    rows = verdict_rows(verdicts)
+    frame = pd.DataFrame(rows).rename(columns=HEADINGS)
+    return {"verdicts": rows, "headings": list(frame.columns), "verdicts_md": markdown(frame)}
+
+
+def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
+    """Verdicts as they are read: numbers to three digits, an interval in words."""
+    return [
+        {
+            "claim": v.number,
+            "verdict": v.word,
+            "statement": v.statement,
+            "statistic": v.statistic,
+            "rule": v.rule,
+            "effect": number(v.effect),
+            "interval": f"{number(v.low)} to {number(v.high)}" if number(v.low) and number(v.high) else "",
+            "seeds": str(v.seeds or ""),
+            "note": v.note,
+        }
+        for v in verdicts
+    ]
+
+
+def number(value: Any) -> str:
+    """A number to three digits; "" for what is none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}", 1) if value < 0 else f"{value:.3g}"
+
+
+def cell(value: Any) -> str:
+    """What stands in a table's cell."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "" if value is None else str(value)
+    return number(float(value)) if isinstance(value, float) else str(value)
+
+
+def cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table as text."""
+    return frame.astype(object).map(cell)
+
+
+def html(frame: pd.DataFrame) -> str:
+    """The table for a page."""
+    return cells(frame).to_html(index=False, border=0, justify="unset", classes=None)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """The table for Markdown."""
+    text = cells(frame).map(lambda value: escaped(value).replace("|", "\\|").replace("\n", " "))
+    return text.to_markdown(index=False, disable_numparse=True)
+
+
+def escaped(text: str) -> str:
+    """Plain text as Markdown: what would be markup is not."""
+    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", text)
+
+
+def csv_of(frame: pd.DataFrame) -> str:
+    """A figure's data as CSV, numbers to ten digits."""
+    return frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def render(template: str, page: dict[str, Any]) -> str:
+    """A template of templates/ with a page's content."""
+    loader = FileSystemLoader(Path(__file__).parent / "templates")
+    options = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True, "undefined": StrictUndefined}
+    environment = Environment(loader=loader, autoescape=template.endswith(".html.j2"), **options)
+    return environment.get_template(template).render(page)
+
+
+def write(path: Path, text: str) -> None:
+    """Writes a text with line ends as they are."""
+    path.write_bytes(text.encode())

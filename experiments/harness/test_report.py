@@ -1,0 +1,219 @@
+"""Reports: a function of the records alone, the same content as page and as Markdown; a check notices a digit."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.harness import report
+from experiments.harness.executor import InProcess
+from experiments.harness.run import stamped
+from experiments.harness.sweep import Options
+from experiments.harness.toy import sweep
+from properties.record import Record, to_csv
+
+NAME = "harness.toy"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+
+
+@pytest.fixture(scope="module")
+def results():
+    """The records of the toy experiment as CSV."""
+    groups = sweep.groups("quick", Options())
+    records = [r for group in groups for r in InProcess().run(group, lambda done, total: None).result().records]
+    records += [Record("run", f"{NAME}/preset=quick", 0, "groups", 0, float(len(groups)))]
+    return to_csv(stamped(records))
+
+
+@pytest.fixture
+def out(tmp_path, results, monkeypatch):
+    """A folder with the toy report and the page above it."""
+    monkeypatch.setattr(report.catalogue, "EXPERIMENTS", (NAME,))
+    report.publish(NAME, results, tmp_path / "reports", {"commit": "none"})
+    report.publish_index(tmp_path / "reports")
+    return tmp_path / "reports"
+
+
+def test_a_report_is_made_of_the_files_it_should_be(out):
+    """Page, Markdown, summary, records, provenance; a picture and its data for each figure."""
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
+    own = {"README.md", "index.html", "summary.json", "results.csv", "provenance.json", "figures/sums.svg"}
+    above = {"index.html", "README.md", "ledger.csv"}
+    assert names == {f"{NAME}/{n}" for n in own | {"figures/sums.csv"}} | above
+
+
+def test_the_same_records_in_another_order_give_the_same_bytes(out, results, tmp_path, monkeypatch):
+    """A report does not know in which order, when or where its records were made."""
+    first, *rows = results.splitlines(keepends=True)
+    shuffled = Path(tmp_path / "shuffled")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    report.publish(NAME, to_csv(Record(*row) for row in records_of(first, rows[::-1])), shuffled, {"commit": "other"})
+    for path in sorted((out / NAME).rglob("*")):
+        if path.is_file() and path.name != "provenance.json":
+            assert path.read_bytes() == (shuffled / path.relative_to(out)).read_bytes(), path.name
+
+
+def test_a_report_checks_itself(out):
+    """Made again from its own records it is identical: every file but the provenance."""
+    assert report.check(NAME, out) == (6, []) and report.check_index(out) == []
+
+
+def test_one_changed_digit_is_noticed_and_named(out):
+    """The changed file itself is named first, and the page that it no longer belongs to."""
+    path = out / NAME / "results.csv"
+    text = path.read_text()
+    found = re.search(r"sum,3,-?\d\.(\d)", text)
+    digit = str((int(found[1]) + 1) % 10)
+    path.write_text(text[: found.start(1)] + digit + text[found.end(1) :])
+    identical, differ = report.check(NAME, out)
+    assert differ[0] == f"{NAME}/results.csv" and f"{NAME}/index.html" in differ
+    assert identical + len(differ) == 6
+    assert report.check_index(out) == []
+
+
+@pytest.mark.parametrize("name", ["index.html", "figures/sums.svg", "figures/sums.csv", "README.md"])
+def test_a_changed_missing_or_added_file_is_named(out, name):
+    """What is compared is the whole folder."""
+    path = out / NAME / name
+    path.write_bytes(path.read_bytes() + b" ")
+    assert report.check(NAME, out) == (5, [f"{NAME}/{name}"])
+    path.unlink()
+    assert report.check(NAME, out) == (5, [f"{NAME}/{name}"])
+    report.rebuild(NAME, out)
+    (out / NAME / "notes.txt").write_text("mine")
+    assert report.check(NAME, out)[1] == [f"{NAME}/notes.txt"]
+
+
+def test_a_report_that_cannot_be_made_leaves_the_older_one(out, results):
+    """Nothing is half-written."""
+    before = (out / NAME / "index.html").read_bytes()
+    with pytest.raises(ValueError, match=r"results\.csv"):
+        report.publish(NAME, "no,records\n1,2\n", out, {})
+    assert (out / NAME / "index.html").read_bytes() == before
+    assert {p.name for p in out.iterdir()} == {NAME, "index.html", "README.md", "ledger.csv"}
+
+
+def test_text_with_markup_is_shown_as_it_is(out):
+    """Neither the page nor the Markdown takes a title's or a table's characters for markup."""
+    page, text = ((out / NAME / name).read_text() for name in ("index.html", "README.md"))
+    assert "Sums &amp; &lt;tests&gt;" in page and "A *lead* with &lt;markup&gt;" in page and "<tests>" not in page
+    assert r"# Sums & \<tests\>" in text and r"A \*lead\* with \<markup\>" in text and r"1 \| 12" in text
+
+
+def test_page_and_markdown_hold_the_same_numbers(out):
+    """Every cell of every table of the page stands in the Markdown too."""
+    page, text = ((out / NAME / name).read_text() for name in ("index.html", "README.md"))
+    found = Cells()
+    found.feed(page)
+    plain = text.replace("\\", "")
+    assert len(found.cells) > 40
+    assert [cell for cell in found.cells if cell.strip() not in plain] == []
+
+
+def test_a_page_needs_nothing_from_elsewhere(out):
+    """No address of another host, no script, no picture from a file: one page is the whole report."""
+    for path in (out / NAME / "index.html", out / "index.html"):
+        page = path.read_text()
+        links = re.findall(r'(?:src|href)="([^"#]+)"', page)
+        assert "<script" not in page and "<img" not in page and "url(http" not in page
+        assert all(link.startswith("data:") or not re.match(r"\w+:", link) for link in links), links
+        assert all((path.parent / link).exists() for link in links if not link.startswith("data:")), links
+
+
+def test_ids_on_a_page_are_unique_where_they_are_used(results, tmp_path, monkeypatch):
+    """Two pictures on one page do not use each other's clips: ids carry the picture's name."""
+    pictures = []
+    for name in ("one", "two"):
+        with report.figures.style():
+            canvas, axes = report.figures.with_residual()
+            axes[0, 0].plot([0, 1], [0, 1])
+            pictures.append(report.figures.svg(canvas, name))
+    ids = [set(re.findall(r' id="([^"]+)"', picture)) for picture in pictures]
+    used = [set(re.findall(r'(?:url\(#|href="#)([^")]+)', picture)) for picture in pictures]
+    assert ids[0] and used[0] and not ids[0] & ids[1]
+    assert used[0] <= ids[0] and used[1] <= ids[1]
+
+
+def test_numbers_are_read_at_three_digits_and_what_is_none_is_empty():
+    """Tables show numbers as people read them."""
+    shown = [report.cell(v) for v in (1.23456, -0.001234, 7, float("nan"), None, "a", True, float("inf"), 123456.0)]
+    assert shown == ["1.23", "−0.00123", "7", "", "", "a", "True", "inf", "1.23e+05"]
+
+
+def test_the_command_and_the_preset_come_from_the_records():
+    """A report rebuilt from its CSV names the command that made it."""
+    rows = [Record("run", "language_model/preset=tour/engine=torch/corpus=own", 0, "groups", 0, 3.0)]
+    frame = pd.DataFrame(rows, columns=Record._fields)
+    command = report.command_of("language_model", frame)
+    assert command == "python -m experiments run language_model --preset tour --engine torch --corpus FILE"
+    assert report.run_settings("language_model", frame)["value"][:2] == ["tour", "3"]
+
+
+def test_the_provenance_stays_when_a_report_is_made_again(out):
+    """Who measured does not change by drawing anew."""
+    report.rebuild(NAME, out)
+    assert json.loads((out / NAME / "provenance.json").read_text()) == {"commit": "none"}
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_pages_open_in_a_browser_with_an_empty_console(out):
+    """No error, no warning, no request that fails; the figure and the verdicts are there to see."""
+    opened(out / "index.html", {"table.verdicts": 1})
+    opened(out / NAME / "index.html", {"figure svg": 1, "table.verdicts": 1})
+
+
+def opened(page, expected):
+    """Opens a page in headless Chromium; nothing may be said on its console, and the elements must be visible."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS.split(), "--no-first-run"])
+        tab, said = browser.new_page(), []
+        tab.on("console", lambda message: said.append(message.text))
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("requestfailed", lambda request: said.append(request.url))
+        tab.goto(page.resolve().as_uri())
+        counts = {selector: tab.locator(selector).count() for selector in expected}
+        visible = [tab.locator(selector).first.is_visible() for selector in expected]
+        browser.close()
+    assert said == [] and counts == expected and all(visible)
+
+
+class Cells(html.parser.HTMLParser):
+    """Collects the text of table cells."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells, self._in = [], False
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("td", "th"):
+            self._in = True
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self._in = self._in and tag not in ("td", "th")
+
+    def handle_data(self, data):
+        if self._in:
+            self.cells[-1] += data
+
+
+def records_of(first, rows):
+    """CSV lines as records."""
+    import csv
+
+    names = first.strip().split(",")
+    for row in csv.DictReader([first, *rows]):
+        yield Record(*(CASTS.get(name, str)(row[name]) for name in names))
+
+
+CASTS = {"seed": int, "index": float, "value": float}

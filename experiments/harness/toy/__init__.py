@@ -1,0 +1,1 @@
+"""An experiment of milliseconds, for the tests of the harness: sums of drawn numbers."""

@@ -1,0 +1,34 @@
+"""Draws and sums; what TOY_LOG and TOY_SECONDS in the environment say lets a test watch and kill it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from experiments.harness.sweep import Group
+from impl import draw
+from properties.record import Record
+
+
+def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
+    """One sum a seed. Ten checkpoints; a line in the log at the start and at the end."""
+    note(f"begin {group.setting}")
+    if group.setting == os.environ.get("TOY_FAILS"):
+        raise RuntimeError("asked to fail")
+    for done in range(1, 11):
+        time.sleep(float(os.environ.get("TOY_SECONDS", 0)) / 10)
+        checkpoint(done, 10)
+    terms = group.settings["terms"]
+    sums = [draw.generator("toy", terms, seed).normal(size=terms).sum() for seed in group.seeds]
+    note(f"end {group.setting}")
+    return [
+        Record("harness.toy", group.setting, s, "sum", terms, float(v)) for s, v in zip(group.seeds, sums, strict=True)
+    ]
+
+
+def note(line: str) -> None:
+    """Appends to the log, if there is one."""
+    if path := os.environ.get("TOY_LOG"):
+        with open(path, "a") as log:
+            log.write(f"{line} {os.getpid()}\n")

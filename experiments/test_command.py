@@ -1,0 +1,101 @@
+"""The command line: what is asked wrongly is said in one line, with exit code 2, before anything is written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import command
+from experiments.harness import catalogue
+from experiments.harness.sweep import PRESETS, Options
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+CORPORA = {
+    "missing": None,
+    "empty": b"",
+    "too_short": b"In the beginning",
+    "not_utf8": "d\xe9j\xe0 vu, ".encode("latin-1") * 9000,
+}
+
+
+@pytest.mark.parametrize("kind", CORPORA)
+def test_a_corpus_that_cannot_be_used_is_refused_in_one_line(here, capsys, kind):
+    """Missing, empty, shorter than a window, not UTF-8: one line that names it, exit code 2, nothing written."""
+    path = here / f"{kind}.txt"
+    if CORPORA[kind] is not None:
+        path.write_bytes(CORPORA[kind])
+    before = sorted(here.rglob("*"))
+    assert command.main(["run", "language_model", "--preset", "smoke", "--corpus", str(path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1 and path.name in said.err and "corpus" in said.err
+    assert sorted(here.rglob("*")) == before
+
+
+WRONG = {
+    "an experiment that does not exist": (["run", "gradientflow"], "gradient_flow"),
+    "a report that does not exist": (["report", "memory", "--check"], "memory"),
+    "a report of no experiment": (["report", "hearsay"], "hearsay"),
+    "a corpus for an experiment that reads none": (["run", "memory", "--corpus", "x.txt"], "language_model"),
+    "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_asked_wrongly_is_said_in_one_line(here, capsys, kind):
+    """The line names what was asked for, or what could be."""
+    arguments, named = WRONG[kind]
+    assert command.main(arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1 and named in said.err
+    assert list(here.iterdir()) == []
+
+
+def test_a_preset_that_does_not_exist_names_those_that_do(here, capsys):
+    """The parser refuses it with exit code 2."""
+    with pytest.raises(SystemExit) as stop:
+        command.main(["run", "memory", "--preset", "slow"])
+    assert stop.value.code == 2 and all(preset in capsys.readouterr().err for preset in PRESETS[:1])
+
+
+def test_the_list_names_every_experiment_and_what_each_preset_costs(capsys):
+    """Cost is printed beforehand, in core-seconds."""
+    assert command.main(["list", "--cost"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in catalogue.EXPERIMENTS) and said.count("core-seconds") == 4 * len(
+        catalogue.EXPERIMENTS
+    )
+
+
+@pytest.mark.parametrize("name", catalogue.EXPERIMENTS)
+def test_sweeps_are_sound(name):
+    """Every preset has groups, each once, each under its own name, all of them with a cost."""
+    for preset in PRESETS:
+        groups = catalogue.sweep(name, preset, Options())
+        assert len({g.key for g in groups}) == len({g.setting for g in groups}) == len(groups) > 0
+        assert all(g.cost > 0 and g.experiment == name and g.seeds for g in groups)
+
+
+@pytest.mark.parametrize("name", catalogue.EXPERIMENTS)
+def test_every_experiment_is_a_script_of_its_own(name):
+    """`python -m experiments.NAME` takes what `run NAME` takes."""
+    line = [sys.executable, "-m", f"experiments.{name}", "--workers", "-1"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "--workers must be 0 or more" in done.stderr
+
+
+def test_the_tour_fits_its_time():
+    """`make report`: predicted for two cores, under the ten minutes that a newcomer is promised."""
+    total = sum(g.cost for name in catalogue.EXPERIMENTS for g in catalogue.sweep(name, "tour", Options()))
+    assert total < 2 * 8 * 60
