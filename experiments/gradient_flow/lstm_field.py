@@ -1,0 +1,209 @@
+"""The LSTM's mean field at initialisation: its state's moments forward in time, its total gradient back.
+
+For large H the pre-activations of a unit are Gaussian and independent between gates and units. Each has a part that
+stays for the whole run (its biases; what the lasting part of h does to it through the recurrent weights) and a part
+that is new at every step (the input; the rest of h). A unit is therefore a node: its chrono time scale, if any, and
+the lasting parts z_i, z_f, z_g, z_o, all standard normal. Given the node, steps are independent, and c is Gaussian.
+
+    a = b + sqrt(bias + Q/3) z_lasting + sqrt(D/(3 H) + R/3) z_new,   Q = E (E[h | node])^2,   R = E h^2 - Q
+    c' = f c + i g,   h' = o tanh(c')                                       (moments of c and tanh c given the node)
+
+Back in time, delta_n is the gradient by c at step T-n, and the gradients dh_n by h form a Gaussian process over lags,
+the same for all nodes, whose covariance Delta passes through the recurrent weights of all four gates. "Twice" means at
+step T-n times at step T-m; the c beside f' is that before the step:
+
+    delta_n = f delta_{n-1} + o (1 - tanh^2 c) dh_n,   P(n, m) = E[delta_n delta_m | node],   Delta(0, 0) = 1
+    3 Delta(n+1, m+1) = E[o' tanh c, twice] Delta(n, m) + E[P(n, m) ([f' c, twice] + [i' g, twice] + [i g', twice])]
+    |dL/ds_{T-n}|^2 / |dL/ds_T|^2 = Delta(n, n) + E[f^2 P(n-1, n-1)]
+
+The covariance at two lags matters since the weights are the same at every step: paths that go through them equally
+often, at different steps, add up. With fresh weights at every step (Delta(n, m) = 0 for n != m) the gradient would
+decay faster. In the linear corner (every gate constant, c small) what comes out is the mean square of (f + i o W)^n,
+whose growth per step is f + i o / sqrt(3), the spectral radius.
+
+Assumed: H to infinity at a fixed lag; the gradient counts as independent of the forward run; h either lasts or is new.
+Source: derived here, after Sompolinsky, Crisanti, Sommers 1988; fresh weights: Gilboa et al. 2019 (arXiv 1901.08987).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, log_expit
+
+from experiments.gradient_flow.quadrature import half_line, hermite, legendre, line
+from experiments.gradient_flow.starts import Start
+from impl.spec import tree_map
+
+GATES = "ifgo"
+FUNCTIONS = {"i": expit, "f": expit, "g": np.tanh, "o": expit}
+SLOPES = {"i": lambda y: y * (1 - y), "f": lambda y: y * (1 - y), "g": lambda y: 1 - y * y, "o": lambda y: y * (1 - y)}
+RECURRENT = 1 / 3
+"""H times the variance of a recurrent weight uniform in +-1/sqrt(H)."""
+
+
+class Pair(NamedTuple):
+    """A quantity's mean and mean square given the node, (K,) at a step or (T, K) over steps."""
+
+    mean: np.ndarray
+    square: np.ndarray
+
+    def two(self, n: int) -> np.ndarray:
+        """E[q_n q_m | node] for m = 0..n, (n + 1, K): means multiply, since steps are independent given the node."""
+        product = self.mean[n] * self.mean[: n + 1]
+        product[n] = self.square[n]
+        return product
+
+
+class Gates(NamedTuple):
+    """One Pair a gate."""
+
+    i: Pair
+    f: Pair
+    g: Pair
+    o: Pair
+
+
+class Nodes(NamedTuple):
+    """The quadrature over units: weight (K,), the biases (K,), the lasting parts z (K,) and their bias variance."""
+
+    weight: np.ndarray
+    bias: dict[str, np.ndarray]
+    z: dict[str, np.ndarray]
+    lasting: dict[str, float]
+
+
+class Step(NamedTuple):
+    """Moments given the node, (K,) at one step or (T, K) over steps.
+
+    gate, slope: i, f, g, o and their derivatives by the pre-activation. log_f: E ln f. mean, variance: of c before the
+    step. tanh, open: tanh c and 1 - tanh^2 c after it. square: E h^2 over all nodes, a number or (T,).
+    """
+
+    gate: Gates
+    slope: Gates
+    log_f: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    tanh: Pair
+    open: Pair
+    square: np.ndarray
+
+
+class Field(NamedTuple):
+    """The nodes' weight (K,) and the moments of steps 1..T."""
+
+    weight: np.ndarray
+    steps: Step
+
+
+def nodes(start: Start, H: int, T: int) -> Nodes:
+    """The units of a start: chrono's time scales u in [1, T - 1], and the lasting parts of each gate.
+
+    z_g may be taken positive: g and c are odd in it, and every average is even. It sets how far c runs, so it has many
+    nodes; the other gates move little and have two.
+    """
+    chrono = start.kind == "chrono"
+    u, weight_u = legendre(1.0, T - 1.0, 8) if chrono else (np.ones(1), np.ones(1))
+    axes = [np.arange(len(u)), *(np.arange(2) for _ in "ifo"), np.arange(len(half_line()[0]))]
+    k, *two, g = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    z = {gate: hermite(2)[0][index] for gate, index in zip("ifo", two, strict=True)} | {"g": half_line()[0][g]}
+    b_f = np.log(u[k]) if chrono else np.full(len(k), start.value)
+    bias = {"i": -b_f if chrono else 0 * b_f, "f": b_f, "g": 0 * b_f, "o": 0 * b_f}
+    exact = {"chrono": "if", "forget_bias": "f"}.get(start.kind, "")
+    lasting = {gate: 0.0 if gate in exact else 2 / (3 * H) for gate in GATES}
+    return Nodes(weight_u[k] * half_line()[1][g] / 8, bias, z, lasting)
+
+
+@cache
+def field(start: Start, D: int, H: int, T: int) -> Field:
+    """The moments of an LSTM's gates and state over T steps from h = c = 0."""
+    units = nodes(start, H, T)
+    mean = variance = np.zeros(len(units.weight))
+    Q = R = 0.0
+    steps = []
+    for _ in range(T):
+        gate, slope, log_f = gates(units, Q, D / (3 * H) + RECURRENT * R)
+        mean_next, variance_next = cell(gate, mean, variance)
+        tanh, open_ = squashed(mean_next, variance_next)
+        Q = units.weight @ (gate.o.mean * tanh.mean) ** 2
+        R = units.weight @ (gate.o.square * tanh.square) - Q
+        steps.append(Step(gate, slope, log_f, mean, variance, tanh, open_, Q + R))
+        mean, variance = mean_next, variance_next
+    return Field(units.weight, tree_map(lambda *each: np.stack(each), *steps))
+
+
+def gates(units: Nodes, Q: float, new: float) -> tuple[Gates, Gates, np.ndarray]:
+    """The four gates and their slopes given the node, and E ln f, where `new` is the variance of what is new."""
+    z, weight = hermite(12)
+    a = {
+        gate: (units.bias[gate] + np.sqrt(units.lasting[gate] + RECURRENT * Q) * units.z[gate])[:, None]
+        + np.sqrt(new) * z
+        for gate in GATES
+    }
+    y = {gate: FUNCTIONS[gate](a[gate]) for gate in GATES}
+    gate = Gates(*(pair(y[gate], weight) for gate in GATES))
+    slope = Gates(*(pair(SLOPES[gate](y[gate]), weight) for gate in GATES))
+    return gate, slope, log_expit(a["f"]) @ weight
+
+
+def cell(gate: Gates, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of c' = f c + i g given the node."""
+    i, f, g, _ = gate
+    fresh = i.mean * g.mean
+    square = f.square * (variance + mean**2) + 2 * f.mean * mean * fresh + i.square * g.square
+    after = f.mean * mean + fresh
+    return after, np.maximum(square - after**2, 0)
+
+
+def squashed(mean: np.ndarray, variance: np.ndarray) -> tuple[Pair, Pair]:
+    """tanh c and 1 - tanh^2 c given the node, for a Gaussian c."""
+    z, weight = line(41, 6.0)
+    y = np.tanh(mean[:, None] + np.sqrt(variance)[:, None] * z)
+    return pair(y, weight), pair(1 - y * y, weight)
+
+
+def pair(values: np.ndarray, weight: np.ndarray) -> Pair:
+    """Mean and mean square over the last axis."""
+    return Pair(values @ weight, values**2 @ weight)
+
+
+def total(moments: Field) -> np.ndarray:
+    """log10 of |dL/ds_{T-n}| / |dL/ds_T| for n = 0..T, (T + 1,), s = (h, c)."""
+    weight, back = moments.weight, tree_map(lambda each: each[::-1], moments.steps)  # the index is now the lag
+    T = len(back.square)
+    delta = np.zeros((T + 1, T + 1))
+    delta[0, 0], P, squares = 1.0, np.zeros((0, len(weight))), [1.0]
+    for n in range(T):
+        P = cell_covariance(back, n, P, delta)
+        delta[n + 1, 1 : n + 2] = delta[1 : n + 2, n + 1] = hidden_covariance(back, n, P, delta, weight)
+        squares.append(delta[n + 1, n + 1] + weight @ (back.gate.f.square[n] * P[n]))
+    return 0.5 * np.log10(squares)
+
+
+def cell_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray) -> np.ndarray:
+    """P(n, m) for m = 0..n, (n + 1, K), from P(n-1, m) and Delta."""
+    f, o = back.gate.f, back.gate.o
+    k = o.mean * back.open.mean
+    mixed = np.zeros((n + 1, k.shape[1]))  # E[dh_n delta_m | node]
+    for m in range(n + 1):
+        mixed[m] = k[m] * delta[n, m] + (f.mean[m - 1] * mixed[m - 1] if m else 0)
+    row = k[n] * mixed
+    row[n] = o.square[n] * back.open.square[n] * delta[n, n]
+    if n:
+        row[:n] += f.mean[n - 1] * P
+        row[n] += f.square[n - 1] * P[n - 1] + 2 * k[n] * f.mean[n - 1] * mixed[n - 1]
+    return row
+
+
+def hidden_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Delta(n+1, m+1) for m = 0..n, (n + 1,)."""
+    i, f, g, _ = (gate.two(n) for gate in back.gate)
+    di, df, dg, do = (slope.two(n) for slope in back.slope)
+    kept = np.ones_like(f)  # the product of forget gates between the two steps
+    kept[:n] = np.cumprod(back.gate.f.mean[n:0:-1], 0)[::-1]
+    c = back.mean[n] * back.mean[: n + 1] + back.variance[n] * kept
+    by_h = delta[n, : n + 1, None] * do * back.tanh.two(n)
+    return RECURRENT * ((by_h + P * (c * df + g * di + i * dg)) @ weight)

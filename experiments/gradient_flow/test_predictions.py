@@ -1,0 +1,104 @@
+"""The closed forms against what is known of them otherwise: limits, other integrators, corners that are simple."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import integrate, optimize, special
+
+from experiments.gradient_flow import lstm_field, predictions, quadrature
+from experiments.gradient_flow.lstm_field import Field, Gates, Pair, Step
+from experiments.gradient_flow.starts import STARTS
+
+WIDE = 10**9
+
+
+@pytest.mark.parametrize(("bias", "steps"), [(0, "1.00"), (1, "2.21"), (2, "5.46"), (5, "103")])
+def test_a_gate_at_its_bias_halves_the_cell_after_its_half_life(bias, steps):
+    """sigma(b)^half-life = 1/2, and the four known values."""
+    half_life = predictions.half_life(bias)
+    assert special.expit(bias) ** half_life == pytest.approx(0.5, rel=1e-12)
+    assert f"{half_life:.{3}g}" == f"{float(steps):.3g}"
+
+
+def test_chrono_keeps_a_seventh_at_its_longest_time():
+    """E f^T = .1496 at T = T_max = 100, and in the limit the integral of exp(-1/v), .1485."""
+    assert f"{predictions.chrono_survival(100, 100):.4f}" == "0.1496"
+    limit, _ = integrate.quad(lambda v: math.exp(-1 / v), 0, 1)
+    assert predictions.chrono_survival(10**7, 10**7) == pytest.approx(limit, abs=1e-6)
+
+
+@pytest.mark.parametrize("gain", [0.5, 0.8])
+def test_an_undriven_rnn_below_gain_one_shrinks_gradients_by_its_gain(gain):
+    """Wide and small, tanh' = 1: chi = g^2; the drive of variance (D + 2) / (3 H) changes it by that order."""
+    np.testing.assert_allclose(predictions.rnn_growth(gain, 8, WIDE, 50), gain**2, rtol=100 / WIDE)
+
+
+@pytest.mark.parametrize(("gain", "exponent"), [(1.5, None), (2, 0.155), (3, 0.310)])
+def test_an_undriven_rnn_above_gain_one_has_the_known_largest_exponent(gain, exponent):
+    """ln chi / 2 at the fixed point q = g^2 E tanh^2(sqrt(q) z), by another integrator and by the printed values."""
+
+    def mean(function):
+        return integrate.quad(lambda z: function(z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi), -12, 12)[0]
+
+    q = optimize.brentq(lambda q: gain**2 * mean(lambda z: math.tanh(math.sqrt(q) * z) ** 2) - q, 1e-3, gain**2)
+    chi = gain**2 * mean(lambda z: math.cosh(math.sqrt(q) * z) ** -4)
+    got = 0.5 * math.log(predictions.rnn_growth(gain, 8, WIDE, 600)[-1])
+    assert got == pytest.approx(0.5 * math.log(chi), abs=1e-7)
+    assert exponent is None or f"{got:.3f}" == f"{exponent:.3f}"
+
+
+def test_the_rules_of_integration_give_the_moments_of_a_normal():
+    """E 1, z^2, z^4 = 1, 1, 3; E tanh^2(3 z), which Gauss-Hermite hardly reaches, against another integrator."""
+    z, weight = quadrature.line()
+    assert [weight @ z**n for n in (0, 1, 2, 4)] == pytest.approx([1, 0, 1, 3], abs=1e-12)
+    truth = integrate.quad(lambda z: math.tanh(3 * z) ** 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi), -12, 12)
+    assert quadrature.expect(lambda z: np.tanh(3 * z) ** 2) == pytest.approx(truth[0], abs=1e-9)
+    z, weight = quadrature.half_line()
+    assert [weight @ z**n for n in (0, 2, 4)] == pytest.approx([1, 1, 3], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["lstm/start=torch", "lstm/start=forget_bias/b_f=3", "lstm/start=chrono"])
+def test_more_nodes_change_no_printed_digit_of_the_lstms_field(name, monkeypatch):
+    """Twice the nodes along g, half as many again along chrono's u: the total moves by less than .01 decade."""
+    start = STARTS[name]
+    few = lstm_field.total(lstm_field.field(start, 8, 64, 60))
+    half_line, legendre = quadrature.half_line(48), quadrature.legendre
+    monkeypatch.setattr(lstm_field, "half_line", lambda: half_line)
+    monkeypatch.setattr(lstm_field, "legendre", lambda low, high, n: legendre(low, high, n + n // 2))
+    many = lstm_field.total(lstm_field.field.__wrapped__(start, 8, 64, 60))
+    assert abs(few - many).max() < 0.01
+
+
+@pytest.mark.parametrize("forget", [0.5, 0.731, 0.95])
+def test_in_the_linear_corner_paths_through_the_same_weights_add_up(forget):
+    """With constant gates and a small cell, the mean square of (f + i o W)^n, whose W has entries of variance 1/(3 H).
+
+    E |(f + i o W)^n v|^2 = sum over k of C(n, k)^2 f^(2 (n - k)) (i o)^(2 k) 3^-k: for large H only equal powers of W
+    overlap. After the first step dL/dh, dL/dc are i W^T and f times what is o times that.
+    """
+    i, o, T = 0.4, 0.3, 30
+    got = lstm_field.total(constant(i, forget, o, T))
+    for n in range(1, T + 1):
+        powers = [math.comb(n - 1, k) ** 2 * forget ** (2 * (n - 1 - k)) * (i * o) ** (2 * k) / 3**k for k in range(n)]
+        assert 100 ** got[n] == pytest.approx(o**2 * (forget**2 + i**2 / 3) * sum(powers), rel=1e-11)
+
+
+def test_a_constant_field_without_recurrence_leaves_the_direct_path():
+    """At i = 0 nothing is written into the cell, so what is left is o f^n."""
+    got = lstm_field.total(constant(0.0, 0.9, 0.5, 10))
+    np.testing.assert_allclose(10 ** got[1:], 0.5 * 0.9 ** np.arange(1, 11), rtol=1e-12)
+
+
+def constant(i, f, o, T):
+    """A field of one node whose gates do not move, g and c at 0."""
+
+    def always(value):
+        return Pair(np.full((T, 1), value), np.full((T, 1), value**2))
+
+    zero = always(0.0)
+    gate, slope = Gates(always(i), always(f), zero, always(o)), Gates(zero, zero, always(1.0), zero)
+    flat = np.zeros((T, 1))
+    return Field(np.ones(1), Step(gate, slope, flat, flat, flat, zero, always(1.0), np.zeros(T)))
