@@ -1,0 +1,8 @@
+"""`python -m experiments.memory` is `python -m experiments run memory`."""
+
+import sys
+
+from experiments.command import script
+
+if __name__ == "__main__":
+    sys.exit(script("memory"))

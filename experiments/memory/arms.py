@@ -1,0 +1,110 @@
+"""The cells under comparison: how each is drawn, from the same random numbers wherever they have the same shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from impl import draw
+from impl.spec import Model, Parameters
+
+CHRONO_FACTOR = 1.5
+
+
+class Arm(NamedTuple):
+    """One cell with one way to start: `start(name, seed, H, D, length)` draws its Parameters.
+
+    `half_life` is the steps in which a small signal halves at the start, None where no closed form is short.
+    """
+
+    name: str
+    cell: str
+    label: str
+    start: Callable[[np.random.Generator, np.random.Generator, int, int, int], Parameters]
+    half_life: float | None
+
+
+def forget_bias(value: float) -> Callable[..., Parameters]:
+    """torch's default, then the summed forget bias exactly `value`."""
+    return lambda rng, extra, D, H, length: draw.with_forget_bias(draw.uniform(rng, "lstm", D, H), value)
+
+
+def uniform_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
+    """torch's default for an RNN."""
+    return draw.uniform(rng, "rnn", D, H)
+
+
+def orthogonal_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
+    """torch's default, then an orthogonal recurrent matrix and biases of zero, which are trained like the others.
+
+    Source: Saxe, McClelland, Ganguli 2014 for W_hh; Keras has zero biases beside it; decisions/ says why we do.
+    """
+    params = orthogonal_rnn_torch_biases(rng, extra, D, H, length)
+    return params._replace(bias_ih=0.0 * params.bias_ih, bias_hh=0.0 * params.bias_hh)
+
+
+def orthogonal_rnn_torch_biases(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
+    """torch's default, then an orthogonal recurrent matrix; the biases stay uniform in +-1/sqrt(H)."""
+    return draw.orthogonal(rng, "rnn", D, H)
+
+
+def chrono(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
+    """torch's default, then chrono biases for time scales up to 1.5 times the length that is asked for."""
+    return draw.with_chrono(extra, draw.uniform(rng, "lstm", D, H), max(2.0, CHRONO_FACTOR * length))
+
+
+def half_life_of_gate(value: float) -> float:
+    """-ln 2 / ln sigma(b_f): the steps after which a forget gate at its bias has halved c."""
+    return math.log(2.0) / math.log1p(math.exp(-value))
+
+
+HALF_LIFE_UNIFORM = 2.0 * math.log(2.0) / math.log(3.0)
+"""-ln 2 / ln g of the uniform RNN: entries of variance 1/(3H) have spectral radius g = 1/sqrt 3 (Girko, large H)."""
+
+ARMS = {
+    arm.name: arm
+    for arm in (
+        Arm("lstm_b0", "lstm", "LSTM b_f=0", forget_bias(0.0), half_life_of_gate(0.0)),
+        Arm("lstm_b1", "lstm", "LSTM b_f=1", forget_bias(1.0), half_life_of_gate(1.0)),
+        Arm("lstm_b3", "lstm", "LSTM b_f=3", forget_bias(3.0), half_life_of_gate(3.0)),
+        Arm("lstm_chrono", "lstm", "LSTM chrono", chrono, None),
+        Arm("rnn_uniform", "rnn", "RNN uniform", uniform_rnn, HALF_LIFE_UNIFORM),
+        Arm("rnn_orthogonal", "rnn", "RNN orthogonal", orthogonal_rnn, None),
+        Arm("rnn_orthogonal_torch_biases", "rnn", "RNN orthogonal, torch biases", orthogonal_rnn_torch_biases, None),
+    )
+}
+
+PILOT_SEEDS, PILOT_DELAYS, PILOT_RANGE = 16, (20, 40, 160), (5, 160)
+PILOT_SOLVED = {
+    "lstm_b0": (0, 0, 0),
+    "lstm_b1": (16, 0, 0),
+    "lstm_b3": (16, 16, 1),
+    "lstm_chrono": (16, 16, 15),
+    "rnn_uniform": (11, 4, 0),
+    "rnn_orthogonal": (16, 16, 11),
+}
+PILOT_T50 = {
+    "lstm_b0": 13.0,
+    "lstm_b1": 29.0,
+    "lstm_b3": 100.0,
+    "lstm_chrono": math.inf,
+    "rnn_uniform": 28.0,
+    "rnn_orthogonal": math.inf,
+}
+"""A pilot of the latch with torch.nn.LSTM and a batched RNN, other seeds: how many solved at PILOT_DELAYS, and T50 from
+delays in PILOT_RANGE; infinite: beyond it. What biases its orthogonal RNN had was not written down; decisions/ says how
+we read it."""
+
+
+def model(arm: str, task: str, length: int, seed: int, D: int, V: int, H: int) -> Model:
+    """One model's parameters, float64; arms of one cell share all random numbers that they have in common.
+
+    The length is part of the generator's words, so that runs at different lengths are independent of each other.
+    """
+    words = ("memory", task, length, seed)
+    cell = ARMS[arm].cell
+    weights, extra = draw.generator(*words, "weights", cell), draw.generator(*words, "more weights", cell)
+    return Model(ARMS[arm].start(weights, extra, D, H, length), draw.head(draw.generator(*words, "head"), V, H))

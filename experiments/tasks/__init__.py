@@ -1,0 +1,1 @@
+"""Generators of data, each with its chance level and its floor in closed form."""
