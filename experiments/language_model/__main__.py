@@ -1,0 +1,8 @@
+"""`python -m experiments.language_model` is `python -m experiments run language_model`."""
+
+import sys
+
+from experiments.command import script
+
+if __name__ == "__main__":
+    sys.exit(script("language_model"))
