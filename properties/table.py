@@ -27,10 +27,15 @@ class Row:
 
     def line(self, name: str) -> str:
         """The row as it is printed."""
-        worst = f"{max(self.worst):.3f}" if self.worst else "bits" if self.cases else "not run"
+        worst = fraction(max(self.worst)) if self.worst else "bits" if self.cases else "not run"
         broken = f", {self.failed} test{'s' * (self.failed > 1)} FAILED" if self.failed else ""
         kills = f"{sum(self.kills)} of {len(self.kills)}" if self.kills else "not run"
         return FORM.format(name, self.cases, worst + broken, kills)
+
+
+def fraction(value: float) -> str:
+    """A fraction of a bound to three digits after the point; far beyond the bound, to three digits."""
+    return f"{value:.3f}" if value < 1000 else f"{value:.3g}"
 
 
 def lines(properties: list[tuple[bool, str, list]]) -> list[str]:

@@ -23,5 +23,5 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 
 
 def numpy(tree: Any) -> Any:
-    """A tree of this twin's arrays as NumPy arrays."""
-    return tree_map(np.asarray, tree)
+    """A tree of this twin's arrays as NumPy arrays, in memory of their own."""
+    return tree_map(np.array, tree)
