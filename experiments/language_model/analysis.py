@@ -408,28 +408,28 @@ def ladder_figure(rungs: Rungs, arms: list[Arm]) -> Figure:
     top.plot(orders, interleaved, color="0.5", ls=":", lw=1.2)
     top.plot(orders, ladder, **figures.PREDICTION, marker="o", ms=4)
     below.axhline(0, **figures.PREDICTION)
-    for arm, hue in zip(arms, colours(arms), strict=True):
-        median, low, high = drawn(spread(arm.test)[:3])
-        flat = np.ones(len(orders))
-        figures.measured(top, orders, median * flat, low * flat, high * flat, hue)
-        below.plot(orders, median - ladder, color=hue, lw=1.2)
-        below.plot(orders, drawn(arm.test)[:, None].T - ladder[:, None], "o", color=hue, ms=3)
+    for n, (arm, hue) in enumerate(zip(arms, colours(arms), strict=True)):
+        ladder_arm(top, below, arm, orders, ladder, hue, 1.6 + 2.2 * (len(arms) - 1 - n))
     ladder_axes(top, below, rungs, orders)
-    top.text(
-        0.99,
-        0.97,
-        band_key(arms, "hollow: compressors, without order"),
-        transform=top.transAxes,
-        ha="right",
-        va="top",
-        fontsize=8,
-    )
+    key = {"transform": top.transAxes, "ha": "right", "va": "top", "fontsize": 8}
+    top.text(0.99, 0.97, band_key(arms, "hollow: compressors, without order"), **key)
     near = drawn([arm.test for arm in arms])[..., None] - ladder[2:]
     if np.isfinite(near).any():
         below.set_ylim(np.nanmin(near) - 0.1, max(np.nanmax(near), 0.0) + 0.1)
     names = [(float(np.median(a.test)), a.name, hue) for a, hue in zip(arms, colours(arms), strict=True)]
     figures.label_lines(top, [(None, value, f"{name}: {value:.3f}", hue) for value, name, hue in names])
     return Figure("ladder", ladder_title(rungs, arms), canvas, ladder_alt(rungs, arms), data)
+
+
+def ladder_arm(
+    top: Axes, below: Axes, arm: Arm, orders: np.ndarray, ladder: np.ndarray, hue: Any, width: float
+) -> None:
+    """One cell across the ladder, the first drawn widest, so that cells that lose the same are seen side by side."""
+    median, low, high = drawn(spread(arm.test)[:3])
+    top.fill_between(orders, low, high, color=hue, alpha=0.22, lw=0)
+    for axis, line in ((top, median + 0 * ladder), (below, median - ladder)):
+        axis.plot(orders, line, color=hue, lw=width)
+    below.plot(orders, drawn(arm.test)[:, None].T - ladder[:, None], "o", color=hue, ms=2 + width)
 
 
 def ladder_axes(top: Axes, below: Axes, rungs: Rungs, orders: np.ndarray) -> None:
@@ -443,9 +443,9 @@ def ladder_axes(top: Axes, below: Axes, rungs: Rungs, orders: np.ndarray) -> Non
         figures.label_line(
             top, CHANCE_PLACE, rungs.facts[name], f"{text} {rungs.facts[name]:.3f}", "0.35", xytext=(8, 0)
         )
-    upper, lower = (float(ladder[1]) for ladder in (rungs.test, rungs.interleaved))
-    figures.label_line(top, 1, upper, "rungs of the contiguous split, the test here", xytext=(12, 8))
-    figures.label_line(top, 1, lower, "rungs of the interleaved split", "0.45", xytext=(-12, -12), ha="right")
+    figures.label_line(top, 1, float(rungs.test[1]), "rungs of the contiguous split, the test here", xytext=(12, 8))
+    last, text = len(rungs.interleaved) - 1, "rungs of the interleaved split"
+    figures.label_line(top, last, float(rungs.interleaved[last]), text, "0.45", xytext=(0, -10), ha="right")
 
 
 def ladder_data(rungs: Rungs, arms: list[Arm]) -> pd.DataFrame:

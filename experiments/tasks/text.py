@@ -74,11 +74,11 @@ def load(corpus: Path | None, window: int = 64) -> Text:
     if shortest <= window:
         raise CorpusError(
             f"`corpus` must be long enough for a window of {window} steps and the character after it in each of "
-            f"training, validation and test (90, 5, 5 %); got {len(text.characters)} characters, {shortest} in the "
-            f"shortest part."
+            f"training, validation and test (90, 5, 5 %); got {corpus} with {len(text.characters)} characters, "
+            f"{shortest} in the shortest part."
         )
     if len(text.alphabet) < 2:
-        raise CorpusError("`corpus` must hold at least 2 different characters, since one leaves nothing to predict.")
+        raise CorpusError(f"`corpus` must hold 2 different characters, since one leaves nothing to tell; got {corpus}.")
     return text
 
 
