@@ -13,7 +13,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -e '.[test]' -c constraints.txt
 	touch $(READY)
 
-report: $(READY)  ## about ten minutes: every experiment, preset tour, into reports/tour
+report: $(READY)  ## about five minutes: every experiment, preset tour, into reports/tour
 	$(BIN)/python -m experiments run all --preset tour
 
 test: $(READY)  ## the laws on both twins and torch.nn, the planted faults, the harness
