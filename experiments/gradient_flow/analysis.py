@@ -105,6 +105,7 @@ def summary(start: Start, width: int, metric: str, wide: pd.DataFrame, T: int) -
         row = name | {"lag": int(lag), "seeds": len(wide), "median": median, "low": low, "high": high}
         expected = form[int(lag)]
         left = {"residual": median - expected, "residual_low": low - expected, "residual_high": high - expected}
+        left = {name: np.round(values, 9) + 0.0 for name, values in left.items()}  # what rounding leaves is no residual
         rows.append(row | {"predicted": expected} | left)
     return rows
 

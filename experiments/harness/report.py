@@ -338,8 +338,8 @@ def escaped(text: str) -> str:
 
 
 def csv_of(frame: pd.DataFrame) -> str:
-    """A figure's data as CSV, numbers to ten digits."""
-    return frame.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    """A table as CSV, numbers to six digits: more would show which processor computed a closed form."""
+    return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
 def digest(path: Path) -> str:
