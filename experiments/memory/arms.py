@@ -40,7 +40,7 @@ def uniform_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters
 def orthogonal_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
     """torch's default, then an orthogonal recurrent matrix and biases of zero, which are trained like the others.
 
-    Source: Saxe, McClelland, Ganguli 2014 for W_hh; Keras has zero biases beside it; decisions/ says why we do.
+    Source: Saxe, McClelland, Ganguli 2014 for W_hh; Keras has zero biases beside it; decisions/0008 says why we do.
     """
     params = orthogonal_rnn_torch_biases(rng, extra, D, H, length)
     return params._replace(bias_ih=0.0 * params.bias_ih, bias_hh=0.0 * params.bias_hh)
@@ -95,8 +95,8 @@ PILOT_T50 = {
     "rnn_orthogonal": math.inf,
 }
 """A pilot of the latch with torch.nn.LSTM and a batched RNN, other seeds: how many solved at PILOT_DELAYS, and T50 from
-delays in PILOT_RANGE; infinite: beyond it. What biases its orthogonal RNN had was not written down; decisions/ says how
-we read it."""
+delays in PILOT_RANGE; infinite: beyond it. What biases its orthogonal RNN had was not written down; decisions/0008 says
+how we read it."""
 
 
 def model(arm: str, task: str, length: int, seed: int, D: int, V: int, H: int) -> Model:
