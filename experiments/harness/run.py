@@ -46,13 +46,10 @@ def compute(groups: Sequence[Group], store: Store, executor: Executor, quiet: bo
                 running[executor.run(group, bar.checkpoint(group))] = group
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 failures += keep(store, running.pop(future), future, commit)
-            waiting = [] if any(DIED in failure for failure in failures) else waiting
+                waiting = [] if isinstance(future.exception(), BrokenProcessPool) else waiting
     if failures:
         raise RunError(f"{failures[0]} ({len(failures)} groups lost; finished groups are kept: run the command again)")
     return count
-
-
-DIED = "a worker process died"
 
 
 def keep(store: Store, group: Group, future: Future[Outcome], commit: str) -> list[str]:
@@ -60,7 +57,7 @@ def keep(store: Store, group: Group, future: Future[Outcome], commit: str) -> li
     try:
         records, seconds = future.result()
     except BrokenProcessPool:
-        return [f"{DIED} while {group.experiment} {group.setting} ran"]
+        return [f"a worker process died while {group.experiment} {group.setting} ran"]
     except Exception as error:
         return [f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}"]
     facts = {"commit": commit, "device": provenance.device(), "threads": THREADS, "seconds": round(seconds, 3)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PRESETS = ("smoke", "tour", "quick", "full")
-"""smoke: does everything run (seconds); tour: about six minutes; quick: what is committed; full: hours."""
+"""smoke: does everything run (seconds); tour: about four minutes; quick: what is committed; full: hours."""
 
 
 @dataclass(frozen=True)

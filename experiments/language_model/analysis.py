@@ -12,12 +12,10 @@ from matplotlib.axes import Axes
 from experiments import claims
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure, Report, Table
-from experiments.language_model.sweep import CELLS, EVALUATION, FIXED
+from experiments.language_model.sweep import CELLS, EVALUATION, FIXED, ORDER_OF_N6
 from properties.record import parse_setting
 
 CLAIMS = ("N6", "N19", "N20")
-ORDER_OF_N6 = 2
-NAMES = {"rnn": "RNN", "lstm": "LSTM"}
 
 
 class Rungs(NamedTuple):
@@ -107,7 +105,7 @@ def read_arm(cell: str, rows: pd.DataFrame) -> Arm:
     parameters, H, rate = (table[name].to_numpy()[0, 0] for name in ("parameters", "hidden_units", "rate"))
     validation, training, test = (table[f"loss_{name}"] for name in ("validation", "training", "test"))
     return Arm(
-        name=NAMES[cell],
+        name=figures.NAMES[cell],
         cell=cell,
         parameters=int(parameters),
         H=int(H),
@@ -193,8 +191,8 @@ def chance(rungs: Rungs) -> float:
 def what_arm(arm: Arm, rungs: Rungs) -> str:
     """One cell's loss on the test and the rungs that it passed."""
     return (
-        f"The {NAMES[arm.cell]} with {arm.parameters:,} parameters (H={arm.H}) loses {np.median(arm.test):.3f} nats a "
-        f"character on the test after {arm.updates[-1]:,.0f} updates (median; {arm.test.min():.3f} to "
+        f"The {figures.NAMES[arm.cell]} with {arm.parameters:,} parameters (H={arm.H}) loses {np.median(arm.test):.3f} "
+        f"nats a character on the test after {arm.updates[-1]:,.0f} updates (median; {arm.test.min():.3f} to "
         f"{arm.test.max():.3f} over seeds): {' and '.join(passed(arm, rungs.test))}."
     )
 

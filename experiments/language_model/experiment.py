@@ -27,9 +27,6 @@ from properties.record import Record
 
 Checkpoint = Callable[[int, int], None]
 
-ORDER_OF_N6 = 2
-"""The order that N6 compares with."""
-
 WINDOW = 50
 """Characters of a window that may stand in the training part as well."""
 
@@ -214,8 +211,8 @@ def nats(twin: Any, y: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.n
 def order_two(source: text.Text) -> float:
     """The loss of the order-2 rung on the test."""
     parts = text.contiguous(len(source.characters))
-    ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet), ORDER_OF_N6)
-    return float(on(ladder, source, parts.test[0])[ORDER_OF_N6])
+    ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet), sweep.ORDER_OF_N6)
+    return float(on(ladder, source, parts.test[0])[sweep.ORDER_OF_N6])
 
 
 def on(ladder: ngram.Ladder, source: text.Text, part: slice) -> np.ndarray:

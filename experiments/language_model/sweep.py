@@ -10,6 +10,9 @@ from impl.spec import GATES
 
 VERSION = 1
 CELLS = ("rnn", "lstm")
+
+ORDER_OF_N6 = 2
+"""The order that N6 compares with."""
 FIXED = {"T": 64, "B": 32, "clip": 1.0, "input_sd": 0.5, "gain": 0.9, "forget_bias": 1.0, "decay": 1 / 6, "reset": 0.25}
 """T steps of truncation, B lanes, norm of the clipped gradient; W_ih from N(0, input_sd^2); gain of the RNN's
 orthogonal W_hh, the LSTM's forget bias; the share of updates over which the rate falls to zero at the end; the share of

@@ -20,7 +20,6 @@ from experiments.memory.sweep import FIXED
 from experiments.tasks import latch
 from properties.record import parse_setting
 
-LEVEL = pictures.LEVEL
 ORDER = (("lstm_b0",), ("rnn_uniform", "lstm_b1"), ("lstm_b3",), ("lstm_chrono", "rnn_orthogonal"))
 """The order of T50 in the pilot: each arm of one tier below each of the next."""
 
@@ -62,7 +61,7 @@ def fit_arms(runs: pd.DataFrame) -> list[Fit]:
     for arm, rows in runs.groupby("arm", sort=False):
         counts = rows.groupby("delay").solved.agg(["sum", "size"]).astype(int)
         delays, solved, seeds = counts.index.to_numpy(), counts["sum"].to_numpy(), counts["size"].to_numpy()
-        fits.append(Fit(arm, delays, solved, seeds, statistics.t50(delays, solved, seeds, LEVEL)))
+        fits.append(Fit(arm, delays, solved, seeds, statistics.t50(delays, solved, seeds)))
     return fits
 
 
@@ -89,7 +88,7 @@ def order_pairs(fits: list[Fit]) -> list[Comparison]:
 def ratio(over: Fit, under: Fit) -> statistics.Interval:
     """T50 of one arm over T50 of another."""
     parts = (part for fit in (over, under) for part in (fit.delays, fit.solved, fit.seeds))
-    return statistics.t50_ratio(*parts, LEVEL)
+    return statistics.t50_ratio(*parts)
 
 
 # Words

@@ -16,7 +16,6 @@ from experiments.harness.report import Figure
 from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.experiment import NEVER
 
-LEVEL = 0.99
 PILOT = {"marker": "D", "mfc": "none", "color": "0.35", "ms": 5, "ls": ""}
 
 
@@ -78,7 +77,7 @@ def success(fits: list[Fit]) -> Figure:
 def success_data(fit: Fit) -> pd.DataFrame:
     """One arm's shares with Clopper-Pearson intervals, fitted shares, residuals, and the pilot's shares."""
     pairs = zip(fit.solved, fit.seeds, strict=True)
-    low, high = np.transpose([statistics.clopper_pearson(k, n, LEVEL) for k, n in pairs])
+    low, high = np.transpose([statistics.clopper_pearson(k, n) for k, n in pairs])
     share, fitted = fit.solved / fit.seeds, fit.t50.share(fit.delays)
     counts = {"arm": fit.arm, "delay": fit.delays, "solved": fit.solved, "seeds": fit.seeds}
     pilot = dict(zip(PILOT_DELAYS, PILOT_SOLVED.get(fit.arm, ()), strict=False))
@@ -108,11 +107,11 @@ def success_panel(top: Axes, below: Axes, fit: Fit, rows: pd.DataFrame, hue: str
 def success_title(fits: list[Fit]) -> str:
     """The span of T50 within each cell."""
     spans = []
-    for cell, name in (("lstm", "LSTM"), ("rnn", "RNN")):
+    for cell in ("lstm", "rnn"):
         ordered = by_t50([fit for fit in fits if ARMS[fit.arm].cell == cell])
         if ordered:
             ends = dict.fromkeys(in_steps(fit.t50.value, fit.delays) for fit in (ordered[0], ordered[-1]))
-            spans.append(f"{' to '.join(ends)} steps over the {name}'s starts")
+            spans.append(f"{' to '.join(ends)} steps over the {figures.NAMES[cell]}'s starts")
     return f"T50 is {' and '.join(spans)}{': the start decides more than the cell' if start_decides(fits) else ''}"
 
 
@@ -264,7 +263,7 @@ def updates_data(runs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (arm, delay), some in runs.groupby(["arm", "delay"], sort=False):
         steps = some.first_solved_step.where(some.first_solved_step != NEVER, math.inf).to_numpy()
-        rows.append((arm, delay, len(steps), int(np.isinf(steps).sum()), *statistics.order_interval(steps, LEVEL)))
+        rows.append((arm, delay, len(steps), int(np.isinf(steps).sum()), *statistics.order_interval(steps)))
     return pd.DataFrame(rows, columns=["arm", "delay", "seeds", "never_solved", "median", "low", "high"])
 
 
