@@ -78,6 +78,26 @@ def head(rng: np.random.Generator, V: int, H: int, bias: bool = True) -> Head:
     return Head(weight, rng.uniform(-k, k, V) if bias else None)
 
 
+def dropout(
+    rng: np.random.Generator, rate: float, L: int, T: int, B: int, K: int, E: int | None = None
+) -> tuple[np.ndarray, ...]:
+    """Masks of dropout between the layers of a stack: 0 with probability `rate`, else 1 / (1 - rate).
+
+    Returns:
+        L - 1 masks, one for the outputs of every layer but the last, each (T, B, K) or (T, E, B, K), K = directions*H.
+    Raises:
+        ValueError: the rate lies outside [0, 1), or there is no layer.
+    Source: Srivastava et al. 2014, scaled in training rather than in the test; between layers alone: Zaremba,
+    Sutskever, Vinyals 2014.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"`rate` must lie in [0, 1), since what is kept is scaled by 1 / (1 - rate); got {rate}.")
+    if L < 1:
+        raise ValueError(f"`L` must be at least 1, since a stack has a layer; got {L}.")
+    shape = (T, B, K) if E is None else (T, E, B, K)
+    return tuple((rng.random(shape) >= rate) / (1 - rate) for _ in range(L - 1))
+
+
 def group(models: list[Any]) -> Any:
     """E models (equal trees of Parameters, Head or Model) as one tree whose arrays have a leading axis E."""
     if not models:

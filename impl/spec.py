@@ -6,14 +6,20 @@ V outputs, E models of a group. Time is axis 0 of a sequence; a group's axis E s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 Array: TypeAlias = Any  # numpy.ndarray or torch.Tensor: this file imports neither
 
-GATES = {"rnn": ("a",), "lstm": ("i", "f", "g", "o")}
+GATES = {"rnn": ("a",), "rnn_relu": ("a",), "lstm": ("i", "f", "g", "o")}
 """The stacked blocks of each cell's parameters, first rows first. The LSTM's order is that of torch.nn.LSTM."""
 
+ONNX_GATES = GATES | {"lstm": ("i", "o", "f", "g")}
+"""The same blocks in ONNX's order, whose c is our g. Source: ONNX operator specification, LSTM-22."""
+
+BIASES = ("bias_ih", "bias_hh")
 DTYPES = ("float32", "float64")
 
 
@@ -27,6 +33,10 @@ class Parameters(NamedTuple):
     weight_hh: Array
     bias_ih: Array | None = None
     bias_hh: Array | None = None
+
+
+Layers: TypeAlias = tuple[tuple[Parameters, ...], ...]
+"""By layer, the first below, and by direction: one, forward in time, or two, of which the second runs in reverse."""
 
 
 class Head(NamedTuple):
@@ -55,7 +65,7 @@ class Weights(NamedTuple):
 
 
 class RNNState(NamedTuple):
-    """State of a vanilla RNN: h (B, H); over time (T, B, H); a group has E before B."""
+    """State of an RNN, of tanh or of relu: h (B, H); over time (T, B, H); a group has E before B."""
 
     h: Array
 
@@ -67,7 +77,7 @@ class LSTMState(NamedTuple):
     c: Array
 
 
-STATES = {"rnn": RNNState, "lstm": LSTMState}
+STATES = {"rnn": RNNState, "rnn_relu": RNNState, "lstm": LSTMState}
 
 
 class Run(NamedTuple):
@@ -87,6 +97,22 @@ class Gradient(NamedTuple):
     states: Any
 
 
+class StackRun(NamedTuple):
+    """What a stack returns: the top layer's h (T, B, directions*H), last states by layer and direction, a cache."""
+
+    h: Array
+    last: Any
+    cache: Any
+
+
+class StackGradient(NamedTuple):
+    """Gradients of the loss: by x, and by the parameters and the initial states of every layer and direction."""
+
+    x: Array
+    layers: Layers
+    state: Any
+
+
 def unpack(params: Parameters) -> Weights:
     """Names the parameters as the equations do; the two biases only ever appear as their sum.
 
@@ -98,9 +124,9 @@ def unpack(params: Parameters) -> Weights:
     return Weights(params.weight_ih, params.weight_hh, 0.0 if b is None else b[..., None, :])
 
 
-def block(cell: str, gate: str, H: int) -> slice:
-    """The rows of one gate in a cell's stacked parameters and pre-activations, in the order of GATES."""
-    n = GATES[cell].index(gate)
+def block(cell: str, gate: str, H: int, order: Mapping[str, tuple[str, ...]] = GATES) -> slice:
+    """The rows of one gate in a cell's stacked parameters and pre-activations, which stand in this order."""
+    n = order[cell].index(gate)
     return slice(n * H, (n + 1) * H)
 
 
@@ -126,7 +152,7 @@ def rebuild(tree: Any, arrays: list[Array]) -> Any:
 
 
 def members(tree: Any) -> int | None:
-    """E, the number of models in a tree of Parameters, Head or Model; None for one model without axis E."""
+    """E, the number of models in a tree of Parameters, Head, Model or Layers; None for one model without axis E."""
     weight = leaves(tree)[0]
     return weight.shape[0] if weight.ndim == 3 else None
 
@@ -135,7 +161,7 @@ def check_sequence(cell: str, params: Parameters, x: Array, state: Any, lengths:
     """Refuses a call of the time loop whose arguments do not fit, naming the argument, the rule and what came.
 
     Args:
-        cell: "rnn" or "lstm".
+        cell: a name in GATES.
         params: weight_ih (G*H, D) and so on, each with an optional leading axis E.
         x: (T, B, D), or (T, E, B, D) for a group; (T, B, D) is shared by a group.
         state: h (and c), each (B, H) or (E, B, H); or None.
@@ -145,39 +171,176 @@ def check_sequence(cell: str, params: Parameters, x: Array, state: Any, lengths:
         ValueError: a name, rank or shape does not fit.
     """
     check_parameters(cell, params)
-    E, D, H = members(params), params.weight_ih.shape[-1], params.weight_hh.shape[-1]
-    require_array("x", x, params.weight_ih.dtype)
-    ranks = (3,) if E is None else (3, 4)
-    if x.ndim not in ranks or x.shape[-1] != D or (x.ndim == 4 and x.shape[1] != E):
-        rule = f"(T, B, D) with D={D}" if E is None else f"(T, B, D) or (T, E, B, D) with D={D}, E={E}"
-        raise ValueError(f"`x` must have shape {rule}, since weight_ih is {_shape(params.weight_ih)}; got {_shape(x)}.")
-    T, B = x.shape[0], x.shape[-2]
-    batch = (B,) if E is None else (E, B)
+    T, batch = check_input(x, params)
     if state is not None:
-        check_state("state", cell, state, (*batch, H), params.weight_hh)
+        check_state("state", cell, state, (*batch, params.weight_hh.shape[-1]), params.weight_hh)
     if lengths is not None:
         check_lengths(lengths, T, batch)
 
 
-def check_parameters(cell: str, params: Parameters) -> None:
-    """Refuses parameters of the wrong type, rank, shape or dtype for `cell`, by name."""
-    if cell not in GATES:
-        raise ValueError(f"`cell` must be one of {', '.join(GATES)}; got {cell!r}.")
+def check_stack(cell: str, layers: Layers, x: Array, state: Any, masks: Any, batch_first: bool) -> None:
+    """Refuses a call of a stack whose arguments do not fit, naming the argument, the rule and what came.
+
+    Args:
+        cell: a name in GATES.
+        layers: Parameters by layer and direction.
+        x: as `check_sequence` has it; with `batch_first` (B, T, D), or (E, B, T, D).
+        state: by layer and direction h (and c), each (B, H) or (E, B, H); or None.
+        masks: for every layer but the last (T, B, directions*H) or (T, E, B, directions*H), in a tuple; or None.
+    Raises:
+        TypeError, ValueError: as `check_sequence`, which the time loops call: they check the lengths.
+    """
+    check_layers(cell, layers)
+    T, batch = check_input(x, layers[0][0], batch_first, layer_field(0, 0, "weight_ih"))
+    if state is not None:
+        check_states("state", cell, state, batch, layers)
+    if masks is not None:
+        check_masks(masks, (T, *batch), layers)
+
+
+def check_input(
+    x: Array, params: Parameters, batch_first: bool = False, source: str = "weight_ih"
+) -> tuple[int, tuple[int, ...]]:
+    """Refuses an x of another rank, width, group or dtype than the parameters', by name.
+
+    Args:
+        x: (T, B, D) or (T, E, B, D); with `batch_first` (B, T, D) or (E, B, T, D).
+        params: weight_ih (G*H, D) or (E, G*H, D); `source` is what to call it.
+    Returns:
+        T, and the batch (B,) or (E, B).
+    """
+    E, D = members(params), params.weight_ih.shape[-1]
+    require_array("x", x, params.weight_ih.dtype)
+    alone, grouped = ("B, T, D", "E, B, T, D") if batch_first else ("T, B, D", "T, E, B, D")
+    ranks = (3,) if E is None else (3, 4)
+    if x.ndim not in ranks or x.shape[-1] != D or (x.ndim == 4 and x.shape[0 if batch_first else 1] != E):
+        rule = f"({alone}) with D={D}" if E is None else f"({alone}) or ({grouped}) with D={D}, E={E}"
+        raise ValueError(f"`x` must have shape {rule}, since {source} is {_shape(params.weight_ih)}; got {_shape(x)}.")
+    B, T = x.shape[-3:-1] if batch_first else (x.shape[-2], x.shape[0])
+    return T, (B,) if E is None else (E, B)
+
+
+def layer_field(layer: int, direction: int, name: str) -> str:
+    """What to call a parameter of a stack: layers[1][0].weight_ih."""
+    return f"layers[{layer}][{direction}].{name}"
+
+
+def direction_field(direction: int, name: str) -> str:
+    """What to call a parameter of one layer's directions: directions[0].weight_ih."""
+    return f"directions[{direction}].{name}"
+
+
+def torch_field(layer: int, direction: int, name: str) -> str:
+    """What torch.nn calls a parameter of a stack: weight_ih_l1, and weight_ih_l1_reverse for the second direction."""
+    return f"{name}_l{layer}{'_reverse' if direction else ''}"
+
+
+def check_layers(cell: str | None, layers: Layers, called: Callable[[int, int, str], str] = layer_field) -> None:
+    """Refuses layers that do not fit the cell or each other, by name.
+
+    Args:
+        cell: a name in GATES; None where any will do that has as many blocks as the first weight_hh.
+        layers: Parameters by layer and direction; all of one number of directions, of one group and one dtype.
+        called: what to call a parameter of a layer and direction.
+    """
+    _require_tuple("layers", layers, "at least one layer", lambda size: size > 0)
+    for k, directions in enumerate(layers):
+        _require_directions(f"layers[{k}]", directions)
+    cell = _cell_like(layers[0][0].weight_hh) if cell is None else cell
+    for k, directions in enumerate(layers):
+        for d, params in enumerate(directions):
+            check_parameters(cell, params, partial(called, k, d))
+        if k > 0:
+            _check_above(layers, k, called)
+        _check_alike(directions, partial(called, k))
+
+
+def _check_above(layers: Layers, k: int, called: Callable[[int, int, str], str]) -> None:
+    """Refuses layer k where its directions, group, width or dtype do not fit the layer below."""
+    n, below, weight = len(layers[0]), layers[k - 1][0].weight_hh, layers[k][0].weight_ih
+    _require_tuple(f"layers[{k}]", layers[k], f"{_count(n, 'direction')}, since layers[0] is", lambda size: size == n)
+    shape = (*below.shape[:-2], weight.shape[-2], n * below.shape[-1])
+    why = f"{called(k - 1, 0, 'weight_hh')} is {_shape(below)}, in {_count(n, 'direction')}"
+    check_like(called(k, 0, "weight_ih"), weight, below, why, shape)
+
+
+def check_directions(cell: str, directions: Any, name: str, called: Callable[[int, str], str]) -> None:
+    """Refuses what is not one direction or two of the same shapes and dtype, by name.
+
+    Args:
+        cell: a name in GATES.
+        directions: a tuple of one or two Parameters; `name` is what to call it.
+        called: what to call a parameter of a direction.
+    """
+    _require_directions(name, directions)
+    for d, params in enumerate(directions):
+        check_parameters(cell, params, partial(called, d))
+    _check_alike(directions, called)
+
+
+def _check_alike(directions: tuple[Parameters, ...], called: Callable[[int, str], str]) -> None:
+    """Refuses a second direction of other shapes or dtype than the first."""
+    for d, params in enumerate(directions):
+        for field in ("weight_ih", "weight_hh"):
+            first = getattr(directions[0], field)
+            check_like(called(d, field), getattr(params, field), first, f"{called(0, field)} has it")
+
+
+def _require_directions(name: str, directions: Any) -> None:
+    _require_tuple(name, directions, "one direction or two", lambda size: size in (1, 2))
+    for d, params in enumerate(directions):
+        if not isinstance(params, Parameters):
+            raise TypeError(f"`{name}[{d}]` must be impl.spec.Parameters; got {type(params).__name__}.")
+
+
+def _cell_like(weight_hh: Any) -> str:
+    """A cell whose weight_hh has this shape, if any has it: a square one is an RNN's."""
+    shape = tuple(getattr(weight_hh, "shape", ()))
+    return "rnn" if shape[-2:-1] == shape[-1:] else "lstm"
+
+
+def check_states(name: str, cell: str, states: Any, batch: tuple[int, ...], layers: Layers) -> None:
+    """Refuses what is no tuple by layer of tuples by direction of states that fit; `name` is what to call it."""
+    n, m = len(layers), len(layers[0])
+    _require_tuple(name, states, f"{_count(n, 'layer')}, as `layers` is", lambda size: size == n)
+    for k, directions in enumerate(states):
+        _require_tuple(
+            f"{name}[{k}]", directions, f"{_count(m, 'direction')}, as `layers[{k}]` is", lambda size: size == m
+        )
+        for d, state in enumerate(directions):
+            weight = layers[k][d].weight_hh
+            check_state(f"{name}[{k}][{d}]", cell, state, (*batch, weight.shape[-1]), weight)
+
+
+def check_masks(masks: Any, steps: tuple[int, ...], layers: Layers) -> None:
+    """Refuses masks of dropout that are not one array (T, [E,] B, directions*H) for every layer but the last."""
+    n = len(layers) - 1
+    _require_tuple("masks", masks, f"{_count(n, 'array')}, one for every layer but the last", lambda size: size == n)
+    for k, mask in enumerate(masks):
+        weight = layers[k][0].weight_hh
+        shape = (*steps, len(layers[k]) * weight.shape[-1])
+        check_like(f"masks[{k}]", mask, weight, f"it multiplies the outputs of layers[{k}]", shape)
+
+
+def check_parameters(cell: str, params: Parameters, called: Callable[[str], str] = str) -> None:
+    """Refuses parameters of the wrong type, rank, shape or dtype for `cell`, by name; `called` is what to call each."""
+    _require_cell(cell)
     if not isinstance(params, Parameters):
         raise TypeError(f"`params` must be impl.spec.Parameters; got {type(params).__name__}.")
     dtype = getattr(params.weight_ih, "dtype", None)
-    require_array("weight_hh", params.weight_hh, dtype)
-    require_array("weight_ih", params.weight_ih, dtype)
+    hh, ih = called("weight_hh"), called("weight_ih")
+    require_array(hh, params.weight_hh, dtype)
+    require_array(ih, params.weight_ih, dtype)
     G, H = len(GATES[cell]), params.weight_hh.shape[-1] if params.weight_hh.ndim else 0
     group = params.weight_ih.shape[:1] if params.weight_ih.ndim == 3 else ()
     width = params.weight_ih.shape[-1] if params.weight_ih.ndim else "D"
-    _require_shape("weight_hh", params.weight_hh, (*group, G * H, H), f"the cell is {cell}, {G} blocks of H={H} rows")
-    _require_shape("weight_ih", params.weight_ih, (*group, G * H, width), f"weight_hh is {_shape(params.weight_hh)}")
-    for name in ("bias_ih", "bias_hh"):
+    _require_shape(hh, params.weight_hh, (*group, G * H, H), f"the cell is {cell}, {G} blocks of H={H} rows")
+    _require_shape(ih, params.weight_ih, (*group, G * H, width), f"{hh} is {_shape(params.weight_hh)}")
+    for name in BIASES:
         bias = getattr(params, name)
         if bias is not None:
-            require_array(name, bias, dtype)
-            _require_shape(name, bias, (*group, G * H), f"weight_hh is {_shape(params.weight_hh)}")
+            require_array(called(name), bias, dtype)
+            _require_shape(called(name), bias, (*group, G * H), f"{hh} is {_shape(params.weight_hh)}")
 
 
 def check_state(name: str, cell: str, state: Any, shape: tuple[int, ...], like: Array) -> None:
@@ -202,6 +365,61 @@ def check_lengths(lengths: Array, T: int, batch: tuple[int, ...]) -> None:
     wrong = (lengths < 0) | (lengths > T)
     if wrong.any():
         raise ValueError(f"`lengths` must lie in 0..{T}, since x has T={T} steps; got {lengths[wrong].tolist()}.")
+
+
+def check_one_model(name: str, weight: Array, layout: str) -> None:
+    """Refuses a group, weight (E, G*H, D), by name: other projects' layouts hold one model."""
+    if weight.ndim == 3:
+        raise ValueError(f"`{name}` must have shape (G*H, D), since {layout} holds one model; got {_shape(weight)}.")
+
+
+def torch_sizes(state_dict: Any) -> tuple[int, int]:
+    """How many layers and directions torch.nn's names speak of; unknown and missing names are refused."""
+    _require_mapping("state_dict", state_dict)
+    found = {name: re.fullmatch(r"(?:weight|bias)_[ih]h_l(0|[1-9][0-9]*)(_reverse)?", str(name)) for name in state_dict}
+    unknown = [str(name) for name, match in found.items() if match is None]
+    if unknown:
+        raise ValueError(
+            f"`state_dict` must hold weight_ih_l0 and its like alone, as torch.nn.LSTM has them; got {unknown[0]}."
+        )
+    L = 1 + max((int(match[1]) for match in found.values()), default=0)
+    n = 2 if any(match[2] for match in found.values()) else 1
+    needed = (torch_field(k, d, f"weight_{m}h") for k in range(L) for d in range(n) for m in "ih")
+    missing = next((name for name in needed if name not in state_dict), None)
+    if missing:
+        why = f"it is of {_count(L, 'layer')} and {_count(n, 'direction')}"
+        raise ValueError(f"`state_dict` must hold {missing}, since {why}; got {_listed(state_dict)}.")
+    return L, n
+
+
+def check_onnx_biases(directions: tuple[Parameters, ...]) -> None:
+    """Refuses some biases without the others, by name: ONNX's B holds all of them or is left out."""
+    biases = {direction_field(d, name): getattr(params, name) for d, params in enumerate(directions) for name in BIASES}
+    absent = [name for name, bias in biases.items() if bias is None]
+    if 0 < len(absent) < len(biases):
+        raise ValueError(f"`{absent[0]}` must be given, since ONNX's B holds both biases of every direction; got None.")
+
+
+def check_onnx(cell: str, tensors: Any) -> None:
+    """Refuses what is not one layer as ONNX has it, by name.
+
+    Args:
+        cell: a name in GATES.
+        tensors: W (directions, G*H, D), R (directions, G*H, H), and B (directions, 2*G*H) or no such name.
+    """
+    _require_cell(cell)
+    _require_mapping("tensors", tensors)
+    if not {"W", "R"} <= set(tensors) <= {"W", "R", "B"}:
+        raise ValueError(f"`tensors` must hold W and R, and B or not; got {_listed(tensors)}.")
+    R, W, G = tensors["R"], tensors["W"], len(GATES[cell])
+    for name in ("R", *tensors):
+        require_array(name, tensors[name], getattr(R, "dtype", None))
+    n = R.shape[0] if tuple(R.shape[:1]) in {(1,), (2,)} else "1 or 2"
+    H, D = R.shape[-1] if R.ndim else 0, W.shape[-1] if W.ndim else "D"
+    _require_shape("R", R, (n, G * H, H), f"the cell is {cell}, {G} blocks of H={H} rows")
+    _require_shape("W", W, (n, G * H, D), f"R is {_shape(R)}")
+    if "B" in tensors:
+        _require_shape("B", tensors["B"], (n, 2 * G * H), f"R is {_shape(R)}")
 
 
 def check_head(params: Head, h: Array) -> None:
@@ -263,6 +481,24 @@ def require_array(name: str, array: Any, dtype: Any = None) -> None:
         raise TypeError(f"`{name}` must be {dtype}, since all arrays of a call share one dtype; got {array.dtype}.")
 
 
+def _require_cell(cell: Any) -> None:
+    if cell not in GATES:
+        raise ValueError(f"`cell` must be one of {', '.join(GATES)}; got {cell!r}.")
+
+
+def _require_mapping(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"`{name}` must be a dict of arrays by name; got {type(value).__name__}.")
+
+
+def _require_tuple(name: str, value: Any, what: str, fits: Callable[[int], bool]) -> None:
+    """Refuses what is no plain tuple, or one of another length."""
+    if not isinstance(value, tuple) or hasattr(value, "_fields"):
+        raise TypeError(f"`{name}` must be a tuple of {what}; got {type(value).__name__}.")
+    if not fits(len(value)):
+        raise ValueError(f"`{name}` must be a tuple of {what}; got {len(value)}.")
+
+
 def _require_shape(name: str, array: Array, shape: tuple[Any, ...], why: str) -> None:
     if tuple(array.shape) != shape:
         raise ValueError(f"`{name}` must have shape {_text(shape)}, since {why}; got {_shape(array)}.")
@@ -270,6 +506,14 @@ def _require_shape(name: str, array: Array, shape: tuple[Any, ...], why: str) ->
 
 def _shape(array: Array) -> str:
     return _text(tuple(array.shape))
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(str, names)) or "no names"
 
 
 def _text(shape: tuple[Any, ...]) -> str:

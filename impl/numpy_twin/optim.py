@@ -55,6 +55,27 @@ def adam(
     return params, AdamState(count, mean, square)
 
 
+def rmsprop_start(params: Any) -> Any:
+    """RMSprop's memory before the first update: a mean square of zero."""
+    return tree_map(lambda p: p * 0, params)
+
+
+def rmsprop(
+    params: Any, gradient: Any, square: Any, lr: float, decay: float = 0.99, eps: float = 1e-8
+) -> tuple[Any, Any]:
+    """One update of RMSprop: the new parameters and the new running mean of the gradient's square.
+
+    Args:
+        params, gradient: trees of the same form.
+        square: from `rmsprop_start` or the update before.
+        lr: step size; decay: that of the running mean; eps: added to the root of the mean square.
+    Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
+    """
+    square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
+    params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
+    return params, square
+
+
 def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     """Scales each model's whole gradient down to `max_norm` where its Euclidean norm is larger.
 

@@ -1,7 +1,8 @@
-"""The one time loop: forward with a cache, backward through time, rows of different lengths, groups of models.
+"""The one time loop, in either direction: forward with a cache, backward through time, lengths, groups of models.
 
 The last state of a row is the state at its length; at padding its outputs are zero, and whatever x or cotangents hold
-there, NaN included, is set to zero before any product and so reaches no value and no gradient.
+there, NaN included, is set to zero before any product and so reaches no value and no gradient. In reverse the loop runs
+from the last step to the first: over its padding, which then comes first, a row keeps the initial state.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ from impl.spec import (
     unpack,
 )
 
-from . import lstm, rnn
+from . import lstm, rnn, rnn_relu
 
-CELLS = {"rnn": rnn, "lstm": lstm}
+CELLS = {"rnn": rnn, "rnn_relu": rnn_relu, "lstm": lstm}
 
 
 class Cache(NamedTuple):
-    """What `backward` needs: the weights, x as the loop saw it, a cache a step, the running rows, the shape of x."""
+    """What `backward` needs: the weights, x as the loop saw it, a cache a step, the running rows, shapes, its way.
+
+    The steps stand in the order of x; `way` is 1 where the loop ran in that order, -1 where it ran in reverse.
+    """
 
     weights: Weights
     x: Array
@@ -39,42 +43,53 @@ class Cache(NamedTuple):
     running: Array | None
     x_shape: tuple[int, ...]
     batch: tuple[int, ...]
+    way: int
 
 
-def forward(cell: str, params: Parameters, x: Array, state: Any = None, lengths: Array | None = None) -> Run:
+def forward(
+    cell: str,
+    params: Parameters,
+    x: Array,
+    state: Any = None,
+    lengths: Array | None = None,
+    reverse: bool = False,
+) -> Run:
     """Runs a cell over a sequence.
 
     Args:
-        cell: "rnn" or "lstm".
+        cell: a name in impl.spec.GATES.
         params: weight_ih (G*H, D), weight_hh (G*H, H), bias_ih, bias_hh (G*H,) or None; E first for a group.
         x: (T, B, D); for a group (T, E, B, D), or (T, B, D) shared by its models. The cache refers to it.
         state: initial h (and c), each (B, H) or (E, B, H); zeros if None.
         lengths: integers (B,) or (E, B), each from 0 to T: the steps a row runs; all T if None.
+        reverse: whether the loop runs from a row's last step to its first, and its last state is that after step 0.
     Returns:
-        The states after every step, (T, B, H) or (T, E, B, H), zero at padding; the last state; the backward's cache.
+        The states after every step in the order of x, (T, B, H) or (T, E, B, H), zero at padding; the last state; the
+        backward's cache.
     Raises:
         TypeError, ValueError: an argument has the wrong kind, dtype or shape; the message names it.
     """
     check_sequence(cell, params, x, state, lengths)
-    T, weights, batch = x.shape[0], unpack(params), batch_of(params, x)
+    T, weights, batch, way = x.shape[0], unpack(params), batch_of(params, x), -1 if reverse else 1
     state = zero_state(cell, params, x) if state is None else tree_map(copy, state)
     running = running_rows(x, lengths, batch)
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
     steps, states = [], []
-    for t in range(T):
+    for t in range(T)[::way]:
         state_next, cache = CELLS[cell].step(weights, seen[t], state)
         state = select(running, t, state_next, state)
         steps.append(cache)
         states.append(state)
-    states = mask(running, over_steps(states, state))
-    return Run(states, tree_map(copy, state), Cache(weights, seen, steps, running, tuple(x.shape), batch))
+    states = mask(running, over_steps(states[::way], state))
+    cache = Cache(weights, seen, steps[::way], running, tuple(x.shape), batch, way)
+    return Run(states, tree_map(copy, state), cache)
 
 
 def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = None, dlast: Any = None) -> Gradient:
     """Back-propagation through time: the exact gradient of <dh, states.h> + <dlast, last>.
 
     Args:
-        cell: "rnn" or "lstm".
+        cell: as in `forward`.
         params: as in `forward`.
         cache: as `forward` returned it; it is read only, so several backwards from one forward agree.
         dh: gradient by the outputs states.h, (T, B, H) or (T, E, B, H); zero if None.
@@ -82,11 +97,11 @@ def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = Non
     Returns:
         The gradient by x (summed over E where the group shares x), by the parameters (None where absent), by the
         initial state, and by the state carried out of every step, whose h_t and c_t count as independent coordinates:
-        it includes dh[t], is what `backward` of the remaining steps would give for their initial state, and is zero
-        at padding.
+        it includes dh[t], is what `backward` of the remaining steps would give for their initial state (in reverse
+        those from t - 1 down to 0), and is zero at padding.
     Source: Werbos 1990; Gradient.states is the adjoint state of that recursion.
     """
-    weights, running, H = cache.weights, cache.running, params.weight_hh.shape[-1]
+    weights, running, way, H = cache.weights, cache.running, cache.way, params.weight_hh.shape[-1]
     T, shape = len(cache.steps), (*cache.batch, H)
     if dh is not None:
         check_like("dh", dh, params.weight_hh, "it is the gradient by states.h", (T, *shape))
@@ -94,7 +109,7 @@ def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = Non
         check_state("dlast", cell, dlast, shape, params.weight_hh)
     dstate = STATES[cell](*(zeros_of(shape, weights.W_hh) for _ in STATES[cell]._fields)) if dlast is None else dlast
     dxs, das, dstates = [], [], []
-    for t in reversed(range(T)):
+    for t in range(T)[::-way]:
         dtotal = dstate if dh is None else dstate._replace(h=dstate.h + dh[t])
         dtotal = mask(running if running is None else running[t], dtotal)
         dx, dstate_before, da = CELLS[cell].step_backward(weights, cache.steps[t], dtotal)
@@ -102,11 +117,11 @@ def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = Non
         dxs.append(dx)
         das.append(da)
         dstates.append(dtotal)
-    da = stack(das[::-1]) if T else zeros_of((0, *shape[:-1], weights.W_hh.shape[-2]), weights.W_hh)
-    dx = stack(dxs[::-1]) if T else zeros_of((0, *shape[:-1], cache.x.shape[-1]), weights.W_hh)
+    da = stack(das[::-way]) if T else zeros_of((0, *shape[:-1], weights.W_hh.shape[-2]), weights.W_hh)
+    dx = stack(dxs[::-way]) if T else zeros_of((0, *shape[:-1], cache.x.shape[-1]), weights.W_hh)
     dx = dx.sum(1) if dx.ndim > len(cache.x_shape) else dx
     dparams = tied_gradient(params, cache, da)
-    return Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-1], dstate))
+    return Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-way], dstate))
 
 
 def tied_gradient(params: Parameters, cache: Cache, da: Array) -> Parameters:

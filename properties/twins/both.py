@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-MODULES = ("array", "head", "loss", "lstm", "optim", "rnn", "scan")
+MODULES = ("array", "exchange", "head", "loss", "lstm", "optim", "rnn", "rnn_relu", "scan", "stack")
 both = pytest.mark.parametrize("twin", ["numpy_twin", "torch_twin"])
 
 

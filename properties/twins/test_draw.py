@@ -7,7 +7,7 @@ import torch
 from impl import draw
 from impl.spec import GATES, Parameters, block, leaves
 
-cells = pytest.mark.parametrize("cell", ["rnn", "lstm"])
+cells = pytest.mark.parametrize("cell", GATES)
 
 
 def rng(*words):
@@ -19,7 +19,7 @@ def rng(*words):
 def test_uniform_has_the_shapes_and_the_range_of_torch_nn(cell):
     """Every parameter in +-1/sqrt(H), nearly reaching both ends; H = 16 makes that 1/4."""
     mine = draw.uniform(rng(cell), cell, 5, 16)
-    theirs = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM}[cell](5, 16)
+    theirs = (torch.nn.LSTM if cell == "lstm" else torch.nn.RNN)(5, 16)
     for name, array in mine._asdict().items():
         other = getattr(theirs, f"{name}_l0").detach().numpy()
         assert array.shape == other.shape and array.dtype == np.float64
@@ -149,5 +149,43 @@ def test_sizes_and_cells_are_checked_by_name():
     """A width below 1, a cell that is none."""
     with pytest.raises(ValueError, match="`H` must be at least 1, since it is a width; got 0"):
         draw.uniform(rng(), "lstm", 2, 0)
-    with pytest.raises(ValueError, match="`cell` must be one of rnn, lstm; got 'gru'"):
+    with pytest.raises(ValueError, match="`cell` must be one of rnn, rnn_relu, lstm; got 'gru'"):
         draw.uniform(rng(), "gru", 2, 3)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.25, 0.9])
+def test_dropout_drops_at_its_rate_and_scales_what_it_keeps(rate):
+    """0 or 1 / (1 - rate) to the bit; 0 as often as the rate says, within five standard errors; every axis is drawn."""
+    masks = draw.dropout(rng(rate), rate, 4, 20, 10, 60)
+    assert [(mask.shape, mask.dtype) for mask in masks] == [((20, 10, 60), np.float64)] * 3
+    values = np.stack(masks)
+    assert set(np.unique(values)) == ({1.0} if rate == 0 else {0.0, 1 / (1 - rate)})
+    assert abs((values == 0).mean() - rate) <= 5 * (rate * (1 - rate) / values.size) ** 0.5
+    for axis, size in enumerate(values.shape):
+        assert len({part.tobytes() for part in np.moveaxis(values, axis, 0)}) == (size if rate else 1)
+
+
+def test_masks_of_dropout_are_independent_between_layers_calls_and_models():
+    """Two masks agree as often as independent ones do, within five standard errors; equal words draw equal masks."""
+    rate, stream = 0.25, rng()
+    first, second = (draw.dropout(stream, rate, 3, 20, 10, 60) for _ in range(2))
+    group = draw.dropout(rng(1), rate, 2, 20, 10, 60, E=2)[0]
+    assert group.shape == (20, 2, 10, 60)
+    agree = rate**2 + (1 - rate) ** 2
+    for a, b in ((first[0], first[1]), (first[0], second[0]), (first[1], second[1]), (group[:, 0], group[:, 1])):
+        assert abs((a == b).mean() - agree) <= 5 * (agree * (1 - agree) / a.size) ** 0.5
+    again = draw.dropout(rng(), rate, 3, 20, 10, 60)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_one_layer_has_no_masks_and_dropout_refuses_what_is_no_rate():
+    """Between layers alone; a rate is a probability below 1, since what is kept must make up for what is not."""
+    assert draw.dropout(rng(), 0.5, 1, 3, 2, 4) == ()
+    for rate in (-0.1, 1, 1.5, float("nan")):
+        with pytest.raises(ValueError) as refused:
+            draw.dropout(rng(), rate, 3, 5, 2, 4)
+        why = "since what is kept is scaled by 1 / (1 - rate)"
+        assert str(refused.value) == f"`rate` must lie in [0, 1), {why}; got {rate}."
+    with pytest.raises(ValueError) as refused:
+        draw.dropout(rng(), 0.5, 0, 5, 2, 4)
+    assert str(refused.value) == "`L` must be at least 1, since a stack has a layer; got 0."

@@ -64,15 +64,48 @@ def test_adam_equals_torch_optim_over_many_updates(twin, E, options):
 
 
 @both
+@pytest.mark.parametrize("E", [None, 3])
+@pytest.mark.parametrize("options", [{}, {"decay": 0.5, "eps": 1e-3}])
+def test_rmsprop_equals_torch_optim_over_many_updates(twin, E, options):
+    """Ten updates with gradients of changing size: the running mean, its default decay and the place of eps agree."""
+    optim, (params, _) = part(twin, "optim"), models(E)
+    gradients = [tree_map(lambda a, n=n: a * 10.0 ** (n % 4 - 2), models(E, seed=n)[1]) for n in range(10)]
+    mine, square = into(twin, params), optim.rmsprop_start(into(twin, params))
+    for gradient in gradients:
+        mine, square = optim.rmsprop(mine, into(twin, gradient), square, 0.01, **options)
+    alpha, eps = options.get("decay", 0.99), options.get("eps", 1e-8)
+    wanted = by_torch(torch.optim.RMSprop, params, gradients, lr=0.01, alpha=alpha, eps=eps)
+    assert close(tuple(leaves(out(twin, mine))), tuple(wanted), 200)
+    assert not close(tuple(leaves(params)), tuple(wanted), 200), "the updates must move the parameters"
+
+
+@both
+def test_rmsprop_by_hand(twin):
+    """d = 3 from p = 1 with decay 3/4: the mean is 9/4, its root 3/2, and p - lr * 3 / (3/2 + eps); then d = 0."""
+    optim, one = part(twin, "optim"), into(twin, (np.array([1.0]),))
+    start = optim.rmsprop_start(one)
+    assert out(twin, start)[0].tolist() == [0.0]
+    params, square = optim.rmsprop(one, into(twin, (np.array([3.0]),)), start, 0.25, decay=0.75, eps=0.5)
+    assert (out(twin, params)[0].item(), out(twin, square)[0].item()) == (1 - 0.25 * 3 / 2, 2.25)
+    params, square = optim.rmsprop(params, into(twin, (np.array([0.0]),)), square, 0.25, decay=0.75, eps=0.5)
+    assert (out(twin, params)[0].item(), out(twin, square)[0].item()) == (1 - 0.25 * 3 / 2, 2.25 * 0.75)
+    params, square = optim.rmsprop(one, into(twin, (np.array([1e-8]),)), start, 1.0)
+    assert out(twin, params)[0].item() == pytest.approx(1 - 1e-8 / (1e-9 + 1e-8)), "the default eps counts as torch's"
+
+
+@both
 def test_a_groups_update_is_that_of_each_model_alone_to_the_bit(twin):
     """No model sees another's gradient: elementwise updates have no room for it."""
     optim, (params, gradient) = part(twin, "optim"), models(3)
     params, gradient = into(twin, params), into(twin, gradient)
     together, _ = optim.adam(params, gradient, optim.adam_start(params), 0.01)
+    by_square, _ = optim.rmsprop(params, gradient, optim.rmsprop_start(params), 0.01)
     for e in range(3):
         mine, d = (tree_map(lambda a, e=e: a[e], tree) for tree in (params, gradient))
         alone, _ = optim.adam(mine, d, optim.adam_start(mine), 0.01)
         assert all((a[e] == b).all() for a, b in zip(leaves(together), leaves(alone), strict=True))
+        alone, _ = optim.rmsprop(mine, d, optim.rmsprop_start(mine), 0.01)
+        assert all((a[e] == b).all() for a, b in zip(leaves(by_square), leaves(alone), strict=True))
 
 
 @both
@@ -82,6 +115,7 @@ def test_an_optimiser_changes_nothing_that_it_is_given(twin):
     given = into(twin, (params, gradient))
     memory = optim.adam_start(given[0])
     optim.adam(*given, memory, 0.01)
+    optim.rmsprop(*given, memory.square, 0.01)
     optim.sgd(*given, 0.01)
     optim.clip(given[1], 0.1)
     kept = [*leaves(out(twin, given)), *leaves(out(twin, (memory.mean, memory.square)))]

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from impl import draw
 from impl.spec import GATES, Head, LSTMState, Parameters, RNNState, block, leaves, members, rebuild, tree_map, unpack
 from properties.cases import Plan
 from properties.twins.both import both, call, into, part
@@ -17,6 +18,11 @@ PARAMS, X, STATE = CASE.call.params, CASE.call.x, CASE.call.state
 def changed(**fields):
     """The case's parameters with some of them changed."""
     return PARAMS._replace(**{name: change(getattr(PARAMS, name)) for name, change in fields.items()})
+
+
+def kind(sentence):
+    """The kind of a refusal: of type where what came is a kind or a dtype, of value where it is a size or a number."""
+    return TypeError if re.search(r"; got (dtype )?[a-zA-Z{]", sentence) else ValueError
 
 
 FORWARD = {
@@ -68,6 +74,22 @@ FORWARD = {
         (changed(bias_hh=lambda a: a[:7]), X),
         "`bias_hh` must have shape (8,), since weight_hh is (8, 2); got (7,).",
     ),
+    "recurrent weights of no axis": (
+        (changed(weight_hh=lambda a: a.sum().reshape(())), X),
+        "`weight_hh` must have shape (0, 0), since the cell is lstm, 4 blocks of H=0 rows; got ().",
+    ),
+    "input weights of no axis": (
+        (changed(weight_ih=lambda a: a.sum().reshape(())), X),
+        "`weight_ih` must have shape (8, D), since weight_hh is (8, 2); got ().",
+    ),
+    "recurrent weights of another dtype": (
+        (changed(weight_hh=lambda a: a.astype(np.float64)), X),
+        "`weight_hh` must be float32, since all arrays of a call share one dtype; got float64.",
+    ),
+    "a bias of another dtype": (
+        (changed(bias_hh=lambda a: a.astype(np.float64)), X),
+        "`bias_hh` must be float32, since all arrays of a call share one dtype; got float64.",
+    ),
     "parameters that are a plain tuple": ((tuple(PARAMS), X), "`params` must be impl.spec.Parameters; got tuple."),
 }
 
@@ -77,7 +99,7 @@ FORWARD = {
 def test_the_time_loop_says_what_does_not_fit(twin, what):
     """The same sentence from both twins."""
     arguments, sentence = FORWARD[what]
-    with pytest.raises((TypeError, ValueError)) as refusal:
+    with pytest.raises(kind(sentence)) as refusal:
         call(twin, "scan", "forward", "lstm", *arguments)
     assert str(refusal.value).replace("torch.", "") == sentence
 
@@ -88,7 +110,10 @@ def test_an_argument_that_is_no_array_and_an_unknown_cell_are_refused(twin):
     scan = part(twin, "scan")
     with pytest.raises(TypeError, match="`x` must be an array; got list"):
         scan.forward("lstm", into(twin, PARAMS), X.tolist())
-    with pytest.raises(ValueError, match="`cell` must be one of rnn, lstm; got 'gru'"):
+    for name in ("weight_ih", "weight_hh", "bias_ih"):
+        with pytest.raises(TypeError, match=f"^`{name}` must be an array; got list\\.$"):
+            scan.forward("lstm", into(twin, PARAMS)._replace(**{name: [1.0]}), into(twin, X))
+    with pytest.raises(ValueError, match="`cell` must be one of rnn, rnn_relu, lstm; got 'gru'"):
         scan.forward("gru", into(twin, PARAMS), into(twin, X))
     with pytest.raises(TypeError, match=r"`weight_hh` must be float32 or float64; got .*float16"):
         half = Parameters(*(a.astype(np.float16) for a in PARAMS))
@@ -106,6 +131,236 @@ def test_the_backward_says_which_cotangent_does_not_fit(twin):
         scan.backward("lstm", params, cache, into(twin, CASE.cotangent.h[:-1]))
     with pytest.raises(ValueError, match=re.escape("`dlast.h` must have shape (3, 2)")):
         scan.backward("lstm", params, cache, None, into(twin, tree_map(lambda a: a[:1], CASE.cotangent.last)))
+
+
+def deep(n, L=2, E=None, dtype="float64", cell="lstm"):
+    """A stack's arguments: layers of n directions with D = 4, H = 2, and x of T = 5, B = 3."""
+    rng = draw.generator("deep")
+    one = tuple(tuple(draw.uniform(rng, cell, n * 2 if k else 4, 2) for _ in range(n)) for k in range(L))
+    layers = one if E is None else draw.group([one] * E)
+    x = rng.normal(size=(5, 3, 4) if E is None else (5, E, 3, 4))
+    return tree_map(lambda a: a.astype(dtype), layers), x.astype(dtype)
+
+
+def at(tree, path, value):
+    """A tree with what stands at the path, by place or field, replaced."""
+    if not path:
+        return value
+    branches = list(tree)
+    k = tree._fields.index(path[0]) if isinstance(path[0], str) else path[0]
+    branches[k] = at(branches[k], path[1:], value)
+    return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)
+
+
+LAYERS, DEEP_X = deep(2)
+STATES_ = tuple(tuple(LSTMState(np.ones((3, 2)), np.zeros((3, 2))) for _ in range(2)) for _ in range(2))
+MASK = np.ones((5, 3, 4))
+DIRECTIONS = "a tuple of 2 directions, as `layers[1]` is"
+STACK = {
+    "an unknown cell": (("gru", LAYERS, DEEP_X), "`cell` must be one of rnn, rnn_relu, lstm; got 'gru'."),
+    "layers of another cell": (
+        deep(2, cell="rnn"),
+        "`layers[0][0].weight_hh` must have shape (8, 2), since the cell is lstm, 4 blocks of H=2 rows; got (2, 2).",
+    ),
+    "layers that are no tuple": (
+        (LAYERS[0][0], DEEP_X),
+        "`layers` must be a tuple of at least one layer; got Parameters.",
+    ),
+    "no layers": (((), DEEP_X), "`layers` must be a tuple of at least one layer; got 0."),
+    "a layer that is no tuple": (
+        (LAYERS[0], DEEP_X),
+        "`layers[0]` must be a tuple of one direction or two; got Parameters.",
+    ),
+    "three directions": (
+        (at(LAYERS, [1], LAYERS[1] + LAYERS[1][:1]), DEEP_X),
+        "`layers[1]` must be a tuple of one direction or two; got 3.",
+    ),
+    "layers of one direction and two": (
+        ((LAYERS[0], LAYERS[1][:1]), DEEP_X),
+        "`layers[1]` must be a tuple of 2 directions, since layers[0] is; got 1.",
+    ),
+    "layers of two directions and one": (
+        ((LAYERS[0][:1], LAYERS[1]), DEEP_X),
+        "`layers[1]` must be a tuple of 1 direction, since layers[0] is; got 2.",
+    ),
+    "a direction of another kind": (
+        (at(LAYERS, [1, 0], tuple(LAYERS[1][0])), DEEP_X),
+        "`layers[1][0]` must be impl.spec.Parameters; got tuple.",
+    ),
+    "a layer of another width": (
+        (at(LAYERS, [1, 0, "weight_ih"], np.ones((8, 3))), DEEP_X),
+        "`layers[1][0].weight_ih` must have shape (8, 4), since layers[0][0].weight_hh is (8, 2), in 2 directions; "
+        "got (8, 3).",
+    ),
+    "a layer that reads one direction alone": (
+        (at(LAYERS, [1], deep(1)[0][1] * 2), DEEP_X),
+        "`layers[1][0].weight_ih` must have shape (8, 4), since layers[0][0].weight_hh is (8, 2), in 2 directions; "
+        "got (8, 2).",
+    ),
+    "a second direction of another width": (
+        (at(LAYERS, [0, 1, "weight_ih"], np.ones((8, 3))), DEEP_X),
+        "`layers[0][1].weight_ih` must have shape (8, 4), since layers[0][0].weight_ih has it; got (8, 3).",
+    ),
+    "a second direction of more units": (
+        (at(LAYERS, [1, 1], Parameters(np.ones((12, 4)), np.ones((12, 3)))), DEEP_X),
+        "`layers[1][1].weight_ih` must have shape (8, 4), since layers[1][0].weight_ih has it; got (12, 4).",
+    ),
+    "a layer of another dtype": (
+        ((LAYERS[0], tree_map(lambda a: a.astype(np.float32), LAYERS[1])), DEEP_X),
+        "`layers[1][0].weight_ih` must be float64, since all arrays of a call share one dtype; got float32.",
+    ),
+    "a direction of another dtype": (
+        (at(LAYERS, [0, 1], tree_map(lambda a: a.astype(np.float32), LAYERS[0][1])), DEEP_X),
+        "`layers[0][1].weight_ih` must be float64, since all arrays of a call share one dtype; got float32.",
+    ),
+    "a layer of a group": (
+        ((LAYERS[0], deep(2, E=3)[0][1]), DEEP_X),
+        "`layers[1][0].weight_ih` must have shape (8, 4), since layers[0][0].weight_hh is (8, 2), in 2 directions; "
+        "got (3, 8, 4).",
+    ),
+    "a layer of another group": (
+        ((deep(2, E=2)[0][0], deep(2, E=3)[0][1]), DEEP_X),
+        "`layers[1][0].weight_ih` must have shape (2, 8, 4), since layers[0][0].weight_hh is (2, 8, 2), in 2 "
+        "directions; got (3, 8, 4).",
+    ),
+    "a layer of another cell": (
+        ((LAYERS[0], deep(2, cell="rnn")[0][1]), DEEP_X),
+        "`layers[1][0].weight_hh` must have shape (8, 2), since the cell is lstm, 4 blocks of H=2 rows; got (2, 2).",
+    ),
+    "weights that do not fit each other": (
+        (at(LAYERS, [0, 1, "weight_ih"], np.ones((7, 4))), DEEP_X),
+        "`layers[0][1].weight_ih` must have shape (8, 4), since layers[0][1].weight_hh is (8, 2); got (7, 4).",
+    ),
+    "a bias of another width": (
+        (at(LAYERS, [1, 0, "bias_ih"], np.ones(7)), DEEP_X),
+        "`layers[1][0].bias_ih` must have shape (8,), since layers[1][0].weight_hh is (8, 2); got (7,).",
+    ),
+    "x of another width": (
+        (LAYERS, DEEP_X[..., :3]),
+        "`x` must have shape (T, B, D) with D=4, since layers[0][0].weight_ih is (8, 4); got (5, 3, 3).",
+    ),
+    "x of another rank, batch first": (
+        (LAYERS, DEEP_X[0], None, None, None, True),
+        "`x` must have shape (B, T, D) with D=4, since layers[0][0].weight_ih is (8, 4); got (3, 4).",
+    ),
+    "x of a group that time stands before, batch first": (
+        (*deep(2, E=2), None, None, None, True),
+        "`x` must have shape (B, T, D) or (E, B, T, D) with D=4, E=2, since layers[0][0].weight_ih is (2, 8, 4); "
+        "got (5, 2, 3, 4).",
+    ),
+    "x of a group that stands before time": (
+        (deep(2, E=2)[0], np.ones((2, 3, 5, 4))),
+        "`x` must have shape (T, B, D) or (T, E, B, D) with D=4, E=2, since layers[0][0].weight_ih is (2, 8, 4); "
+        "got (2, 3, 5, 4).",
+    ),
+    "x that is no array": ((LAYERS, DEEP_X.tolist()), "`x` must be an array; got list."),
+    "the state of one direction": (
+        (LAYERS, DEEP_X, STATES_[0][0]),
+        "`state` must be a tuple of 2 layers, as `layers` is; got LSTMState.",
+    ),
+    "states of three layers": (
+        (LAYERS, DEEP_X, STATES_ + STATES_[:1]),
+        "`state` must be a tuple of 2 layers, as `layers` is; got 3.",
+    ),
+    "the state of one layer, which has one": (
+        (LAYERS[:1], DEEP_X, STATES_),
+        "`state` must be a tuple of 1 layer, as `layers` is; got 2.",
+    ),
+    "a state without directions": (
+        (LAYERS, DEEP_X, (STATES_[0], STATES_[1][0])),
+        f"`state[1]` must be {DIRECTIONS}; got LSTMState.",
+    ),
+    "the states of one direction": (
+        (LAYERS, DEEP_X, (STATES_[0], STATES_[1][:1])),
+        f"`state[1]` must be {DIRECTIONS}; got 1.",
+    ),
+    "a state of another cell": (
+        (LAYERS, DEEP_X, at(STATES_, [0, 1], RNNState(np.ones((3, 2))))),
+        "`state[0][1]` must be impl.spec.LSTMState, since the cell is lstm; got RNNState.",
+    ),
+    "a cell of another batch": (
+        (LAYERS, DEEP_X, at(STATES_, [1, 1, "c"], np.ones((2, 2)))),
+        "`state[1][1].c` must have shape (3, 2), since x has the batch (3,) and weight_hh is (8, 2); got (2, 2).",
+    ),
+    "a state with the batch of time": (
+        (LAYERS, DEEP_X, STATES_, None, None, True),
+        "`state[0][0].h` must have shape (5, 2), since x has the batch (5,) and weight_hh is (8, 2); got (3, 2).",
+    ),
+    "lengths beyond T": (
+        (LAYERS, DEEP_X, None, np.array([5, 6, 1])),
+        "`lengths` must lie in 0..5, since x has T=5 steps; got [6].",
+    ),
+    "lengths beyond T, batch first": (
+        (LAYERS, DEEP_X, None, np.array([3, 1, 4, 2, 0]), None, True),
+        "`lengths` must lie in 0..3, since x has T=3 steps; got [4].",
+    ),
+    "lengths of another batch": (
+        (*deep(1, E=2), None, np.array([1, 2])),
+        "`lengths` must have shape (2, 3), since x has that batch; got (2,).",
+    ),
+    "a mask for all layers": (
+        (LAYERS, DEEP_X, None, None, MASK),
+        "`masks` must be a tuple of 1 array, one for every layer but the last; got {array}.",
+    ),
+    "a mask too many": (
+        (LAYERS, DEEP_X, None, None, (MASK, MASK)),
+        "`masks` must be a tuple of 1 array, one for every layer but the last; got 2.",
+    ),
+    "a mask for one layer": (
+        (LAYERS[:1], DEEP_X, None, None, (MASK,)),
+        "`masks` must be a tuple of 0 arrays, one for every layer but the last; got 1.",
+    ),
+    "a mask of one direction": (
+        (LAYERS, DEEP_X, None, None, (MASK[..., :2],)),
+        "`masks[0]` must have shape (5, 3, 4), since it multiplies the outputs of layers[0]; got (5, 3, 2).",
+    ),
+    "a mask with the batch before time": (
+        (LAYERS, DEEP_X, None, None, (MASK,), True),
+        "`masks[0]` must have shape (3, 5, 4), since it multiplies the outputs of layers[0]; got (5, 3, 4).",
+    ),
+    "a mask of another dtype": (
+        (LAYERS, DEEP_X, None, None, (MASK > 0,)),
+        "`masks[0]` must be float64, since all arrays of a call share one dtype; got bool.",
+    ),
+    "a second mask that a group shares": (
+        (*deep(2, L=3, E=2), None, None, (np.ones((5, 2, 3, 4)), MASK)),
+        "`masks[1]` must have shape (5, 2, 3, 4), since it multiplies the outputs of layers[1]; got (5, 3, 4).",
+    ),
+}
+
+
+@both
+@pytest.mark.parametrize("what", STACK)
+def test_a_stack_says_what_does_not_fit(twin, what):
+    """Which layer, which direction, which argument: the same sentence from both twins."""
+    arguments, sentence = STACK[what]
+    arguments = arguments if arguments[0] == "gru" else ("lstm", *arguments)
+    with pytest.raises(kind(sentence)) as refusal:
+        call(twin, "stack", "forward", *arguments)
+    sentence = sentence.replace("{array}", {"numpy_twin": "ndarray", "torch_twin": "Tensor"}[twin])
+    assert str(refusal.value).replace("torch.", "") == sentence
+
+
+@both
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("E", [None, 2])
+def test_a_stacks_backward_says_which_cotangent_does_not_fit(twin, batch_first, E):
+    """dh has the layout and all directions of h, dlast the form of the last states."""
+    stack, (layers, x) = part(twin, "stack"), into(twin, deep(2, E=E))
+    x = stack.batch_before(x) if batch_first else x
+    cache = stack.forward("lstm", layers, x, batch_first=batch_first).cache
+    batch = (3,) if E is None else (2, 3)
+    shape = (*batch, 5, 4) if batch_first else (5, *batch, 4)
+    for wrong in (shape[::-1], (*shape[:-1], 2), shape[1:]):
+        text = f"`dh` must have shape {shape}, since it is the gradient by h; got {wrong}."
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            stack.backward("lstm", layers, cache, into(twin, np.ones(wrong)))
+    state = LSTMState(np.ones((*batch, 2)), np.ones((*batch, 1)))
+    dlast = into(twin, ((state._replace(c=state.h), state),) * 2)
+    with pytest.raises(ValueError, match=re.escape(f"`dlast[0][1].c` must have shape {(*batch, 2)}, since x has")):
+        stack.backward("lstm", layers, cache, None, dlast)
+    with pytest.raises(ValueError, match=r"^`dlast` must be a tuple of 2 layers, as `layers` is; got 1\.$"):
+        stack.backward("lstm", layers, cache, None, dlast[:1])
 
 
 @both
@@ -140,5 +395,6 @@ def test_the_shared_file_names_blocks_members_and_leaves():
     state = LSTMState(np.ones(2), np.zeros(2))
     assert [a.sum() for a in leaves((state, None, state))] == [2, 0, 2, 0]
     assert type(tree_map(lambda a: a + 1, state)) is LSTMState
+    assert members(LAYERS) is None and members(deep(1, E=3)[0]) == 3
     assert rebuild(PARAMS._replace(bias_ih=None), [1, 2, 3]) == Parameters(1, 2, None, 3)
     assert unpack(Parameters(X, X)).b == 0.0
