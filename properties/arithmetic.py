@@ -2,8 +2,11 @@
 
 Both offer the same operations on matrices of shape (rows, columns), so that `oracle.py` states each formula once:
 
-    numbers   constant  affine  product  total  add  sub  mul  div  one_minus  sigma  tanh  exp  log  either
-    places    select  concatenate  columns  transpose  stack  reshape  scatter
+    numbers   constant  setting  affine  product  total  add  sub  difference  mul  div  one_minus
+              sigma  tanh  relu  relu_back  exp  log  sqrt  either
+    places    select  concatenate  columns  rows  transpose  stack  reshape  scatter
+
+`Dual` makes of either a third, of values and their derivatives along one direction, with what a cell needs.
 
 Notation of the bounds: u is the subject's unit roundoff, gamma_n = n u / (1 - n u), (v, e) a value and the bound of a
 correct subject's error in it, whatever order it sums in. Source: Higham, Accuracy and Stability of Numerical Algorithms
@@ -46,6 +49,10 @@ class Arithmetic:
         """Some columns of a."""
         return self.places(lambda x: x[:, part], a)
 
+    def rows(self, a: Matrix, n: int) -> Matrix:
+        """a (k,) as each of n rows: (n, k)."""
+        return self.places(lambda x: np.broadcast_to(x, (n, *x.shape)), a)
+
     def transpose(self, a: Matrix) -> Matrix:
         """a with rows and columns exchanged."""
         return self.places(lambda x: x.T, a)
@@ -80,6 +87,10 @@ class Balls(Arithmetic):
         ctx.prec = BITS
         return _objects(map(arb, np.asarray(a, dtype=np.float64).ravel().tolist()), np.shape(a))
 
+    def setting(self, formula: Callable[[Arithmetic], np.ndarray]) -> np.ndarray:
+        """A number (1,) that depends on settings alone, by a formula over an arithmetic."""
+        return formula(self)
+
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a (m, n) times b (n, k)."""
         if 0 in a.shape or 0 in b.shape:
@@ -100,7 +111,11 @@ class Balls(Arithmetic):
         return reduce(np.add, terms)
 
     def sub(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """a - b."""
+        """a - b, in a sum of more terms perhaps."""
+        return a - b
+
+    def difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a - b, which every subject subtracts as such."""
         return a - b
 
     def mul(self, *factors: np.ndarray) -> np.ndarray:
@@ -123,6 +138,14 @@ class Balls(Arithmetic):
         """The hyperbolic tangent."""
         return _each(arb.tanh, a)
 
+    def relu(self, a: np.ndarray) -> np.ndarray:
+        """max(a, 0)."""
+        return _each(lambda v: v.max(0), a)
+
+    def relu_back(self, d: np.ndarray, pre: np.ndarray) -> np.ndarray:
+        """d times the slope of relu at `pre`: 1 above zero, 0 elsewhere, at zero too."""
+        return np.where(_objects(map(_positive, pre.ravel().tolist()), pre.shape).astype(bool), d, arb(0))
+
     def exp(self, a: np.ndarray) -> np.ndarray:
         """The exponential."""
         return _each(arb.exp, a)
@@ -130,6 +153,10 @@ class Balls(Arithmetic):
     def log(self, a: np.ndarray) -> np.ndarray:
         """The natural logarithm."""
         return _each(arb.log, a)
+
+    def sqrt(self, a: np.ndarray) -> np.ndarray:
+        """The square root."""
+        return _each(arb.sqrt, a)
 
     def either(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Two ways to the same exact value: the first."""
@@ -180,6 +207,12 @@ class Carried(Arithmetic):
         a = np.asarray(a, dtype=np.float64)
         return Value(a, np.zeros_like(a))
 
+    def setting(self, formula: Callable[[Arithmetic], Value]) -> Value:
+        """A number (1,) that depends on settings alone: worked out in double precision, then rounded once to u."""
+        double = np.finfo(np.float64)
+        number = formula(Carried(float(double.eps) / 2, float(double.tiny)))
+        return Value(number.v, number.e + self.gamma(1) * number.size)
+
     def product(self, a: Value, b: Value) -> Value:
         """a (m, n) times b (n, k): an inner product of n terms, each of two factors."""
         return self.affine([(a, b)], [])
@@ -209,6 +242,11 @@ class Carried(Arithmetic):
         """a - b, a sum of two terms."""
         return self.add(a, Value(-b.v, b.e))
 
+    def difference(self, a: Value, b: Value) -> Value:
+        """a - b in one rounding, which is relative to the result: 1 - beta has no error of the size of 1."""
+        v, carried = a.v - b.v, a.e + b.e
+        return Value(v, carried + self.gamma(1) * (np.abs(v) + carried))
+
     def mul(self, *factors: Value) -> Value:
         """The elementwise product, by the rule of two factors, repeated: one rounding each, in any order."""
         return reduce(self._mul, factors)
@@ -237,6 +275,22 @@ class Carried(Arithmetic):
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
         return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(nearest, 300)) ** 2, self.alpha)
 
+    def relu(self, a: Value) -> Value:
+        """max(a, 0) hands the error on, and none where every correct subject is below zero.
+
+        That is where v < -2e: the exact value lies within e of v, and a subject's within e of the exact one.
+        """
+        return Value(np.maximum(a.v, 0), np.where(a.v < -2 * a.e, 0, a.e))
+
+    def relu_back(self, d: Value, pre: Value) -> Value:
+        """d times the slope of relu at `pre`: where its side of zero is certain, d's error times the slope.
+
+        Elsewhere a correct subject may find itself on the other side and so be off by its whole d, |d| + e_d. That
+        includes sums of exact zeros, whose error is eta.
+        """
+        certain, slope = (np.abs(pre.v) > 2 * pre.e) | (pre.e == 0), pre.v > 0
+        return Value(np.where(slope, d.v, 0), np.where(certain, np.where(slope, d.e, 0), d.size))
+
     def exp(self, a: Value) -> Value:
         """The exponential, by the same rule: its largest slope is exp(a + e_a)."""
         return self._function(np.exp(a.v), np.exp(a.v + a.e) * a.e)
@@ -245,12 +299,107 @@ class Carried(Arithmetic):
         """The natural logarithm, by the same rule: its largest slope is 1 / (a - e_a)."""
         return self._function(np.log(a.v), a.e / (a.v - a.e))
 
+    def sqrt(self, a: Value) -> Value:
+        """The square root r of a number that no subject lets fall below zero, then one rounding.
+
+        Within a +- e_a the largest change lies below: r - sqrt(a - e_a) = e_a / (r + sqrt(a - e_a)); where a - e_a is
+        not above zero, no change exceeds sqrt(e_a).
+        """
+        r, below = np.sqrt(a.v), np.sqrt(np.maximum(a.v - a.e, 0))
+        carried = np.where(below > 0, a.e / np.where(below > 0, r + below, 1), np.sqrt(a.e))
+        return Value(r, carried + self.gamma(1) * (r + carried))
+
     def _function(self, s: np.ndarray, carried: np.ndarray, alpha: float = 0.0) -> Value:
         return Value(s, carried + self.rho * (np.abs(s) + carried) + alpha + self.eta)
 
     def either(self, a: Value, b: Value) -> Value:
         """Two ways to the same exact value, both correct: the larger error of the two."""
         return Value(a.v, np.maximum(a.e, b.e))
+
+
+class Pair(NamedTuple):
+    """A value and its derivative along one direction, matrices of one arithmetic and shape."""
+
+    value: Matrix
+    slope: Matrix
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of both matrices."""
+        return self.value.shape
+
+
+class Dual(Arithmetic):
+    """Values and their derivatives along one direction, in another arithmetic: what a cell and its backward need.
+
+    The second derivative of relu is zero: its slope jumps at zero only, where it counts as constant too.
+
+    Source: Griewank, Walther, Evaluating Derivatives (2008), section 3.1 (tangents).
+    """
+
+    def __init__(self, inner: Arithmetic) -> None:
+        self.inner = inner
+
+    def places(self, function: Callable[..., np.ndarray], *matrices: Pair) -> Pair:
+        """See Arithmetic."""
+        return Pair(*(self.inner.places(function, *parts) for parts in zip(*matrices, strict=True)))
+
+    def constant(self, a: np.ndarray) -> Pair:
+        """An input that does not move."""
+        return self.moving(a, np.zeros(np.shape(a)))
+
+    def moving(self, a: np.ndarray, direction: np.ndarray) -> Pair:
+        """An input that moves in a direction of its shape."""
+        return Pair(self.inner.constant(a), self.inner.constant(direction))
+
+    def affine(self, factors: list[tuple[Pair, Pair]], terms: list[Pair]) -> Pair:
+        """The sum of all products and terms; its derivative is one sum of twice as many products."""
+        value = self.inner.affine([(a.value, b.value) for a, b in factors], [t.value for t in terms])
+        products = [product for a, b in factors for product in ((a.slope, b.value), (a.value, b.slope))]
+        return Pair(value, self.inner.affine(products, [t.slope for t in terms]))
+
+    def product(self, a: Pair, b: Pair) -> Pair:
+        """a (m, n) times b (n, k)."""
+        return self.affine([(a, b)], [])
+
+    def total(self, a: Pair) -> Pair:
+        """The sum over rows."""
+        return Pair(self.inner.total(a.value), self.inner.total(a.slope))
+
+    def add(self, *terms: Pair) -> Pair:
+        """The sum of the terms."""
+        return Pair(*(self.inner.add(*parts) for parts in zip(*terms, strict=True)))
+
+    def mul(self, *factors: Pair) -> Pair:
+        """The elementwise product, by the rule of two factors, repeated."""
+        return reduce(self._mul, factors)
+
+    def _mul(self, a: Pair, b: Pair) -> Pair:
+        k = self.inner
+        return Pair(k.mul(a.value, b.value), k.add(k.mul(a.slope, b.value), k.mul(a.value, b.slope)))
+
+    def one_minus(self, a: Pair) -> Pair:
+        """1 - a."""
+        zero = self.inner.constant(np.zeros(a.shape))
+        return Pair(self.inner.one_minus(a.value), self.inner.sub(zero, a.slope))
+
+    def sigma(self, a: Pair) -> Pair:
+        """The logistic function s, whose slope is s (1 - s)."""
+        s = self.inner.sigma(a.value)
+        return Pair(s, self.inner.mul(a.slope, s, self.inner.one_minus(s)))
+
+    def tanh(self, a: Pair) -> Pair:
+        """The hyperbolic tangent t, whose slope is 1 - t t."""
+        t = self.inner.tanh(a.value)
+        return Pair(t, self.inner.mul(a.slope, self.inner.one_minus(self.inner.mul(t, t))))
+
+    def relu(self, a: Pair) -> Pair:
+        """max(a, 0)."""
+        return Pair(self.inner.relu(a.value), self.inner.relu_back(a.slope, a.value))
+
+    def relu_back(self, d: Pair, pre: Pair) -> Pair:
+        """d times the slope of relu at `pre`, which is constant."""
+        return Pair(*(self.inner.relu_back(part, pre.value) for part in d))
 
 
 def double_double(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -275,3 +424,9 @@ def _each(function: Callable[[arb], arb], a: np.ndarray) -> np.ndarray:
 def _sigma(a: np.ndarray) -> np.ndarray:
     z = np.exp(-np.abs(a))
     return np.where(a < 0, z, 1) / (1 + z)
+
+
+def _positive(ball: arb) -> bool:
+    if not (ball > 0 or ball <= 0):
+        raise ArithmeticError(f"the referee needs a side of zero for the slope of relu; got the ball {ball}.")
+    return bool(ball > 0)

@@ -28,6 +28,10 @@ class Simulated(Arithmetic):
         """See Arithmetic."""
         return np.asarray(a, self.dtype)
 
+    def setting(self, formula: Callable[[Arithmetic], np.ndarray]) -> np.ndarray:
+        """Worked out in double precision, then rounded."""
+        return formula(Simulated("float64", self.rng)).astype(self.dtype)
+
     def add(self, *terms: np.ndarray) -> np.ndarray:
         """The terms in a random binary tree."""
         terms = list(terms)
@@ -54,6 +58,10 @@ class Simulated(Arithmetic):
         """a - b."""
         return a - b
 
+    def difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """a - b."""
+        return a - b
+
     def mul(self, *factors: np.ndarray) -> np.ndarray:
         """The factors in a random order."""
         return reduce(np.multiply, [factors[k] for k in self.rng.permutation(len(factors))])
@@ -77,6 +85,18 @@ class Simulated(Arithmetic):
     def tanh(self, a: np.ndarray) -> np.ndarray:
         """The exact value, moved by up to rho and alpha."""
         return self._moved(Balls().tanh, a, self.alpha)
+
+    def relu(self, a: np.ndarray) -> np.ndarray:
+        """max(a, 0)."""
+        return np.maximum(a, 0)
+
+    def relu_back(self, d: np.ndarray, pre: np.ndarray) -> np.ndarray:
+        """d where `pre` is above zero."""
+        return np.where(pre > 0, d, 0).astype(self.dtype)
+
+    def sqrt(self, a: np.ndarray) -> np.ndarray:
+        """The square root, rounded once."""
+        return np.sqrt(a)
 
     def exp(self, a: np.ndarray) -> np.ndarray:
         """The exact value, moved by up to rho."""

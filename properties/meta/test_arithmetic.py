@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flint import arb
 
-from properties.arithmetic import Balls, Carried, Value, double_double
+from properties.arithmetic import Balls, Carried, Dual, Pair, Value, double_double
 from properties.meta.simulated import Simulated
 from properties.oracle import Judged, unit
 
@@ -26,16 +26,36 @@ OPERATIONS = {
     "sub": (lambda a, p: a.sub(*p), [(3, 4)] * 2),
     "mul of two": (lambda a, p: a.mul(*p), [(3, 4)] * 2),
     "mul of three": (lambda a, p: a.mul(*p), [(3, 4)] * 3),
+    "difference": (lambda a, p: a.difference(*p), [(3, 4)] * 2),
     "div": (lambda a, p: a.div(*p), [(3, 4), (3, 4)]),
     "one_minus": (lambda a, p: a.one_minus(*p), [(3, 4)]),
     "sigma": (lambda a, p: a.sigma(*p), [(3, 4)]),
     "tanh": (lambda a, p: a.tanh(*p), [(3, 4)]),
     "exp": (lambda a, p: a.exp(*p), [(3, 4)]),
     "log": (lambda a, p: a.log(*p), [(3, 4)]),
+    "sqrt": (lambda a, p: a.sqrt(*p), [(3, 4)]),
+    "relu": (lambda a, p: a.relu(*p), [(3, 4)]),
+    "relu of a difference": (lambda a, p: a.relu(a.sub(*p)), [(3, 4)] * 2),
+    "relu_back": (lambda a, p: a.relu_back(*p), [(3, 4)] * 2),
+    "relu_back at a difference": (lambda a, p: a.relu_back(p[0], a.sub(*p[1:])), [(3, 4)] * 3),
+}
+MOVING = ("product", "affine", "total", "add of four", "mul of two", "mul of three", "one_minus")
+MOVING += ("sigma", "tanh", "relu", "relu_back")
+
+
+def slope(operation):
+    """The derivative of an operation; each operand is followed by the direction in which it moves."""
+    return lambda a, p: operation(Dual(a), [Pair(*two) for two in zip(p[::2], p[1::2], strict=True)]).slope
+
+
+OPERATIONS |= {
+    f"slope of {name}": (slope(OPERATIONS[name][0]), [shape for shape in OPERATIONS[name][1] for _ in range(2)])
+    for name in MOVING
 }
 DOMAINS = {
     "exp": lambda values: np.clip(values, -88, 88),
     "log": lambda values: np.abs(values) + 1e-30,
+    "sqrt": np.abs,
     "div": lambda values: np.where(np.abs(values) < 1e-9, 1e-9, values),
 }
 
@@ -125,6 +145,35 @@ class SlopeAtTheMiddle(Carried):
         return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(np.abs(a.v), 300)) ** 2 * 0.5)
 
 
+class OneSide(Carried):
+    """A planted fault: every subject's slope of relu is that of the value here."""
+
+    def relu_back(self, d, pre):
+        return Value(np.where(pre.v > 0, d.v, 0), np.where(pre.v > 0, d.e, 0))
+
+
+class AlwaysBelow(Carried):
+    """A planted fault: where the value is below zero, so is every subject's."""
+
+    def relu(self, a):
+        return Value(np.maximum(a.v, 0), np.where(a.v <= 0, 0, a.e))
+
+
+class RootOfTheError(Carried):
+    """A planted fault: the slope of the root where the value is, without the half that comes of its own rounding."""
+
+    def sqrt(self, a):
+        return Value(np.sqrt(a.v), a.e / (2 * np.sqrt(a.v)))
+
+
+class RelativeToTheResult(Carried):
+    """A planted fault: a sum's rounding as if all its terms were added at once."""
+
+    def add(self, *terms):
+        v = sum(t.v for t in terms)
+        return Value(v, sum(t.e for t in terms) + self.gamma(1) * np.abs(v))
+
+
 class NoUnderflow(Carried):
     """A planted fault: no eta."""
 
@@ -141,6 +190,13 @@ class NoUnderflow(Carried):
         (SlopeAtTheMiddle, "tanh", "float32", "ordinary"),
         (NoUnderflow, "sigma", "float32", "large"),
         (NoUnderflow, "mul of two", "float32", "underflow"),
+        (OneSide, "relu_back at a difference", "float32", "cancelling"),
+        (AlwaysBelow, "relu of a difference", "float32", "cancelling"),
+        (RootOfTheError, "sqrt", "float32", "ordinary"),
+        (HalfGamma, "difference", "float32", "ordinary"),
+        (RelativeToTheResult, "add of four", "float32", "ordinary"),
+        (HalfGamma, "sqrt", "float64", "ordinary"),
+        (HalfGamma, "slope of mul of two", "float32", "ordinary"),
     ],
 )
 def test_a_planted_bound_that_is_too_small_is_exceeded(kind, name, dtype, ranges):
@@ -153,6 +209,8 @@ MPMATH = {
     "tanh": mpmath.tanh,
     "exp": mpmath.exp,
     "log": mpmath.log,
+    "sqrt": mpmath.sqrt,
+    "relu": lambda z: max(z, 0),
     "one_minus": lambda z: 1 - z,
 }
 
@@ -173,7 +231,7 @@ def encloses(ball, value):
 def test_a_ball_encloses_the_value_that_mpmath_gives(name):
     """A second opinion on every function of the balls, at 900 bits, from 1e-30 to saturation."""
     points = [1e-30, 1e-8, 0.3, 1.0, 7.5, 36.0, 88.0, 300.0]
-    points = points if name == "log" else points + [-p for p in points] + [0.0]
+    points = points if name in ("log", "sqrt") else points + [-p for p in points] + [0.0]
     balls = getattr(Balls(), name)(Balls().constant(np.array(points)))
     with mpmath.workprec(900):
         for point, ball in zip(points, balls, strict=True):
@@ -193,6 +251,74 @@ def test_sums_and_products_of_balls_enclose_the_values_that_mpmath_gives():
         got += [k.sub(z, k.product(x, y)), k.one_minus(z)]
         for balls, values in zip(got, wanted, strict=True):
             assert all(encloses(*pair) for pair in zip(balls.ravel(), values.ravel(), strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_root_near_zero_may_be_off_by_as_much_as_its_operand_may_move_it(dtype):
+    """Errors beyond the operand itself, from where the slope is infinite: all operands within it stay in the bound."""
+    carried, e = Carried(*unit(dtype)), 1e-3
+    for v in (0.0, 1e-5, e, 1.001 * e, 1.0):
+        bound = carried.sqrt(Value(np.array([v]), np.array([e]))).e
+        moved = np.sqrt(np.maximum(np.linspace(v - e, v + e, 2001), 0))
+        assert np.abs(moved - np.sqrt(v)).max() <= bound <= 1.2 * np.abs(moved - np.sqrt(v)).max()
+
+
+def test_the_slope_of_relu_is_zero_at_zero_and_certain_away_from_it():
+    """By both arithmetics; a side that the error leaves open may cost a subject the whole of what it hands on."""
+    d, pre = np.full(5, 3.0), np.array([-1.0, 0.0, 1e-300, 1.0, -0.0])
+    assert Balls().relu_back(Balls().constant(d), Balls().constant(pre)).tolist() == [0, 0, 3, 3, 0]
+    carried = Carried(*unit("float32"))
+    exact = carried.relu_back(Value(d, np.full(5, 0.25)), carried.constant(pre))
+    assert (exact.v.tolist(), exact.e.tolist()) == ([0, 0, 3, 3, 0], [0, 0, 0.25, 0.25, 0])
+    near = carried.relu_back(Value(d, np.full(5, 0.25)), Value(pre, np.array([0.4, 1e-38, 1e-300, 0.5, 0])))
+    assert (near.v.tolist(), near.e.tolist()) == ([0, 0, 3, 3, 0], [0, 3.25, 3.25, 3.25, 0])
+
+
+def test_relu_hands_no_error_on_where_every_subject_is_below_zero():
+    """There a correct result is exactly zero; elsewhere it is as far off as its operand."""
+    relu = Carried(*unit("float32")).relu(Value(np.array([-3.0, -2.0, 0.0, 2.0]), np.ones(4)))
+    assert (relu.v.tolist(), relu.e.tolist()) == ([0, 0, 0, 2], [0, 1, 1, 1])
+
+
+def test_a_ball_across_zero_has_no_slope_of_relu():
+    """The referee says so, and does not choose a side."""
+    across = np.array([arb(0, 1e-30)], dtype=object)
+    with pytest.raises(ArithmeticError, match=r"needs a side of zero for the slope of relu; got the ball \["):
+        Balls().relu_back(across, across)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_setting_is_worked_out_in_double_precision_and_rounded_once(dtype):
+    """1 - beta keeps its own relative precision; in float32 nothing else is lost, whatever cancels in the formula."""
+    power = lambda a: a.mul(*[a.constant(np.array([0.999]))] * 3)  # noqa: E731
+    formula = lambda a: a.difference(a.constant(np.ones(1)), power(a))  # noqa: E731
+    hi, lo, _ = double_double(Balls().setting(formula))
+    got = Simulated(dtype, np.random.default_rng(0)).setting(formula)
+    bound = Carried(*unit(dtype)).setting(formula).e
+    assert got.dtype == dtype
+    assert Judged(hi, lo, bound).fraction(got)[0] <= 1
+    assert bound <= (1.001 if dtype == "float32" else 1000) * unit(dtype)[0] * hi
+
+
+def test_a_difference_errs_by_the_size_of_its_result():
+    """1 - 0.999 is exact in double precision, so its bound is 2^-53 of it, not of 1."""
+    carried = Carried(*unit("float64"))
+    near_one = carried.constant(np.array([0.999]))
+    difference = carried.difference(carried.constant(np.ones(1)), near_one)
+    assert difference.e == pytest.approx(2.0**-53 * 1e-3, rel=1e-9)
+    assert carried.one_minus(near_one).e > 1000 * difference.e
+
+
+@pytest.mark.parametrize("name", MOVING)
+def test_a_slope_is_the_central_difference_along_the_direction(name):
+    """Of the same operation on balls, with a step of 2^-60."""
+    (value, shapes), rng, step = OPERATIONS[name], np.random.default_rng(0), arb(2) ** -60
+    points, directions = ([Balls().constant(rng.normal(size=shape)) for shape in shapes] for _ in range(2))
+    along = lambda s: value(Balls(), [p + s * d for p, d in zip(points, directions, strict=True)])  # noqa: E731
+    wanted = (along(step) - along(-step)) / (2 * step)
+    got = slope(value)(Balls(), [m for pair in zip(points, directions, strict=True) for m in pair])
+    assert got.shape == wanted.shape
+    assert all(abs(a - b) < 2.0**-100 for a, b in zip(got.ravel(), wanted.ravel(), strict=True))
 
 
 def test_two_ways_to_one_value_must_meet():
