@@ -18,7 +18,7 @@ from impl import draw
 from impl.spec import GATES, STATES, Head, Parameters, leaves, tree_map
 from properties import oracle
 from properties.oracle import Judged
-from properties.subject import Call, Cotangent, Output, Result
+from properties.subject import Call, Cotangent, Output, Result, Stack, Subject
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Plan:
 
     Sizes T, B, D, H, E (None: one model); `shared`: a group's models share x; `scale` of the weights; `opposed`: the
     two biases are moved apart by this much, so that they cancel; `biases`: both, none, ih or hh; `lengths`: by row, by
-    model and row, or None; `cut`: a step from 1 to T-1; `row`: one of the batch.
+    model and row, or None; `cut`: a step from 1 to T-1; `row`: one of the batch; `L` layers, each in one or two
+    `directions`: of the case's stack.
     """
 
     T: int
@@ -41,6 +42,8 @@ class Plan:
     lengths: tuple[Any, ...] | None = None
     E: int | None = None
     shared: bool = False
+    L: int = 1
+    directions: int = 1
 
     @property
     def cut(self) -> int:
@@ -69,7 +72,7 @@ class Case:
     def call(self) -> Call:
         """The call: parameters, x, initial state, lengths."""
         p, G = self.plan, len(GATES[self.cell])
-        models = [self._model(G) for _ in range(p.E or 1)]
+        models = [self._model(G, p.D) for _ in range(p.E or 1)]
         params = models[0] if p.E is None else draw.group(models)
         x = self.normal(p.T, *(() if p.E is None or p.shared else (p.E,)), p.B, p.D)
         lengths = None if p.lengths is None else np.array(p.lengths)
@@ -97,14 +100,41 @@ class Case:
     def _state(self) -> Any:
         return STATES[self.cell](*(self.normal(*self._batch, self.plan.H) for _ in STATES[self.cell]._fields))
 
-    def _model(self, G: int) -> Parameters:
+    def _model(self, G: int, D: int) -> Parameters:
         p = self.plan
-        weights = [np.asarray(p.scale * w, self.dtype) for w in (self.normal(G * p.H, p.D), self.normal(G * p.H, p.H))]
+        weights = [np.asarray(p.scale * w, self.dtype) for w in (self.normal(G * p.H, D), self.normal(G * p.H, p.H))]
         bias_ih, bias_hh = self.normal(G * p.H) + p.opposed, self.normal(G * p.H) - p.opposed
         keep = {"both": (1, 1), "none": (0, 0), "ih": (1, 0), "hh": (0, 1)}[p.biases]
         return Parameters(
             *weights, *(b.astype(self.dtype) if k else None for b, k in zip((bias_ih, bias_hh), keep, strict=True))
         )
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The call of `L` layers: the lowest sees x, the others what all directions below give."""
+        p, G = self.plan, len(GATES[self.cell])
+        x = self.normal(p.T, p.B, p.D)
+        layers = tuple(
+            tuple(self._model(G, p.directions * p.H if n else p.D) for _ in range(p.directions)) for n in range(p.L)
+        )
+        lengths = None if p.lengths is None else np.array(p.lengths)
+        return Stack(self.cell, layers, x, self._states(), lengths, seed=p.seed)
+
+    @cached_property
+    def stack_cotangent(self) -> Cotangent:
+        """Independent cotangents of all outputs of the stack."""
+        _ = self.stack  # drawn first: one stream
+        return Cotangent(self.normal(self.plan.T, self.plan.B, self.plan.directions * self.plan.H), self._states())
+
+    def _states(self) -> tuple[tuple[Any, ...], ...]:
+        return tuple(tuple(self._state() for _ in range(self.plan.directions)) for _ in range(self.plan.L))
+
+    def judged_stack(self, alpha: float = 0.0, gradients: bool = False, masks: Any = None) -> dict[str, Judged]:
+        """What the referee says of the stack, by name; `masks` multiply what every layer but the last gives."""
+        call, cotangent = self.stack, self.stack_cotangent if gradients else Cotangent(None, None)
+        layers = tuple(tuple(side._asdict() for side in layer) for layer in call.layers)
+        args = (call.cell, layers, call.x, call.state, call.lengths, cotangent.h, cotangent.last, masks)
+        return judge_once("judge_stack", *args, dtype=self.dtype, alpha=alpha)
 
     def judged(self, alpha: float = 0.0, gradients: bool = False, call: Call | None = None) -> dict[str, Judged]:
         """What the referee says of this call (or another with the same cotangents), by name."""
@@ -119,14 +149,21 @@ class Case:
 def judge(call: Call, cotangent: Cotangent, dtype: str, alpha: float = 0.0) -> dict[str, Judged]:
     """The referee on a call of one model; without cotangents (None) the values only."""
     args = (call.cell, call.params._asdict(), call.x, call.state, call.lengths, cotangent.h, cotangent.last)
-    return _judge_once(pickle.dumps((args, {"dtype": dtype, "alpha": alpha})))
+    return judge_once("judge", *args, dtype=dtype, alpha=alpha)
+
+
+def judge_once(question: str, *args: Any, **options: Any) -> Any:
+    """A function of the oracle; equal questions are put to it once.
+
+    Subjects in turn get the same cases, and the referee costs most.
+    """
+    return _answer(pickle.dumps((question, args, options)))
 
 
 @lru_cache(maxsize=1024)
-def _judge_once(question: bytes) -> dict[str, Judged]:
-    """Subjects in turn get the same cases: the referee, which costs most, looks at each of them once."""
-    args, options = pickle.loads(question)
-    return oracle.judge(*args, **options)
+def _answer(asked: bytes) -> Any:
+    question, args, options = pickle.loads(asked)
+    return getattr(oracle, question)(*args, **options)
 
 
 def member(call: Call, e: int) -> Call:
@@ -164,6 +201,38 @@ def gradients(result: Result) -> dict[str, np.ndarray]:
     return named | ({} if result.states is None else dict(zip(("h_t", "c_t"), result.states, strict=False)))
 
 
+def results(subject: Subject, call: Call, cotangent: Cotangent) -> dict[str, np.ndarray]:
+    """All outputs and gradients that a subject gives, under the referee's names."""
+    return outputs(subject.forward(call)) | gradients(subject.backward(call, cotangent))
+
+
+def stack_outputs(output: Output) -> dict[str, np.ndarray]:
+    """The outputs of a stack under the referee's names."""
+    named = {"h": output.h}
+    for suffix, last in sides(output.last):
+        named |= {f"{part}T{suffix}": a for part, a in zip("hc", last, strict=False)}
+    return named
+
+
+def stack_gradients(result: Result) -> dict[str, np.ndarray]:
+    """The gradients of a stack under the referee's names."""
+    named = {"x": result.x}
+    for (suffix, params), (_, state) in zip(sides(result.params), sides(result.state), strict=True):
+        named |= {f"{name}{suffix}": a for name, a in params._asdict().items() if a is not None}
+        named |= {f"{part}0{suffix}": a for part, a in zip("hc", state, strict=False)}
+    return named
+
+
+def stack_results(subject: Subject, call: Stack, cotangent: Cotangent) -> dict[str, np.ndarray]:
+    """All outputs and gradients of a stack."""
+    return stack_outputs(subject.stack(call)) | stack_gradients(subject.stack_backward(call, cotangent))
+
+
+def sides(layers: tuple[tuple[Any, ...], ...]) -> list[tuple[str, Any]]:
+    """What belongs to every layer and direction, each with torch's suffix: _l0, _l0_reverse, _l1 and so on."""
+    return [(f"_l{n}{'_reverse' * d}", side) for n, layer in enumerate(layers) for d, side in enumerate(layer)]
+
+
 def arrays(tree: Any) -> list[np.ndarray]:
     """All arrays of a call, cotangent, output or result."""
     return [a for a in leaves((tree.params, tree.x, tree.state, tree.lengths) if isinstance(tree, Call) else tree)]
@@ -176,9 +245,16 @@ def plans(
     lengths: bool = False,
     group: bool = False,
     empty_rows: bool = False,
+    layers: tuple[int, ...] = (1,),
+    directions: tuple[int, ...] = (1,),
+    scales: tuple[float, ...] = (0.5, 1.0, 2.0),
+    largest: int = 7,
 ) -> Plan:
-    """Plans with pairwise different sizes from 1 to 7, T >= 3; `lengths` and `group` add lengths and an axis E."""
-    sizes = draw_(st.lists(st.integers(1, 7), min_size=4, max_size=4, unique=True))
+    """Plans with pairwise different sizes from 1 to `largest`, T >= 3; `lengths` and `group` add lengths and an axis E.
+
+    Biases, scales, numbers of layers and directions are drawn from what is given.
+    """
+    sizes = draw_(st.lists(st.integers(1, largest), min_size=4, max_size=4, unique=True))
     T = next(n for n in sizes if n >= 3)
     B, D, H = (n for n in sizes if n != T)
     E = draw_(st.integers(1, 4)) if group else None
@@ -187,12 +263,14 @@ def plans(
     return Plan(
         *(T, B, D, H),
         seed=draw_(st.integers(0, 2**32 - 1)),
-        scale=draw_(st.sampled_from((0.5, 1.0, 2.0))),
+        scale=draw_(st.sampled_from(scales)),
         opposed=draw_(st.sampled_from((0.0, 6.0, 30.0))),
         biases=draw_(st.sampled_from(biases)),
         lengths=draw_(by_row) if lengths else None,
         E=E,
         shared=draw_(st.booleans()) if group else False,
+        L=draw_(st.sampled_from(layers)),
+        directions=draw_(st.sampled_from(directions)),
     )
 
 

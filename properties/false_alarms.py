@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from impl import draw
 from impl.spec import DTYPES, GATES
-from properties.cases import Plan, gradients, outputs
+from properties.cases import Plan, results
 from properties.record import Record, to_csv
 from properties.subject import Subject, load
 
@@ -77,7 +77,7 @@ def random_plan(seed: int, number: int, subject: Subject) -> Plan:
 def judge_case(subject: Subject, plan: Plan, cell: str, dtype: str) -> list[Seen]:
     """The fractions of the bound that one case's outputs and gradients take."""
     case = plan.case(cell, dtype)
-    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    got = results(subject, case.call, case.cotangent)
     judged = case.judged(subject.alpha(dtype), gradients=True)
     return [Seen(cell, dtype, name, judged[name].fraction(a)[0], plan) for name, a in got.items()]
 
@@ -116,10 +116,10 @@ def text(options: Options, subject: Subject, count: int, alarms: int, worst: dic
     """What is printed: a head, the worst fraction by output (rows) and cell and dtype (columns), the nearest case."""
     kinds = list(product(GATES, DTYPES))
     lines = [f"{options.subject} ({subject.version}), seed {options.seed}: {count:,} cases, {alarms} false alarms", ""]
-    lines.append(f"{'worst fraction of the bound':<29}" + "".join(f"{' '.join(kind):>14}" for kind in kinds))
+    lines.append(f"{'worst fraction of the bound':<29}" + "".join(f"{' '.join(kind):>18}" for kind in kinds))
     for name in (n for n in OUTPUTS if any(key[2] == n for key in worst)):
         cells = [f"{worst[*kind, name].fraction:.3f}" if (*kind, name) in worst else "" for kind in kinds]
-        lines.append(f"{name:<29}" + "".join(f"{cell:>14}" for cell in cells))
+        lines.append(f"{name:<29}" + "".join(f"{cell:>18}" for cell in cells))
     nearest = max(worst.values(), key=lambda seen: seen.fraction)
     return "\n".join(
         [

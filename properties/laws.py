@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import Phase, given, settings, target
+from hypothesis.stateful import run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
 from properties.cases import Case
@@ -21,14 +22,41 @@ from properties.subject import Subject
 
 @dataclass(frozen=True)
 class Law:
-    """One test of a law: its name in the table, the property in words, what a subject must be able to do for it."""
+    """One test of a law.
+
+    Attributes:
+        name: its row of the closing table.
+        statement: the property in words.
+        body: the test, of subject, cell, dtype and plan; of `play` instead of plan where the law is a machine.
+        plan: what Hypothesis draws, or None for a law that is a state machine over calls.
+        needs: what a subject must be able to do for it.
+        seen_in: issues of public projects that it would have caught.
+        cells: what it speaks of.
+        share: its part of a profile's examples, less for dear cases.
+    """
 
     name: str
     statement: str
     body: Callable[..., None]
-    plan: SearchStrategy
+    plan: SearchStrategy | None
     needs: tuple[str, ...]
     seen_in: tuple[str, ...]
+    cells: tuple[str, ...]
+    share: float
+
+    def run(self, subject: Subject, cell: str, dtype: str, how: settings | None = None) -> None:
+        """Runs the test with so many examples as its share of the settings (by default the profile's) is.
+
+        Raises:
+            AssertionError: the subject breaks the law; a sentence says how, and on which case.
+        """
+        __tracebackhide__ = True
+        how = settings.default if how is None else how
+        how = settings(how, max_examples=max(1, round(self.share * how.max_examples)))
+        if self.plan is not None:
+            how(given(plan=self.plan)(self.body))(subject=subject, cell=cell, dtype=dtype)
+        else:
+            self.body(subject, cell, dtype, functools.partial(run_state_machine_as_test, settings=how))
 
 
 REGISTRY: dict[str, list[Law]] = {}
@@ -71,14 +99,18 @@ class Tally:
 TALLY = Tally()
 
 
-def law(name: str, plan: SearchStrategy, needs: tuple[str, ...] = (), seen_in: tuple[str, ...] = ()) -> Callable:
-    """Marks a test as a law.
+def law(
+    name: str,
+    plan: SearchStrategy | None,
+    needs: tuple[str, ...] = (),
+    seen_in: tuple[str, ...] = (),
+    cells: tuple[str, ...] = ("rnn", "lstm"),
+    share: float = 1.0,
+) -> Callable:
+    """Marks a test as a law; the arguments are those of `Law`.
 
-    Args:
-        name: its row of the closing table; several tests may share one.
-        plan: what Hypothesis draws and hands to the test as `plan`.
-        needs: capabilities without which a subject is not asked.
-        seen_in: issues of public projects that this law would have caught.
+    A test of subject, cell, dtype and plan is one case. A law without a plan is a state machine: its test takes `play`,
+    hands it a function that makes a machine, and counts its own cases by `TALLY.case()`.
     """
 
     def wrap(body: Callable[..., None]) -> Callable[..., None]:
@@ -88,10 +120,16 @@ def law(name: str, plan: SearchStrategy, needs: tuple[str, ...] = (), seen_in: t
             with TALLY.case():
                 body(*args, **kwargs)
 
-        found = Law(name, (body.__doc__ or "").strip(), counted, plan, tuple(needs), tuple(seen_in))
+        whole = body if plan is None else counted
+        found = Law(name, (body.__doc__ or "").strip(), whole, plan, tuple(needs), tuple(seen_in), tuple(cells), share)
         REGISTRY.setdefault(name, []).append(found)
-        test = given(plan=plan)(counted)
-        test.law = found
+
+        def test(subject: Subject, cell: str, dtype: str) -> None:
+            __tracebackhide__ = True
+            found.run(subject, cell, dtype)
+
+        test.__name__, test.__doc__, test.__module__ = body.__name__, body.__doc__, body.__module__
+        test.__qualname__, test.law = body.__qualname__, found
         return test
 
     return wrap

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import gradients, outputs, plans
+from properties.cases import outputs, plans, results
 from properties.laws import agree, law
 
 BOTH, ALONE = plans(biases=("both",)), plans(biases=("ih", "hh"))
@@ -16,7 +16,7 @@ def test_exchanging_the_two_biases_changes_nothing(subject, cell, dtype, plan):
     case = plan.case(cell, dtype)
     params = case.call.params
     swapped = replace(case.call, params=params._replace(bias_ih=params.bias_hh, bias_hh=params.bias_ih))
-    got = outputs(subject.forward(swapped)) | gradients(subject.backward(swapped, case.cotangent))
+    got = results(subject, swapped, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
 
 
@@ -43,5 +43,5 @@ def test_no_biases_equal_zero_biases(subject, cell, dtype, plan):
 def test_one_of_the_two_biases_alone_works(subject, cell, dtype, plan):
     """One bias is enough for the equations; the absent one has no gradient."""
     case = plan.case(cell, dtype)
-    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    got = results(subject, case.call, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))

@@ -1,6 +1,6 @@
 """Law "ensemble": a group of models is its models, side by side."""
 
-from properties.cases import gradients, outputs, plans
+from properties.cases import plans, results
 from properties.laws import agree, law
 
 
@@ -8,7 +8,7 @@ from properties.laws import agree, law
 def test_models_at_once_equal_each_model_alone(subject, cell, dtype, plan):
     """Axis E is a way to compute, not a part of the model; a shared x receives the gradient summed over E."""
     case = plan.case(cell, dtype)
-    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    got = results(subject, case.call, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
 
 
@@ -20,5 +20,5 @@ def test_models_at_once_equal_each_model_alone(subject, cell, dtype, plan):
 def test_a_group_with_lengths_equals_each_model_alone(subject, cell, dtype, plan):
     """The same where rows end early."""
     case = plan.case(cell, dtype)
-    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    got = results(subject, case.call, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))

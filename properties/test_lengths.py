@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import gradients, outputs, plans, rows_of
+from properties.cases import outputs, plans, results, rows_of
 from properties.laws import agree, law, same_bits
 from properties.subject import Cotangent
 
@@ -24,7 +24,7 @@ def padding_filled(case, wild):
 def test_padded_rows_give_the_exact_values_and_gradients(subject, cell, dtype, plan):
     """A row stops at its length: later outputs are zero, the last state is that there, for any order of lengths."""
     case = plan.case(cell, dtype)
-    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    got = results(subject, case.call, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
 
 
@@ -32,7 +32,7 @@ def test_padded_rows_give_the_exact_values_and_gradients(subject, cell, dtype, p
 def test_rows_of_length_zero_hand_back_their_initial_state(subject, cell, dtype, plan):
     """A row without steps computes nothing: hT is h0 and cT is c0, and so are their gradients, to the bit."""
     case = replace(plan, lengths=(0, *plan.lengths[1:])).case(cell, dtype)
-    got = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    got = results(subject, case.call, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
     for last, first in zip(subject.forward(case.call).last, case.call.state, strict=True):
         same_bits(subject, case, "the last state of an empty row", last[0], first[0])
@@ -53,8 +53,8 @@ def test_a_padded_row_equals_the_row_alone_without_padding(subject, cell, dtype,
 def test_padding_reaches_no_value_and_no_gradient(subject, cell, dtype, plan):
     """Whatever the padding of x and of the cotangents holds, NaN and inf included, no bit changes, weights included."""
     case = plan.case(cell, dtype)
-    wanted = outputs(subject.forward(case.call)) | gradients(subject.backward(case.call, case.cotangent))
+    wanted = results(subject, case.call, case.cotangent)
     call, cotangent = padding_filled(case, (np.nan, np.inf, 1e30)[plan.seed % 3])
-    got = outputs(subject.forward(call)) | gradients(subject.backward(call, cotangent))
+    got = results(subject, call, cotangent)
     for name, array in got.items():
         same_bits(subject, case, name, array, wanted[name])

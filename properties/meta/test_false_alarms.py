@@ -1,33 +1,36 @@
 """The false-alarm command: what it counts, prints and writes, and how it ends."""
 
+from itertools import product
+
 import pytest
 
+from impl.spec import DTYPES, GATES
 from properties import false_alarms
 from properties.false_alarms import Options, judge_chunk, main, random_plan, summarise
 from properties.record import read_csv
 from properties.subject import load
 
-FAULT = "properties.meta.faults:ForgetBiasOfOneInSecret"
+FAULT = "properties.meta.faults.values:ForgetBiasOfOneInSecret"
 
 
 def test_a_right_subject_raises_no_alarm_and_its_numbers_become_records(tmp_path, capsys):
     """Exit code 0; the printed count and the records are those of the same cases."""
     path = tmp_path / "records.csv"
-    assert main(Options("numpy_twin", cases=8, workers=1, records=path)) == 0
+    assert main(Options("numpy_twin", cases=12, workers=1, records=path)) == 0
     printed, frame = capsys.readouterr(), read_csv(path)
-    assert "8 cases, 0 false alarms" in printed.out
-    assert "8/8" in printed.err, "a progress bar with the time left"
+    assert "12 cases, 0 false alarms" in printed.out
+    assert "12/12" in printed.err, "a progress bar with the time left"
     counts = dict(zip(frame["metric"], frame["value"], strict=True))
-    assert (counts["cases"], counts["alarms"]) == (8, 0)
+    assert (counts["cases"], counts["alarms"]) == (12, 0)
     worst = frame[frame["metric"] == "worst fraction of the bound"]
-    assert {"lstm", "rnn"} == {s.split("cell=")[1].split("/")[0] for s in worst["setting"]}
+    assert set(GATES) == {s.split("cell=")[1].split("/")[0] for s in worst["setting"]}
     assert 0 < worst["value"].max() <= 1
     assert f"at {worst['value'].max():.4f}" in printed.out
 
 
 def test_a_wrong_subject_raises_alarms_and_exit_code_1(capsys):
     """The command can fail: a planted fault is accused, and the nearest case is named."""
-    assert main(Options(FAULT, cases=8, workers=1)) == 1
+    assert main(Options(FAULT, cases=12, workers=1)) == 1
     out = capsys.readouterr().out
     assert " 0 false alarms" not in out
     assert "Plan(T=" in out
@@ -42,12 +45,12 @@ def test_a_command_that_makes_no_sense_ends_with_one_line_and_exit_code_2(option
 
 def test_the_cases_do_not_depend_on_how_they_are_dealt_out():
     """Case n is a function of seed and n: any number of workers, any chunks, the same fractions."""
-    whole = judge_chunk("numpy_twin", 3, range(8))
-    assert whole == judge_chunk("numpy_twin", 3, range(3)) + judge_chunk("numpy_twin", 3, range(3, 8))
-    assert whole != judge_chunk("numpy_twin", 4, range(8))
+    whole = judge_chunk("numpy_twin", 3, range(12))
+    assert whole == judge_chunk("numpy_twin", 3, range(3)) + judge_chunk("numpy_twin", 3, range(3, 12))
+    assert whole != judge_chunk("numpy_twin", 4, range(12))
     count, alarms, worst = summarise(whole)
-    assert (count, alarms) == (8, 0)
-    assert {key[:2] for key in worst} == {(c, d) for c in ("rnn", "lstm") for d in ("float32", "float64")}
+    assert (count, alarms) == (12, 0)
+    assert {key[:2] for key in worst} == set(product(GATES, DTYPES))
     assert {key[2] for key in worst} == set(false_alarms.OUTPUTS)
 
 

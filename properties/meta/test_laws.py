@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from properties.cases import Plan
+from properties.cases import Plan, plans
 from properties.laws import TALLY, agree, law, require, same_bits
 from properties.oracle import Judged
 from properties.subject import load
@@ -71,7 +71,7 @@ def test_a_law_keeps_its_docstring_and_what_it_needs():
 
     try:
 
-        @law("of this test", None, needs=("head",), seen_in=("project#1",))
+        @law("of this test", plans(), needs=("head",), seen_in=("project#1",))
         def body(subject, cell, dtype, plan):
             """The property in one sentence."""
 

@@ -36,7 +36,7 @@ def test_every_law_of_the_registry_stands_in_the_table_run_or_not():
 
 
 SUBJECT = """
-from properties.meta.faults import OutputsAlwaysSingle
+from properties.meta.faults.conduct import OutputsAlwaysSingle
 class Half(OutputsAlwaysSingle):
     name, capabilities = "half", frozenset({"backward"})
 subject = Half()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import impl.numpy_twin
-from impl.numpy_twin import head, loss, scan  # noqa: F401  (Twin finds them in the package)
+from impl.numpy_twin import exchange, head, loss, optim, scan, stack  # noqa: F401  (Twin finds them in the package)
 from impl.spec import tree_map
 from properties.subjects.twin import Twin
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,43 +10,84 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from impl.spec import STATES, Head, Parameters, leaves, tree_map
-from properties.subject import Call, Cotangent, Output, Result, Subject
+from impl.spec import GATES, STATES, Head, Parameters, leaves, rebuild, tree_map
+from properties.cases import sides
+from properties.subject import Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.torch_twin import tensor
+
+KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "rnn_relu": nn.RNN}
+OPTIMISERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
 
 
 class TorchNN(Subject):
-    """One layer, time first.
+    """Its layers, optimisers and clipping.
 
-    Not declared: rows of length 0, which pack_padded_sequence refuses; one bias alone, which the constructor does not
-    offer; masks that hide NaN, which cross_entropy's ignored class lets through to the gradient; refusals by name.
+    Not declared: rows of length 0, which pack_padded_sequence refuses, and sequences without steps, which the layers
+    do; one bias alone, which the constructor does not offer; masks that hide NaN, which cross_entropy's ignored class
+    lets through to the gradient; groups; refusals by name; ONNX's layout.
     """
 
     name = "torch_nn"
-    capabilities = frozenset({"backward", "lengths", "head", "loss"})
+    cells = tuple(GATES)
+    capabilities = frozenset(
+        {
+            "backward",
+            "lengths",
+            "no rows",
+            "head",
+            "loss",
+            "layers",
+            "directions",
+            "batch first",
+            "dropout",
+            "several backwards",
+            "optimisers",
+            "clipping",
+            "torch layout",
+        }
+    )
     version = f"torch {torch.__version__.split('+')[0]}"
 
     def forward(self, call: Call) -> Output:
         """See Subject."""
-        with torch.no_grad():
-            h, last = self.run(call, self.module(call), *self.inputs(call))
-        return Output(h.numpy(), tree_map(lambda a: a.numpy(), last))
+        output = self.stack(one_layer(call))
+        return output._replace(last=output.last[0][0])
 
     def backward(self, call: Call, cotangent: Cotangent) -> Result:
         """See Subject."""
-        module, (x, state) = self.module(call), self.inputs(call)
-        for array in leaves((x, state)):
-            array.requires_grad_()
-        h, last = self.run(call, module, x, state)
-        outputs, cotangents = [h, *last], [torch.from_numpy(c) for c in leaves((cotangent.h, cotangent.last))]
-        wanted = [x, *module.parameters(), *state]
-        dx, *rest = (d.numpy() for d in torch.autograd.grad(outputs, wanted, cotangents))
-        parts = len(STATES[call.cell]._fields)
-        return Result(dx, Parameters(*rest[:-parts]), STATES[call.cell](*rest[-parts:]))
+        return self.backwards(call, [cotangent])[0]
+
+    def backwards(self, call: Call, cotangents: Sequence[Cotangent], frozen: Sequence[str] = ()) -> list[Result]:
+        """See Subject; one graph, which is kept, and frozen parameters do not require a gradient."""
+        stack = one_layer(call)
+        module, given, outputs = self.record(stack, tuple(f"{name}_l0" for name in frozen))
+        results = (gradients(stack, module, given, outputs, in_stack(c)) for c in cotangents)
+        return [Result(r.x, r.params[0][0], r.state[0][0]) for r in results]
+
+    def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
+        """See Subject; autograd through the graph of the gradient."""
+        stack = one_layer(call)
+        module, given, outputs = self.record(stack)
+        wanted = [given[0], *module.parameters(), *leaves(given[1])]
+        cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
+        first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True)
+        inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
+        second = torch.autograd.grad(inner, wanted, materialize_grads=True)
+        return rebuild(Result(call.x, call.params, call.state), [d.numpy() for d in second])
+
+    def stack(self, call: Stack) -> Output:
+        """See Subject."""
+        with torch.no_grad():
+            h, last = run(call, self.module(call), *self.inputs(call))
+        return Output(h.numpy(), tree_map(lambda a: a.numpy(), last))
+
+    def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
+        """See Subject."""
+        return gradients(call, *self.record(call), cotangent)
 
     def head(self, params: Head, h: np.ndarray) -> np.ndarray:
         """See Subject."""
-        return nn.functional.linear(*(tensor(a) for a in (h, *params))).numpy()
+        return nn.functional.linear(*(a if a is None else tensor(a) for a in (h, *params))).numpy()
 
     def head_backward(self, params: Head, h: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, Head]:
         """See Subject."""
@@ -61,32 +103,128 @@ class TorchNN(Subject):
         (dy,) = torch.autograd.grad(total, logits)
         return total.detach().numpy(), dy.numpy()
 
-    def module(self, call: Call) -> nn.Module:
-        """The layer with the call's parameters; `load_state_dict` refuses what does not fit."""
-        params = call.params
-        kind = {"rnn": nn.RNN, "lstm": nn.LSTM}[call.cell]
-        H, D = params.weight_hh.shape[-1], params.weight_ih.shape[-1]
-        module = kind(D, H, bias=params.bias_ih is not None, dtype=tensor(params.weight_hh).dtype)
-        module.load_state_dict({f"{name}_l0": tensor(a) for name, a in params._asdict().items() if a is not None})
-        return module
+    def updates(self, rule: str, params: Any, gradients: Sequence[Any], lr: float) -> list[Any]:
+        """See Subject."""
+        given, found = [nn.Parameter(torch.tensor(a)) for a in leaves(params)], []
+        optimiser = OPTIMISERS[rule](given, lr=lr)
+        for gradient in gradients:
+            for parameter, d in zip(given, leaves(gradient), strict=True):
+                parameter.grad = torch.tensor(d)
+            optimiser.step()
+            found.append(rebuild(params, [parameter.detach().numpy().copy() for parameter in given]))
+        return found
 
-    def inputs(self, call: Call) -> tuple[Any, Any]:
-        """x and the initial state as tensors of their own."""
-        x = torch.tensor(call.x)
-        shape = (call.x.shape[1], call.params.weight_hh.shape[-1])
-        zeros = STATES[call.cell](*(np.zeros(shape, call.x.dtype) for _ in STATES[call.cell]._fields))
-        return x, tree_map(lambda a: torch.tensor(a), zeros if call.state is None else call.state)
+    def clip(self, gradient: Any, max_norm: float) -> tuple[Any, np.ndarray]:
+        """See Subject; torch adds 1e-6 to the norm by which it divides."""
+        given = [nn.Parameter(torch.tensor(a)) for a in leaves(gradient)]
+        for parameter in given:
+            parameter.grad = parameter.detach().clone()
+        norm = nn.utils.clip_grad_norm_(given, max_norm)
+        return rebuild(gradient, [parameter.grad.numpy() for parameter in given]), norm.numpy()
 
-    def run(self, call: Call, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
-        """The layer's forward: h (T, B, H) and the last state."""
-        T, given = x.shape[0], tuple(a[None] for a in state)
-        given = given[0] if call.cell == "rnn" else given
-        if call.lengths is not None:
-            x = pack_padded_sequence(x, torch.from_numpy(call.lengths), enforce_sorted=False)
-        h, last = module(x, given)
-        if isinstance(h, PackedSequence):
-            h, _ = pad_packed_sequence(h, total_length=T)
-        return h, STATES[call.cell](*(a[0] for a in (last if call.cell == "lstm" else (last,))))
+    def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
+        """See Subject."""
+        if layout != "torch":
+            raise NotImplementedError(f"{self.name} has no export to {layout}.")
+        D, dtype = layers[0][0].weight_ih.shape[-1], layers[0][0].weight_ih.dtype
+        module = self.module(Stack(cell, layers, np.zeros((1, 1, D), dtype)))
+        return {name: a.numpy().copy() for name, a in module.state_dict().items()}
+
+    def restore(self, cell: str, exported: dict[str, np.ndarray], layout: str) -> tuple:
+        """See Subject; the file's names say how many layers and directions there are."""
+        if layout != "torch":
+            raise NotImplementedError(f"{self.name} has no import from {layout}.")
+        L = sum(name.startswith("weight_hh") and not name.endswith("reverse") for name in exported)
+        dirs = 1 + any(name.endswith("_reverse") for name in exported)
+        names = [f"_l{n}{'_reverse' * d}" for n in range(L) for d in range(dirs)]
+        flat = [Parameters(*(exported.get(f"{field}{name}") for field in Parameters._fields)) for name in names]
+        layers = tuple(tuple(flat[n * dirs : (n + 1) * dirs]) for n in range(L))
+        again = self.export(cell, layers, layout)
+        return tree_map(np.copy, rebuild(layers, [again[f"{f}{n}"] for n in names for f in given_fields(layers)]))
+
+    def module(self, call: Stack, frozen: Sequence[str] = ()) -> nn.Module:
+        """The layers with the call's parameters; `load_state_dict` refuses what does not fit."""
+        first = call.layers[0][0]
+        if first.weight_ih.ndim != 2:
+            raise NotImplementedError(f"{self.name} has no groups of models.")
+        H, D = first.weight_hh.shape[-1], first.weight_ih.shape[-1]
+        options = {"nonlinearity": "relu"} if call.cell == "rnn_relu" else {}
+        module = KINDS[call.cell](
+            D,
+            H,
+            num_layers=len(call.layers),
+            bias=first.bias_ih is not None,
+            batch_first=call.batch_first,
+            dropout=call.dropout if len(call.layers) > 1 else 0.0,
+            bidirectional=len(call.layers[0]) == 2,
+            dtype=tensor(first.weight_hh).dtype,
+            **options,
+        )
+        named = {f"{field}{s}": a for s, params in sides(call.layers) for field, a in params._asdict().items()}
+        module.load_state_dict({name: tensor(a) for name, a in named.items() if a is not None})
+        for name, parameter in module.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        return module.train(call.train)
+
+    def inputs(self, call: Stack) -> tuple[Any, Any]:
+        """x and the initial states as tensors of their own; no states are handed over as none."""
+        return torch.tensor(call.x), tree_map(torch.tensor, call.state)
+
+    def record(self, call: Stack, frozen: Sequence[str] = ()) -> tuple[nn.Module, Any, list[Any]]:
+        """The module, x and the states, and all outputs with the graph behind them."""
+        module, (x, state) = self.module(call, frozen), self.inputs(call)
+        for array in leaves((x, state)):
+            array.requires_grad_()
+        return module, (x, state), leaves(run(call, module, x, state))
+
+
+def one_layer(call: Call) -> Stack:
+    """A call as a stack of one layer."""
+    state = None if call.state is None else ((call.state,),)
+    return Stack(call.cell, ((call.params,),), call.x, state, call.lengths)
+
+
+def in_stack(cotangent: Cotangent) -> Cotangent:
+    """Cotangents of a call as those of a stack of one layer."""
+    return Cotangent(cotangent.h, ((cotangent.last,),))
+
+
+def given_fields(layers: tuple) -> list[str]:
+    """The parameters that every layer has."""
+    return [field for field, a in layers[0][0]._asdict().items() if a is not None]
+
+
+def run(call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
+    """The module's forward: h, and the last states by layer and direction."""
+    T = x.shape[1 if call.batch_first else 0]
+    if call.lengths is not None:
+        x = pack_padded_sequence(x, torch.from_numpy(call.lengths), call.batch_first, enforce_sorted=False)
+    torch.manual_seed(call.seed)  # of dropout
+    h, last = module(x, None if state is None else stacked(call.cell, state))
+    if isinstance(h, PackedSequence):
+        h, _ = pad_packed_sequence(h, call.batch_first, total_length=T)
+    parts = last if call.cell == "lstm" else (last,)
+    states = iter([STATES[call.cell](*(part[n] for part in parts)) for n in range(len(parts[0]))])
+    return h, tuple(tuple(next(states) for _ in layer) for layer in call.layers)
+
+
+def stacked(cell: str, state: tuple) -> Any:
+    """States by layer and direction as torch.nn wants them: (layers * directions, B, H), a pair of them for an LSTM."""
+    flat = [side for layer in state for side in layer]
+    parts = tuple(torch.stack(part) for part in zip(*flat, strict=True))
+    return parts if cell == "lstm" else parts[0]
+
+
+def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
+    """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states."""
+    asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
+    wanted = [given[0], *asked.values(), *leaves(given[1])]
+    cotangents = [torch.from_numpy(c) for c in leaves((cotangent.h, cotangent.last))]
+    dx, *rest = (d.numpy() for d in torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
+    by_name = dict(zip(asked, rest, strict=False))
+    flat = iter([Parameters(*(by_name.get(f"{f}{s}") for f in Parameters._fields)) for s, _ in sides(call.layers)])
+    params = tuple(tuple(next(flat) for _ in layer) for layer in call.layers)
+    return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 
 
 subject = TorchNN()

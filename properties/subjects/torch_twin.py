@@ -9,15 +9,18 @@ import numpy as np
 import torch
 
 import impl.torch_twin
-from impl.spec import tree_map
-from impl.torch_twin import head, loss, scan  # noqa: F401  (Twin finds them in the package)
+from impl.spec import leaves, rebuild, tree_map
+from impl.torch_twin import exchange, head, loss, optim, scan, stack  # noqa: F401  (Twin finds them in the package)
+from properties.subject import Call, Cotangent, Result
 from properties.subjects.twin import Twin
 
 
 def tensor(a: Any) -> Any:
-    """A tensor over the same memory where torch can (it warns that read-only memory could be written to)."""
+    """A tensor over the same memory where torch can; it warns of read-only memory, and has no negative strides."""
     if not isinstance(a, np.ndarray):
         return a
+    if any(stride < 0 for stride in a.strides):
+        return torch.from_numpy(a.copy())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return torch.from_numpy(a)
@@ -33,6 +36,17 @@ class TorchTwin(Twin):
     def out(self, tree: Any) -> Any:
         """See Twin."""
         return tree_map(lambda a: a.numpy(), tree)
+
+    def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
+        """See Subject; autograd through the written backward, which is plain torch like the forward."""
+        given = tree_map(lambda a: torch.tensor(a, requires_grad=True), (call.x, call.params, call.state))
+        x, params, state = given
+        run = scan.forward(call.cell, params, x, state)
+        gradient = scan.backward(call.cell, params, run.cache, *map(self.into, cotangent))
+        pairs = zip(leaves(tuple(gradient[:3])), leaves(tuple(direction[:3])), strict=True)
+        inner = sum((d * tensor(v)).sum() for d, v in pairs)
+        second = torch.autograd.grad(inner, leaves(given), materialize_grads=True)
+        return Result(*self.out(rebuild(given, list(second))))
 
 
 subject = TorchTwin("torch_twin", impl.torch_twin, f"torch {torch.__version__.split('+')[0]}")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from impl.spec import Head
-from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Subject
+from impl import draw
+from impl.spec import GATES, Head
+from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
 
 
 class Twin(Subject):
     """A twin as a subject: `package` is impl.numpy_twin or impl.torch_twin with its modules imported."""
 
+    cells = tuple(GATES)
     capabilities = frozenset(CAPABILITIES)
 
     def __init__(self, name: str, package: ModuleType, version: str) -> None:
@@ -32,10 +35,18 @@ class Twin(Subject):
 
     def backward(self, call: Call, cotangent: Cotangent) -> Result:
         """See Subject."""
+        return self.backwards(call, [cotangent])[0]
+
+    def backwards(self, call: Call, cotangents: Sequence[Cotangent], frozen: Sequence[str] = ()) -> list[Result]:
+        """See Subject; the twins give every gradient, and a frozen parameter's is not passed on."""
         run, params = self.run(call), self.into(call.params)
-        dh, dlast = self.into(cotangent.h), self.into(cotangent.last)
-        gradient = self.package.scan.backward(call.cell, params, run.cache, dh, dlast)
-        return Result(*(self.out(part) for part in gradient))
+        results = []
+        for cotangent in cotangents:
+            dh, dlast = self.into(cotangent.h), self.into(cotangent.last)
+            gradient = self.package.scan.backward(call.cell, params, run.cache, dh, dlast)
+            result = Result(*(self.out(part) for part in gradient))
+            results.append(result._replace(params=result.params._replace(**dict.fromkeys(frozen))))
+        return results
 
     def head(self, params: Head, h: np.ndarray) -> np.ndarray:
         """See Subject."""
@@ -49,6 +60,58 @@ class Twin(Subject):
         """See Subject."""
         args = (self.into(y), self.into(targets), None if mask is None else self.into(mask))
         return self.out(self.package.loss.softmax_cross_entropy(*args))
+
+    def stack(self, call: Stack) -> Output:
+        """See Subject."""
+        run = self.run_stack(call)
+        return Output(self.out(run.h), self.out(run.last))
+
+    def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
+        """See Subject; the masks are drawn again from the call's seed."""
+        cache, layers = self.run_stack(call).cache, self.into(call.layers)
+        dh, dlast = self.into(cotangent.h), self.into(cotangent.last)
+        return Result(*self.out(tuple(self.package.stack.backward(call.cell, layers, cache, dh, dlast))))
+
+    def run_stack(self, call: Stack) -> Any:
+        """The twin's own forward of a stack."""
+        masks = self.masks(call) if call.train and call.dropout else None
+        args = [self.into(part) for part in (call.layers, call.x, call.state, call.lengths, masks)]
+        return self.package.stack.forward(call.cell, *args, batch_first=call.batch_first)
+
+    def masks(self, call: Stack) -> tuple[np.ndarray, ...]:
+        """The masks of a call in training, from its seed alone."""
+        T, B = call.x.shape[:2] if not call.batch_first else call.x.shape[1::-1]
+        first = call.layers[0]
+        K = len(first) * first[0].weight_hh.shape[-1]
+        masks = draw.dropout(draw.generator("dropout", call.seed), call.dropout, len(call.layers), T, B, K)
+        return tuple(mask.astype(call.x.dtype) for mask in masks)
+
+    def updates(self, rule: str, params: Any, gradients: Sequence[Any], lr: float) -> list[Any]:
+        """See Subject."""
+        optim, params, found = self.package.optim, self.into(params), []
+        state = None if rule == "sgd" else getattr(optim, f"{rule}_start")(params)
+        for gradient in map(self.into, gradients):
+            if rule == "sgd":
+                params = optim.sgd(params, gradient, lr)
+            else:
+                params, state = getattr(optim, rule)(params, gradient, state, lr)
+            found.append(self.out(params))
+        return found
+
+    def clip(self, gradient: Any, max_norm: float) -> tuple[Any, np.ndarray]:
+        """See Subject."""
+        return tuple(self.out(part) for part in self.package.optim.clip(self.into(gradient), max_norm))
+
+    def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
+        """See Subject."""
+        exchange, layers = self.package.exchange, self.into(layers)
+        named = exchange.to_torch(layers) if layout == "torch" else exchange.to_onnx(cell, layers[0])
+        return {name: self.out(a) for name, a in named.items()}
+
+    def restore(self, cell: str, exported: dict[str, np.ndarray], layout: str) -> tuple:
+        """See Subject."""
+        exchange, named = self.package.exchange, {name: self.into(a) for name, a in exported.items()}
+        return self.out(exchange.from_torch(named) if layout == "torch" else (exchange.from_onnx(cell, named),))
 
     def run(self, call: Call) -> Any:
         """The twin's own forward."""
