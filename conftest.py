@@ -77,7 +77,7 @@ def pytest_runtest_call(item):
     finally:
         law = getattr(getattr(item, "function", None), "law", None)
         if law is not None:
-            item.user_properties.append(("law", [law.name, TALLY.cases, TALLY.worst]))
+            item.user_properties.append(("law", [law.name, TALLY.cases, TALLY.worst, f"{item.nodeid} {TALLY.digest}"]))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 import sys
@@ -13,7 +14,7 @@ from types import ModuleType
 
 from properties.laws import registry
 
-FORM = "{:<12}{:>8}  {:<32}{}"
+FORM = "{:<14}{:>8}  {:<32}{}"
 
 
 @dataclass
@@ -24,6 +25,11 @@ class Row:
     worst: list[float] = field(default_factory=list)
     failed: int = 0
     kills: list[bool] = field(default_factory=list)
+
+    @property
+    def toothless(self) -> bool:
+        """Whether faults were planted for it and none was noticed."""
+        return bool(self.kills) and not any(self.kills)
 
     def line(self, name: str) -> str:
         """The row as it is printed."""
@@ -43,19 +49,30 @@ def lines(properties: list[tuple[bool, str, list]]) -> list[str]:
 
     Args:
         properties: of every passed or failed test, whether it failed, and its user property: "law" with
-            [law, cases, worst fraction of a bound or None], or "kill" with [law, fault, whether it was killed].
+            [law, cases, worst fraction of a bound or None, digest of its cases], or "kill" with
+            [law, fault, whether it was killed].
     """
-    rows = {name: Row() for name in registry()} if properties else {}
+    if not properties:
+        return []
+    rows, digests = {name: Row() for name in registry()}, []
     for failed, kind, (name, *values) in properties:
         row = rows[name]
         if kind == "kill":
             row.kills.append(values[1])
             continue
-        cases, worst = values
+        cases, worst, digest = values
         row.cases, row.failed = row.cases + cases, row.failed + failed
         row.worst += [] if worst is None else [worst]
-    head = FORM.format("law", "cases", "worst fraction of the bound", "faults killed")
-    return [head, *(row.line(name) for name, row in sorted(rows.items()))] if rows else []
+        digests.append(digest)
+    table = [FORM.format("law", "cases", "worst fraction of the bound", "faults killed")]
+    table += [row.line(name) for name, row in sorted(rows.items())]
+    table += [f"the kill row of law {name!r} is empty" for name, row in sorted(rows.items()) if row.toothless]
+    return [*table, f"cases: {same_cases(digests)} (the same command draws the same cases)"] if digests else table
+
+
+def same_cases(digests: list[str]) -> str:
+    """One word for all cases of a run, in whatever order its tests ran."""
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()[:16]
 
 
 def readme_table() -> str:

@@ -1,5 +1,9 @@
 """How two things agree: what `agree`, `same_bits` and `require` let pass, and the sentence with which they fail."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +14,7 @@ from properties.laws import TALLY, agree, law, require, same_bits
 from properties.oracle import Judged
 from properties.subject import load
 
+ROOT = Path(__file__).parents[2]
 SUBJECT = SimpleNamespace(name="some subject")
 CASE = Plan(3, 2, 4, 5, seed=7).case("lstm", "float32")
 JUDGED = {"h": Judged(np.array([[1.0, 2.0]]), np.zeros((1, 2)), np.full((1, 2), 0.5))}
@@ -111,3 +116,27 @@ def test_a_subject_without_a_method_says_so():
             ask(Empty())
     assert Empty().u("float32") == 2.0**-24 and Empty().alpha("float32") == 0
     assert load("numpy_twin").u("float64") == 2.0**-53
+
+
+DRAW = """
+import sys
+from hypothesis import Phase, settings
+from properties.laws import TALLY, registry
+if len(sys.argv) > 1:
+    import strange_constants
+how = settings(max_examples=100, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
+found = registry()["causality"][0]
+found.run(__import__("properties.subject").subject.load("numpy_twin"), "rnn", "float32", how)
+print(TALLY.digest)
+"""
+
+
+def test_the_same_command_draws_the_same_cases_whatever_else_is_imported(tmp_path):
+    """Hypothesis would also try constants of local modules that happen to be imported; then seeds would not decide."""
+    (tmp_path / "strange_constants.py").write_text("A, B, C, D = 12345, 4, 5, 424242\n" + "E = [2, 3, 6, 77777]\n")
+    (tmp_path / "draw.py").write_text(DRAW)
+    line, path = [sys.executable, str(tmp_path / "draw.py")], {"PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    runs = [subprocess.run(line + more, capture_output=True, text=True, env=os.environ | path) for more in ([], ["x"])]
+        subprocess.run([*line, *more], capture_output=True, text=True, env=os.environ | path) for more in ([], ["x"])
+    ]
+    assert runs[0].stdout == runs[1].stdout != "", runs[0].stderr + runs[1].stderr

@@ -19,14 +19,17 @@ README = (ROOT / "properties" / "README.md").read_text()
 def test_every_law_of_the_registry_stands_in_the_table_run_or_not():
     """Cases add up, the worst fraction is kept, failures are shown, kills are counted."""
     found = [
-        (False, "law", ["value", 40, 0.25]),
-        (True, "law", ["value", 3, 7.5]),
-        (False, "law", ["purity", 40, None]),
+        (False, "law", ["value", 40, 0.25, "a"]),
+        (True, "law", ["value", 3, 7.5, "b"]),
+        (False, "law", ["purity", 40, None, "c"]),
         (False, "kill", ["value", "some fault", True]),
         (True, "kill", ["value", "another", False]),
+        (True, "kill", ["rows", "some fault", False]),
     ]
-    head, *rows = lines(found)
-    table = {row[:12].strip(): re.split(r"\s{2,}", row[12:].strip()) for row in rows}
+    head, *rows, empty, cases = lines(found)
+    table = {row[:14].strip(): re.split(r"\s{2,}", row[14:].strip()) for row in rows}
+    assert empty == "the kill row of law 'rows' is empty"
+    assert cases == lines(found[::-1])[-1] != lines(found[1:])[-1], "a word for all cases, in any order"
     assert head.split()[:2] == ["law", "cases"]
     assert list(table) == sorted(registry())
     assert table["value"] == ["43", "7.500, 1 test FAILED", "1 of 2"]
