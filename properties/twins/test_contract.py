@@ -72,7 +72,7 @@ def traced(case):
     return (x, params, state), sum((a * torch.tensor(d)).sum() for a, d in pairs)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("cell", GATES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("biases", ["both", "hh", "none"])
 def test_autograd_traces_the_plain_forward_and_finds_the_written_gradient(cell, dtype, biases):
@@ -212,7 +212,7 @@ def test_a_law_calls_only_what_a_subject_offers(name):
 
 @pytest.mark.parametrize("biases", ["both", "none", "ih", "hh"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("cell", GATES)
 def test_a_group_may_have_lengths_of_its_own_for_each_model(cell, dtype, biases):
     """Lengths (E, B): every model's rows end where its own say, values and gradients within the bound."""
     case = Plan(5, 3, 4, 2, seed=9, E=2, biases=biases, lengths=((5, 0, 2), (1, 4, 5))).case(cell, dtype)
@@ -281,7 +281,7 @@ def test_the_twins_take_a_device_and_say_which_they_lack():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, and torch sees none")
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("cell", GATES)
 def test_the_torch_twin_is_right_on_a_gpu(cell):
     """Float64 values and gradients on CUDA lie within the referee's bound."""
     case, array = PLAN.case(cell, "float64"), part("torch_twin", "array")

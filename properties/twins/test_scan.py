@@ -155,3 +155,17 @@ def test_a_steps_cache_refers_to_its_inputs(twin, cell):
     params, x, state, _, _ = into(twin, arguments(cell))
     _, cache = part(twin, "scan").CELLS[cell].step(unpack(params), x[0], state)
     assert same(out(twin, (cache.x, cache.h)), out(twin, (x[0], state.h)))
+
+
+@both
+@cells
+def test_cotangents_left_out_are_zero(twin, cell):
+    """Of the outputs, of the last state, of both: as if zeros had been given, to the bit."""
+    scan, (params, x, state, dh, dlast) = part(twin, "scan"), into(twin, arguments(cell))
+    run, zeros = scan.forward(cell, params, x, state), tree_map(lambda a: a * 0, (dh, dlast))
+    backward = lambda *cotangents, **named: out(  # noqa: E731
+        twin, tuple(scan.backward(cell, params, run.cache, *cotangents, **named))
+    )
+    assert same(backward(dh), backward(dh, zeros[1]))
+    assert same(backward(dlast=dlast), backward(zeros[0], dlast))
+    assert not any(a.any() for a in leaves(backward()))
