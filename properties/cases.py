@@ -275,6 +275,7 @@ def plans(
 
 
 def head_of(case: Case, V: int) -> Head:
-    """A read-out for a case's cell: weight_hy ([E,] V, H), bias_hy ([E,] V)."""
+    """A read-out for a case's cell: weight_hy ([E,] V, H), bias_hy ([E,] V), or none where the plan has no biases."""
     E = () if case.plan.E is None else (case.plan.E,)
-    return Head(case.normal(*E, V, case.plan.H), case.normal(*E, V))
+    weight, bias = case.normal(*E, V, case.plan.H), case.normal(*E, V)
+    return Head(weight, None if case.plan.biases == "none" else bias)

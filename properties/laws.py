@@ -58,13 +58,24 @@ class Law:
             AssertionError: the subject breaks the law; a sentence says how, and on which case.
         """
         __tracebackhide__ = True
-        how = settings.default if how is None else how
-        how = settings(how, max_examples=max(1, round(self.share * how.max_examples)))
+        try:
+            self._run(subject, cell, dtype, settings.default if how is None else how)
+        except BaseExceptionGroup as several:  # of several failures, or of a subject that fails only the first time
+            broken = [error for error in several.exceptions if isinstance(error, AssertionError)]
+            if not broken:
+                raise
+            raise AssertionError(str(broken[0])) from several
+
+    def _run(self, subject: Subject, cell: str, dtype: str, how: settings) -> None:
+        how = settings(how, max_examples=max(1, round(self.share * how.max_examples)), stateful_step_count=STEPS)
         if self.plan is not None:
             how(given(plan=self.plan)(self.body))(subject=subject, cell=cell, dtype=dtype)
         else:
             self.body(subject, cell, dtype, functools.partial(run_state_machine_as_test, settings=how))
 
+
+STEPS = 12
+"""Calls in one run of a law that is a state machine."""
 
 REGISTRY: dict[str, list[Law]] = {}
 """Every law that was read, by name: `registry` reads them all."""

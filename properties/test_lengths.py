@@ -9,7 +9,6 @@ from properties.laws import agree, law, same_bits
 from properties.subject import Cotangent
 
 PLAN = plans(lengths=True)
-EMPTY = plans(lengths=True, empty_rows=True)
 
 
 def padding_filled(case, wild):
@@ -26,16 +25,6 @@ def test_padded_rows_give_the_exact_values_and_gradients(subject, cell, dtype, p
     case = plan.case(cell, dtype)
     got = results(subject, case.call, case.cotangent)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
-
-
-@law("lengths", EMPTY, needs=("lengths", "backward", "empty rows"), seen_in=("onnxruntime#28052",))
-def test_rows_of_length_zero_hand_back_their_initial_state(subject, cell, dtype, plan):
-    """A row without steps computes nothing: hT is h0 and cT is c0, and so are their gradients, to the bit."""
-    case = replace(plan, lengths=(0, *plan.lengths[1:])).case(cell, dtype)
-    got = results(subject, case.call, case.cotangent)
-    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
-    for last, first in zip(subject.forward(case.call).last, case.call.state, strict=True):
-        same_bits(subject, case, "the last state of an empty row", last[0], first[0])
 
 
 @law("lengths", PLAN, needs=("lengths",), seen_in=("onnxruntime#1193", "tensorflow#60192"))

@@ -7,7 +7,9 @@ from properties.cases import head_of, outputs, plans
 from properties.laws import agree, law
 
 
-@law("value", plans(), seen_in=("pytorch#94754", "burn#2701", "nicodjimenez/lstm#47"))
+@law(
+    "value", plans(), cells=("rnn", "lstm", "rnn_relu"), seen_in=("pytorch#94754", "burn#2701", "nicodjimenez/lstm#47")
+)
 def test_every_output_is_the_exact_one_within_the_bound_of_rounding(subject, cell, dtype, plan):
     """The equations define h_t, hT and cT; a correct subject is off by rounding alone, whatever order it sums in."""
     case = plan.case(cell, dtype)

@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from impl.spec import GATES, STATES, Head, Parameters, leaves, rebuild, tree_map
 from properties.cases import sides
 from properties.subject import Call, Cotangent, Output, Result, Stack, Subject
-from properties.subjects.torch_twin import tensor
+from properties.subjects.torch_twin import own, tensor
 
 KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "rnn_relu": nn.RNN}
 OPTIMISERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
@@ -62,7 +62,7 @@ class TorchNN(Subject):
         stack = one_layer(call)
         module, given, outputs = self.record(stack, tuple(f"{name}_l0" for name in frozen))
         results = (gradients(stack, module, given, outputs, in_stack(c)) for c in cotangents)
-        return [Result(r.x, r.params[0][0], r.state[0][0]) for r in results]
+        return [Result(r.x, r.params[0][0], None if r.state is None else r.state[0][0]) for r in results]
 
     def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
         """See Subject; autograd through the graph of the gradient."""
@@ -91,13 +91,13 @@ class TorchNN(Subject):
 
     def head_backward(self, params: Head, h: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, Head]:
         """See Subject."""
-        given = [torch.tensor(a, requires_grad=True) for a in leaves((h, params))]
+        given = [own(a).requires_grad_() for a in leaves((h, params))]
         dh, *rest = torch.autograd.grad(nn.functional.linear(*given), given, tensor(dy))
         return dh.numpy(), Head(*(d.numpy() for d in rest))
 
     def loss(self, y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See Subject; masked steps become cross_entropy's ignored class."""
-        logits = torch.tensor(y, requires_grad=True)
+        logits = own(y).requires_grad_()
         wanted = np.asarray(targets if mask is None else np.where(mask, targets, -100), dtype=np.int64)
         total = nn.functional.cross_entropy(logits.flatten(0, -2), torch.from_numpy(wanted).flatten(), reduction="sum")
         (dy,) = torch.autograd.grad(total, logits)
@@ -105,18 +105,18 @@ class TorchNN(Subject):
 
     def updates(self, rule: str, params: Any, gradients: Sequence[Any], lr: float) -> list[Any]:
         """See Subject."""
-        given, found = [nn.Parameter(torch.tensor(a)) for a in leaves(params)], []
+        given, found = [nn.Parameter(own(a)) for a in leaves(params)], []
         optimiser = OPTIMISERS[rule](given, lr=lr)
         for gradient in gradients:
             for parameter, d in zip(given, leaves(gradient), strict=True):
-                parameter.grad = torch.tensor(d)
+                parameter.grad = own(d)
             optimiser.step()
             found.append(rebuild(params, [parameter.detach().numpy().copy() for parameter in given]))
         return found
 
     def clip(self, gradient: Any, max_norm: float) -> tuple[Any, np.ndarray]:
         """See Subject; torch adds 1e-6 to the norm by which it divides."""
-        given = [nn.Parameter(torch.tensor(a)) for a in leaves(gradient)]
+        given = [nn.Parameter(own(a)) for a in leaves(gradient)]
         for parameter in given:
             parameter.grad = parameter.detach().clone()
         norm = nn.utils.clip_grad_norm_(given, max_norm)
@@ -168,7 +168,7 @@ class TorchNN(Subject):
 
     def inputs(self, call: Stack) -> tuple[Any, Any]:
         """x and the initial states as tensors of their own; no states are handed over as none."""
-        return torch.tensor(call.x), tree_map(torch.tensor, call.state)
+        return own(call.x), tree_map(own, call.state)
 
     def record(self, call: Stack, frozen: Sequence[str] = ()) -> tuple[nn.Module, Any, list[Any]]:
         """The module, x and the states, and all outputs with the graph behind them."""
@@ -219,7 +219,7 @@ def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], co
     """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states."""
     asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
     wanted = [given[0], *asked.values(), *leaves(given[1])]
-    cotangents = [torch.from_numpy(c) for c in leaves((cotangent.h, cotangent.last))]
+    cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
     dx, *rest = (d.numpy() for d in torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
     by_name = dict(zip(asked, rest, strict=False))
     flat = iter([Parameters(*(by_name.get(f"{f}{s}") for f in Parameters._fields)) for s, _ in sides(call.layers)])

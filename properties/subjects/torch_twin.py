@@ -26,6 +26,11 @@ def tensor(a: Any) -> Any:
         return torch.from_numpy(a)
 
 
+def own(a: np.ndarray) -> torch.Tensor:
+    """A tensor in memory of its own, whatever the strides of the array."""
+    return torch.from_numpy(np.array(a, order="C"))
+
+
 class TorchTwin(Twin):
     """Tensors share the caller's memory, so that the law "purity" sees what is written."""
 
@@ -39,7 +44,7 @@ class TorchTwin(Twin):
 
     def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
         """See Subject; autograd through the written backward, which is plain torch like the forward."""
-        given = tree_map(lambda a: torch.tensor(a, requires_grad=True), (call.x, call.params, call.state))
+        given = tree_map(lambda a: own(a).requires_grad_(), (call.x, call.params, call.state))
         x, params, state = given
         run = scan.forward(call.cell, params, x, state)
         gradient = scan.backward(call.cell, params, run.cache, *map(self.into, cotangent))

@@ -104,14 +104,15 @@ class Twin(Subject):
 
     def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
         """See Subject."""
-        exchange, layers = self.package.exchange, self.into(layers)
-        named = exchange.to_torch(layers) if layout == "torch" else exchange.to_onnx(cell, layers[0])
-        return {name: self.out(a) for name, a in named.items()}
+        layers = self.into(layers)
+        writers = {"torch": lambda to: to.to_torch(layers), "onnx": lambda to: to.to_onnx(cell, layers[0])}
+        return {name: self.out(a) for name, a in writers[layout](self.package.exchange).items()}
 
     def restore(self, cell: str, exported: dict[str, np.ndarray], layout: str) -> tuple:
         """See Subject."""
-        exchange, named = self.package.exchange, {name: self.into(a) for name, a in exported.items()}
-        return self.out(exchange.from_torch(named) if layout == "torch" else (exchange.from_onnx(cell, named),))
+        named = {name: self.into(a) for name, a in exported.items()}
+        readers = {"torch": lambda to: to.from_torch(named), "onnx": lambda to: (to.from_onnx(cell, named),)}
+        return self.out(readers[layout](self.package.exchange))
 
     def run(self, call: Call) -> Any:
         """The twin's own forward."""

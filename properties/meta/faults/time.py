@@ -54,3 +54,10 @@ class NextInputSeenEarly(Carrier):
 class InputsNormalisedOverTime(Carrier):
     def before(self, call):
         return replace(call, x=(call.x - call.x.mean(0)).astype(call.x.dtype))
+
+
+@fault("causality")
+class LaterInputsGetASmallGradient(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        return result._replace(x=result.x + np.asarray(1e-30, result.x.dtype) * result.x.max(initial=1))

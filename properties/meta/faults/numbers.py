@@ -1,0 +1,217 @@
+"""Faults of numbers: saturation, symmetry, precision, and how arrays lie in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+
+from impl.numpy_twin import lstm, rnn, rnn_relu, scan
+from impl.spec import tree_map
+from properties.meta.carrier import TWIN, Carrier, fault, patched
+from properties.meta.faults.values import narrow
+
+
+class Computed(Carrier):
+    """The twin with some functions of its cells replaced, forward and backward."""
+
+    changes: tuple = ()
+
+    def forward(self, call):
+        with patched(lstm, **self.functions(lstm)), patched(rnn, **self.functions(rnn)):
+            return TWIN.forward(call)
+
+    def backward(self, call, cotangent):
+        with patched(lstm, **self.functions(lstm)), patched(rnn, **self.functions(rnn)):
+            return TWIN.backward(call, cotangent)
+
+    def functions(self, module):
+        """The replaced functions that a module has."""
+        return {n: staticmethod(f).__func__ for n, f in self.replaced().items() if hasattr(module, n)}
+
+    def replaced(self):
+        """Functions by name."""
+        return {}
+
+
+SIGMA = lstm.sigma
+
+
+@fault("gates", cells=("lstm",))
+class SigmaStopsShortOfItsLimits(Computed):
+    def replaced(self):
+        return {"sigma": lambda a: np.clip(SIGMA(a), np.asarray(1e-7, a.dtype), np.asarray(1 - 1e-6, a.dtype))}
+
+
+@fault("gates", cells=("lstm",))
+class ShutGatesLeak(Computed):
+    def replaced(self):
+        return {"sigma": lambda a: np.maximum(SIGMA(a), np.asarray(1e-30, a.dtype))}
+
+
+@fault("gates", cells=("lstm",))
+class ForgetGateLeaksBackwards(Carrier):
+    def backward(self, call, cotangent):
+        def leaky(weights, cache, dstate):
+            return lstm.step_backward(weights, cache._replace(f=cache.f * np.asarray(1 - 1e-6, cache.f.dtype)), dstate)
+
+        cells = scan.CELLS | {"lstm": SimpleNamespace(step=lstm.step, step_backward=leaky)}
+        with patched(scan, CELLS=cells):
+            return TWIN.backward(call, cotangent)
+
+
+@fault("symmetry")
+class FirstUnitIsPreferred(Carrier):
+    def after(self, call, output):
+        h = output.h.copy()
+        h[..., 0] *= np.asarray(1.001, h.dtype)
+        return output._replace(h=h)
+
+
+@fault("symmetry")
+class TanhIsNotOdd(Computed):
+    def replaced(self):
+        return {"tanh": lambda a: np.tanh(a + np.asarray(1e-6, a.dtype))}
+
+
+@fault("symmetry")
+class GradientOfTheFirstUnitTwice(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        h = result.state.h.copy()
+        h[..., 0] *= 2
+        return result._replace(state=result.state._replace(h=h))
+
+
+@fault("range")
+class TanhOvershoots(Computed):
+    def replaced(self):
+        return {"tanh": lambda a: np.tanh(a) * np.asarray(1 + 4 * np.finfo(a.dtype).eps, a.dtype)}
+
+
+@fault("range", cells=("lstm",))
+class CellGrowsByMoreThanOne(Carrier):
+    def after(self, call, output):
+        c = output.last.c * np.asarray(1.001 if len(call.x) else 1, output.last.c.dtype)
+        return output._replace(last=output.last._replace(c=c))
+
+
+@fault("saturation", cells=("lstm",))
+class SigmaByAnExponentialThatOverflows(Computed):
+    def replaced(self):
+        return {"sigma": lambda a: 1 / (1 + np.exp(-a))}
+
+
+@fault("saturation")
+class TanhByExponentials(Computed):
+    def replaced(self):
+        def quotient(a):
+            with np.errstate(over="ignore", invalid="ignore"):
+                e = np.exp(2 * a)
+                return (e - 1) / (e + 1)
+
+        return {"tanh": quotient}
+
+
+@fault("saturation")
+class PreActivationsClippedAtEight(Computed):
+    def replaced(self):
+        return {"tanh": lambda a: np.tanh(np.clip(a, -8, 8)), "sigma": lambda a: SIGMA(np.clip(a, -8, 8))}
+
+
+@fault("exact", cells=("rnn_relu",))
+class ElevenBitsInProducts(Carrier):
+    def before(self, call):
+        def short(a):
+            m, e = np.frexp(a)
+            return np.ldexp(np.round(m * 2**11) / 2**11, e).astype(a.dtype)
+
+        return replace(call, x=short(call.x))
+
+
+@fault("exact", cells=("rnn_relu",), dtypes=("float64",))
+class SinglePrecisionInsideTheReluCell(Carrier):
+    def before(self, call):
+        return tree_widened(narrow(call))
+
+
+def tree_widened(call):
+    """The call in float64 again."""
+    to = lambda tree: tree_map(lambda a: a.astype(np.float64), tree)  # noqa: E731
+    return replace(call, params=to(call.params), x=to(call.x), state=to(call.state))
+
+
+@fault("exact", "vjp", cells=("rnn_relu",))
+class ReluPassesATenthOfWhatIsNegative(Carrier):
+    def backward(self, call, cotangent):
+        def leaky(weights, cache, dstate):
+            (dh,) = dstate
+            da = np.where(cache.h_next > 0, dh, dh / 10)
+            return da @ weights.W_ih, type(dstate)(da @ weights.W_hh), da
+
+        cells = scan.CELLS | {"rnn_relu": SimpleNamespace(step=rnn_relu.step, step_backward=leaky)}
+        with patched(scan, CELLS=cells):
+            return TWIN.backward(call, cotangent)
+
+
+@fault("exact", cells=("rnn_relu",))
+class WeightGradientSummedInHalfPrecision(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        a = result.params.weight_ih
+        m, e = np.frexp(a)
+        return result._replace(params=result.params._replace(weight_ih=np.ldexp(np.round(m * 2048) / 2048, e)))
+
+
+@fault("value", cells=("rnn_relu",))
+class ReluCutAtSix(Carrier):
+    def after(self, call, output):
+        return tree_map(lambda a: np.minimum(a, np.asarray(6, a.dtype)), output)
+
+
+@fault("strides")
+class ArraysReadInMemoryOrder(Carrier):
+    def before(self, call):
+        return replace(call, x=call.x.ravel("K").reshape(call.x.shape))
+
+
+@fault("strides")
+class WeightsReadInMemoryOrder(Carrier):
+    def before(self, call):
+        W = call.params.weight_hh
+        return replace(call, params=call.params._replace(weight_hh=W.ravel("K").reshape(W.shape)))
+
+
+@fault("strides")
+class GradientOfAnExpandedInputIsSummed(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        axes = tuple(n for n, stride in enumerate(call.x.strides) if stride == 0 and call.x.shape[n] > 1)
+        return result._replace(x=np.broadcast_to(result.x.sum(axes, keepdims=True), result.x.shape)) if axes else result
+
+
+@fault("poison")
+class OutputsAddedToUnwrittenMemory(Carrier):
+    def forward(self, call):
+        workspace = np.empty((*call.x.shape[:-1], call.params.weight_hh.shape[-1]), call.x.dtype)
+        output = TWIN.forward(call)
+        with np.errstate(invalid="ignore", over="ignore"):
+            return output._replace(h=output.h + 0 * workspace)
+
+
+@fault("poison")
+class RowsBeyondTheLargestGridAreLeftOut(Carrier):
+    def after(self, call, output):
+        h = output.h.copy()
+        h[:, 65535 // max(len(h), 1) :] = 0
+        return output._replace(h=h)
+
+
+@fault("poison")
+class WeightGradientOfTheFirst65536Rows(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        n = call.x.shape[0] * call.x.shape[1]
+        share = np.asarray(min(1.0, 16384 / max(n, 1)), result.x.dtype)
+        return result._replace(params=tree_map(lambda a: a * share, result.params))

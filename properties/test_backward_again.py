@@ -1,0 +1,37 @@
+"""Law "backward again": several backwards from one forward agree, and frozen parameters change nothing else."""
+
+from impl.spec import tree_map
+from properties.cases import gradients, judge, plans
+from properties.laws import agree, law, require, same_bits
+from properties.subject import Cotangent
+
+NEEDS = ("backward", "several backwards")
+SEEN = ("pytorch#1532", "pytorch#776")
+
+
+@law("backward again", plans(), needs=NEEDS, seen_in=SEEN)
+def test_a_second_backward_from_one_forward_agrees_with_the_first(subject, cell, dtype, plan):
+    """The forward's record is read, not used up: the same cotangents give the same bits, others the exact ones."""
+    case = plan.case(cell, dtype)
+    other = Cotangent(*tree_map(lambda a: case.normal(*a.shape), tuple(case.cotangent)))
+    first, between, again = map(gradients, subject.backwards(case.call, [case.cotangent, other, case.cotangent]))
+    agree(subject, case, first, case.judged(subject.alpha(dtype), gradients=True))
+    agree(subject, case, between, judge(case.call, other, dtype, subject.alpha(dtype)))
+    for name, array in again.items():
+        same_bits(subject, case, f"{name}, a second time", array, first[name])
+
+
+@law("backward again", plans(), needs=NEEDS, seen_in=SEEN)
+def test_frozen_parameters_have_no_gradient_and_change_no_other(subject, cell, dtype, plan):
+    """What is not asked for is not given, and the rest keeps its bits."""
+    case = plan.case(cell, dtype)
+    names = [name for name, a in case.call.params._asdict().items() if a is not None]
+    frozen = [name for n, name in enumerate(names) if (plan.seed >> n) & 1]
+    (whole,), (some,) = (subject.backwards(case.call, [case.cotangent], f) for f in ((), frozen))
+    given = [name for name in frozen if getattr(some.params, name) is not None]
+    require(subject, case, not given, f"frozen parameters must have no gradient; {given} have one.")
+    got, wanted = gradients(some), gradients(whole)
+    missing = wanted.keys() - set(frozen) - got.keys()
+    require(subject, case, not missing, f"all others must have theirs; {sorted(missing)} are missing.")
+    for name, array in got.items():
+        same_bits(subject, case, f"{name} beside frozen parameters", array, wanted[name])

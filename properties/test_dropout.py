@@ -1,0 +1,107 @@
+"""Law "dropout": units are dropped between layers, in training alone, with the same mask forward and backward.
+
+The mask is read off the outputs: the layer above is made so that its output is exactly zero where its input is. What is
+random is judged by exact binomial tails at 1e-10 a count: a correct subject is accused in one of 10^8 runs of the laws.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from impl.spec import block
+from properties.cases import plans, stack_outputs, stack_results
+from properties.laws import agree, law, require, same_bits
+
+NEEDS = ("layers", "dropout")
+SEEN = ("pytorch#185351", "haste#43")
+RATES = (0.1, 0.3, 0.5, 0.8)
+RARE = 1e-10
+
+
+def transparent(params, cell, H):
+    """A layer whose h is exactly zero where its input is: each unit sees one input, and an LSTM forgets at once."""
+    W, b = np.zeros((len(params.weight_ih), H), params.weight_ih.dtype), np.zeros_like(params.bias_ih)
+    W[block(cell, "g" if cell == "lstm" else "a", H)] = np.eye(H)
+    if cell == "lstm":
+        b[block(cell, "f", H)] = -1e3
+    return params._replace(weight_ih=W, weight_hh=np.zeros_like(params.weight_hh), bias_ih=b, bias_hh=np.zeros_like(b))
+
+
+def watched(plan, cell, dtype, rate, L=2):
+    """A case whose stack shows its masks: layers above the lowest are transparent, T and B large enough to count."""
+    case = replace(plan, L=L, T=12, B=11, H=8, biases="both").case(cell, dtype)
+    call, H = case.stack, 8
+    above = tuple((transparent(layer[0], cell, H),) for layer in call.layers[1:])
+    zero = tuple((type(layer[0])(*(np.zeros_like(a) for a in layer[0])),) for layer in call.state[1:])
+    call = replace(call, layers=(call.layers[0], *above), state=(call.state[0], *zero))
+    case.__dict__["stack"] = replace(call, dropout=rate, train=True, seed=plan.seed % 2**31)
+    return case
+
+
+def kept(output):
+    """Which units came through, (T, B, H)."""
+    return output.h != 0
+
+
+def likely(count, n, p):
+    """Whether a binomial count is one that chance gives, but for the rare."""
+    return min(binom.cdf(count, n, p), binom.sf(count - 1, n, p)) > RARE / 2
+
+
+RATED = st.tuples(plans(), st.sampled_from(RATES)).map(lambda both: replace(both[0], scale=both[1]))
+"""Plans whose scale is the rate of dropout: the layers' weights need none."""
+
+
+@law("dropout", RATED, needs=NEEDS, seen_in=SEEN, share=0.25)
+def test_the_share_kept_is_one_minus_the_rate(subject, cell, dtype, plan):
+    """Each unit of each step and row is kept with that probability: over all of them, and unit by unit."""
+    case = watched(plan, cell, dtype, plan.scale)
+    on = kept(subject.stack(case.stack))
+    for what, count, n in (("all", on.sum(), on.size), ("the first unit", on[..., 0].sum(), on[..., 0].size)):
+        require(
+            subject, case, likely(count, n, 1 - plan.scale), f"of {what} {n}, {count} were kept at rate {plan.scale}."
+        )
+
+
+@law("dropout", RATED, needs=NEEDS, seen_in=SEEN, share=0.25)
+def test_masks_of_other_calls_steps_and_layers_are_independent(subject, cell, dtype, plan):
+    """Two masks agree at a place with probability p^2 + (1 - p)^2: other seeds, neighbouring steps and rows."""
+    p, case = plan.scale, watched(plan, cell, dtype, plan.scale)
+    on = kept(subject.stack(case.stack))
+    other = kept(subject.stack(replace(case.stack, seed=case.stack.seed + 1)))
+    pairs = {
+        "two calls": (on, other),
+        "neighbouring steps": (on[1:], on[:-1]),
+        "neighbouring rows": (on[:, 1:], on[:, :-1]),
+    }
+    for what, (a, b) in pairs.items():
+        same, some = int((a == b)[::2].sum()), (a == b)[::2].size  # disjoint pairs: independent counts
+        fair = likely(same, some, p * p + (1 - p) ** 2)
+        require(subject, case, fair, f"masks of {what} agree at {same} of {some} places at rate {p}.")
+    twice = kept(subject.stack(watched(plan, cell, dtype, p, 3).stack))
+    fair = likely(int(twice.sum()), twice.size, (1 - p) ** 2)
+    require(subject, case, fair, f"through two masks, {twice.sum()} of {twice.size} came at rate {p}.")
+
+
+@law("dropout", RATED, needs=(*NEEDS, "backward"), seen_in=SEEN, share=0.15)
+def test_the_mask_of_the_forward_scales_by_what_it_keeps_and_is_that_of_the_backward(subject, cell, dtype, plan):
+    """With the mask that the outputs show, and kept units times 1 / (1 - p), values and gradients are exact."""
+    case = watched(plan, cell, dtype, plan.scale)
+    on = kept(subject.stack(case.stack))
+    mask = np.where(on, 1 / (1 - plan.scale), 0).astype(dtype)
+    got = stack_results(subject, case.stack, case.stack_cotangent)
+    agree(subject, case, got, case.judged_stack(subject.alpha(dtype), gradients=True, masks=(mask,)))
+
+
+@law("dropout", RATED, needs=NEEDS, share=0.25)
+def test_the_same_seed_drops_the_same_and_evaluation_drops_nothing(subject, cell, dtype, plan):
+    """The seed alone decides; in evaluation the rate is without effect: bits."""
+    case = watched(plan, cell, dtype, plan.scale)
+    train = case.stack
+    evaluation, without = replace(train, train=False), replace(train, train=False, dropout=0.0)
+    for one, other in ((train, train), (evaluation, without), (replace(train, dropout=0.0), without)):
+        wanted = stack_outputs(subject.stack(other))
+        for name, array in stack_outputs(subject.stack(one)).items():
+            same_bits(subject, case, name, array, wanted[name])

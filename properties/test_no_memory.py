@@ -1,0 +1,94 @@
+"""Law "no memory": no call sees an earlier one."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from properties.cases import arrays, outputs, plans, results, stack_outputs
+from properties.laws import TALLY, law, same_bits
+
+SEEN = ("mxnet#16037", "pytorch#65688")
+
+
+class Calls(RuleBasedStateMachine):
+    """Calls in any order: a new one, an earlier one again, an earlier one with other numbers in the same arrays.
+
+    Whatever came between, equal numbers give equal bits: the same call again gives what it gave before, and changed
+    arrays give what fresh ones with the same numbers do.
+    """
+
+    def __init__(self, subject, cell, dtype):
+        super().__init__()
+        self.subject, self.cell, self.dtype = subject, cell, dtype
+        self.seen = []
+
+    def results(self, case):
+        """All that the subject says of a case."""
+        if "backward" in self.subject.capabilities:
+            return results(self.subject, case.call, case.cotangent)
+        return outputs(self.subject.forward(case.call))
+
+    def compare(self, case, what, wanted):
+        """The case's results now against those wanted."""
+        for name, array in self.results(case).items():
+            same_bits(self.subject, case, f"{name} of {what}", array, wanted[name])
+
+    def keep(self, n, case, wanted):
+        """The n-th call's results, and a copy of them."""
+        self.seen[n:] = [(case, wanted, {name: a.copy() for name, a in wanted.items()}), *self.seen[n + 1 :]]
+
+    @rule(plan=plans(largest=5) | plans(largest=5, lengths=True))
+    def call(self, plan):
+        """A call of other sizes, weights and lengths."""
+        plan = plan if "lengths" in self.subject.capabilities else replace(plan, lengths=None)
+        with TALLY.case(plan):
+            case = plan.case(self.cell, self.dtype)
+            self.keep(len(self.seen), case, self.results(case))
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data())
+    def again(self, data):
+        """An earlier call, unchanged, gives the same bits as it did."""
+        case, _, wanted = data.draw(st.sampled_from(self.seen))
+        self.compare(case, "a repeated call", wanted)
+
+    @precondition(lambda self: self.seen)
+    @rule(data=st.data())
+    def change(self, data):
+        """Weights and inputs that are written to count as they are now, as in arrays of their own."""
+        n = data.draw(st.integers(0, len(self.seen) - 1))
+        case = self.seen[n][0]
+        written = [a for a in arrays(case.call) if a.dtype == self.dtype]
+        for array in written:
+            array *= np.asarray(0.5, array.dtype)
+        fresh = case.plan.case(self.cell, self.dtype)
+        for array, now in zip([a for a in arrays(fresh.call) if a.dtype == self.dtype], written, strict=True):
+            array[...] = now
+        wanted = self.results(fresh)
+        self.compare(case, "a call with changed arrays", wanted)
+        self.keep(n, case, wanted)
+
+    @precondition(lambda self: {"layers", "dropout"} <= self.subject.capabilities)
+    @rule(plan=plans(layers=(2,), largest=4))
+    def train_then_evaluate(self, plan):
+        """A step in training leaves no trace in evaluation."""
+        case = plan.case(self.cell, self.dtype)
+        wanted = stack_outputs(self.subject.stack(case.stack))
+        self.subject.stack(replace(case.stack, dropout=0.5, train=True))
+        for name, array in stack_outputs(self.subject.stack(replace(case.stack, dropout=0.5))).items():
+            same_bits(self.subject, case, f"{name} in evaluation", array, wanted[name])
+
+    @invariant()
+    def what_was_handed_out_stays(self):
+        """No later call writes to an earlier result."""
+        for case, given, copies in self.seen:
+            for name, array in given.items():
+                same_bits(self.subject, case, f"{name}, handed out earlier,", array, copies[name])
+
+
+@law("no memory", None, seen_in=SEEN, share=0.25)
+def test_no_call_sees_an_earlier_one(subject, cell, dtype, play):
+    """Repeats, changed weights, other lengths, training, evaluation, in any order: equal numbers give equal bits."""
+    play(lambda: Calls(subject, cell, dtype))

@@ -1,0 +1,41 @@
+"""Law "omitted state": no initial state equals zeros."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from impl.spec import leaves, tree_map
+from properties.cases import outputs, plans, stack_outputs
+from properties.laws import law, same_bits
+
+PLAN = plans(biases=("both",))
+
+
+@law("omitted state", PLAN, seen_in=("mlx#3249", "mxnet#12650", "tch-rs#624"))
+def test_no_initial_state_equals_zeros(subject, cell, dtype, plan):
+    """The state before the first step is zero unless given, also where biases move it at once: bits."""
+    case = plan.case(cell, dtype)
+    zeros = replace(case.call, state=tree_map(np.zeros_like, case.call.state))
+    wanted = outputs(subject.forward(zeros))
+    for name, array in outputs(subject.forward(replace(case.call, state=None))).items():
+        same_bits(subject, case, name, array, wanted[name])
+
+
+@law("omitted state", PLAN, needs=("backward",))
+def test_gradients_without_an_initial_state_are_those_at_zeros(subject, cell, dtype, plan):
+    """x and the parameters have the same gradients, to the bit."""
+    case = plan.case(cell, dtype)
+    zeros = replace(case.call, state=tree_map(np.zeros_like, case.call.state))
+    got, wanted = (subject.backward(call, case.cotangent) for call in (replace(case.call, state=None), zeros))
+    for d, w in zip(leaves((got.x, got.params)), leaves((wanted.x, wanted.params)), strict=True):
+        same_bits(subject, case, "a gradient", d, w)
+
+
+@law("omitted state", plans(biases=("both",), layers=(1, 2, 3), directions=(1, 2)), needs=("layers", "directions"))
+def test_no_initial_states_of_a_stack_equal_zeros(subject, cell, dtype, plan):
+    """Every layer and direction starts from zero: bits."""
+    case = plan.case(cell, dtype)
+    zeros = replace(case.stack, state=tree_map(np.zeros_like, case.stack.state))
+    wanted = stack_outputs(subject.stack(zeros))
+    for name, array in stack_outputs(subject.stack(replace(case.stack, state=None))).items():
+        same_bits(subject, case, name, array, wanted[name])

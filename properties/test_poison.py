@@ -1,0 +1,67 @@
+"""Law "poison": nothing is read that was not written, and no count of rows or steps is too large.
+
+Element counts past 2^31 concern the offsets that kernels compute; a kernel brings the check of its own arithmetic.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from impl.spec import tree_map
+from properties.cases import outputs, plans, results, rows_of
+from properties.laws import agree, law, same_bits
+from properties.oracle import Judged
+from properties.subject import Cotangent
+
+SEEN = ("pytorch#177834",)
+
+
+def poison(case):
+    """Memory of the sizes that a call uses, filled with NaN and given back: whoever takes it unwritten reads NaN."""
+    T, B, D, H = (getattr(case.plan, name) for name in "TBDH")
+    sizes = {B * H, B * D, B * 4 * H, T * B * H, T * B * D, T * B * 4 * H, 4 * H * D, 4 * H * H, 4 * H, B, H}
+    blocks = [np.full(n, np.nan, case.dtype) for n in sizes for _ in range(8)]
+    del blocks
+
+
+@law("poison", plans(lengths=True), needs=("backward", "lengths"), seen_in=SEEN)
+def test_memory_full_of_nan_reaches_no_result(subject, cell, dtype, plan):
+    """Outputs, padding and gradients are written wherever they are read: after poisoning, the same bits."""
+    case = plan.case(cell, dtype)
+    wanted = results(subject, case.call, case.cotangent)
+    poison(case)
+    got = outputs(subject.forward(case.call))
+    poison(case)
+    got |= results(subject, case.call, case.cotangent)
+    for name, array in got.items():
+        same_bits(subject, case, name, array, wanted[name])
+        finite = np.where(np.isfinite(array), array, 0)
+        same_bits(subject, case, f"{name}, which must be finite,", array, finite)
+
+
+MANY = 22_001
+
+
+@law("poison", plans(largest=4), needs=("backward",), seen_in=SEEN, share=0.05)
+def test_more_than_65536_steps_times_rows_are_computed_like_few(subject, cell, dtype, plan):
+    """Every row of a batch of copies is the row; a weight's gradient is that of the few, K times.
+
+    A sum of K n terms errs by gamma_(Kn-1) times the sum of magnitudes; the bound of the n terms grants gamma_(n-1) of
+    1/K of that: so the sum is granted K (K n - 1) / (n - 1) times the bound, n = T B.
+    """
+    plan_steps = 3
+    case = replace(plan, T=plan_steps, B=2).case(cell, dtype)
+    tile = np.arange(2 * MANY) % 2
+    call = rows_of(case.call, tile)
+    cotangent = Cotangent(case.cotangent.h[:, tile], tree_map(lambda a: a[tile], case.cotangent.last))
+    judged, wanted = case.judged(subject.alpha(dtype), gradients=True), {}
+    n = plan_steps * 2
+    grown = MANY * (MANY * n - 1) / (n - 1)
+    for name, j in judged.items():
+        if name in ("h", "x", "h_t", "c_t"):
+            wanted[name] = j.take((slice(None), tile))
+        elif name.startswith(("weight", "bias")):
+            wanted[name] = Judged(MANY * j.hi, MANY * j.lo, grown * j.bound)
+        else:
+            wanted[name] = j.take(tile)
+    agree(subject, case, results(subject, call, cotangent), wanted)

@@ -1,0 +1,62 @@
+"""Law "saturation": the largest inputs give finite values, exact limits, and no warning."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from properties.cases import plans, results
+from properties.laws import agree, law, require, same_bits
+
+SEEN = ("dynet#1525", "ComputeLibrary#779")
+SIZES = (1e2, 1e4, 1e8, 1e16, 1e30)
+LARGE = st.tuples(plans(), st.sampled_from(SIZES)).map(lambda both: replace(both[0], opposed=both[1]))
+"""Plans whose `opposed` is the size of the inputs; the biases cancel at 0."""
+
+
+def enlarged(plan, cell, dtype):
+    """A case with inputs of that size."""
+    case = replace(plan, opposed=0.0).case(cell, dtype)
+    case.call.x[...] = case.call.x * np.asarray(plan.opposed, dtype)
+    return case
+
+
+def in_silence(subject, case):
+    """All outputs and gradients, and the warnings that were given on the way."""
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        got = results(subject, case.call, case.cotangent)
+    return got, [str(w.message) for w in heard if "read-only" not in str(w.message)]
+
+
+@law("saturation", LARGE, needs=("backward",), seen_in=SEEN)
+def test_inputs_up_to_1e30_give_finite_values_within_the_bound_and_no_warning(subject, cell, dtype, plan):
+    """exp must not overflow on the way to a sigma or tanh that is 0 or 1, and 0 * inf must not arise."""
+    case = enlarged(plan, cell, dtype)
+    got, heard = in_silence(subject, case)
+    require(subject, case, not heard, f"no warning must be given at inputs of {plan.opposed:g}; got {heard}.")
+    values = {name: got[name] for name in ("h", "hT", "cT") if name in got}
+    agree(subject, case, values, case.judged(subject.alpha(dtype)))
+    wild = sorted(name for name, a in got.items() if not np.isfinite(a).all())
+    require(subject, case, not wild, f"all results must be finite at inputs of {plan.opposed:g}; {wild} are not.")
+
+
+@law("saturation", plans(biases=("both",)), needs=("backward",))
+def test_beyond_a_thousand_the_limits_are_exact(subject, cell, dtype, plan):
+    """Where every pre-activation lies beyond 1e3, h is +-1, an LSTM's cell moves by +-1 a step, no gradient passes."""
+    case = replace(plan, opposed=0.0).case(cell, dtype)
+    params, sign = case.call.params, np.where(np.arange(plan.H) % 2, -1.0, 1.0).astype(dtype)
+    bias = np.full_like(params.bias_ih, 2e3)  # gates open; what they let in, tanh(a), is +-1
+    bias[2 * plan.H : 3 * plan.H] = 2e3 * sign if cell == "lstm" else bias[2 * plan.H : 3 * plan.H]
+    bias = 2e3 * sign if cell == "rnn" else bias
+    call = replace(case.call, params=params._replace(bias_ih=bias.astype(dtype)))
+    output, result = subject.forward(call), subject.backward(call, case.cotangent)
+    if cell == "rnn":
+        same_bits(subject, case, "h", output.h, np.broadcast_to(sign, output.h.shape).copy())
+    else:
+        c = call.state.c
+        for _ in range(plan.T):
+            c = c + sign
+        same_bits(subject, case, "cT", output.last.c, c)
+    require(subject, case, not result.x.any(), "no gradient must pass where every gate and tanh is flat.")

@@ -1,0 +1,54 @@
+"""Law "strides": how an array lies in memory does not matter."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from impl.spec import tree_map
+from properties.cases import plans, results
+from properties.laws import agree, law
+from properties.subject import Cotangent
+
+
+def sliced(a):
+    """Every second entry of something larger."""
+    larger = np.full((*(2 * n for n in a.shape),), 7, a.dtype)
+    larger[tuple(slice(None, None, 2) for _ in a.shape)] = a
+    return larger[tuple(slice(None, None, 2) for _ in a.shape)]
+
+
+def backwards(a):
+    """Negative strides along every axis."""
+    turn = tuple(slice(None, None, -1) for _ in a.shape)
+    return np.ascontiguousarray(a[turn])[turn]
+
+
+LAYOUTS = {"Fortran order": np.asfortranarray, "sliced": sliced, "negative strides": backwards}
+
+
+@law("strides", plans(), needs=("backward",), seen_in=("pytorch#345",))
+def test_sliced_transposed_and_reversed_arrays_give_the_same(subject, cell, dtype, plan):
+    """The same numbers in another layout are the same call: values and gradients within the bound."""
+    case = plan.case(cell, dtype)
+    names = sorted(LAYOUTS)
+    layout = LAYOUTS[names[plan.seed % len(names)]]
+    call, cotangent = case.call, case.cotangent
+    strange = replace(call, params=tree_map(layout, call.params), x=layout(call.x), state=tree_map(layout, call.state))
+    got = results(subject, strange, Cotangent(*tree_map(layout, tuple(cotangent))))
+    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
+
+
+@law("strides", plans(), needs=("backward",), seen_in=("pytorch#345",))
+def test_expanded_arrays_give_the_same(subject, cell, dtype, plan):
+    """One row or step, expanded over all by strides of zero, is what it looks like."""
+    case = plan.case(cell, dtype)
+    call, cotangent, axis = case.call, case.cotangent, plan.seed % 2
+    first = slice(0, 1)
+    x = np.broadcast_to(call.x[first] if axis == 0 else call.x[:, first], call.x.shape)
+    state = tree_map(lambda a: np.broadcast_to(a[first], a.shape), call.state)
+    dh = np.broadcast_to(cotangent.h[first], cotangent.h.shape)
+    flat = Cotangent(np.ascontiguousarray(dh), cotangent.last)
+    dense = replace(call, x=np.ascontiguousarray(x), state=tree_map(np.ascontiguousarray, state))
+    case.__dict__.update(call=dense, cotangent=flat)
+    got = results(subject, replace(call, x=x, state=state), Cotangent(dh, cotangent.last))
+    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
