@@ -8,7 +8,11 @@ from properties.laws import agree, law
 
 
 @law(
-    "value", plans(), cells=("rnn", "lstm", "rnn_relu"), seen_in=("pytorch#94754", "burn#2701", "nicodjimenez/lstm#47")
+    "value",
+    plans(),
+    cells=("rnn", "lstm", "rnn_relu"),
+    seen_in=("pytorch#94754", "burn#2701", "nicodjimenez/lstm#47"),
+    share=5,  # a relative error of 1e-6 in one gate shows in 4 to 20 % of float32 cases; 99 of 100 runs are to catch it
 )
 def test_every_output_is_the_exact_one_within_the_bound_of_rounding(subject, cell, dtype, plan):
     """The equations define h_t, hT and cT; a correct subject is off by rounding alone, whatever order it sums in."""

@@ -13,6 +13,7 @@ VALUES = {"h", "hT", "cT"}
     needs=("backward",),
     cells=("rnn", "lstm", "rnn_relu"),
     seen_in=("deeplearning4j#8838", "axon#646", "numpy-ml#42", "mxnet#17898", "haste#43"),
+    share=2,  # 1e-5 in one gradient term shows in 10 to 30 % of float32 cases, or more
 )
 def test_every_gradient_is_the_exact_one_within_the_bound_of_rounding(subject, cell, dtype, plan):
     """For random cotangents on all outputs: by x, every parameter, h0 and c0; and by every h_t and c_t where given."""

@@ -67,7 +67,7 @@ def test_a_run_closes_with_the_table_also_where_laws_fail_or_are_skipped(workers
     table = {name: re.search(rf"^{name} +(\d+)  (.*)$", done.stdout, re.MULTILINE) for name in registry()}
     assert done.returncode == 1
     assert all(table.values()), done.stdout
-    assert int(table["causality"][1]) == 40 and table["causality"][2].startswith("bits ")
+    assert int(table["causality"][1]) == 80 and table["causality"][2].startswith("bits ")
     assert int(table["dtype"][1]) > 20 and "bits, 2 tests FAILED" in table["dtype"][2]
     assert table["emission"][1] == "0" and table["emission"][2].startswith("not run ")
     assert "half does not declare that it has a linear read-out" in done.stdout
