@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: report test verify lint format
+.PHONY: report test verify mutants lint format
 .DEFAULT_GOAL := report
 
 $(READY): pyproject.toml constraints.txt
@@ -21,6 +21,12 @@ test: $(READY)  ## the laws on both twins and torch.nn, the planted faults, the 
 
 verify: $(READY)  ## the laws on SUBJECT (a built-in name or MODULE[:ATTR]; default: all built-in ones)
 	$(BIN)/python -m pytest -n auto --dist worksteal properties $(if $(filter-out all,$(SUBJECT)),--subject=$(SUBJECT))
+
+mutants: $(READY)  ## mutmut over impl/: a module's share that the tests kill, and whether survivors are argued
+	$(BIN)/pip install --quiet -e '.[test,mutants]' -c constraints.txt
+	rm -rf mutants
+	$(BIN)/mutmut run
+	$(BIN)/python -m properties.mutants
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ _COMMON = {"deadline": None, "database": None, "suppress_health_check": _SLOW}
 _PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 settings.register_profile("dev", max_examples=10, phases=_PHASES, **_COMMON)
 settings.register_profile("ci", max_examples=40, phases=_PHASES, derandomize=True, **_COMMON)
+settings.register_profile("mutants", max_examples=6, phases=(Phase.generate,), derandomize=True, **_COMMON)
 settings.register_profile("deep", max_examples=1000, phases=(*_PHASES, Phase.target), **_COMMON)
 
 

@@ -88,13 +88,13 @@ def test_the_readmes_profiles_are_those_of_the_program():
     """Counts of examples, as registered."""
     from hypothesis import settings
 
-    for name in ("dev", "ci", "deep"):
+    for name in ("dev", "ci", "mutants", "deep"):
         assert re.search(rf"^\| {name} \| {settings.get_profile(name).max_examples:,} \|", README, re.MULTILINE), name
 
 
 def test_the_readmes_commands_are_modules_that_exist():
     """Each `python -m properties...` can be asked for help."""
-    modules = set(re.findall(r"python -m (properties\.\w+)", README))
+    modules = set(re.findall(r"python -m (properties(?:\.\w+)+)", README))
     assert {"properties.false_alarms", "properties.table"} <= modules
     assert all((ROOT / f"{module.replace('.', '/')}.py").exists() for module in modules)
 

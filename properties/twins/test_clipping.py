@@ -1,0 +1,52 @@
+"""The global norm where squares overflow or vanish: every model is scaled by its own largest entry, wherever it is."""
+
+import numpy as np
+import pytest
+
+from impl.spec import Head, Model, Parameters, leaves, rebuild, tree_map
+from properties.twins.both import both, call
+
+EPS = np.finfo(np.float64).eps
+SHAPES = Model(Parameters((8, 3), (8, 2), (8,), None), Head((5, 2), (5,)))
+ARRAYS = len(leaves(Model(Parameters(1, 1, 1, None), Head(1, 1))))
+
+
+def gradient(E):
+    """A tree of random gradients of E models, one bias absent."""
+    rng = np.random.default_rng(0)
+    fill = lambda shapes: type(shapes)(*(None if s is None else rng.normal(size=(E, *s)) for s in shapes))  # noqa: E731
+    return Model(*(fill(shapes) for shapes in SHAPES))
+
+
+def norms(tree):
+    """Each model's Euclidean norm in long double, whose exponents reach 4932."""
+    return np.sqrt(sum((a.astype(np.longdouble).reshape(a.shape[0], -1) ** 2).sum(-1) for a in leaves(tree)))
+
+
+@both
+@pytest.mark.parametrize("place", range(ARRAYS))
+def test_the_norm_is_right_wherever_the_largest_entry_is(twin, place):
+    """One array of 1e200 among ordinary ones: its square overflows unless the scale is taken from it."""
+    arrays = [a * (1e200 if n == place else 1.0) for n, a in enumerate(leaves(gradient(2)))]
+    grown = rebuild(gradient(2), arrays)
+    found = call(twin, "optim", "global_norm", grown)
+    assert np.abs(found / norms(grown) - 1).max() < 60 * EPS
+
+
+@both
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_a_models_norm_does_not_depend_on_the_other_models_of_its_group(twin, size):
+    """Beside a model of ordinary size, one whose squares leave float64's range keeps its own scale."""
+    grown = tree_map(lambda a: a * np.array([1.0, size]).reshape(2, *[1] * (a.ndim - 1)), gradient(2))
+    found = call(twin, "optim", "global_norm", grown)
+    assert np.abs(found / norms(grown) - 1).max() < 60 * EPS
+
+
+@both
+def test_zeros_stay_zeros_under_a_limit_of_zero(twin):
+    """A norm that equals its limit is not above it, and nothing is divided by it."""
+    zeros = tree_map(lambda a: a * 0, gradient(2))
+    with np.errstate(invalid="ignore"):
+        clipped, norm = call(twin, "optim", "clip", zeros, 0.0)
+    assert norm.tolist() == [0, 0]
+    assert not any(a.any() for a in leaves(clipped))
