@@ -1,7 +1,8 @@
 """Law "dropout": units are dropped between layers, in training alone, with the same mask forward and backward.
 
 The mask is read off the outputs: the layer above is made so that its output is exactly zero where its input is. What is
-random is judged by exact binomial tails at 1e-10 a count: a correct subject is accused in one of 10^8 runs of the laws.
+random is judged by exact binomial tails at 1e-10 a count. A case has at most five counts, so that it accuses a correct
+subject with a probability below 1e-9: the 840 counts of the default profile, in less than one of 10^7 runs.
 """
 
 from dataclasses import replace
@@ -65,37 +66,52 @@ def test_the_share_kept_is_one_minus_the_rate(subject, cell, dtype, plan):
         )
 
 
+def pairs(on, axis):
+    """Neighbours along an axis, each place in one pair only: agreements of pairs that overlap are not independent."""
+    on = np.moveaxis(on, axis, 0)
+    return on[1::2], on[:-1:2]
+
+
+def without_unseen(case, subject):
+    """Cotangents without those of units that are zero below, undropped: a mask cannot be seen there.
+
+    In float32 some pre-activation in a million is rounded to zero where large biases cancel.
+    """
+    call = case.stack
+    unseen = subject.stack(replace(call, layers=call.layers[:1], state=call.state[:1], dropout=0.0, train=False)).h == 0
+    case.stack_cotangent.h[unseen] = 0
+    for part in case.stack_cotangent.last[-1][0]:
+        part[unseen[-1]] = 0
+    return case.stack_cotangent
+
+
 @law("dropout", RATED, needs=NEEDS, seen_in=SEEN, share=0.25)
 def test_masks_of_other_calls_steps_and_layers_are_independent(subject, cell, dtype, plan):
-    """Two masks agree at a place with probability p^2 + (1 - p)^2: other seeds, neighbouring steps and rows."""
+    """Two masks agree at a place with probability p^2 + (1 - p)^2: other seeds, neighbouring steps, rows and units."""
     p, case = plan.scale, watched(plan, cell, dtype, plan.scale)
     on = kept(subject.stack(case.stack))
     other = kept(subject.stack(replace(case.stack, seed=case.stack.seed + 1)))
-    pairs = {
-        "two calls": (on, other),
-        "neighbouring steps": (on[1:], on[:-1]),
-        "neighbouring rows": (on[:, 1:], on[:, :-1]),
-    }
-    for what, (a, b) in pairs.items():
-        same, some = int((a == b)[::2].sum()), (a == b)[::2].size  # disjoint pairs: independent counts
-        fair = likely(same, some, p * p + (1 - p) ** 2)
-        require(subject, case, fair, f"masks of {what} agree at {same} of {some} places at rate {p}.")
+    axes = {f"neighbouring {name}": pairs(on, axis) for axis, name in enumerate(("steps", "rows", "units"))}
+    for what, (a, b) in {"two calls": (on, other), **axes}.items():
+        same = int((a == b).sum())
+        fair = likely(same, a.size, p * p + (1 - p) ** 2)
+        require(subject, case, fair, f"masks of {what} agree at {same} of {a.size} places at rate {p}.")
     twice = kept(subject.stack(watched(plan, cell, dtype, p, 3).stack))
     fair = likely(int(twice.sum()), twice.size, (1 - p) ** 2)
     require(subject, case, fair, f"through two masks, {twice.sum()} of {twice.size} came at rate {p}.")
 
 
-@law("dropout", RATED, needs=(*NEEDS, "backward"), seen_in=SEEN, share=0.15)
+@law("dropout", RATED, needs=(*NEEDS, "backward"), seen_in=SEEN, share=0.1)
 def test_the_mask_of_the_forward_scales_by_what_it_keeps_and_is_that_of_the_backward(subject, cell, dtype, plan):
     """With the mask that the outputs show, and kept units times 1 / (1 - p), values and gradients are exact."""
     case = watched(plan, cell, dtype, plan.scale)
     on = kept(subject.stack(case.stack))
     mask = np.where(on, 1 / (1 - plan.scale), 0).astype(dtype)
-    got = stack_results(subject, case.stack, case.stack_cotangent)
+    got = stack_results(subject, case.stack, without_unseen(case, subject))
     agree(subject, case, got, case.judged_stack(subject.alpha(dtype), gradients=True, masks=(mask,)))
 
 
-@law("dropout", RATED, needs=NEEDS, share=0.25)
+@law("dropout", RATED, needs=NEEDS, share=0.15)
 def test_the_same_seed_drops_the_same_and_evaluation_drops_nothing(subject, cell, dtype, plan):
     """The seed alone decides; in evaluation the rate is without effect: bits."""
     case = watched(plan, cell, dtype, plan.scale)

@@ -10,7 +10,7 @@ from properties.laws import agree, law, same_bits
 from properties.subject import Cotangent
 
 
-@law("modes", plans())
+@law("modes", plans(), share=0.5)
 def test_one_to_many_sees_its_one_input_alone(subject, cell, dtype, plan):
     """After its input come zeros: from the carried state on, other input weights give the same bits."""
     case = plan.case(cell, dtype)
@@ -22,7 +22,7 @@ def test_one_to_many_sees_its_one_input_alone(subject, cell, dtype, plan):
         same_bits(subject, case, f"{name} after the one input", array, wanted[name])
 
 
-@law("modes", plans())
+@law("modes", plans(), share=0.5)
 def test_many_to_one_reads_the_last_state(subject, cell, dtype, plan):
     """The state that is read out is that of the last step: hT is h[T-1], to the bit."""
     case = plan.case(cell, dtype)
@@ -30,7 +30,7 @@ def test_many_to_one_reads_the_last_state(subject, cell, dtype, plan):
     same_bits(subject, case, "hT", output.last.h, output.h[-1])
 
 
-@law("modes", plans(), needs=("backward",))
+@law("modes", plans(), needs=("backward",), share=0.25)
 def test_the_gradient_of_many_to_one_enters_at_the_last_step(subject, cell, dtype, plan):
     """A cotangent of hT, the same of h[T-1], or half of each, have one gradient: exact within the bound."""
     case = plan.case(cell, dtype)
@@ -44,7 +44,7 @@ def test_the_gradient_of_many_to_one_enters_at_the_last_step(subject, cell, dtyp
         agree(subject, case, {name: got[name] for name in ("x", "weight_ih", "weight_hh", "h0")}, judged)
 
 
-@law("modes", plans())
+@law("modes", plans(), share=0.5)
 def test_a_decoder_sees_the_source_through_the_state_alone(subject, cell, dtype, plan):
     """From one state the decoder says the same, to the bit, whichever source was encoded before it."""
     case = plan.case(cell, dtype)

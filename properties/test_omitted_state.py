@@ -9,9 +9,10 @@ from properties.cases import outputs, plans, stack_outputs
 from properties.laws import law, same_bits
 
 PLAN = plans(biases=("both",))
+DEEP = plans(biases=("both",), layers=(1, 2, 3), directions=(1, 2), largest=5)
 
 
-@law("omitted state", PLAN, seen_in=("mlx#3249", "mxnet#12650", "tch-rs#624"))
+@law("omitted state", PLAN, seen_in=("mlx#3249", "mxnet#12650", "tch-rs#624"), share=0.7)
 def test_no_initial_state_equals_zeros(subject, cell, dtype, plan):
     """The state before the first step is zero unless given, also where biases move it at once: bits."""
     case = plan.case(cell, dtype)
@@ -21,7 +22,7 @@ def test_no_initial_state_equals_zeros(subject, cell, dtype, plan):
         same_bits(subject, case, name, array, wanted[name])
 
 
-@law("omitted state", PLAN, needs=("backward",))
+@law("omitted state", PLAN, needs=("backward",), share=0.7)
 def test_gradients_without_an_initial_state_are_those_at_zeros(subject, cell, dtype, plan):
     """x and the parameters have the same gradients, to the bit."""
     case = plan.case(cell, dtype)
@@ -31,7 +32,7 @@ def test_gradients_without_an_initial_state_are_those_at_zeros(subject, cell, dt
         same_bits(subject, case, "a gradient", d, w)
 
 
-@law("omitted state", plans(biases=("both",), layers=(1, 2, 3), directions=(1, 2)), needs=("layers", "directions"))
+@law("omitted state", DEEP, needs=("layers", "directions"), share=0.5)
 def test_no_initial_states_of_a_stack_equal_zeros(subject, cell, dtype, plan):
     """Every layer and direction starts from zero: bits."""
     case = plan.case(cell, dtype)
@@ -39,3 +40,14 @@ def test_no_initial_states_of_a_stack_equal_zeros(subject, cell, dtype, plan):
     wanted = stack_outputs(subject.stack(zeros))
     for name, array in stack_outputs(subject.stack(replace(case.stack, state=None))).items():
         same_bits(subject, case, name, array, wanted[name])
+
+
+@law("omitted state", DEEP, needs=("layers", "directions", "backward"), share=0.4)
+def test_gradients_of_a_stack_without_initial_states_are_those_at_zeros(subject, cell, dtype, plan):
+    """x and the parameters of every layer and direction have the same gradients, to the bit."""
+    case = plan.case(cell, dtype)
+    zeros = replace(case.stack, state=tree_map(np.zeros_like, case.stack.state))
+    calls = (replace(case.stack, state=None), zeros)
+    got, wanted = (subject.stack_backward(call, case.stack_cotangent) for call in calls)
+    for d, w in zip(leaves((got.x, got.params)), leaves((wanted.x, wanted.params)), strict=True):
+        same_bits(subject, case, "a gradient", d, w)

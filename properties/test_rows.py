@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from impl.spec import tree_map
-from properties.cases import gradients, outputs, plans, results, rows_of
+from properties.cases import gradients, outputs, plans, results, rows_of, take
 from properties.laws import agree, law, same_bits
 from properties.subject import Cotangent
 
@@ -19,15 +19,18 @@ def by_row(named: dict, row) -> dict:
     return {name: (a[:, row] if name in OVER_TIME else a[row]) for name, a in kept.items()}
 
 
+def judged_rows(judged: dict, rows) -> dict:
+    """What the referee says of some rows, in this order."""
+    kept = {name: j for name, j in judged.items() if name not in PARAMETERS}
+    return {name: j.take((slice(None), rows) if name in OVER_TIME else rows) for name, j in kept.items()}
+
+
 @law("rows", plans(), seen_in=("pytorch#180744", "pytorch#177016"))
 def test_reordering_rows_reorders_the_outputs(subject, cell, dtype, plan):
     """Rows do not know their places: the same sequences in another order give the same results in that order."""
     case = plan.case(cell, dtype)
     order = case.rng.permutation(plan.B)
-    judged = {
-        name: j.take((slice(None), order) if name in OVER_TIME else order)
-        for name, j in case.judged(subject.alpha(dtype)).items()
-    }
+    judged = judged_rows(case.judged(subject.alpha(dtype)), order)
     agree(subject, case, outputs(subject.forward(rows_of(case.call, order))), judged)
 
 
@@ -35,11 +38,18 @@ def test_reordering_rows_reorders_the_outputs(subject, cell, dtype, plan):
 def test_a_row_alone_equals_the_row_in_its_batch(subject, cell, dtype, plan):
     """What a row gives does not depend on its company, within the bound (products of other shapes sum otherwise)."""
     case, row = plan.case(cell, dtype), [plan.row]
-    judged = {
-        name: j.take((slice(None), row) if name in OVER_TIME else row)
-        for name, j in case.judged(subject.alpha(dtype)).items()
-    }
+    judged = judged_rows(case.judged(subject.alpha(dtype)), row)
     agree(subject, case, outputs(subject.forward(rows_of(case.call, row))), judged)
+
+
+@law("rows", plans(), needs=("backward",), share=0.5)
+def test_a_row_alone_has_the_gradients_of_the_row_in_its_batch(subject, cell, dtype, plan):
+    """No row's dx, dh0 or dc0 holds a part of another's, within the bound; the parameters' are sums over all rows."""
+    case, row = plan.case(cell, dtype), [plan.row]
+    cotangent = Cotangent(case.cotangent.h[:, row], take(case.cotangent.last, row))
+    alone = gradients(subject.backward(rows_of(case.call, row), cotangent))
+    judged = judged_rows(case.judged(subject.alpha(dtype), gradients=True), row)
+    agree(subject, case, {name: a for name, a in alone.items() if name not in PARAMETERS}, judged)
 
 
 @law("rows", plans(), needs=("backward",), seen_in=("onnxruntime#3893",))

@@ -29,7 +29,7 @@ def named(params):
     return {name: a for name, a in params._asdict().items() if a is not None}
 
 
-@law("untied sum", plans(), needs=("backward",), cells=CELLS)
+@law("untied sum", plans(), needs=("backward",), cells=CELLS, share=0.5)
 def test_the_gradient_of_tied_weights_is_the_sum_of_the_steps_gradients(subject, cell, dtype, plan):
     """One set of weights serves every step: its gradient, and the sum over steps, are exact within the bound."""
     case = plan.case(cell, dtype)

@@ -1,13 +1,15 @@
-"""Faults at the edges: no steps, no rows, axes of one; and of gates, steps and modes taken apart."""
+"""Faults at the edges: no steps, no rows, axes of one; of gates, steps and modes taken apart; of biases; of relu."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 
-from impl.spec import tree_map
-from properties.meta.carrier import TWIN, Carrier, fault
+from impl.numpy_twin import rnn_relu, scan
+from impl.spec import GATES, tree_map
+from properties.meta.carrier import TWIN, Carrier, fault, patched
 
 
 @fault("empty time")
@@ -177,3 +179,26 @@ class GradientOfARowInAPairIsShared(Carrier):
         result = TWIN.backward(call, cotangent)
         mixed = result.x + result.x.mean(-2, keepdims=True).astype(result.x.dtype) * np.asarray(1e-3, result.x.dtype)
         return result._replace(x=mixed)
+
+
+@fault("rows", "unit axes")
+class ALoneRowsGradientByTheTransposedWeights(Carrier):
+    def backward(self, call, cotangent):
+        if call.x.shape[1] != 1:
+            return TWIN.backward(call, cotangent)
+        H, W = call.params.weight_hh.shape[-1], call.params.weight_hh
+        turned = W.reshape(len(GATES[call.cell]), H, H).mT.reshape(W.shape)
+        return TWIN.backward(replace(call, params=call.params._replace(weight_hh=turned)), cotangent)
+
+
+@fault("exact", cells=("rnn_relu",))
+class ReluSlopeAtZeroIsOne(Carrier):
+    def backward(self, call, cotangent):
+        def step(weights, x, state):
+            a = x @ weights.W_ih.mT + state.h @ weights.W_hh.mT + weights.b
+            after, cache = rnn_relu.step(weights, x, state)
+            return after, cache._replace(h_next=np.where(a == 0, 1, cache.h_next))
+
+        cells = scan.CELLS | {"rnn_relu": SimpleNamespace(step=step, step_backward=rnn_relu.step_backward)}
+        with patched(scan, CELLS=cells):
+            return TWIN.backward(call, cotangent)

@@ -224,6 +224,18 @@ class SameMaskInEveryLayer(Masked):
 
 
 @fault("dropout")
+class SameMaskInEveryRow(Masked):
+    def masks(self, call):
+        return tuple(np.repeat(mask[:, :1], mask.shape[1], 1) for mask in super().masks(call))
+
+
+@fault("dropout")
+class TwoNeighbouringUnitsShareTheirMask(Masked):
+    def masks(self, call):
+        return tuple(np.repeat(mask[..., ::2], 2, -1)[..., : mask.shape[-1]] for mask in super().masks(call))
+
+
+@fault("dropout")
 class SeedIsIgnored(Masked):
     def masks(self, call):
         return super().masks(replace(call, seed=0))
@@ -293,3 +305,21 @@ class GradientsWithoutAStateAreThoseOfTwoSequences(Carrier):
     def backward(self, call, cotangent):
         result = TWIN.backward(call, cotangent)
         return result if call.state is not None else result._replace(x=result.x * np.asarray(2, result.x.dtype))
+
+
+@fault("omitted state")
+class OmittedStateOfTheReverseIsTheLastOfTheForward(Changed):
+    def seen(self, call):
+        if call.state is not None or len(call.layers[0]) == 1:
+            return call
+        zero = np.zeros((call.x.shape[1], call.layers[0][0].weight_hh.shape[-1]), call.x.dtype)
+        start = STATES[call.cell](*[zero] * len(STATES[call.cell]._fields))
+        return replace(call, state=tuple((start, last[0]) for last in TWIN.stack(call).last))
+
+
+@fault("omitted state")
+class GradientsOfAStackWithoutStatesMissTheFirstStep(Changed):
+    def stack_backward(self, call, cotangent):
+        if call.state is None:
+            cotangent = cotangent._replace(h=np.concatenate([0 * cotangent.h[:1], cotangent.h[1:]]))
+        return TWIN.stack_backward(call, cotangent)
