@@ -1,7 +1,8 @@
 """Reports: the same content as HTML (one self-contained file) and as Markdown, a function of the records alone.
 
-A report's folder: README.md, index.html, summary.json, figures/ (SVG, and the data of each as CSV), results.csv, and
-provenance.json, the one file that says when and where. Above the folders: index.html, README.md, ledger.csv.
+A report's folder: README.md, index.html, summary.json, figures/ (SVG, and the data of each as CSV), results.csv, what
+else the analysis hands over as CSV, and provenance.json, the one file that says when and where. Above the folders:
+index.html, README.md, ledger.csv.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,6 +59,7 @@ class Report:
         verdicts: of the claims that the experiment bears on, from `claims.verdict`.
         figures, tables: in the order of reading.
         settings: columns "setting" and "value".
+        files: tables that readers find as NAME.csv in the report's folder, beside results.csv.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Report:
     figures: Sequence[Figure]
     tables: Sequence[Table]
     settings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"setting": [], "value": []}))
+    files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 class ReportError(Exception):
@@ -93,6 +96,8 @@ def build(name: str, results: Path, folder: Path) -> None:
     for figure, picture in drawn:
         write(folder / "figures" / f"{figure.name}.svg", picture)
         write(folder / "figures" / f"{figure.name}.csv", csv_of(figure.data))
+    for file, table in report.files.items():
+        write(folder / f"{file}.csv", csv_of(table))
     page = content(report, drawn, frame, digest(results))
     write(folder / "index.html", render("report.html.j2", page))
     write(folder / "README.md", render("report.md.j2", page))

@@ -1,0 +1,306 @@
+"""The verification experiment: its sweep, its runs on little, and what is read from its records."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import settings as hypothesis_settings
+
+from experiments import claims
+from experiments.harness import figures, report
+from experiments.harness.executor import InProcess
+from experiments.harness.run import compute, stamped
+from experiments.harness.store import Store
+from experiments.harness.sweep import Options
+from experiments.verification import alarms, analysis, breaks, detection, experiment, kills, planted, sweep
+from properties.cases import Plan
+from properties.laws import registry
+from properties.meta.carrier import Carrier, Fault
+from properties.meta.faults import FAULTS
+from properties.oracle import Judged
+from properties.record import Record, read_csv, to_csv
+
+PLAN = Plan(5, 2, 3, 4, seed=7)
+U = np.finfo(np.float64).eps / 2
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The records of the preset smoke, as the store gives them."""
+    groups = sweep.groups("smoke", Options())
+    with Store(tmp_path_factory.mktemp("store") / "results.sqlite") as store:
+        assert compute(groups, store, InProcess(), quiet=True) == len(groups)
+        assert compute(groups, store, InProcess(), quiet=True) == 0, "the store has all that it was given"
+        return store.records(groups)
+
+
+def frame_of(records, path):
+    """Records as an analysis reads them."""
+    path.write_text(to_csv(stamped(records)))
+    return read_csv(path)
+
+
+def claimed(cases=10_000, breaks=0, where="split/subject=numpy_twin/cell=rnn/dtype=float32"):
+    """Records of every law that the four claims read, all without a break but the one named."""
+    laws = [f"{law}/subject={twin}/cell=lstm/dtype=float32" for law in sweep.LAWS for twin in breaks_of_twins()]
+    laws = [law.replace(" ", "_") for law in laws if not law.startswith("value")]
+    parts = [f"cell={part}/bias={bias}/dtype=float32" for part in ("rnn", "head") for bias in ("with", "without")]
+    laws += [f"value/subject={twin}/{part}" for twin in breaks_of_twins() for part in parts]
+    found = [Record("laws", law, 0, "cases", 0, cases) for law in laws]
+    found += [Record("laws", law, 0, "breaks", 0, 0) for law in laws]
+    return [*found, Record("laws", where, 0, "breaks", 1, breaks)]
+
+
+def breaks_of_twins():
+    """The names of both twins."""
+    return tuple(breaks.TWINS)
+
+
+# The sweep
+
+
+def test_a_sweep_is_read_without_the_extra_that_the_laws_need():
+    """An install without Hypothesis and python-flint lists its experiments and their cost."""
+    block = "import sys; sys.modules.update(hypothesis=None, flint=None)\n"
+    code = block + "from experiments.verification import sweep\nprint(len(sweep.groups('quick', None)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=sweep.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and int(done.stdout) > 60, done.stderr
+
+
+@pytest.mark.parametrize("preset", tuple(sweep.PRESETS))
+def test_a_sweep_holds_each_group_once_as_plain_data(preset):
+    """Settings survive JSON, names and keys are different, and every one has a part that runs it."""
+    groups = sweep.groups(preset, Options())
+    assert len({g.setting for g in groups}) == len({g.key for g in groups}) == len(groups)
+    assert all(json.loads(json.dumps(g.settings)) == g.settings for g in groups)
+    assert {g.setting.split("/")[0] for g in groups} == set(experiment.PARTS)
+
+
+def test_the_laws_are_found_in_their_files_as_the_registry_has_them():
+    """Reading the files without importing them gives the same names."""
+    assert list(sweep.laws()) == sorted(registry()) and set(sweep.LAWS) <= set(sweep.laws())
+
+
+def test_the_profile_is_that_of_the_suite():
+    """A run of a planted error has the size of a run in CI."""
+    assert hypothesis_settings.get_profile("ci").max_examples == sweep.PROFILE
+
+
+def test_code_that_changes_is_measured_again_and_tests_of_others_are_not_asked(tmp_path, monkeypatch):
+    """The key of a group follows the contents of the files that its numbers come from."""
+    (tmp_path / "a.py").write_text("one")
+    (tmp_path / "b.py").write_text("one")
+    monkeypatch.setattr(sweep, "ROOT", tmp_path)
+    sweep.code.cache_clear()
+    before = sweep.code("a.py")
+    (tmp_path / "b.py").write_text("two")
+    sweep.code.cache_clear()
+    assert sweep.code("a.py") == before
+    (tmp_path / "a.py").write_text("two")
+    sweep.code.cache_clear()
+    assert sweep.code("a.py") != before
+    sweep.code.cache_clear()
+
+
+@pytest.mark.parametrize("law", tuple(sweep.DEMANDED))
+@pytest.mark.parametrize("dtype", sweep.DTYPES)
+def test_the_ladder_rises_from_the_control_past_the_roundoff_and_holds_what_is_demanded(law, dtype):
+    """0, then three a decade, from below the roundoff to ten times the value."""
+    ladder = sweep.ladder(dtype)
+    assert ladder == sorted(set(ladder)) and ladder[0] == 0 and ladder[1] < np.finfo(dtype).eps / 2
+    assert ladder[-1] == 10 and sweep.DEMANDED[law][dtype] in ladder
+
+
+# Breaks
+
+
+def test_ten_thousand_cases_are_ten_thousand_of_each_part_that_a_claim_reads():
+    """Cases are divided among tests, cells and dtypes; with biases and without each get all of them."""
+    for law in ("split", "gates", "untied sum"):
+        assert sum(part.cases for part in breaks.parts(law, "", 10_000)) >= 10_000
+    for part in ("rnn", "head"):
+        found = breaks.parts("value", part, 10_000)
+        for bias in ("with", "without"):
+            assert sum(one.cases for one in found if f"bias={bias}/" in one.where) == 10_000
+
+
+def test_every_record_of_a_break_is_read_by_a_claim_or_belongs_to_no_claim():
+    """The settings are those that the claims' patterns ask for, on either twin."""
+    for law, numbers in (("split", "N2"), ("emission", "N4"), ("stacked", "N11"), ("vjp", "N18"), ("gates", "N8")):
+        part = breaks.parts(law, "", 4)[0]
+        for record in breaks.records(law, part, {twin: (0, 1) for twin in breaks.TWINS}):
+            assert claims.CLAIMS[numbers].reads(*(record.source, record.metric, record.setting))
+    for part in breaks.parts("value", "head", 4):
+        for record in breaks.records("value", part, {"numpy_twin": (0, 1)}):
+            assert claims.CLAIMS["N3"].reads(record.source, record.metric, record.setting)
+
+
+@pytest.mark.parametrize("part", ["rnn", "head"])
+def test_breaks_of_a_faulty_subject_are_counted_case_by_case(part):
+    """A subject whose outputs are all off breaks the law in every case, also where the read-out has no bias."""
+
+    class Off(Carrier):
+        def forward(self, call):
+            return super().forward(call)._replace(h=1 + super().forward(call).h)
+
+        def head(self, params, h):
+            return 1 + super().head(params, h)
+
+    for one in breaks.parts("value", part, 8):
+        cases = breaks.drawn(3, one.cases, one.plan)
+        assert breaks.one_chunk(Off(), one, cases) == (4, 4)
+        assert breaks.one_chunk(Carrier(), one, cases) == (0, 4)
+
+
+# Planted errors
+
+
+@pytest.mark.parametrize("dtype", sweep.DTYPES)
+@pytest.mark.parametrize(("law", "quantity"), [(law, q) for law, qs in planted.QUANTITIES.items() for q in qs])
+def test_an_error_of_nothing_changes_no_bit_and_one_of_a_tenth_is_seen(law, quantity, dtype):
+    """The control of a planted error is the twin itself, model by model; the error is really planted."""
+    case = PLAN.case("lstm", dtype)
+    call, cotangent = planted.repeated(case.call, case.cotangent, 2)
+    plain = {"value": detection.TWIN.forward, "vjp": lambda c: detection.TWIN.backward(c, cotangent)}[law](call)
+    named = planted.outputs(plain) if law == "value" else planted.gradients(plain)
+    got = planted.results(law, quantity, call, cotangent, np.array([0.0, 0.1]))
+    differs = False
+    for name, a in named.items():
+        a = a.swapaxes(0, 1) if name in ("h", "x", "h_t", "c_t") else a
+        np.testing.assert_array_equal(got[name][0], a[0])
+        differs |= not np.array_equal(got[name][1], a[1])
+    assert differs
+
+
+@pytest.mark.parametrize("delta", [1e-6, 0.1])
+def test_the_planted_error_is_what_it_says(delta):
+    """Half a roundoff at most lies between the changed value and (1 + delta) times the old one."""
+    a = np.linspace(0.1, 1, 50, dtype=np.float32).reshape(1, 5, 10)
+    error = planted.off(a, np.array([delta])).astype(float) - a.astype(float) * (1 + delta)
+    assert (abs(error) <= np.finfo(np.float32).eps / 2 * a * (1 + 2 * delta)).all()
+
+
+@pytest.mark.parametrize("dtype", sweep.DTYPES)
+def test_the_tolerances_accuse_what_torch_accuses(dtype):
+    """`caught` with the defaults agrees with torch.testing.assert_close, below and above the tolerance."""
+    exact = np.linspace(-2, 2, 9).astype(dtype)
+    judged = Judged(exact.astype(float), np.zeros(9), np.full(9, 1e-30))
+    for error in (1e-9, 1e-8, 1e-7, 2e-7, 1e-6, 5e-6, 1e-5, 2e-5, 1e-3, np.nan):
+        got = (exact + np.asarray(error, dtype)).astype(dtype)
+        try:
+            torch.testing.assert_close(torch.tensor(got), torch.tensor(exact), equal_nan=True)
+            wrong = False
+        except AssertionError:
+            wrong = True
+        assert detection.caught(got[None], judged, dtype)[1, 0] == wrong, error
+
+
+# False alarms and kills
+
+
+def test_bins_hold_what_they_say_and_alarms_lie_beyond_them():
+    """A fraction of exactly 1 is none; above it, and NaN, are."""
+    assert [alarms.bin_of(f) for f in (0.0, 0.005, 0.01, 0.011, 1.0, 1.001)] == [0.01, 0.01, 0.01, 0.02, 1.0, np.inf]
+    seen = alarms.Seen("rnn", "float32", "h", np.nan, PLAN)
+    counts = {r.metric: r.value for r in alarms.records("x", 0, [[seen]]) if r.index in (0, np.inf)}
+    assert counts["alarms"] == 1 and counts["cases by worst fraction"] == 1
+
+
+def test_a_kill_is_an_assertion_and_nothing_else():
+    """A law that stumbles over a fault has not noticed it, and the carrier is accused by none."""
+
+    class Stumbles(Carrier):
+        def forward(self, call):
+            raise RuntimeError("stumbled")
+
+    law, how = registry()["causality"][0], kills.asking(3, derandomize=True)
+    fault = next(fault for fault in FAULTS if "causality" in fault.laws)
+    controls = [Fault(kind.__name__, (), kind(), ("rnn",), ("float32",)) for kind in (Carrier, Stumbles)]
+    cell = fault.cells[0]
+    assert kills.accused([fault, *controls], law, cell, fault.dtypes[0], how) == [fault]
+
+
+def test_the_cases_put_to_a_fault_are_those_of_the_laws_own_run():
+    """They are noted while the law runs on the unchanged carrier: the same at each time."""
+    law, how = registry()["causality"][0], kills.asking(5, derandomize=True)
+    cases = kills.cases_of(law, "rnn", "float32", how)
+    assert len(cases) == len(set(cases)) == 5 and cases == kills.cases_of(law, "rnn", "float32", how)
+
+
+# From records to a report
+
+
+def test_the_smoke_preset_ends_in_a_report_with_its_matrix(smoke, tmp_path):
+    """Every part leaves its records; the folder has figures, tables and kills.csv, and is made again byte for byte."""
+    report.publish("verification", to_csv(stamped(smoke)), tmp_path, {})
+    folder = tmp_path / "verification"
+    assert (folder / "kills.csv").read_text().startswith("law,fault,killed\n")
+    assert {path.stem for path in (folder / "figures").glob("*.svg")} == {
+        *("detection", "false_alarms", "kills", "limits")
+    }
+    assert report.check("verification", tmp_path)[1] == []
+    assert "none broke" in (folder / "README.md").read_text()
+
+
+def test_a_planted_break_contradicts_and_too_few_cases_decide_nothing(tmp_path):
+    """Verdicts come from the counts: all four claims on unbroken laws, one broken law, and a case too few."""
+    words = {}
+    for name, records in {
+        "whole": claimed(),
+        "broken": claimed(breaks=1),
+        "few": claimed(cases=9_999),
+    }.items():
+        frame = frame_of(records, tmp_path / "records.csv")
+        words[name] = [claims.verdict(claims.CLAIMS[number], frame).word for number in analysis.CLAIMS]
+    assert words["whole"] == ["supported"] * 4
+    assert words["broken"] == ["contradicted", *["supported"] * 3]
+    assert words["few"] == ["open"] * 4
+
+
+def test_an_alarm_a_missed_error_and_a_missed_fault_are_said(smoke, tmp_path):
+    """Records that are changed for the worse change the sentences."""
+    frame = frame_of(smoke, tmp_path / "records.csv")
+    good = analysis.lead(*parts_of(frame))
+    alarm = Record(
+        "verification", "false_alarms/subject=torch_nn/cell=rnn/dtype=float32", 0, "cases by worst fraction", np.inf, 2
+    )
+    worse = [alarm, *(r._replace(value=0) if r.metric in ("runs caught", "killed") else r for r in smoke)]
+    bad = analysis.lead(*parts_of(frame_of(worse, tmp_path / "worse.csv")))
+    assert "accuses torch.nn in 0 of 24" in good and "accuses torch.nn in 2 of 26" in bad
+    assert "da_f float32 0 of 1" in bad and "da_f float32 0 of 1" not in good
+    assert "missed: " in bad and "missed: " not in good and " kill 0 of " in bad
+
+
+def parts_of(frame):
+    """What the lead speaks of."""
+    curves = analysis.curves_of(frame)
+    return analysis.breaks_of(frame), analysis.limits_of(curves), analysis.alarms_of(frame), analysis.kills_of(frame)
+
+
+def test_a_detection_limit_is_the_smallest_error_from_which_on_all_are_caught():
+    """An error that is caught by luck below one that is missed does not count."""
+    curve = pd.DataFrame({"delta": [0.0, 1.0, 2.0, 5.0, 10.0], "caught": [0, 100, 98, 99, 100], "runs": 100})
+    assert analysis.limit(curve) == 5.0
+    assert analysis.limit(curve.assign(caught=98)) == np.inf
+
+
+def test_the_number_of_cases_that_would_be_enough_leaves_one_run_in_a_hundred():
+    """(1 - p)^n <= .01 at n and not at n - 1."""
+    for p in (0.013, 0.2, 0.9):
+        n = analysis.enough(p)
+        assert (1 - p) ** n <= 0.01 < (1 - p) ** (n - 1)
+    assert analysis.enough(0.0) == np.inf
+
+
+def test_all_figures_are_drawn_in_the_reports_style(smoke, tmp_path):
+    """A finding in one sentence each, with a text for who cannot see it and its data."""
+    with figures.style():
+        found = analysis.analyse(frame_of(smoke, tmp_path / "records.csv"))
+    assert all(figure.title and figure.alt and len(figure.data) for figure in found.figures)
+    assert [verdict.number for verdict in found.verdicts] == list(analysis.CLAIMS)
