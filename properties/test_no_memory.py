@@ -25,10 +25,21 @@ class Calls(RuleBasedStateMachine):
         self.seen = []
 
     def results(self, case):
-        """All that the subject says of a case."""
-        if "backward" in self.subject.capabilities:
-            return results(self.subject, case.call, case.cotangent)
-        return outputs(self.subject.forward(case.call))
+        """All that the subject says of a case: outputs, gradients, and a loss."""
+        backward = "backward" in self.subject.capabilities
+        found = (
+            results(self.subject, case.call, case.cotangent) if backward else outputs(self.subject.forward(case.call))
+        )
+        return found | (self.loss(case.cotangent.h) if "loss" in self.subject.capabilities else {})
+
+    def loss(self, y):
+        """Loss and gradient of some scores, whose targets go round."""
+        targets = np.arange(y[..., 0].size).reshape(y.shape[:-1]) % y.shape[-1]
+        return dict(zip(("loss", "dy"), self.subject.loss(y, targets), strict=True))
+
+    def numbers(self, case):
+        """The arrays of a case's call that hold numbers."""
+        return [a for a in arrays(case.call) if a.dtype == self.dtype]
 
     def compare(self, case, what, wanted):
         """The case's results now against those wanted."""
@@ -57,17 +68,19 @@ class Calls(RuleBasedStateMachine):
     @precondition(lambda self: self.seen)
     @rule(data=st.data())
     def change(self, data):
-        """Weights and inputs that are written to count as they are now, as in arrays of their own."""
+        """Weights and inputs that are written to count as they are now, as in arrays of their own; so when restored.
+
+        One rule for both: Hypothesis leaves rules out of a run, so that each further one is a chance less for the rest.
+        """
         n = data.draw(st.integers(0, len(self.seen) - 1))
         case = self.seen[n][0]
-        written = [a for a in arrays(case.call) if a.dtype == self.dtype]
-        for array in written:
-            array *= np.asarray(0.5, array.dtype)
-        fresh = case.plan.case(self.cell, self.dtype)
-        for array, now in zip([a for a in arrays(fresh.call) if a.dtype == self.dtype], written, strict=True):
-            array[...] = now
-        wanted = self.results(fresh)
-        self.compare(case, "a call with changed arrays", wanted)
+        for what, factor in (("changed", 0.5), ("restored", 1.0)):
+            fresh = case.plan.case(self.cell, self.dtype)
+            for array, now in zip(self.numbers(fresh), self.numbers(case), strict=True):
+                array *= np.asarray(factor, array.dtype)
+                now[...] = array
+            wanted = self.results(fresh)
+            self.compare(case, f"a call with {what} arrays", wanted)
         self.keep(n, case, wanted)
 
     @precondition(lambda self: {"layers", "dropout"} <= self.subject.capabilities)

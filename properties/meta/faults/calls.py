@@ -10,6 +10,7 @@ from impl.numpy_twin import lstm, optim
 from impl.spec import leaves, rebuild, tree_map
 from properties.meta.carrier import TWIN, Carrier, fault, patched
 from properties.subject import CAPABILITIES, Result
+from properties.subjects.torch_twin import subject as TORCH
 
 # No memory, updates
 
@@ -57,6 +58,17 @@ class GradientOfTheCallBefore(Carrier):
         x = result.x + np.asarray(self.earlier, result.x.dtype)
         self.earlier = float(abs(result.x).max(initial=0)) * 1e-3
         return result._replace(x=x)
+
+
+@fault("no memory")
+class LossAddsALittleOfTheOneBefore(Carrier):
+    earlier = 0.0
+
+    def loss(self, y, targets, mask=None):
+        loss, dy = TWIN.loss(y, targets, mask)
+        found = loss + np.asarray(1e-3 * self.earlier, loss.dtype)
+        self.earlier = float(np.max(loss))
+        return found, dy
 
 
 @fault("updates")
@@ -165,6 +177,19 @@ class DoubleBackwardFailsWithoutAWord(Carrier):
         raise RuntimeError("internal error 17")
 
 
+@fault("second order")
+class DoubleBackwardLeavesTheWeightsOut(Carrier):
+    def double_backward(self, call, cotangent, direction):
+        result = TORCH.double_backward(call, cotangent, direction)
+        return result._replace(params=result.params._replace(weight_ih=None, weight_hh=None))
+
+
+@fault("second order")
+class DoubleBackwardRunsOutOfTime(Carrier):
+    def double_backward(self, call, cotangent, direction):
+        raise RuntimeError("no result within 3 seconds")
+
+
 # Training
 
 
@@ -205,6 +230,29 @@ class MomentumInPlainDescent(Carrier):
 class UpdateAscends(Carrier):
     def updates(self, rule, params, gradients, lr):
         return TWIN.updates(rule, params, gradients, -lr)
+
+
+@fault("training")
+class LastUpdateIsLeftOut(Carrier):
+    def updates(self, rule, params, gradients, lr):
+        return TWIN.updates(rule, params, gradients, lr)[: max(1, len(gradients) - 1)]
+
+
+@fault("training")
+class UpdatesLoseTheBiases(Carrier):
+    def updates(self, rule, params, gradients, lr):
+        return [p._replace(bias_ih=None, bias_hh=None) for p in TWIN.updates(rule, params, gradients, lr)]
+
+
+@fault("training")
+class LargeEntriesCutBeforeScaling(Carrier):
+    def clip(self, gradient, max_norm):
+        clipped, norm = TWIN.clip(gradient, max_norm)
+        if norm <= max_norm:
+            return clipped, norm
+        most = 0.9 * max(abs(a).max() for a in leaves(gradient))
+        cut = tree_map(lambda a: np.clip(a, -most, most).astype(a.dtype), gradient)
+        return TWIN.clip(cut, max_norm)[0], norm
 
 
 @fault("training")
@@ -256,6 +304,32 @@ class UndeclaredSecondDirectionIsIgnored(Carrier):
         return TWIN.stack(
             replace(call, layers=tuple(a[:1] for a in call.layers), state=tuple(a[:1] for a in call.state))
         )
+
+
+@fault("honesty")
+class UndeclaredEmptyBatchIsGivenARow(Carrier):
+    capabilities = frozenset(CAPABILITIES) - {"no rows"}
+
+    def before(self, call):
+        if call.x.shape[1]:
+            return call
+        row = lambda a: np.zeros((*a.shape[:-2], 1, a.shape[-1]), a.dtype)  # noqa: E731
+        return replace(call, x=row(call.x), state=tree_map(row, call.state))
+
+
+@fault("honesty")
+class UndeclaredReadOutHandsOnTheState(Carrier):
+    capabilities = frozenset(CAPABILITIES) - {"head"}
+
+    def head(self, params, h):
+        return h
+
+
+@fault("honesty")
+class HalfPrecisionIsConvertedInSilence(Carrier):
+    def before(self, call):
+        to = lambda tree: tree_map(lambda a: a.astype(np.float32) if a.dtype == np.float16 else a, tree)  # noqa: E731
+        return replace(call, params=to(call.params), x=to(call.x), state=to(call.state))
 
 
 @fault("honesty")
