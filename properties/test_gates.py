@@ -54,6 +54,14 @@ def test_a_shut_output_gate_shows_nothing(subject, cell, dtype, plan):
 
 
 @law("gates", PLAN, cells=("lstm",), needs=("backward",))
+def test_no_gradient_passes_a_shut_forget_gate(subject, cell, dtype, plan):
+    """With f = 0 what reaches the first cell is multiplied by exactly zero: dc_0 is zero, whatever comes back."""
+    case = plan.case(cell, dtype)
+    result = subject.backward(with_gates(case, f=0, i=1), case.cotangent)
+    require(subject, case, not result.state.c.any(), f"dc0 must be zero; got {result.state.c}.")
+
+
+@law("gates", PLAN, cells=("lstm",), needs=("backward",))
 def test_the_gradient_passes_an_open_forget_gate_as_it_is(subject, cell, dtype, plan):
     """With f = 1, i = 0 and o = 0 the cell is a wire: dc_0 is the cotangent of c_T to the bit, and dx is zero."""
     case = plan.case(cell, dtype)

@@ -23,21 +23,28 @@ def enlarged(plan, cell, dtype):
 
 
 def in_silence(subject, case):
-    """All outputs and gradients, and the warnings that were given on the way."""
+    """All outputs and gradients, and the warnings that were given on the way.
+
+    One says nothing (pyproject.toml has the reason): NaN in memory beside a product's operands may set off "invalid
+    value encountered in matmul". A NaN that did arise is no finite value.
+    """
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
         got = results(subject, case.call, case.cotangent)
-    return got, [str(w.message) for w in heard if "read-only" not in str(w.message)]
+    return got, [str(w.message) for w in heard]
 
 
-@law("saturation", LARGE, needs=("backward",), seen_in=SEEN)
+@law("saturation", LARGE, needs=("backward",), seen_in=SEEN, share=0.75)
 def test_inputs_up_to_1e30_give_finite_values_within_the_bound_and_no_warning(subject, cell, dtype, plan):
-    """exp must not overflow on the way to a sigma or tanh that is 0 or 1, and 0 * inf must not arise."""
+    """exp must not overflow on the way to a sigma or tanh that is 0 or 1, and 0 * inf must not arise.
+
+    The bound stays finite. For weight_ih's gradient it may be wide: an error of u in a flat slope meets an x of 1e30.
+    """
     case = enlarged(plan, cell, dtype)
     got, heard = in_silence(subject, case)
     require(subject, case, not heard, f"no warning must be given at inputs of {plan.opposed:g}; got {heard}.")
-    values = {name: got[name] for name in ("h", "hT", "cT") if name in got}
-    agree(subject, case, values, case.judged(subject.alpha(dtype)))
+    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
     wild = sorted(name for name, a in got.items() if not np.isfinite(a).all())
     require(subject, case, not wild, f"all results must be finite at inputs of {plan.opposed:g}; {wild} are not.")
 

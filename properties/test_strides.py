@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from impl.spec import tree_map
-from properties.cases import plans, results
-from properties.laws import agree, law
+from properties.cases import arrays, plans, results
+from properties.laws import agree, law, same_bits
 from properties.subject import Cotangent
 
 
@@ -26,19 +26,22 @@ def backwards(a):
 LAYOUTS = {"Fortran order": np.asfortranarray, "sliced": sliced, "negative strides": backwards}
 
 
-@law("strides", plans(), needs=("backward",), seen_in=("pytorch#345",))
+@law("strides", plans(), needs=("backward",), seen_in=("pytorch#345",), share=0.6)
 def test_sliced_transposed_and_reversed_arrays_give_the_same(subject, cell, dtype, plan):
-    """The same numbers in another layout are the same call: values and gradients within the bound."""
+    """The same numbers in another layout are the same call: within the bound, and the arguments keep their bits."""
     case = plan.case(cell, dtype)
     names = sorted(LAYOUTS)
     layout = LAYOUTS[names[plan.seed % len(names)]]
     call, cotangent = case.call, case.cotangent
     strange = replace(call, params=tree_map(layout, call.params), x=layout(call.x), state=tree_map(layout, call.state))
-    got = results(subject, strange, Cotangent(*tree_map(layout, tuple(cotangent))))
+    turned = Cotangent(*tree_map(layout, tuple(cotangent)))
+    got = results(subject, strange, turned)
     agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
+    for array, dense in zip(arrays(strange) + arrays(turned), arrays(call) + arrays(cotangent), strict=True):
+        same_bits(subject, case, f"an argument of shape {dense.shape} in {names[plan.seed % len(names)]}", array, dense)
 
 
-@law("strides", plans(), needs=("backward",), seen_in=("pytorch#345",))
+@law("strides", plans(), needs=("backward",), seen_in=("pytorch#345",), share=0.6)
 def test_expanded_arrays_give_the_same(subject, cell, dtype, plan):
     """One row or step, expanded over all by strides of zero, is what it looks like."""
     case = plan.case(cell, dtype)

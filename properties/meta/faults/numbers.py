@@ -9,8 +9,10 @@ import numpy as np
 
 from impl.numpy_twin import lstm, rnn, rnn_relu, scan
 from impl.spec import tree_map
+from properties.cases import rows_of, take
 from properties.meta.carrier import TWIN, Carrier, fault, patched
 from properties.meta.faults.values import narrow
+from properties.subject import Cotangent
 
 
 class Computed(Carrier):
@@ -55,6 +57,17 @@ class ForgetGateLeaksBackwards(Carrier):
     def backward(self, call, cotangent):
         def leaky(weights, cache, dstate):
             return lstm.step_backward(weights, cache._replace(f=cache.f * np.asarray(1 - 1e-6, cache.f.dtype)), dstate)
+
+        cells = scan.CELLS | {"lstm": SimpleNamespace(step=lstm.step, step_backward=leaky)}
+        with patched(scan, CELLS=cells):
+            return TWIN.backward(call, cotangent)
+
+
+@fault("gates", cells=("lstm",))
+class ShutForgetGateLeaksBackwards(Carrier):
+    def backward(self, call, cotangent):
+        def leaky(weights, cache, dstate):
+            return lstm.step_backward(weights, cache._replace(f=np.maximum(cache.f, 1e-30)), dstate)
 
         cells = scan.CELLS | {"lstm": SimpleNamespace(step=lstm.step, step_backward=leaky)}
         with patched(scan, CELLS=cells):
@@ -112,6 +125,14 @@ class TanhByExponentials(Computed):
                 return (e - 1) / (e + 1)
 
         return {"tanh": quotient}
+
+
+@fault("saturation")
+class NoGradientByLargeInputs(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        far = np.abs(call.x).max() > 1e3
+        return result._replace(x=0 * result.x, state=tree_map(np.zeros_like, result.state)) if far else result
 
 
 @fault("saturation")
@@ -177,6 +198,15 @@ class ArraysReadInMemoryOrder(Carrier):
 
 
 @fault("strides")
+class StridedInputsAreUsedAsWorkspace(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        if not call.x.flags.c_contiguous and call.x.flags.writeable:
+            call.x[...] = result.x
+        return result
+
+
+@fault("strides")
 class WeightsReadInMemoryOrder(Carrier):
     def before(self, call):
         W = call.params.weight_hh
@@ -209,9 +239,19 @@ class RowsBeyondTheLargestGridAreLeftOut(Carrier):
 
 
 @fault("poison")
-class WeightGradientOfTheFirst65536Rows(Carrier):
+class WeightGradientOfTheFirst65536StepsTimesRows(Carrier):
     def backward(self, call, cotangent):
+        result, rows = TWIN.backward(call, cotangent), slice(65536 // max(len(call.x), 1))
+        if call.lengths is not None or call.x.shape[1] <= rows.stop:
+            return result
+        few = Cotangent(cotangent.h[:, rows], take(cotangent.last, rows))
+        return result._replace(params=TWIN.backward(rows_of(call, rows), few).params)
+
+
+@fault("poison")
+class GradientOfTheInputAddedToUnwrittenMemory(Carrier):
+    def backward(self, call, cotangent):
+        workspace = np.empty(call.x.shape, call.x.dtype)
         result = TWIN.backward(call, cotangent)
-        n = call.x.shape[0] * call.x.shape[1]
-        share = np.asarray(min(1.0, 16384 / max(n, 1)), result.x.dtype)
-        return result._replace(params=tree_map(lambda a: a * share, result.params))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return result._replace(x=result.x + 0 * workspace)
