@@ -15,9 +15,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from impl import draw
-from impl.spec import GATES, STATES, Head, Parameters, leaves, tree_map
+from impl.spec import GATES, STATES, Head, Parameters, leaves, torch_field, tree_map
 from properties import oracle
-from properties.oracle import Judged
+from properties.oracle import OVER_TIME, PARAMETERS, Judged
 from properties.subject import Call, Cotangent, Output, Result, Stack, Subject
 
 
@@ -71,12 +71,11 @@ class Case:
     @cached_property
     def call(self) -> Call:
         """The call: parameters, x, initial state, lengths."""
-        p, G = self.plan, len(GATES[self.cell])
-        models = [self._model(G, p.D) for _ in range(p.E or 1)]
+        p = self.plan
+        models = [self._model(p.D) for _ in range(p.E or 1)]
         params = models[0] if p.E is None else draw.group(models)
         x = self.normal(p.T, *(() if p.E is None or p.shared else (p.E,)), p.B, p.D)
-        lengths = None if p.lengths is None else np.array(p.lengths)
-        return Call(self.cell, params, x, self._state(), lengths)
+        return Call(self.cell, params, x, self._state(), self._lengths())
 
     @cached_property
     def cotangent(self) -> Cotangent:
@@ -100,8 +99,11 @@ class Case:
     def _state(self) -> Any:
         return STATES[self.cell](*(self.normal(*self._batch, self.plan.H) for _ in STATES[self.cell]._fields))
 
-    def _model(self, G: int, D: int) -> Parameters:
-        p = self.plan
+    def _lengths(self) -> np.ndarray | None:
+        return None if self.plan.lengths is None else np.array(self.plan.lengths)
+
+    def _model(self, D: int) -> Parameters:
+        p, G = self.plan, len(GATES[self.cell])
         weights = [np.asarray(p.scale * w, self.dtype) for w in (self.normal(G * p.H, D), self.normal(G * p.H, p.H))]
         bias_ih, bias_hh = self.normal(G * p.H) + p.opposed, self.normal(G * p.H) - p.opposed
         keep = {"both": (1, 1), "none": (0, 0), "ih": (1, 0), "hh": (0, 1)}[p.biases]
@@ -112,13 +114,12 @@ class Case:
     @cached_property
     def stack(self) -> Stack:
         """The call of `L` layers: the lowest sees x, the others what all directions below give."""
-        p, G = self.plan, len(GATES[self.cell])
+        p = self.plan
         x = self.normal(p.T, p.B, p.D)
         layers = tuple(
-            tuple(self._model(G, p.directions * p.H if n else p.D) for _ in range(p.directions)) for n in range(p.L)
+            tuple(self._model(p.directions * p.H if n else p.D) for _ in range(p.directions)) for n in range(p.L)
         )
-        lengths = None if p.lengths is None else np.array(p.lengths)
-        return Stack(self.cell, layers, x, self._states(), lengths, seed=p.seed)
+        return Stack(self.cell, layers, x, self._states(), self._lengths(), seed=p.seed)
 
     @cached_property
     def stack_cotangent(self) -> Cotangent:
@@ -129,12 +130,10 @@ class Case:
     def _states(self) -> tuple[tuple[Any, ...], ...]:
         return tuple(tuple(self._state() for _ in range(self.plan.directions)) for _ in range(self.plan.L))
 
-    def judged_stack(self, alpha: float = 0.0, gradients: bool = False, masks: Any = None) -> dict[str, Judged]:
-        """What the referee says of the stack, by name; `masks` multiply what every layer but the last gives."""
-        call, cotangent = self.stack, self.stack_cotangent if gradients else Cotangent(None, None)
-        layers = tuple(tuple(side._asdict() for side in layer) for layer in call.layers)
-        args = (call.cell, layers, call.x, call.state, call.lengths, cotangent.h, cotangent.last, masks)
-        return judge_once("judge_stack", *args, dtype=self.dtype, alpha=alpha)
+    def judged_stack(self, alpha: float = 0.0, gradients: bool = False) -> dict[str, Judged]:
+        """What the referee says of the stack, by name."""
+        cotangent = self.stack_cotangent if gradients else Cotangent(None, None)
+        return judge_stack(self.stack, cotangent, self.dtype, alpha)
 
     def judged(self, alpha: float = 0.0, gradients: bool = False, call: Call | None = None) -> dict[str, Judged]:
         """What the referee says of this call (or another with the same cotangents), by name."""
@@ -150,6 +149,15 @@ def judge(call: Call, cotangent: Cotangent, dtype: str, alpha: float = 0.0) -> d
     """The referee on a call of one model; without cotangents (None) the values only."""
     args = (call.cell, call.params._asdict(), call.x, call.state, call.lengths, cotangent.h, cotangent.last)
     return judge_once("judge", *args, dtype=dtype, alpha=alpha)
+
+
+def judge_stack(
+    call: Stack, cotangent: Cotangent, dtype: str, alpha: float = 0.0, masks: Any = None
+) -> dict[str, Judged]:
+    """The referee on a stack, time first; `masks` multiply what every layer but the last gives."""
+    layers = tuple(tuple(side._asdict() for side in layer) for layer in call.layers)
+    args = (call.cell, layers, call.x, call.state, call.lengths, cotangent.h, cotangent.last, masks)
+    return judge_once("judge_stack", *args, dtype=dtype, alpha=alpha)
 
 
 def judge_once(question: str, *args: Any, **options: Any) -> Any:
@@ -189,6 +197,28 @@ def rows_of(call: Call, rows: Any) -> Call:
     return replace(call, x=call.x[:, rows], state=take(call.state, rows), lengths=lengths)
 
 
+def cotangent_of(cotangent: Cotangent, rows: Any) -> Cotangent:
+    """The cotangents of some rows, as `rows_of` takes them of a call."""
+    return Cotangent(cotangent.h[:, rows], take(cotangent.last, rows))
+
+
+def judged_rows(judged: dict[str, Judged], rows: Any) -> dict[str, Judged]:
+    """What the referee says of some rows; without the parameters, whose gradients are sums over all rows."""
+    kept = {name: j for name, j in judged.items() if name not in PARAMETERS}
+    return {name: j.take((slice(None), rows) if name in OVER_TIME else rows) for name, j in kept.items()}
+
+
+def mapped(call: Call, change: Any) -> Call:
+    """The call with `change` applied to each of its arrays but the lengths."""
+    params, x, state = (tree_map(change, tree) for tree in (call.params, call.x, call.state))
+    return replace(call, params=params, x=x, state=state)
+
+
+def named(params: Any) -> dict[str, np.ndarray]:
+    """The arrays of Parameters or of a Head by name, those that there are."""
+    return {name: a for name, a in params._asdict().items() if a is not None}
+
+
 def outputs(output: Output) -> dict[str, np.ndarray]:
     """A forward's arrays under the referee's names."""
     return {"h": output.h, **dict(zip(("hT", "cT"), output.last, strict=False))}
@@ -196,9 +226,8 @@ def outputs(output: Output) -> dict[str, np.ndarray]:
 
 def gradients(result: Result) -> dict[str, np.ndarray]:
     """A backward's arrays under the referee's names; those by every h_t and c_t where the subject gives them."""
-    named = {"x": result.x, **{k: v for k, v in result.params._asdict().items() if v is not None}}
-    named |= dict(zip(("h0", "c0"), result.state, strict=False))
-    return named | ({} if result.states is None else dict(zip(("h_t", "c_t"), result.states, strict=False)))
+    found = {"x": result.x, **named(result.params), **dict(zip(("h0", "c0"), result.state, strict=False))}
+    return found | ({} if result.states is None else dict(zip(("h_t", "c_t"), result.states, strict=False)))
 
 
 def results(subject: Subject, call: Call, cotangent: Cotangent) -> dict[str, np.ndarray]:
@@ -208,19 +237,19 @@ def results(subject: Subject, call: Call, cotangent: Cotangent) -> dict[str, np.
 
 def stack_outputs(output: Output) -> dict[str, np.ndarray]:
     """The outputs of a stack under the referee's names."""
-    named = {"h": output.h}
+    found = {"h": output.h}
     for suffix, last in sides(output.last):
-        named |= {f"{part}T{suffix}": a for part, a in zip("hc", last, strict=False)}
-    return named
+        found |= {f"{part}T{suffix}": a for part, a in zip("hc", last, strict=False)}
+    return found
 
 
 def stack_gradients(result: Result) -> dict[str, np.ndarray]:
     """The gradients of a stack under the referee's names."""
-    named = {"x": result.x}
+    found = {"x": result.x}
     for (suffix, params), (_, state) in zip(sides(result.params), sides(result.state), strict=True):
-        named |= {f"{name}{suffix}": a for name, a in params._asdict().items() if a is not None}
-        named |= {f"{part}0{suffix}": a for part, a in zip("hc", state, strict=False)}
-    return named
+        found |= {f"{name}{suffix}": a for name, a in named(params).items()}
+        found |= {f"{part}0{suffix}": a for part, a in zip("hc", state, strict=False)}
+    return found
 
 
 def stack_results(subject: Subject, call: Stack, cotangent: Cotangent) -> dict[str, np.ndarray]:
@@ -230,7 +259,7 @@ def stack_results(subject: Subject, call: Stack, cotangent: Cotangent) -> dict[s
 
 def sides(layers: tuple[tuple[Any, ...], ...]) -> list[tuple[str, Any]]:
     """What belongs to every layer and direction, each with torch's suffix: _l0, _l0_reverse, _l1 and so on."""
-    return [(f"_l{n}{'_reverse' * d}", side) for n, layer in enumerate(layers) for d, side in enumerate(layer)]
+    return [(torch_field(n, d, ""), side) for n, layer in enumerate(layers) for d, side in enumerate(layer)]
 
 
 def arrays(tree: Any) -> list[np.ndarray]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from impl.spec import leaves, rebuild
-from properties.cases import gradients, judge, outputs, plans
+from properties.cases import gradients, judge, named, outputs, plans
 from properties.laws import TALLY, agree, law, require
 from properties.subject import Cotangent
 
@@ -45,7 +45,7 @@ def test_the_gradient_is_the_adjoint_of_the_subjects_own_forward(subject, cell, 
     got = [[outputs(subject.forward(call))[n] for n in names] for call in (plus, minus)]
     judged = [judge(call, Cotangent(None, None), dtype, alpha) for call in (plus, minus)]
     exact = case.judged(alpha, gradients=True)
-    by = ["x", *(n for n, a in case.call.params._asdict().items() if a is not None), "h0", "c0"][: len(d)]
+    by = ["x", *named(case.call.params), "h0", "c0"][: len(d)]
     g = gradients(subject.backward(case.call, case.cotangent))
 
     change = [(a.astype(np.float64) - b) / 2 for a, b in zip(*got, strict=True)]

@@ -1,7 +1,7 @@
 """Law "backward again": several backwards from one forward agree, and frozen parameters change nothing else."""
 
 from impl.spec import tree_map
-from properties.cases import gradients, judge, plans
+from properties.cases import gradients, judge, named, plans
 from properties.laws import agree, law, require, same_bits
 from properties.subject import Cotangent
 
@@ -25,8 +25,7 @@ def test_a_second_backward_from_one_forward_agrees_with_the_first(subject, cell,
 def test_frozen_parameters_have_no_gradient_and_change_no_other(subject, cell, dtype, plan):
     """What is not asked for is not given, and the rest keeps its bits."""
     case = plan.case(cell, dtype)
-    names = [name for name, a in case.call.params._asdict().items() if a is not None]
-    frozen = [name for n, name in enumerate(names) if (plan.seed >> n) & 1]
+    frozen = [name for n, name in enumerate(named(case.call.params)) if (plan.seed >> n) & 1]
     (whole,), (some,) = (subject.backwards(case.call, [case.cotangent], f) for f in ((), frozen))
     given = [name for name in frozen if getattr(some.params, name) is not None]
     require(subject, case, not given, f"frozen parameters must have no gradient; {given} have one.")

@@ -11,8 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from impl.spec import block
-from properties.cases import plans, stack_outputs, stack_results
+from impl.spec import block, tree_map
+from properties.cases import judge_stack, plans, stack_outputs, stack_results
 from properties.laws import agree, law, require, same_bits
 
 NEEDS = ("layers", "dropout")
@@ -31,14 +31,14 @@ def transparent(params, cell, H):
 
 
 def watched(plan, cell, dtype, rate, L=2):
-    """A case whose stack shows its masks: layers above the lowest are transparent, T and B large enough to count."""
+    """A case, and its stack in training, whose masks show: the layers above the lowest are transparent."""
     case = replace(plan, L=L, T=12, B=11, H=8, biases="both").case(cell, dtype)
     call, H = case.stack, 8
     above = tuple((transparent(layer[0], cell, H),) for layer in call.layers[1:])
-    zero = tuple((type(layer[0])(*(np.zeros_like(a) for a in layer[0])),) for layer in call.state[1:])
-    call = replace(call, layers=(call.layers[0], *above), state=(call.state[0], *zero))
-    case.__dict__["stack"] = replace(call, dropout=rate, train=True, seed=plan.seed % 2**31)
-    return case
+    call = replace(
+        call, layers=(call.layers[0], *above), state=(call.state[0], *tree_map(np.zeros_like, call.state[1:]))
+    )
+    return case, replace(call, dropout=rate, train=True, seed=plan.seed % 2**31)
 
 
 def kept(output):
@@ -58,8 +58,8 @@ RATED = st.tuples(plans(), st.sampled_from(RATES)).map(lambda both: replace(both
 @law("dropout", RATED, needs=NEEDS, seen_in=SEEN, share=0.25)
 def test_the_share_kept_is_one_minus_the_rate(subject, cell, dtype, plan):
     """Each unit of each step and row is kept with that probability: over all of them, and unit by unit."""
-    case = watched(plan, cell, dtype, plan.scale)
-    on = kept(subject.stack(case.stack))
+    case, call = watched(plan, cell, dtype, plan.scale)
+    on = kept(subject.stack(call))
     for what, count, n in (("all", on.sum(), on.size), ("the first unit", on[..., 0].sum(), on[..., 0].size)):
         require(
             subject, case, likely(count, n, 1 - plan.scale), f"of {what} {n}, {count} were kept at rate {plan.scale}."
@@ -72,12 +72,11 @@ def pairs(on, axis):
     return on[1::2], on[:-1:2]
 
 
-def without_unseen(case, subject):
+def without_unseen(case, call, subject):
     """Cotangents without those of units that are zero below, undropped: a mask cannot be seen there.
 
     In float32 some pre-activation in a million is rounded to zero where large biases cancel.
     """
-    call = case.stack
     unseen = subject.stack(replace(call, layers=call.layers[:1], state=call.state[:1], dropout=0.0, train=False)).h == 0
     case.stack_cotangent.h[unseen] = 0
     for part in case.stack_cotangent.last[-1][0]:
@@ -88,15 +87,15 @@ def without_unseen(case, subject):
 @law("dropout", RATED, needs=NEEDS, seen_in=SEEN, share=0.25)
 def test_masks_of_other_calls_steps_and_layers_are_independent(subject, cell, dtype, plan):
     """Two masks agree at a place with probability p^2 + (1 - p)^2: other seeds, neighbouring steps, rows and units."""
-    p, case = plan.scale, watched(plan, cell, dtype, plan.scale)
-    on = kept(subject.stack(case.stack))
-    other = kept(subject.stack(replace(case.stack, seed=case.stack.seed + 1)))
+    p = plan.scale
+    case, call = watched(plan, cell, dtype, p)
+    on, other = (kept(subject.stack(replace(call, seed=call.seed + n))) for n in (0, 1))
     axes = {f"neighbouring {name}": pairs(on, axis) for axis, name in enumerate(("steps", "rows", "units"))}
     for what, (a, b) in {"two calls": (on, other), **axes}.items():
         same = int((a == b).sum())
         fair = likely(same, a.size, p * p + (1 - p) ** 2)
         require(subject, case, fair, f"masks of {what} agree at {same} of {a.size} places at rate {p}.")
-    twice = kept(subject.stack(watched(plan, cell, dtype, p, 3).stack))
+    twice = kept(subject.stack(watched(plan, cell, dtype, p, 3)[1]))
     fair = likely(int(twice.sum()), twice.size, (1 - p) ** 2)
     require(subject, case, fair, f"through two masks, {twice.sum()} of {twice.size} came at rate {p}.")
 
@@ -104,18 +103,18 @@ def test_masks_of_other_calls_steps_and_layers_are_independent(subject, cell, dt
 @law("dropout", RATED, needs=(*NEEDS, "backward"), seen_in=SEEN, share=0.1)
 def test_the_mask_of_the_forward_scales_by_what_it_keeps_and_is_that_of_the_backward(subject, cell, dtype, plan):
     """With the mask that the outputs show, and kept units times 1 / (1 - p), values and gradients are exact."""
-    case = watched(plan, cell, dtype, plan.scale)
-    on = kept(subject.stack(case.stack))
+    case, call = watched(plan, cell, dtype, plan.scale)
+    on = kept(subject.stack(call))
     mask = np.where(on, 1 / (1 - plan.scale), 0).astype(dtype)
-    got = stack_results(subject, case.stack, without_unseen(case, subject))
-    agree(subject, case, got, case.judged_stack(subject.alpha(dtype), gradients=True, masks=(mask,)))
+    cotangent = without_unseen(case, call, subject)
+    judged = judge_stack(call, cotangent, dtype, subject.alpha(dtype), (mask,))
+    agree(subject, case, stack_results(subject, call, cotangent), judged)
 
 
 @law("dropout", RATED, needs=NEEDS, share=0.15)
 def test_the_same_seed_drops_the_same_and_evaluation_drops_nothing(subject, cell, dtype, plan):
     """The seed alone decides; in evaluation the rate is without effect: bits."""
-    case = watched(plan, cell, dtype, plan.scale)
-    train = case.stack
+    case, train = watched(plan, cell, dtype, plan.scale)
     evaluation, without = replace(train, train=False), replace(train, train=False, dropout=0.0)
     for one, other in ((train, train), (evaluation, without), (replace(train, dropout=0.0), without)):
         wanted = stack_outputs(subject.stack(other))

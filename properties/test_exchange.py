@@ -3,7 +3,7 @@
 import numpy as np
 
 from impl.spec import block, leaves
-from properties.cases import plans, sides
+from properties.cases import named, plans, sides
 from properties.laws import law, require, same_bits
 
 SEEN = ("coremltools#93", "Paddle#70245")
@@ -13,7 +13,7 @@ ONNX_ORDER = {"rnn": "a", "rnn_relu": "a", "lstm": "iofg"}
 
 def onnx_tensors(cell, directions, H):
     """W, R and B as the operators' specification lays them out, by hand."""
-    rows = np.concatenate([np.r_[block(cell, "a" if cell != "lstm" else gate, H)] for gate in ONNX_ORDER[cell]])
+    rows = np.concatenate([np.r_[block(cell, gate, H)] for gate in ONNX_ORDER[cell]])
     named = {"W": [p.weight_ih[rows] for p in directions], "R": [p.weight_hh[rows] for p in directions]}
     if directions[0].bias_ih is not None:
         named["B"] = [np.concatenate([p.bias_ih[rows], p.bias_hh[rows]]) for p in directions]
@@ -33,7 +33,7 @@ def test_a_torch_state_dict_holds_every_parameter_under_torchs_name(subject, cel
     """weight_ih_l0, bias_hh_l1_reverse and so on, to the bit, and nothing else; import gives the layers back."""
     case = plan.case(cell, dtype)
     layers = case.stack.layers
-    wanted = {f"{n}{s}": a for s, p in sides(layers) for n, a in p._asdict().items() if a is not None}
+    wanted = {f"{n}{s}": a for s, p in sides(layers) for n, a in named(p).items()}
     exported = subject.export(cell, layers, "torch")
     require(subject, case, set(exported) == set(wanted), f"the names must be {sorted(wanted)}; got {sorted(exported)}.")
     for name, array in wanted.items():

@@ -6,7 +6,7 @@ import numpy as np
 
 from impl import draw
 from impl.spec import leaves, tree_map
-from properties.cases import head_of, plans, take
+from properties.cases import head_of, mapped, plans, take
 from properties.laws import law, require
 from properties.subject import Cotangent
 
@@ -71,10 +71,9 @@ def test_an_unknown_cell_rule_layout_or_dtype_is_refused(subject, cell, dtype, p
     """There is no GRU behind the name of an LSTM, and no rounding behind integers."""
     case = plan.case(cell, dtype)
     call = case.call
-    params, x, state = tree_map(lambda a: a.astype("int64"), (call.params, call.x, call.state))
     asked = {
         "the cell 'gru'": lambda: subject.forward(replace(call, cell="gru")),
-        "integers": lambda: subject.forward(replace(call, params=params, x=x, state=state)),
+        "integers": lambda: subject.forward(mapped(call, lambda a: a.astype("int64"))),
     }
     if "optimisers" in subject.capabilities:
         asked["the rule 'adagrad'"] = lambda: subject.updates("adagrad", call.params, [call.params], 0.1)
@@ -88,10 +87,8 @@ def test_an_unknown_cell_rule_layout_or_dtype_is_refused(subject, cell, dtype, p
 def test_half_precision_is_refused_or_stays_half_precision(subject, cell, dtype, plan):
     """Whoever asks for float16 never gets another dtype in silence; torch.nn computes in it, the twins refuse it."""
     case = plan.case(cell, dtype)
-    call = case.call
-    params, x, state = tree_map(lambda a: a.astype("float16"), (call.params, call.x, call.state))
     try:
-        output = subject.forward(replace(call, params=params, x=x, state=state))
+        output = subject.forward(mapped(case.call, lambda a: a.astype("float16")))
     except REFUSALS:
         return
     given = {a.dtype.name for a in leaves(tuple(output))}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import outputs, plans, results, rows_of
+from properties.cases import judged_rows, outputs, plans, results, rows_of
 from properties.laws import agree, law, same_bits
 from properties.subject import Cotangent
 
@@ -33,9 +33,8 @@ def test_a_padded_row_equals_the_row_alone_without_padding(subject, cell, dtype,
     case, row = plan.case(cell, dtype), plan.row
     n = plan.lengths[row]
     alone = rows_of(replace(case.call, lengths=None, x=case.call.x[:n]), [row])
-    judged = case.judged(subject.alpha(dtype))
-    judged = {name: j.take((slice(0, n), [row]) if name == "h" else [row]) for name, j in judged.items()}
-    agree(subject, case, outputs(subject.forward(alone)), judged)
+    judged = judged_rows(case.judged(subject.alpha(dtype)), [row])
+    agree(subject, case, outputs(subject.forward(alone)), judged | {"h": judged["h"].take(slice(0, n))})
 
 
 @law("lengths", PLAN, needs=("lengths", "backward"))

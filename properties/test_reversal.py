@@ -6,7 +6,7 @@ import numpy as np
 
 from properties.cases import plans, stack_gradients, stack_outputs
 from properties.laws import agree, law
-from properties.subject import Call, Cotangent
+from properties.subject import Call, Cotangent, Output, Result
 
 SEEN = ("onnx#7935", "onnx2c#95", "onnx-tensorflow#342", "keras#1431", "coremltools#824")
 WHOLE = plans(directions=(2,), largest=6)
@@ -28,10 +28,7 @@ def by_two_forwards(subject, case):
     one = subject.forward(Call(call.cell, forwards, call.x, h0, n))
     two = subject.forward(Call(call.cell, backwards, reversed_rows(call.x, n), g0, n))
     h = np.concatenate([one.h, reversed_rows(two.h, n)], -1)
-    named = {"h": h}
-    for suffix, last in (("_l0", one.last), ("_l0_reverse", two.last)):
-        named |= {f"{part}T{suffix}": a for part, a in zip("hc", last, strict=False)}
-    return named
+    return stack_outputs(Output(h, ((one.last, two.last),)))
 
 
 def reverse_gradients(subject, case):
@@ -40,8 +37,8 @@ def reverse_gradients(subject, case):
     one = Call(call.cell, call.layers[0][1], reversed_rows(call.x, call.lengths), call.state[0][1], call.lengths)
     dh = np.ascontiguousarray(reversed_rows(cotangent.h, call.lengths)[..., H:])
     result = subject.backward(one, Cotangent(dh, cotangent.last[0][1]))
-    named = {f"{name}_l0_reverse": a for name, a in result.params._asdict().items() if a is not None}
-    return named | {f"{part}0_l0_reverse": a for part, a in zip("hc", result.state, strict=False)}
+    whole = stack_gradients(Result(result.x, ((result.params,) * 2,), ((result.state,) * 2,)))
+    return {name: a for name, a in whole.items() if name.endswith("_reverse")}
 
 
 @law("reversal", WHOLE, needs=("layers", "directions"), seen_in=SEEN, share=0.5)

@@ -5,24 +5,16 @@ from dataclasses import replace
 import numpy as np
 
 from impl.spec import tree_map
-from properties.cases import gradients, outputs, plans, results, rows_of, take
+from properties.cases import cotangent_of, gradients, judged_rows, outputs, plans, results, rows_of
 from properties.laws import agree, law, same_bits
+from properties.oracle import OVER_TIME, PARAMETERS
 from properties.subject import Cotangent
-
-PARAMETERS = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
-OVER_TIME = {"h", "x", "h_t", "c_t"}
 
 
 def by_row(named: dict, row) -> dict:
     """The arrays that have rows, at some rows: axis 1 of sequences, axis 0 of states."""
     kept = {name: a for name, a in named.items() if name not in PARAMETERS}
     return {name: (a[:, row] if name in OVER_TIME else a[row]) for name, a in kept.items()}
-
-
-def judged_rows(judged: dict, rows) -> dict:
-    """What the referee says of some rows, in this order."""
-    kept = {name: j for name, j in judged.items() if name not in PARAMETERS}
-    return {name: j.take((slice(None), rows) if name in OVER_TIME else rows) for name, j in kept.items()}
 
 
 @law("rows", plans(), seen_in=("pytorch#180744", "pytorch#177016"))
@@ -46,8 +38,7 @@ def test_a_row_alone_equals_the_row_in_its_batch(subject, cell, dtype, plan):
 def test_a_row_alone_has_the_gradients_of_the_row_in_its_batch(subject, cell, dtype, plan):
     """No row's dx, dh0 or dc0 holds a part of another's, within the bound; the parameters' are sums over all rows."""
     case, row = plan.case(cell, dtype), [plan.row]
-    cotangent = Cotangent(case.cotangent.h[:, row], take(case.cotangent.last, row))
-    alone = gradients(subject.backward(rows_of(case.call, row), cotangent))
+    alone = gradients(subject.backward(rows_of(case.call, row), cotangent_of(case.cotangent, row)))
     judged = judged_rows(case.judged(subject.alpha(dtype), gradients=True), row)
     agree(subject, case, {name: a for name, a in alone.items() if name not in PARAMETERS}, judged)
 
@@ -62,8 +53,7 @@ def test_what_other_rows_hold_changes_no_bit_of_a_row(subject, cell, dtype, plan
         array[others] = wild
     with np.errstate(invalid="ignore"):
         poisoned = replace(case.call, x=x, state=state)
-        got = outputs(subject.forward(poisoned)) | gradients(subject.backward(poisoned, Cotangent(dh, dlast)))
-    wanted = results(subject, case.call, case.cotangent)
-    wanted = by_row(wanted, plan.row)
+        got = results(subject, poisoned, Cotangent(dh, dlast))
+    wanted = by_row(results(subject, case.call, case.cotangent), plan.row)
     for name, array in by_row(got, plan.row).items():
         same_bits(subject, case, f"{name} of row {plan.row}", array, wanted[name])

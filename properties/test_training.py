@@ -5,17 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from impl.spec import leaves, tree_map
-from properties.cases import gradients, judge, judge_once, plans
+from properties.cases import gradients, judge, judge_once, named, plans
 from properties.laws import agree, law, require, same_bits
 from properties.oracle import Judged, unit
 
 RULES = ("sgd", "adam", "rmsprop")
 K = 4
-
-
-def named(params):
-    """The parameters that there are, by name."""
-    return {name: a for name, a in params._asdict().items() if a is not None}
 
 
 @law("training", plans(), needs=("optimisers",), share=0.5)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import plans
+from properties.cases import named, plans
 from properties.laws import agree, law
 from properties.subject import Cotangent
 
@@ -22,11 +22,6 @@ def step_by_step(subject, case):
         result = subject.backward(one, Cotangent(case.cotangent.h[t : t + 1], last))
         last = result.state
         yield result.params
-
-
-def named(params):
-    """The parameters that there are, by name."""
-    return {name: a for name, a in params._asdict().items() if a is not None}
 
 
 @law("untied sum", plans(), needs=("backward",), cells=CELLS, share=0.5)

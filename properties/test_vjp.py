@@ -1,7 +1,7 @@
 """Law "vjp": gradients of every argument agree with the oracle's backward."""
 
 from properties import oracle
-from properties.cases import gradients, head_of, plans
+from properties.cases import gradients, head_of, named, plans
 from properties.laws import agree, law, require
 
 VALUES = {"h", "hT", "cT"}
@@ -36,6 +36,6 @@ def test_gradients_of_the_read_out_are_the_exact_ones_within_the_bound_of_roundi
     dy = case.normal(*h.shape[:-1], plan.D + 1)
     dh, dhead = subject.head_backward(head, h, dy)
     judged = oracle.judge_head(head.weight_hy, head.bias_hy, h, dy, dtype=dtype)
-    given = {name: a for name, a in dhead._asdict().items() if a is not None}
+    given = named(dhead)
     require(subject, case, "bias_hy" in given or head.bias_hy is None, "the gradient by bias_hy must be given.")
     agree(subject, case, {"h": dh, **given}, judged)

@@ -14,7 +14,8 @@ from matplotlib.colors import ListedColormap
 from experiments import claims
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure, Report, Table
-from experiments.verification.sweep import DEMANDED, DTYPES
+from experiments.verification.sweep import DEMANDED
+from impl.spec import DTYPES
 from properties.record import parse_setting
 
 CLAIMS = ("N2", "N3", "N4", "N11")

@@ -13,8 +13,9 @@ from hypothesis.strategies import SearchStrategy
 
 from experiments.harness.sweep import Group
 from experiments.verification.hunt import asking, drawn
-from experiments.verification.sweep import DTYPES, words
+from experiments.verification.sweep import words
 from impl import draw
+from impl.spec import DTYPES
 from properties.cases import Plan, plans
 from properties.laws import Law, registry
 from properties.record import Record

@@ -13,7 +13,8 @@ from hypothesis._settings import local_settings
 
 from experiments.harness.sweep import Group
 from experiments.verification.hunt import asking
-from experiments.verification.sweep import DTYPES, words
+from experiments.verification.sweep import words
+from impl.spec import DTYPES
 from properties.cases import Plan
 from properties.laws import TALLY, Law, registry
 from properties.meta.carrier import Carrier, Fault, patched

@@ -21,6 +21,7 @@ from impl.numpy_twin import lstm, scan
 from impl.spec import block, tree_map
 from properties.cases import gradients, outputs
 from properties.meta.carrier import TWIN, patched
+from properties.oracle import OVER_TIME
 from properties.subject import Call, Cotangent
 
 GATES = tuple("ifgo")
@@ -56,7 +57,7 @@ def results(law: str, quantity: str, call: Call, cotangent: Cotangent, delta: np
     """
     with planted(quantity, delta):
         found = outputs(TWIN.forward(call)) if law == "value" else gradients(TWIN.backward(call, cotangent))
-    return {name: a.swapaxes(0, 1) if name in ("h", "x", "h_t", "c_t") else a for name, a in found.items()}
+    return {name: a.swapaxes(0, 1) if name in OVER_TIME else a for name, a in found.items()}
 
 
 @contextmanager

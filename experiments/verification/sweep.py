@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
+from impl.spec import DTYPES
 
 VERSION = 1
 PROFILE = 40
@@ -34,7 +35,6 @@ DECIDING = ("split", "causality", "value", "emission", "stacked")
 PARTS = {"value": ("rnn", "head")}
 """A law whose parts are counted each on their own; of "rnn" and "head" with bias and without, as claim N3 asks."""
 
-DTYPES = ("float32", "float64")
 DEMANDED = {"value": {"float32": 1e-6, "float64": 2e-15}, "vjp": {"float32": 1e-5, "float64": 2e-14}}
 """The relative error in a gate (value) or a gradient term (vjp) that 99 of 100 runs are to catch."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from impl.numpy_twin import scan
 from impl.spec import GATES, Head
 from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.numpy_twin import subject as TWIN
@@ -102,6 +104,15 @@ class Carrier(Subject):
     def restore(self, cell: str, exported: dict[str, np.ndarray], layout: str) -> tuple:
         """See Subject."""
         return TWIN.restore(cell, exported, layout)
+
+
+@contextmanager
+def recomputed(cell: str, **functions: Callable):
+    """A cell whose `step` or `step_backward` is another, for a while."""
+    own = scan.CELLS[cell]
+    changed = SimpleNamespace(**{"step": own.step, "step_backward": own.step_backward} | functions)
+    with patched(scan, CELLS=scan.CELLS | {cell: changed}):
+        yield
 
 
 @contextmanager

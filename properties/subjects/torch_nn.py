@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from impl.spec import GATES, STATES, Head, Parameters, leaves, rebuild, tree_map
-from properties.cases import sides
+from impl.spec import GATES, STATES, Head, Parameters, leaves, rebuild, torch_field, torch_sizes, tree_map
+from properties.cases import named, sides
 from properties.subject import Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.torch_twin import own, tensor
 
@@ -134,13 +134,9 @@ class TorchNN(Subject):
         """See Subject; the file's names say how many layers and directions there are."""
         if layout != "torch":
             raise NotImplementedError(f"{self.name} has no import from {layout}.")
-        L = sum(name.startswith("weight_hh") and not name.endswith("reverse") for name in exported)
-        dirs = 1 + any(name.endswith("_reverse") for name in exported)
-        names = [f"_l{n}{'_reverse' * d}" for n in range(L) for d in range(dirs)]
-        flat = [Parameters(*(exported.get(f"{field}{name}") for field in Parameters._fields)) for name in names]
-        layers = tuple(tuple(flat[n * dirs : (n + 1) * dirs]) for n in range(L))
-        again = self.export(cell, layers, layout)
-        return tree_map(np.copy, rebuild(layers, [again[f"{f}{n}"] for n in names for f in given_fields(layers)]))
+        L, directions = torch_sizes(exported)
+        written = self.export(cell, layers_of(exported, L, directions), layout)
+        return layers_of(written, L, directions)
 
     def module(self, call: Stack, frozen: Sequence[str] = ()) -> nn.Module:
         """The layers with the call's parameters; `load_state_dict` refuses what does not fit."""
@@ -160,8 +156,8 @@ class TorchNN(Subject):
             dtype=tensor(first.weight_hh).dtype,
             **options,
         )
-        named = {f"{field}{s}": a for s, params in sides(call.layers) for field, a in params._asdict().items()}
-        module.load_state_dict({name: tensor(a) for name, a in named.items() if a is not None})
+        given = {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
+        module.load_state_dict({name: tensor(a) for name, a in given.items()})
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name not in frozen)
         return module.train(call.train)
@@ -189,9 +185,15 @@ def in_stack(cotangent: Cotangent) -> Cotangent:
     return Cotangent(cotangent.h, ((cotangent.last,),))
 
 
-def given_fields(layers: tuple) -> list[str]:
-    """The parameters that every layer has."""
-    return [field for field, a in layers[0][0]._asdict().items() if a is not None]
+def layers_of(found: dict[str, np.ndarray], L: int, directions: int) -> tuple:
+    """Parameters by layer and direction from those by torch's names; what has no name there is None."""
+    return tuple(
+        tuple(
+            Parameters(*(found.get(torch_field(k, d, field)) for field in Parameters._fields))
+            for d in range(directions)
+        )
+        for k in range(L)
+    )
 
 
 def run(call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
@@ -221,9 +223,7 @@ def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], co
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
     dx, *rest = (d.numpy() for d in torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
-    by_name = dict(zip(asked, rest, strict=False))
-    flat = iter([Parameters(*(by_name.get(f"{f}{s}") for f in Parameters._fields)) for s, _ in sides(call.layers)])
-    params = tuple(tuple(next(flat) for _ in layer) for layer in call.layers)
+    params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from impl.numpy_twin import lstm, optim
 from impl.spec import leaves, rebuild, tree_map
+from properties.cases import mapped
 from properties.meta.carrier import TWIN, Carrier, fault, patched
 from properties.subject import CAPABILITIES, Result
 from properties.subjects.torch_twin import subject as TORCH
@@ -20,10 +21,8 @@ class OutputsWrittenToOneBuffer(Carrier):
     buffers: dict = {}  # noqa: RUF012  (shared on purpose: that is the fault)
 
     def after(self, call, output):
-        buffer = self.buffers.setdefault(
-            (output.h.shape[1:], output.h.dtype), np.empty((99, *output.h.shape[1:]), output.h.dtype)
-        )
-        view = buffer[: len(output.h)]
+        shape, dtype = output.h.shape[1:], output.h.dtype
+        view = self.buffers.setdefault((shape, dtype), np.empty((99, *shape), dtype))[: len(output.h)]
         view[...] = output.h
         return output._replace(h=view)
 
@@ -198,8 +197,7 @@ class AdamWithoutCorrectionOfItsBias(Carrier):
     def updates(self, rule, params, gradients, lr):
         if rule != "adam":
             return TWIN.updates(rule, params, gradients, lr)
-        mean, square, found = (tree_map(lambda a: a * 0, params) for _ in range(2)), None, []
-        mean, square = mean
+        mean, square, found = tree_map(np.zeros_like, params), tree_map(np.zeros_like, params), []
         for g in gradients:
             mean = tree_map(lambda m, d: 0.9 * m + 0.1 * d, mean, g)
             square = tree_map(lambda s, d: 0.999 * s + 0.001 * d * d, square, g)
@@ -328,8 +326,7 @@ class UndeclaredReadOutHandsOnTheState(Carrier):
 @fault("honesty")
 class HalfPrecisionIsConvertedInSilence(Carrier):
     def before(self, call):
-        to = lambda tree: tree_map(lambda a: a.astype(np.float32) if a.dtype == np.float16 else a, tree)  # noqa: E731
-        return replace(call, params=to(call.params), x=to(call.x), state=to(call.state))
+        return mapped(call, lambda a: a.astype(np.float32) if a.dtype == np.float16 else a)
 
 
 @fault("honesty")
@@ -341,8 +338,7 @@ class UnknownCellRunsAsAnother(Carrier):
 @fault("honesty")
 class IntegersAreConvertedInSilence(Carrier):
     def before(self, call):
-        to = lambda tree: tree_map(lambda a: a.astype(np.float32) if a.dtype.kind == "i" else a, tree)  # noqa: E731
-        return replace(call, params=to(call.params), x=to(call.x), state=to(call.state))
+        return mapped(call, lambda a: a.astype(np.float32) if a.dtype.kind == "i" else a)
 
 
 @fault("honesty")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 
-from impl.numpy_twin import rnn_relu, scan
+from impl.numpy_twin import rnn_relu
 from impl.spec import GATES, tree_map
-from properties.meta.carrier import TWIN, Carrier, fault, patched
+from properties.meta.carrier import TWIN, Carrier, fault, recomputed
 
 
 @fault("empty time")
@@ -113,26 +112,27 @@ class OutputGateReadsTheCandidatesBias(Carrier):
         return replace(call, params=call.params._replace(bias_ih=mixed))
 
 
+def of_the_last_step(call, cotangent):
+    """The parameters' gradient by the last step alone."""
+    before = TWIN.forward(replace(call, x=call.x[:-1])).last
+    return TWIN.backward(replace(call, x=call.x[-1:], state=before), cotangent._replace(h=cotangent.h[-1:])).params
+
+
 @fault("untied sum")
 class LastStepsGradientCountsTwice(Carrier):
     def backward(self, call, cotangent):
         result = TWIN.backward(call, cotangent)
         if len(call.x) == 1:
             return result
-        before = TWIN.forward(replace(call, x=call.x[:-1])).last
-        last = TWIN.backward(replace(call, x=call.x[-1:], state=before), cotangent._replace(h=cotangent.h[-1:]))
-        return result._replace(params=tree_map(lambda a, b: a + b, result.params, last.params))
+        last = of_the_last_step(call, cotangent)
+        return result._replace(params=tree_map(lambda a, b: a + b, result.params, last))
 
 
 @fault("untied sum")
 class GradientOfTheLastStepsWeightsAlone(Carrier):
     def backward(self, call, cotangent):
         result = TWIN.backward(call, cotangent)
-        if len(call.x) == 1:
-            return result
-        before = TWIN.forward(replace(call, x=call.x[:-1])).last
-        last = TWIN.backward(replace(call, x=call.x[-1:], state=before), cotangent._replace(h=cotangent.h[-1:]))
-        return result._replace(params=last.params)
+        return result if len(call.x) == 1 else result._replace(params=of_the_last_step(call, cotangent))
 
 
 @fault("modes")
@@ -199,6 +199,5 @@ class ReluSlopeAtZeroIsOne(Carrier):
             after, cache = rnn_relu.step(weights, x, state)
             return after, cache._replace(h_next=np.where(a == 0, 1, cache.h_next))
 
-        cells = scan.CELLS | {"rnn_relu": SimpleNamespace(step=step, step_backward=rnn_relu.step_backward)}
-        with patched(scan, CELLS=cells):
+        with recomputed("rnn_relu", step=step):
             return TWIN.backward(call, cotangent)

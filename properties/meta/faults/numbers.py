@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 
-from impl.numpy_twin import lstm, rnn, rnn_relu, scan
+from impl.numpy_twin import lstm, rnn
 from impl.spec import tree_map
-from properties.cases import rows_of, take
-from properties.meta.carrier import TWIN, Carrier, fault, patched
+from properties.cases import cotangent_of, mapped, rows_of
+from properties.meta.carrier import TWIN, Carrier, fault, patched, recomputed
 from properties.meta.faults.values import narrow
-from properties.subject import Cotangent
 
 
 class Computed(Carrier):
     """The twin with some functions of its cells replaced, forward and backward."""
-
-    changes: tuple = ()
 
     def forward(self, call):
         with patched(lstm, **self.functions(lstm)), patched(rnn, **self.functions(rnn)):
@@ -30,7 +26,7 @@ class Computed(Carrier):
 
     def functions(self, module):
         """The replaced functions that a module has."""
-        return {n: staticmethod(f).__func__ for n, f in self.replaced().items() if hasattr(module, n)}
+        return {name: function for name, function in self.replaced().items() if hasattr(module, name)}
 
     def replaced(self):
         """Functions by name."""
@@ -58,8 +54,7 @@ class ForgetGateLeaksBackwards(Carrier):
         def leaky(weights, cache, dstate):
             return lstm.step_backward(weights, cache._replace(f=cache.f * np.asarray(1 - 1e-6, cache.f.dtype)), dstate)
 
-        cells = scan.CELLS | {"lstm": SimpleNamespace(step=lstm.step, step_backward=leaky)}
-        with patched(scan, CELLS=cells):
+        with recomputed("lstm", step_backward=leaky):
             return TWIN.backward(call, cotangent)
 
 
@@ -69,8 +64,7 @@ class ShutForgetGateLeaksBackwards(Carrier):
         def leaky(weights, cache, dstate):
             return lstm.step_backward(weights, cache._replace(f=np.maximum(cache.f, 1e-30)), dstate)
 
-        cells = scan.CELLS | {"lstm": SimpleNamespace(step=lstm.step, step_backward=leaky)}
-        with patched(scan, CELLS=cells):
+        with recomputed("lstm", step_backward=leaky):
             return TWIN.backward(call, cotangent)
 
 
@@ -154,13 +148,7 @@ class ElevenBitsInProducts(Carrier):
 @fault("exact", cells=("rnn_relu",), dtypes=("float64",))
 class SinglePrecisionInsideTheReluCell(Carrier):
     def before(self, call):
-        return tree_widened(narrow(call))
-
-
-def tree_widened(call):
-    """The call in float64 again."""
-    to = lambda tree: tree_map(lambda a: a.astype(np.float64), tree)  # noqa: E731
-    return replace(call, params=to(call.params), x=to(call.x), state=to(call.state))
+        return mapped(narrow(call), lambda a: a.astype(np.float64))
 
 
 @fault("exact", "vjp", cells=("rnn_relu",))
@@ -171,8 +159,7 @@ class ReluPassesATenthOfWhatIsNegative(Carrier):
             da = np.where(cache.h_next > 0, dh, dh / 10)
             return da @ weights.W_ih, type(dstate)(da @ weights.W_hh), da
 
-        cells = scan.CELLS | {"rnn_relu": SimpleNamespace(step=rnn_relu.step, step_backward=leaky)}
-        with patched(scan, CELLS=cells):
+        with recomputed("rnn_relu", step_backward=leaky):
             return TWIN.backward(call, cotangent)
 
 
@@ -244,8 +231,7 @@ class WeightGradientOfTheFirst65536StepsTimesRows(Carrier):
         result, rows = TWIN.backward(call, cotangent), slice(65536 // max(len(call.x), 1))
         if call.lengths is not None or call.x.shape[1] <= rows.stop:
             return result
-        few = Cotangent(cotangent.h[:, rows], take(cotangent.last, rows))
-        return result._replace(params=TWIN.backward(rows_of(call, rows), few).params)
+        return result._replace(params=TWIN.backward(rows_of(call, rows), cotangent_of(cotangent, rows)).params)
 
 
 @fault("poison")

@@ -155,9 +155,6 @@ class ReverseSuffixForgotten(Carrier):
     def export(self, cell, layers, layout):
         return {name.removesuffix("_reverse"): a for name, a in TWIN.export(cell, layers, layout).items()}
 
-    def restore(self, cell, exported, layout):
-        return TWIN.restore(cell, exported, layout)
-
 
 @fault("exchange")
 class RecurrentWeightsImportedTransposed(Carrier):

@@ -8,6 +8,7 @@ import numpy as np
 
 from impl.numpy_twin import lstm
 from impl.spec import Parameters, block, tree_map
+from properties.cases import mapped
 from properties.meta.carrier import TWIN, Carrier, fault, patched
 from properties.subject import Call
 
@@ -59,8 +60,7 @@ class SinglePrecisionInside(Carrier):
 
 def narrow(call: Call) -> Call:
     """The call in float32."""
-    to = lambda tree: tree_map(lambda a: a.astype(np.float32), tree)  # noqa: E731
-    return replace(call, params=to(call.params), x=to(call.x), state=to(call.state))
+    return mapped(call, lambda a: a.astype(np.float32))
 
 
 @fault("value", cells=("lstm",), dtypes=("float32", "float64"))
