@@ -16,7 +16,9 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Lock
+from typing import NamedTuple, Protocol
 
 from threadpoolctl import threadpool_limits
 
@@ -94,9 +96,10 @@ class Workers:
     def __init__(self, slots: int) -> None:
         self.slots = slots
         spawn = multiprocessing.get_context("spawn")
-        self._marks, self._checkpoints = spawn.SimpleQueue(), dict[str, Checkpoint]()
-        self._pool = ProcessPoolExecutor(slots, spawn, _begin, (self._marks,))
-        self._listener = threading.Thread(target=self._listen, daemon=True)
+        reader, self._marks = spawn.Pipe(duplex=False)
+        self._checkpoints = dict[str, Checkpoint]()
+        self._pool = ProcessPoolExecutor(slots, spawn, _begin, (self._marks, spawn.Lock()))
+        self._listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         self._listener.start()
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
@@ -110,24 +113,33 @@ class Workers:
             return future
 
     def close(self) -> None:
-        """See Executor."""
+        """See Executor.
+
+        A worker that was killed may have held the workers' lock, or have sent half a mark; so the listener is not told
+        to end through them: with the workers gone, closing this end is the end of the pipe.
+        """
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._marks.put(None)
+        self._marks.close()
         self._listener.join()
 
-    def _listen(self) -> None:
-        while (mark := self._marks.get()) is not None:
-            key, done, total = mark
-            self._checkpoints[key](done, total)
+    def _listen(self, reader: Connection) -> None:
+        with reader:
+            while True:
+                try:
+                    key, done, total = reader.recv()
+                except (EOFError, OSError):  # the end of the pipe, between two marks or within one
+                    return
+                self._checkpoints[key](done, total)
 
 
-_marks: Any = None
+_marks: Connection
+_turn: Lock
 
 
-def _begin(marks: Any) -> None:
+def _begin(marks: Connection, turn: Lock) -> None:
     """A worker's start: it ends with its parent, so that a killed run leaves nothing behind that computes."""
-    global _marks
-    _marks = marks
+    global _marks, _turn
+    _marks, _turn = marks, turn
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -145,6 +157,7 @@ def _compute_on_worker(group: Group) -> Outcome:
         nonlocal last
         if done == total or time.monotonic() - last > 0.2:
             last = time.monotonic()
-            _marks.put((group.key, done, total))
+            with _turn:
+                _marks.send((group.key, done, total))
 
     return compute(group, checkpoint)

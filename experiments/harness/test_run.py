@@ -6,14 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments import claims
+from experiments.harness import executor as processes
 from experiments.harness import run
 from experiments.harness.executor import InProcess, Outcome, Workers
 from experiments.harness.store import Store
@@ -97,6 +100,24 @@ def test_a_worker_that_dies_ends_the_run_and_finished_groups_are_kept(tmp_path, 
         assert 3 <= len(kept) < len(GROUPS)
         monkeypatch.setenv("TOY_SECONDS", "0")
         assert run.compute(GROUPS, store, InProcess(), quiet=True) == len(GROUPS) - len(kept)
+
+
+def die_within_a_mark():
+    """On a worker: killed while it holds the turn to send, half a mark sent."""
+    processes._turn.acquire()
+    os.write(processes._marks.fileno(), bytes(3))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_within_a_mark_does_not_keep_the_run_from_ending():
+    """Nobody waits for the lock it held, or for the rest of what it sent."""
+    workers = Workers(2)
+    with pytest.raises(BrokenProcessPool):
+        workers._pool.submit(die_within_a_mark).result(timeout=60)
+    ending = threading.Thread(target=workers.close, daemon=True)
+    ending.start()
+    ending.join(timeout=60)
+    assert not ending.is_alive()
 
 
 class Watched:
