@@ -182,6 +182,15 @@ def same_bits(subject: Subject, case: Case, name: str, got: np.ndarray, wanted: 
         raise AssertionError(f"{at}{list(place)} must be {wanted[place]!s}, to the bit; got {got[place]!s}. {of}")
 
 
+def all_same_bits(
+    subject: Subject, case: Case, got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], of: str = ""
+) -> None:
+    """Each array holds the bits of the one wanted under its name; `of` says, after the name, which call's it is."""
+    __tracebackhide__ = True  # what went wrong is in the sentence
+    for name, array in got.items():
+        same_bits(subject, case, f"{name} {of}".strip(), array, wanted[name])
+
+
 def require(subject: Subject, case: Case, holds: bool, sentence: str) -> None:
     """A law's other conditions; `sentence` says what must hold and what came."""
     __tracebackhide__ = True  # what went wrong is in the sentence

@@ -96,8 +96,8 @@ def statement(module: ModuleType) -> str:
 def equal_in(module: ModuleType) -> str:
     """How a law's tests compare: within the referee's bound, bit for bit, or by a condition that holds or not."""
     source = inspect.getsource(module)
-    found = [word for word, call in (("bound", "agree("), ("bits", "same_bits(")) if f" {call}" in source]
-    return ", ".join(found) or "exact"
+    how = {"bound": r"\bagree\(", "bits": r"\b(all_)?same_bits\("}
+    return ", ".join(word for word, call in how.items() if re.search(call, source)) or "exact"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from impl.spec import tree_map
 from properties.cases import gradients, judge, named, plans
-from properties.laws import agree, law, require, same_bits
+from properties.laws import agree, all_same_bits, law, require
 from properties.subject import Cotangent
 
 NEEDS = ("backward", "several backwards")
@@ -17,8 +17,7 @@ def test_a_second_backward_from_one_forward_agrees_with_the_first(subject, cell,
     first, between, again = map(gradients, subject.backwards(case.call, [case.cotangent, other, case.cotangent]))
     agree(subject, case, first, case.judged(subject.alpha(dtype), gradients=True))
     agree(subject, case, between, judge(case.call, other, dtype, subject.alpha(dtype)))
-    for name, array in again.items():
-        same_bits(subject, case, f"{name}, a second time", array, first[name])
+    all_same_bits(subject, case, again, first, "a second time")
 
 
 @law("backward again", plans(), needs=NEEDS, seen_in=SEEN)
@@ -32,5 +31,4 @@ def test_frozen_parameters_have_no_gradient_and_change_no_other(subject, cell, d
     got, wanted = gradients(some), gradients(whole)
     missing = wanted.keys() - set(frozen) - got.keys()
     require(subject, case, not missing, f"all others must have theirs; {sorted(missing)} are missing.")
-    for name, array in got.items():
-        same_bits(subject, case, f"{name} beside frozen parameters", array, wanted[name])
+    all_same_bits(subject, case, got, wanted, "beside frozen parameters")

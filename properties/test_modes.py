@@ -6,7 +6,7 @@ import numpy as np
 
 from impl.spec import tree_map
 from properties.cases import gradients, judge, outputs, plans
-from properties.laws import agree, law, same_bits
+from properties.laws import agree, all_same_bits, law, same_bits
 from properties.subject import Cotangent
 
 
@@ -18,8 +18,7 @@ def test_one_to_many_sees_its_one_input_alone(subject, cell, dtype, plan):
     rest = replace(case.call, x=np.zeros_like(case.call.x[1:]), state=begun.last)
     other = rest.params._replace(weight_ih=case.normal(*rest.params.weight_ih.shape))
     wanted = outputs(subject.forward(rest))
-    for name, array in outputs(subject.forward(replace(rest, params=other))).items():
-        same_bits(subject, case, f"{name} after the one input", array, wanted[name])
+    all_same_bits(subject, case, outputs(subject.forward(replace(rest, params=other))), wanted, "after the one input")
 
 
 @law("modes", plans(), share=0.5)
@@ -52,5 +51,4 @@ def test_a_decoder_sees_the_source_through_the_state_alone(subject, cell, dtype,
     decoder = replace(case.call, x=case.normal(plan.T + 1, plan.B, plan.D), state=subject.forward(source).last)
     wanted = outputs(subject.forward(decoder))
     subject.forward(other)
-    for name, array in outputs(subject.forward(decoder)).items():
-        same_bits(subject, case, f"{name} of the decoder", array, wanted[name])
+    all_same_bits(subject, case, outputs(subject.forward(decoder)), wanted, "of the decoder")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from properties.cases import arrays, outputs, plans, results, stack_outputs
-from properties.laws import TALLY, law, same_bits
+from properties.laws import TALLY, all_same_bits, law
 
 SEEN = ("mxnet#16037", "pytorch#65688")
 
@@ -43,8 +43,7 @@ class Calls(RuleBasedStateMachine):
 
     def compare(self, case, what, wanted):
         """The case's results now against those wanted."""
-        for name, array in self.results(case).items():
-            same_bits(self.subject, case, f"{name} of {what}", array, wanted[name])
+        all_same_bits(self.subject, case, self.results(case), wanted, f"of {what}")
 
     def keep(self, n, case, wanted):
         """The n-th call's results, and a copy of them."""
@@ -90,15 +89,14 @@ class Calls(RuleBasedStateMachine):
         case = plan.case(self.cell, self.dtype)
         wanted = stack_outputs(self.subject.stack(case.stack))
         self.subject.stack(replace(case.stack, dropout=0.5, train=True))
-        for name, array in stack_outputs(self.subject.stack(replace(case.stack, dropout=0.5))).items():
-            same_bits(self.subject, case, f"{name} in evaluation", array, wanted[name])
+        got = stack_outputs(self.subject.stack(replace(case.stack, dropout=0.5)))
+        all_same_bits(self.subject, case, got, wanted, "in evaluation")
 
     @invariant()
     def what_was_handed_out_stays(self):
         """No later call writes to an earlier result."""
         for case, given, copies in self.seen:
-            for name, array in given.items():
-                same_bits(self.subject, case, f"{name}, handed out earlier,", array, copies[name])
+            all_same_bits(self.subject, case, given, copies, "handed out earlier")
 
 
 @law("no memory", None, seen_in=SEEN, share=0.25)

@@ -6,7 +6,7 @@ import numpy as np
 
 from impl.spec import leaves, tree_map
 from properties.cases import outputs, plans, stack_outputs
-from properties.laws import law, same_bits
+from properties.laws import all_same_bits, law, same_bits
 
 PLAN = plans(biases=("both",))
 DEEP = plans(biases=("both",), layers=(1, 2, 3), directions=(1, 2), largest=5)
@@ -18,8 +18,7 @@ def test_no_initial_state_equals_zeros(subject, cell, dtype, plan):
     case = plan.case(cell, dtype)
     zeros = replace(case.call, state=tree_map(np.zeros_like, case.call.state))
     wanted = outputs(subject.forward(zeros))
-    for name, array in outputs(subject.forward(replace(case.call, state=None))).items():
-        same_bits(subject, case, name, array, wanted[name])
+    all_same_bits(subject, case, outputs(subject.forward(replace(case.call, state=None))), wanted)
 
 
 @law("omitted state", PLAN, needs=("backward",), share=0.7)
@@ -38,8 +37,7 @@ def test_no_initial_states_of_a_stack_equal_zeros(subject, cell, dtype, plan):
     case = plan.case(cell, dtype)
     zeros = replace(case.stack, state=tree_map(np.zeros_like, case.stack.state))
     wanted = stack_outputs(subject.stack(zeros))
-    for name, array in stack_outputs(subject.stack(replace(case.stack, state=None))).items():
-        same_bits(subject, case, name, array, wanted[name])
+    all_same_bits(subject, case, stack_outputs(subject.stack(replace(case.stack, state=None))), wanted)
 
 
 @law("omitted state", DEEP, needs=("layers", "directions", "backward"), share=0.4)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from properties.cases import Plan, plans
-from properties.laws import TALLY, agree, law, require, same_bits
+from properties.laws import TALLY, agree, all_same_bits, law, require, same_bits
 from properties.oracle import Judged
 from properties.subject import load
 
@@ -61,6 +61,14 @@ def test_equal_bits_pass_and_a_negative_zero_is_not_zero():
     same_bits(SUBJECT, CASE, "h", np.array([np.nan, -0.0]), np.array([-np.nan, -0.0]))
     with pytest.raises(AssertionError, match=r"\[0\] must be -0.0, to the bit; got 0.0"):
         same_bits(SUBJECT, CASE, "h", np.zeros(1), np.array([-0.0]))
+
+
+def test_arrays_are_compared_by_name_and_the_sentence_says_whose_they_are():
+    """Only what came is compared: what must come is another condition."""
+    zeros, ones = np.zeros(2), np.ones(2)
+    all_same_bits(SUBJECT, CASE, {"h": zeros}, {"h": zeros, "x": ones})
+    with pytest.raises(AssertionError, match=r"some subject: x of row 3\[0\] must be 1.0, to the bit; got 0.0"):
+        all_same_bits(SUBJECT, CASE, {"h": zeros, "x": zeros}, {"h": zeros, "x": ones}, "of row 3")
 
 
 def test_a_condition_that_does_not_hold_is_said_with_the_case():
