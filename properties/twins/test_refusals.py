@@ -1,6 +1,7 @@
 """What does not fit is refused with a sentence: the argument, the rule, why it holds, and what came."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -110,6 +111,9 @@ def test_an_argument_that_is_no_array_and_an_unknown_cell_are_refused(twin):
     scan = part(twin, "scan")
     with pytest.raises(TypeError, match="`x` must be an array; got list"):
         scan.forward("lstm", into(twin, PARAMS), X.tolist())
+    for half in ({"shape": (5, 3, 4)}, {"dtype": X.dtype}):
+        with pytest.raises(TypeError, match="`x` must be an array; got SimpleNamespace"):
+            scan.forward("lstm", into(twin, PARAMS), SimpleNamespace(**half))
     for name in ("weight_ih", "weight_hh", "bias_ih"):
         with pytest.raises(TypeError, match=f"^`{name}` must be an array; got list\\.$"):
             scan.forward("lstm", into(twin, PARAMS)._replace(**{name: [1.0]}), into(twin, X))
@@ -398,3 +402,10 @@ def test_the_shared_file_names_blocks_members_and_leaves():
     assert members(LAYERS) is None and members(deep(1, E=3)[0]) == 3
     assert rebuild(PARAMS._replace(bias_ih=None), [1, 2, 3]) == Parameters(1, 2, None, 3)
     assert unpack(Parameters(X, X)).b == 0.0
+
+
+def test_trees_of_different_forms_are_not_mapped_as_far_as_they_agree():
+    """A leaf that is left over would be lost in silence."""
+    for one, other in (((1, 2), (1,)), ((1,), (1, 2))):
+        with pytest.raises(ValueError, match=r"is (shorter|longer) than"):
+            tree_map(lambda a, b: a + b, one, other)
