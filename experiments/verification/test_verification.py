@@ -275,12 +275,33 @@ def test_an_alarm_a_missed_error_and_a_missed_fault_are_said(smoke, tmp_path):
     assert "accuses torch.nn in 0 of 24" in good and "accuses torch.nn in 2 of 26" in bad
     assert "da_f float32 0 of 1" in bad and "da_f float32 0 of 1" not in good
     assert "missed: " in bad and "missed: " not in good and " kill 0 of " in bad
+    assert "the NumPy twin is accused by the referee's bound in 0 of 4 runs" in good
+    jumpy = [r._replace(value=1) if r.metric == "runs caught" and r.index == 0 else r for r in smoke]
+    jumpy = analysis.lead(*parts_of(frame_of(jumpy, tmp_path / "jumpy.csv")))
+    assert "accused by the referee's bound in 4 of 4 runs, assert_close's defaults in 4 of 4 runs" in jumpy
+
+
+def test_the_nearest_case_is_said_unless_it_is_an_alarm():
+    """With four digits: 1.00 would look like the bound itself."""
+    alarms = pd.DataFrame({"cell": "lstm", "dtype": "float32", "worst fraction": [0.1, 1.0], "cases": [5, 1]})
+    assert "0 of 6 cases" in analysis.alarm_text(alarms, 0.99934) and "takes 0.9993 of" in analysis.alarm_text(
+        alarms, 0.99934
+    )
+    assert analysis.alarm_title(alarms, 0.99934).endswith("comes to 0.9993 of its bound")
+    assert "nearest" not in analysis.alarm_text(alarms, 1.5) + analysis.alarm_title(alarms, 1.5)
+
+
+def test_runs_of_ones_become_bars():
+    """Start and length of each; none, one at either end, all."""
+    assert analysis.runs_of(np.array([0, 1, 1, 0, 1])) == [(1, 2), (4, 1)]
+    assert analysis.runs_of(np.zeros(3)) == [] and analysis.runs_of(np.ones(3)) == [(0, 3)]
 
 
 def parts_of(frame):
     """What the lead speaks of."""
-    curves = analysis.curves_of(frame)
-    return analysis.breaks_of(frame), analysis.limits_of(curves), analysis.alarms_of(frame), analysis.kills_of(frame)
+    curves, nearest = analysis.curves_of(frame), analysis.nearest_of(frame)
+    limits, alarms = analysis.limits_of(curves), analysis.alarms_of(frame)
+    return analysis.breaks_of(frame), curves, limits, alarms, nearest, analysis.kills_of(frame)
 
 
 def test_a_detection_limit_is_the_smallest_error_from_which_on_all_are_caught():
