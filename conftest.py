@@ -26,19 +26,32 @@ def pytest_addoption(parser):
         "--subject",
         action="append",
         metavar="MODULE[:ATTR]",
-        help="what the laws judge: numpy_twin, torch_twin, torch_nn, or a module with a properties.subject.Subject; "
-        "repeatable (default: all three)",
+        help="what the laws judge: a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME] with a subject, a function "
+        "lstm or rnn, course-style functions, or a torch.nn.Module; repeatable (default: both twins and torch_nn)",
+    )
+    parser.addoption(
+        "--in-process",
+        action="store_true",
+        help="runs subjects in the tests' own process: for debuggers and mutation testing; a crash then ends the run",
     )
 
 
 def pytest_configure(config):
-    from properties.subject import BUILT_IN, load
+    from properties.child import isolated
+    from properties.loading import OWN, load_all
 
     settings.load_profile(config.getoption("--hypothesis-profile") or "ci")
+    load = load_all if config.getoption("--in-process") else isolated
     try:
-        config.subjects = [load(word) for word in config.getoption("--subject") or BUILT_IN]
+        config.subjects = [s for word in dict.fromkeys(config.getoption("--subject") or OWN) for s in load(word)]
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_unconfigure(config):
+    for subject in getattr(config, "subjects", ()):
+        if hasattr(subject, "process"):
+            subject.process.stop()
 
 
 def pytest_report_header(config):
@@ -52,7 +65,7 @@ def pytest_generate_tests(metafunc):
     if found is None:
         return
     cases = [
-        pytest.param(subject, cell, dtype, id=f"{subject.name}-{cell}-{dtype}", marks=_skips(found, subject))
+        pytest.param(subject, cell, dtype, id=f"{subject.name}-{cell}-{dtype}", marks=_skips(found, subject, cell))
         for cell, dtype in product(found.cells, DTYPES)  # subjects in turn on one case: the referee judges it once
         for subject in metafunc.config.subjects
         if cell in subject.cells and dtype in subject.dtypes
@@ -60,21 +73,21 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize(("subject", "cell", "dtype"), cases)
 
 
-def _skips(law, subject):
-    from properties.subject import CAPABILITIES
-
-    lacking = [CAPABILITIES[need] for need in law.needs if need not in subject.capabilities]
+def _skips(law, subject, cell):
+    lacking = law.lacking(subject, cell)
     reason = f"{subject.name} does not declare that it {' and '.join(lacking)}"
     return [pytest.mark.skip(reason=reason)] if lacking else []
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    from properties.laws import TALLY
+    from properties.laws import TALLY, NotRun
 
     TALLY.reset()
     try:
         return (yield)
+    except NotRun as lost:
+        pytest.skip(str(lost))
     finally:
         law = getattr(getattr(item, "function", None), "law", None)
         if law is not None:

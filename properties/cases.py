@@ -7,7 +7,7 @@ zero states and square shapes hide most faults.
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -21,14 +21,15 @@ from properties.oracle import OVER_TIME, PARAMETERS, Judged
 from properties.subject import Call, Cotangent, Output, Result, Stack, Subject
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plan:
-    """What a case is made from; its repr is what a failure shows.
+    """What a case is made from; its repr, without what is as usual, is what a failure shows.
 
     Sizes T, B, D, H, E (None: one model); `shared`: a group's models share x; `scale` of the weights; `opposed`: the
     two biases are moved apart by this much, so that they cancel; `biases`: both, none, ih or hh; `lengths`: by row, by
     model and row, or None; `cut`: a step from 1 to T-1; `row`: one of the batch; `L` layers, each in one or two
-    `directions`: of the case's stack.
+    `directions`: of the case's stack. Without `cell_state` an LSTM starts from c = 0 and cT has no cotangent. A case
+    that was made smaller has values with so many `bits` after the point, and some parts are `zeros`.
     """
 
     T: int
@@ -44,6 +45,13 @@ class Plan:
     shared: bool = False
     L: int = 1
     directions: int = 1
+    cell_state: bool = True
+    bits: int | None = None
+    zeros: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        shown = (f for f in fields(self) if f.default is MISSING or getattr(self, f.name) != f.default)
+        return f"Plan({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in shown)})"
 
     @property
     def cut(self) -> int:
@@ -74,14 +82,14 @@ class Case:
         p = self.plan
         models = [self._model(p.D) for _ in range(p.E or 1)]
         params = models[0] if p.E is None else draw.group(models)
-        x = self.normal(p.T, *(() if p.E is None or p.shared else (p.E,)), p.B, p.D)
+        x = self.part("x", p.T, *(() if p.E is None or p.shared else (p.E,)), p.B, p.D)
         return Call(self.cell, params, x, self._state(), self._lengths())
 
     @cached_property
     def cotangent(self) -> Cotangent:
         """Independent cotangents of all outputs."""
         _ = self.call  # drawn first: one stream
-        return Cotangent(self.normal(self.plan.T, *self._batch, self.plan.H), self._state())
+        return Cotangent(self.part("dh", self.plan.T, *self._batch, self.plan.H), self._state("d", "T"))
 
     @cached_property
     def rng(self) -> np.random.Generator:
@@ -94,18 +102,29 @@ class Case:
 
     def normal(self, *shape: int) -> np.ndarray:
         """Independent standard normal numbers in the case's dtype, from its own stream."""
-        return self.rng.normal(size=shape).astype(self.dtype)
+        a = self.rng.normal(size=shape)
+        if self.plan.bits is not None:
+            a = np.ldexp(np.round(np.ldexp(a, self.plan.bits)), -self.plan.bits)
+        return a.astype(self.dtype)
 
-    def _state(self) -> Any:
-        return STATES[self.cell](*(self.normal(*self._batch, self.plan.H) for _ in STATES[self.cell]._fields))
+    def part(self, name: str, *shape: int) -> np.ndarray:
+        """The same for a part of the call, which may have been made zero."""
+        a = self.normal(*shape)
+        gone = name in self.plan.zeros or (name in ("c0", "dcT") and not self.plan.cell_state)
+        return np.zeros_like(a) if gone else a
+
+    def _state(self, before: str = "", after: str = "0") -> Any:
+        fields = STATES[self.cell]._fields
+        return STATES[self.cell](*(self.part(f"{before}{n}{after}", *self._batch, self.plan.H) for n in fields))
 
     def _lengths(self) -> np.ndarray | None:
         return None if self.plan.lengths is None else np.array(self.plan.lengths)
 
     def _model(self, D: int) -> Parameters:
         p, G = self.plan, len(GATES[self.cell])
-        weights = [np.asarray(p.scale * w, self.dtype) for w in (self.normal(G * p.H, D), self.normal(G * p.H, p.H))]
-        bias_ih, bias_hh = self.normal(G * p.H) + p.opposed, self.normal(G * p.H) - p.opposed
+        W, R = self.part("weight_ih", G * p.H, D), self.part("weight_hh", G * p.H, p.H)
+        weights = [np.asarray(p.scale * w, self.dtype) for w in (W, R)]
+        bias_ih, bias_hh = self.part("bias_ih", G * p.H) + p.opposed, self.part("bias_hh", G * p.H) - p.opposed
         keep = {"both": (1, 1), "none": (0, 0), "ih": (1, 0), "hh": (0, 1)}[p.biases]
         return Parameters(
             *weights, *(b.astype(self.dtype) if k else None for b, k in zip((bias_ih, bias_hh), keep, strict=True))
@@ -115,7 +134,7 @@ class Case:
     def stack(self) -> Stack:
         """The call of `L` layers: the lowest sees x, the others what all directions below give."""
         p = self.plan
-        x = self.normal(p.T, p.B, p.D)
+        x = self.part("x", p.T, p.B, p.D)
         layers = tuple(
             tuple(self._model(p.directions * p.H if n else p.D) for _ in range(p.directions)) for n in range(p.L)
         )
@@ -125,10 +144,11 @@ class Case:
     def stack_cotangent(self) -> Cotangent:
         """Independent cotangents of all outputs of the stack."""
         _ = self.stack  # drawn first: one stream
-        return Cotangent(self.normal(self.plan.T, self.plan.B, self.plan.directions * self.plan.H), self._states())
+        dh = self.part("dh", self.plan.T, self.plan.B, self.plan.directions * self.plan.H)
+        return Cotangent(dh, self._states("d", "T"))
 
-    def _states(self) -> tuple[tuple[Any, ...], ...]:
-        return tuple(tuple(self._state() for _ in range(self.plan.directions)) for _ in range(self.plan.L))
+    def _states(self, *around: str) -> tuple[tuple[Any, ...], ...]:
+        return tuple(tuple(self._state(*around) for _ in range(self.plan.directions)) for _ in range(self.plan.L))
 
     def judged_stack(self, alpha: float = 0.0, gradients: bool = False) -> dict[str, Judged]:
         """What the referee says of the stack, by name."""
@@ -165,11 +185,12 @@ def judge_once(question: str, *args: Any, **options: Any) -> Any:
 
     Subjects in turn get the same cases, and the referee costs most.
     """
-    return _answer(pickle.dumps((question, args, options)))
+    return answer(pickle.dumps((question, args, options)))
 
 
 @lru_cache(maxsize=1024)
-def _answer(asked: bytes) -> Any:
+def answer(asked: bytes) -> Any:
+    """What the referee says to a pickled question."""
     question, args, options = pickle.loads(asked)
     return getattr(oracle, question)(*args, **options)
 
@@ -219,27 +240,38 @@ def named(params: Any) -> dict[str, np.ndarray]:
     return {name: a for name, a in params._asdict().items() if a is not None}
 
 
+def by_name(names: tuple[str, ...], state: Any) -> dict[str, np.ndarray]:
+    """The parts of a state, those that there are."""
+    return {name: a for name, a in zip(names, state or (), strict=False) if a is not None}
+
+
 def outputs(output: Output) -> dict[str, np.ndarray]:
     """A forward's arrays under the referee's names."""
-    return {"h": output.h, **dict(zip(("hT", "cT"), output.last, strict=False))}
+    return {"h": output.h, **by_name(("hT", "cT"), output.last)}
 
 
 def gradients(result: Result) -> dict[str, np.ndarray]:
     """A backward's arrays under the referee's names; those by every h_t and c_t where the subject gives them."""
-    found = {"x": result.x, **named(result.params), **dict(zip(("h0", "c0"), result.state, strict=False))}
-    return found | ({} if result.states is None else dict(zip(("h_t", "c_t"), result.states, strict=False)))
+    found = {"x": result.x, **named(result.params), **by_name(("h0", "c0"), result.state)}
+    return found | by_name(("h_t", "c_t"), result.states)
 
 
 def results(subject: Subject, call: Call, cotangent: Cotangent) -> dict[str, np.ndarray]:
-    """All outputs and gradients that a subject gives, under the referee's names."""
-    return outputs(subject.forward(call)) | gradients(subject.backward(call, cotangent))
+    """All outputs and gradients that a subject gives, under the referee's names; outputs alone without a backward."""
+    found = outputs(subject.forward(call))
+    return found | gradients(subject.backward(call, cotangent)) if "backward" in subject.capabilities else found
+
+
+def without_states(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Results without the gradients by every h_t and c_t."""
+    return {name: a for name, a in found.items() if name not in ("h_t", "c_t")}
 
 
 def stack_outputs(output: Output) -> dict[str, np.ndarray]:
     """The outputs of a stack under the referee's names."""
     found = {"h": output.h}
     for suffix, last in sides(output.last):
-        found |= {f"{part}T{suffix}": a for part, a in zip("hc", last, strict=False)}
+        found |= by_name((f"hT{suffix}", f"cT{suffix}"), last)
     return found
 
 
@@ -248,13 +280,15 @@ def stack_gradients(result: Result) -> dict[str, np.ndarray]:
     found = {"x": result.x}
     for (suffix, params), (_, state) in zip(sides(result.params), sides(result.state), strict=True):
         found |= {f"{name}{suffix}": a for name, a in named(params).items()}
-        found |= {f"{part}0{suffix}": a for part, a in zip("hc", state, strict=False)}
+        found |= by_name((f"h0{suffix}", f"c0{suffix}"), state)
     return found
 
 
 def stack_results(subject: Subject, call: Stack, cotangent: Cotangent) -> dict[str, np.ndarray]:
-    """All outputs and gradients of a stack."""
-    return stack_outputs(subject.stack(call)) | stack_gradients(subject.stack_backward(call, cotangent))
+    """All outputs and gradients of a stack; outputs alone without a backward."""
+    found = stack_outputs(subject.stack(call))
+    backward = "backward" in subject.capabilities
+    return found | stack_gradients(subject.stack_backward(call, cotangent)) if backward else found
 
 
 def sides(layers: tuple[tuple[Any, ...], ...]) -> list[tuple[str, Any]]:
@@ -265,6 +299,34 @@ def sides(layers: tuple[tuple[Any, ...], ...]) -> list[tuple[str, Any]]:
 def arrays(tree: Any) -> list[np.ndarray]:
     """All arrays of a call, cotangent, output or result."""
     return [a for a in leaves((tree.params, tree.x, tree.state, tree.lengths) if isinstance(tree, Call) else tree)]
+
+
+POOL = (
+    *((T, B, D, H) for T in (3, 5) for B in (2, 4) for D, H in ((6, 3), (7, 6), (3, 7), (6, 7))),
+    *((4, 1, 3, 5), (3, 1, 5, 2), (6, 1, 2, 4), (4, 3, 1, 5), (5, 2, 1, 3), (4, 5, 3, 1), (3, 2, 4, 1), (6, 4, 2, 1)),
+)
+"""Sizes T, B, D, H of the cases of a subject that compiles for every shape."""
+
+
+def pooled(plan: Plan) -> Plan:
+    """The plan with sizes from the pool: axes of one stay what they are, and so does the pattern of lengths."""
+    sizes = (plan.T, plan.B, plan.D, plan.H)
+    ones = [n == 1 for n in sizes]
+    fits = [some for some in POOL if [n == 1 for n in some] == ones]
+    chosen = fits[sum(n * 7**k for k, n in enumerate(sizes)) % len(fits)] if fits else POOL[0]
+    return resized(plan, *(1 if one else n for one, n in zip(ones, chosen, strict=True)))
+
+
+def resized(plan: Plan, T: int, B: int, D: int, H: int) -> Plan:
+    """The plan with other sizes; lengths are those of the first rows, again and again, as parts of T."""
+
+    def fitted(rows: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(-(-rows[b % len(rows)] * T // plan.T) for b in range(B))
+
+    lengths = plan.lengths
+    if lengths is not None:
+        lengths = fitted(lengths) if isinstance(lengths[0], int) else tuple(map(fitted, lengths))
+    return replace(plan, T=T, B=B, D=D, H=H, lengths=lengths)
 
 
 @st.composite

@@ -23,8 +23,9 @@ from tqdm import tqdm
 from impl import draw
 from impl.spec import DTYPES, GATES
 from properties.cases import Plan, results
+from properties.loading import load
 from properties.record import Record, to_csv
-from properties.subject import Subject, load
+from properties.subject import Subject
 
 OUTPUTS = ("h", "hT", "cT", "x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0", "c0", "h_t", "c_t")
 CHUNK = 25

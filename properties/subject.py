@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -23,7 +22,9 @@ CAPABILITIES = {
     "head": "has a linear read-out",
     "loss": "has softmax cross-entropy with masks",
     "clean masks": "keeps what a mask hides, NaN included, out of the loss and its gradient",
+    "checks": "refuses what does not fit",
     "refuses": "refuses what does not fit by naming the argument",
+    "cell state": "takes and gives the state of the cell",
     "layers": "stacks layers",
     "directions": "runs layers in both directions",
     "batch first": "takes the batch before time",
@@ -105,6 +106,8 @@ class Subject:
     dtypes: tuple[str, ...] = ("float32", "float64")
     capabilities: frozenset[str] = frozenset()
     version = ""
+    pooled = False
+    """Whether it compiles for every shape: its cases then have one of a few."""
 
     def u(self, dtype: str) -> float:
         """The unit roundoff it claims for a dtype."""
@@ -165,30 +168,3 @@ class Subject:
     def restore(self, cell: str, exported: dict[str, np.ndarray], layout: str) -> tuple:
         """The layers that `export` wrote."""
         raise NotImplementedError(f"{self.name} has no import from {layout}.")
-
-
-BUILT_IN = {
-    "numpy_twin": "properties.subjects.numpy_twin",
-    "torch_twin": "properties.subjects.torch_twin",
-    "torch_nn": "properties.subjects.torch_nn",
-}
-
-
-def load(word: str) -> Subject:
-    """The subject that `--subject` names: a built-in name, or MODULE[:ATTR] (ATTR is `subject` unless given).
-
-    Raises:
-        ValueError: there is no such module or attribute, or it is no Subject; one line that says so.
-    """
-    module, _, attribute = word.partition(":")
-    try:
-        found = getattr(importlib.import_module(BUILT_IN.get(module, module)), attribute or "subject")
-    except (ImportError, AttributeError) as error:
-        names = ", ".join(BUILT_IN)
-        raise ValueError(
-            f"--subject must be {names} or MODULE[:ATTR] that can be imported; got {word!r}: {error}"
-        ) from error
-    found = found() if isinstance(found, type) else found
-    if not isinstance(found, Subject):
-        raise ValueError(f"--subject must name a properties.subject.Subject; got {word!r}, a {type(found).__name__}.")
-    return found

@@ -31,7 +31,7 @@ def displaced(case):
     return calls, d
 
 
-@law("adjoint", plans(), needs=("backward",), seen_in=SEEN, cells=("rnn", "lstm"), share=0.5)
+@law("adjoint", plans(), needs=("backward", "cell state"), seen_in=SEEN, cells=("rnn", "lstm"), share=0.5)
 def test_the_gradient_is_the_adjoint_of_the_subjects_own_forward(subject, cell, dtype, plan):
     """|<v, J u> - <g, u>| is at most the exact truncation of the difference, and what the bounds of both sides allow.
 

@@ -55,7 +55,7 @@ def test_the_probabilities_of_all_sequences_sum_to_one(subject, cell, dtype, pla
     )
 
 
-@law("chain rule", PLAN, needs=("head", "loss"))
+@law("chain rule", PLAN, needs=("head", "loss", "cell state"))
 def test_the_forced_loss_is_the_product_of_stepwise_conditionals(subject, cell, dtype, plan):
     """Feeding the true past at once, or a step at a time from the carried state, gives the same likelihood."""
     case, V = plan.case(cell, dtype), plan.D + 1

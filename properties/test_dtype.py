@@ -4,7 +4,7 @@ from properties.cases import plans, results
 from properties.laws import law, require
 
 
-@law("dtype", plans(), needs=("backward",), seen_in=("tensorflow#32369", "oneDNN#976"))
+@law("dtype", plans(), seen_in=("tensorflow#32369", "oneDNN#976"))
 def test_every_result_has_the_dtype_of_the_arguments(subject, cell, dtype, plan):
     """Outputs, states and gradients alike: a silent float64 doubles the memory, a silent float32 loses the digits."""
     case = plan.case(cell, dtype)

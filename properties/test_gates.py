@@ -21,7 +21,7 @@ def with_gates(case, **gates):
     return replace(case.call, params=case.call.params._replace(bias_ih=bias_ih, bias_hh=bias_hh))
 
 
-@law("gates", PLAN, cells=("lstm",), seen_in=SEEN)
+@law("gates", PLAN, cells=("lstm",), needs=("cell state",), seen_in=SEEN)
 def test_an_open_forget_gate_and_a_shut_input_gate_keep_the_cell(subject, cell, dtype, plan):
     """sigma(1e3) is 1 and sigma(-1e3) is 0 in both precisions: c_t is c_0 at every step, to the bit."""
     case = plan.case(cell, dtype)
@@ -31,7 +31,7 @@ def test_an_open_forget_gate_and_a_shut_input_gate_keep_the_cell(subject, cell, 
         same_bits(subject, case, f"c after {t} steps", last.c, call.state.c)
 
 
-@law("gates", PLAN, cells=("lstm",), seen_in=SEEN)
+@law("gates", PLAN, cells=("lstm",), needs=("cell state",), seen_in=SEEN)
 def test_a_shut_forget_gate_and_an_open_input_gate_forget_the_cell(subject, cell, dtype, plan):
     """c_t is g_t alone: whatever c_0 was, all outputs keep their bits, and |c_t| is at most 1."""
     case = plan.case(cell, dtype)
@@ -43,7 +43,7 @@ def test_a_shut_forget_gate_and_an_open_input_gate_forget_the_cell(subject, cell
     require(subject, case, bool((np.abs(one.last.c) <= 1).all()), f"|c_t| must be at most 1; got {one.last.c}.")
 
 
-@law("gates", PLAN, cells=("lstm",), seen_in=SEEN)
+@law("gates", PLAN, cells=("lstm",), needs=("cell state",), seen_in=SEEN)
 def test_a_shut_output_gate_shows_nothing(subject, cell, dtype, plan):
     """h_t is exactly zero at every step, and the cell lives on: it is that of the same h."""
     case = plan.case(cell, dtype)
@@ -53,7 +53,7 @@ def test_a_shut_output_gate_shows_nothing(subject, cell, dtype, plan):
     require(subject, case, bool(alive.all()), "the cell must live on behind a shut output gate.")
 
 
-@law("gates", PLAN, cells=("lstm",), needs=("backward",))
+@law("gates", PLAN, cells=("lstm",), needs=("backward", "cell state"))
 def test_no_gradient_passes_a_shut_forget_gate(subject, cell, dtype, plan):
     """With f = 0 what reaches the first cell is multiplied by exactly zero: dc_0 is zero, whatever comes back."""
     case = plan.case(cell, dtype)
@@ -61,7 +61,7 @@ def test_no_gradient_passes_a_shut_forget_gate(subject, cell, dtype, plan):
     require(subject, case, not result.state.c.any(), f"dc0 must be zero; got {result.state.c}.")
 
 
-@law("gates", PLAN, cells=("lstm",), needs=("backward",))
+@law("gates", PLAN, cells=("lstm",), needs=("backward", "cell state"))
 def test_the_gradient_passes_an_open_forget_gate_as_it_is(subject, cell, dtype, plan):
     """With f = 1, i = 0 and o = 0 the cell is a wire: dc_0 is the cotangent of c_T to the bit, and dx is zero."""
     case = plan.case(cell, dtype)

@@ -18,7 +18,7 @@ UNKNOWN = (*REFUSALS, KeyError, AttributeError)  # look-ups of a name that is no
 def requests(subject, case):
     """What a subject may be asked for, by the capability that it takes.
 
-    "states", "clean masks" and "refuses" say how well something is done: no call asks for them.
+    "states", "clean masks", "checks" and "refuses" say how well something is done: no call asks for them.
     """
     call, p, stack = case.call, case.plan, case.stack
     group = draw.group([call.params] * 2)
@@ -33,6 +33,8 @@ def requests(subject, case):
         "ensemble",
         lambda: subject.forward(replace(call, params=group, state=tree_map(lambda a: a[None][[0, 0]], call.state))),
     )
+    if case.cell == "lstm":
+        yield "cell state", lambda: subject.forward(replace(call, state=tree_map(np.ones_like, call.state)))
     yield "one bias", lambda: subject.forward(replace(call, params=params._replace(bias_ih=None)))
     yield "layers", lambda: subject.stack(deep)
     yield "directions", lambda: subject.stack(replace(stack, layers=pair, state=two))

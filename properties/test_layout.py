@@ -4,20 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import plans, stack_gradients, stack_outputs
+from properties.cases import plans, stack_results
 from properties.laws import agree, law
 
 SEEN = ("pytorch#80306", "pytorch#90421")
-NEEDS = ("layers", "batch first", "backward")
+NEEDS = ("batch first",)
 
 
 def batch_first(subject, case):
     """The outputs and gradients of a batch-first call, brought back to time first; states are (B, H) either way."""
     call = replace(case.stack, x=np.ascontiguousarray(case.stack.x.swapaxes(0, 1)), batch_first=True)
     cotangent = case.stack_cotangent._replace(h=np.ascontiguousarray(case.stack_cotangent.h.swapaxes(0, 1)))
-    output, result = subject.stack(call), subject.stack_backward(call, cotangent)
-    output, result = output._replace(h=output.h.swapaxes(0, 1)), result._replace(x=result.x.swapaxes(0, 1))
-    return stack_outputs(output) | stack_gradients(result)
+    found = stack_results(subject, call, cotangent)
+    return found | {name: found[name].swapaxes(0, 1) for name in ("h", "x") if name in found}
 
 
 @law("layout", plans(layers=(1, 2), largest=6), needs=NEEDS, seen_in=SEEN, share=0.5)

@@ -19,7 +19,7 @@ def padding_filled(case, wild):
     return replace(case.call, x=x), Cotangent(dh, case.cotangent.last)
 
 
-@law("lengths", PLAN, needs=("lengths", "backward"), seen_in=("onnxruntime#1400", "mxnet#19323", "jax#15183"))
+@law("lengths", PLAN, needs=("lengths",), seen_in=("onnxruntime#1400", "mxnet#19323", "jax#15183"))
 def test_padded_rows_give_the_exact_values_and_gradients(subject, cell, dtype, plan):
     """A row stops at its length: later outputs are zero, the last state is that there, for any order of lengths."""
     case = plan.case(cell, dtype)
@@ -37,7 +37,7 @@ def test_a_padded_row_equals_the_row_alone_without_padding(subject, cell, dtype,
     agree(subject, case, outputs(subject.forward(alone)), judged | {"h": judged["h"].take(slice(0, n))})
 
 
-@law("lengths", PLAN, needs=("lengths", "backward"))
+@law("lengths", PLAN, needs=("lengths",))
 def test_padding_reaches_no_value_and_no_gradient(subject, cell, dtype, plan):
     """Whatever the padding of x and of the cotangents holds, NaN and inf included, no bit changes, weights included."""
     case = plan.case(cell, dtype)

@@ -10,7 +10,7 @@ from properties.laws import agree, all_same_bits, law, same_bits
 from properties.subject import Cotangent
 
 
-@law("modes", plans(), share=0.5)
+@law("modes", plans(), needs=("cell state",), share=0.5)
 def test_one_to_many_sees_its_one_input_alone(subject, cell, dtype, plan):
     """After its input come zeros: from the carried state on, other input weights give the same bits."""
     case = plan.case(cell, dtype)
@@ -43,7 +43,7 @@ def test_the_gradient_of_many_to_one_enters_at_the_last_step(subject, cell, dtyp
         agree(subject, case, {name: got[name] for name in ("x", "weight_ih", "weight_hh", "h0")}, judged)
 
 
-@law("modes", plans(), share=0.5)
+@law("modes", plans(), needs=("cell state",), share=0.5)
 def test_a_decoder_sees_the_source_through_the_state_alone(subject, cell, dtype, plan):
     """From one state the decoder says the same, to the bit, whichever source was encoded before it."""
     case = plan.case(cell, dtype)

@@ -22,15 +22,16 @@ def poison(case):
     del blocks
 
 
-@law("poison", plans(lengths=True), needs=("backward", "lengths"), seen_in=SEEN, share=0.5)
+@law("poison", plans(lengths=True), needs=("lengths",), seen_in=SEEN, share=0.5)
 def test_memory_full_of_nan_reaches_no_result(subject, cell, dtype, plan):
     """Outputs, padding and gradients are written wherever they are read: after poisoning, the same bits."""
     case = plan.case(cell, dtype)
     wanted = results(subject, case.call, case.cotangent)
     poison(case)
     got = outputs(subject.forward(case.call))
-    poison(case)
-    got |= gradients(subject.backward(case.call, case.cotangent))
+    if "backward" in subject.capabilities:
+        poison(case)
+        got |= gradients(subject.backward(case.call, case.cotangent))
     for name, array in got.items():
         same_bits(subject, case, name, array, wanted[name])
         finite = np.where(np.isfinite(array), array, 0)
@@ -40,7 +41,7 @@ def test_memory_full_of_nan_reaches_no_result(subject, cell, dtype, plan):
 MANY = 22_001
 
 
-@law("poison", plans(largest=4), needs=("backward",), seen_in=SEEN, share=0.05)
+@law("poison", plans(largest=4), seen_in=SEEN, share=0.05)
 def test_more_than_65536_steps_times_rows_are_computed_like_few(subject, cell, dtype, plan):
     """Every row of a batch of copies is the row; a weight's gradient is that of the few, K times.
 

@@ -29,7 +29,7 @@ def test_every_h_lies_between_minus_one_and_one(subject, cell, dtype, plan):
         require(subject, case, bool((np.abs(h) <= 1).all()), f"|{name}| must be at most 1; got {np.abs(h).max()!s}.")
 
 
-@law("range", WILD, cells=("lstm",))
+@law("range", WILD, cells=("lstm",), needs=("cell state",))
 def test_a_cell_grows_by_one_a_step_at_most(subject, cell, dtype, plan):
     """|c_t| <= (|c_0| + t)(1 + 2 t u): f, i and |g| are at most 1, and each step rounds twice."""
     case, (u, _) = plan.case(cell, dtype), unit(dtype)

@@ -43,7 +43,7 @@ def test_a_row_alone_has_the_gradients_of_the_row_in_its_batch(subject, cell, dt
     agree(subject, case, {name: a for name, a in alone.items() if name not in PARAMETERS}, judged)
 
 
-@law("rows", plans(), needs=("backward",), seen_in=("onnxruntime#3893",))
+@law("rows", plans(), needs=("cell state",), seen_in=("onnxruntime#3893",))
 def test_what_other_rows_hold_changes_no_bit_of_a_row(subject, cell, dtype, plan):
     """At the same shapes, other rows full of NaN or inf leave a row's values and gradients as they are, to the bit."""
     case, others = plan.case(cell, dtype), np.arange(plan.B) != plan.row

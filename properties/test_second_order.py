@@ -17,7 +17,7 @@ def named(tree):
 @law(
     "second order",
     plans(),
-    needs=("backward",),
+    needs=("backward", "cell state"),
     seen_in=("pytorch#9229", "pytorch#25315"),
     cells=("rnn", "lstm", "rnn_relu"),
     share=0.5,

@@ -27,10 +27,10 @@ def misfits(case):
         yield "state.h", replace(call, state=tree_map(lambda a: a[:, :1], call.state))
 
 
-@law("shapes", plans(biases=("both",)), seen_in=("pytorch#4074", "pytorch#114874", "pytorch#176070"))
+@law("shapes", plans(biases=("both",)), needs=("checks",), seen_in=("pytorch#4074", "pytorch#114874", "pytorch#176070"))
 def test_what_does_not_fit_is_refused(subject, cell, dtype, plan):
     """A wrong rank, width, batch or dtype raises; a subject that promises so names the argument."""
-    case = plan.case(cell, dtype)
+    case, taken = plan.case(cell, dtype), []
     for name, call in misfits(case):
         try:
             subject.forward(call)
@@ -38,10 +38,22 @@ def test_what_does_not_fit_is_refused(subject, cell, dtype, plan):
             named = "refuses" not in subject.capabilities or f"`{name}`" in str(error)
             require(subject, case, named, f"the refusal of a wrong {name} must name it; it says: {error}.")
         else:
-            require(subject, case, False, f"a wrong {name} must be refused; it was taken.")
+            taken.append(f"{name}, {wrong(name, call, case)},")
+    require(subject, case, not taken, f"{' and '.join(taken)} must be refused; it was taken.")
 
 
-@law("shapes", plans(lengths=True), needs=("lengths",))
+def wrong(name, call, case):
+    """What an argument is that does not fit, and what fits."""
+    now, fits = (argument(name, c) for c in (call, case.call))
+    return f"{now.dtype.name} {now.shape} where {fits.dtype.name} {fits.shape} fits"
+
+
+def argument(name, call):
+    """An argument of a call by its name."""
+    return {"x": call.x, "state.h": call.state.h, **call.params._asdict()}[name]
+
+
+@law("shapes", plans(lengths=True), needs=("lengths", "checks"))
 def test_wrong_lengths_are_refused(subject, cell, dtype, plan):
     """Lengths count steps: one integer a row, none beyond T, none below 0."""
     case = plan.case(cell, dtype)

@@ -9,7 +9,7 @@ from properties.laws import agree, law
 from properties.subject import Cotangent, Output
 
 
-@law("split", plans(), seen_in=("burn#2701", "flash-linear-attention#285"))
+@law("split", plans(), needs=("cell state",), seen_in=("burn#2701", "flash-linear-attention#285"))
 def test_running_x_then_y_from_the_carried_state_equals_running_xy(subject, cell, dtype, plan):
     """The state carries everything: nothing else of the past reaches the future."""
     case = plan.case(cell, dtype)
@@ -19,7 +19,7 @@ def test_running_x_then_y_from_the_carried_state_equals_running_xy(subject, cell
     agree(subject, case, outputs(joined), case.judged(subject.alpha(dtype)))
 
 
-@law("split", plans())
+@law("split", plans(), needs=("cell state",))
 def test_stepping_equals_running_the_sequence(subject, cell, dtype, plan):
     """A loop of calls of one step each, as a user writes it, is the same computation."""
     case, state, h = plan.case(cell, dtype), None, []
@@ -32,7 +32,7 @@ def test_stepping_equals_running_the_sequence(subject, cell, dtype, plan):
     agree(subject, case, outputs(Output(np.concatenate(h), state)), case.judged(subject.alpha(dtype)))
 
 
-@law("split", plans(), needs=("backward",))
+@law("split", plans(), needs=("backward", "cell state"))
 def test_the_gradient_passes_through_the_carried_state(subject, cell, dtype, plan):
     """The second part's gradient by its initial state is the first part's cotangent of its last state."""
     case, cut = plan.case(cell, dtype), plan.cut

@@ -39,7 +39,7 @@ def test_gradients_pass_through_all_layers(subject, cell, dtype, plan):
 @law(
     "stack",
     plans(layers=(3,), directions=(1, 2), largest=5, lengths=True),
-    needs=("layers", "directions", "backward", "lengths"),
+    needs=("layers", "directions", "lengths"),
     share=0.2,
 )
 def test_padding_reaches_no_layer(subject, cell, dtype, plan):

@@ -31,7 +31,7 @@ def turned(case, order, sign, signed):
 UNITS = ("h", "hT", "cT", "h0", "c0", "h_t", "c_t")
 
 
-@law("symmetry", plans(), needs=("backward",), cells=("rnn", "lstm", "rnn_relu"), share=0.6)
+@law("symmetry", plans(), cells=("rnn", "lstm", "rnn_relu"), share=0.6)
 def test_reordering_hidden_units_reorders_the_results(subject, cell, dtype, plan):
     """A unit is its weights, not its place: values and gradients in the new order, within the bound."""
     case = plan.case(cell, dtype)
@@ -46,13 +46,21 @@ def test_reordering_hidden_units_reorders_the_results(subject, cell, dtype, plan
     agree(subject, case, got, {name: judged[name].take(places[name]) for name in got})
 
 
-@law("symmetry", plans(), needs=("backward",), share=0.6)
+@law("symmetry", plans(), share=0.6)
 def test_turning_a_tanh_units_sign_turns_its_state_and_nothing_else(subject, cell, dtype, plan):
-    """tanh is odd, and a sum of turned terms is the turned sum: bits, of h, c and their gradients, and of dx."""
+    """tanh is odd, and a sum of turned terms is the turned sum: h and c to the bit, gradients within the bound.
+
+    The slope of tanh is even, but some write it as 4 sigma(2a) sigma(-2a), which rounds otherwise at -a.
+    """
     case = plan.case(cell, dtype)
     sign = np.where(np.arange(plan.H) == plan.seed % plan.H, -1.0, 1.0)
     got = results(subject, *turned(case, np.arange(plan.H), sign, {"rnn": ("a",), "lstm": ("g",)}[cell]))
     wanted = results(subject, case.call, case.cotangent)
+    judged, turned_back = case.judged(subject.alpha(dtype), gradients=True), {}
     for name in got.keys() & {*UNITS, "x"}:
         turn = sign if name in UNITS else 1.0
-        same_bits(subject, case, name, got[name] + 0, (wanted[name] * turn).astype(dtype) + 0)  # -0 is 0 here
+        if name in ("h", "hT", "cT"):
+            same_bits(subject, case, name, got[name] + 0, (wanted[name] * turn).astype(dtype) + 0)  # -0 is 0 here
+        else:
+            turned_back[name] = (got[name] * turn).astype(dtype)
+    agree(subject, case, turned_back, judged)

@@ -14,7 +14,6 @@ ONES = st.sets(st.sampled_from(AXES), min_size=1)
 @law(
     "unit axes",
     st.builds(lambda plan, ones: replace(plan, **dict.fromkeys(ones, 1)), plans(), ONES),
-    needs=("backward",),
     seen_in=("chainer#7545", "pytorch-qrnn#11"),
     cells=("rnn", "lstm", "rnn_relu"),
 )

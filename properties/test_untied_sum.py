@@ -24,7 +24,7 @@ def step_by_step(subject, case):
         yield result.params
 
 
-@law("untied sum", plans(), needs=("backward",), cells=CELLS, share=0.5)
+@law("untied sum", plans(), needs=("backward", "cell state"), cells=CELLS, share=0.5)
 def test_the_gradient_of_tied_weights_is_the_sum_of_the_steps_gradients(subject, cell, dtype, plan):
     """One set of weights serves every step: its gradient, and the sum over steps, are exact within the bound."""
     case = plan.case(cell, dtype)

@@ -10,7 +10,7 @@ from properties.laws import agree, law
 SEEN = ("pytorch#3751", "pytorch#65688")
 
 
-@law("updates", plans(), needs=("backward",), seen_in=SEEN)
+@law("updates", plans(), seen_in=SEEN)
 def test_parameters_changed_in_place_are_seen_by_the_next_call(subject, cell, dtype, plan):
     """An optimiser writes into the arrays that are there: the next call computes with what they hold now."""
     case = plan.case(cell, dtype)
@@ -22,7 +22,7 @@ def test_parameters_changed_in_place_are_seen_by_the_next_call(subject, cell, dt
     agree(subject, case, results(subject, case.call, case.cotangent), judged)
 
 
-@law("updates", plans(biases=("both",)), needs=("backward",), seen_in=SEEN)
+@law("updates", plans(biases=("both",)), seen_in=SEEN)
 def test_one_array_may_serve_as_two_parameters(subject, cell, dtype, plan):
     """Tied biases, and with D = H tied weights: each has the gradient of its own place; a change is seen in both."""
     case = replace(plan, D=plan.H).case(cell, dtype)
@@ -35,7 +35,7 @@ def test_one_array_may_serve_as_two_parameters(subject, cell, dtype, plan):
         tied.weight_hh[...], tied.bias_hh[...] = case.normal(*tied.weight_hh.shape), case.normal(*tied.bias_hh.shape)
 
 
-@law("updates", plans(layers=(2,), largest=5), needs=("layers", "backward"), seen_in=SEEN, share=0.4)
+@law("updates", plans(layers=(2,), largest=5), needs=("layers",), seen_in=SEEN, share=0.4)
 def test_two_layers_may_share_their_parameters(subject, cell, dtype, plan):
     """The same arrays in two layers: each layer's own gradient, whose sum is that of the shared ones."""
     case = replace(plan, D=plan.H).case(cell, dtype)

@@ -7,8 +7,8 @@ import pytest
 from impl.spec import DTYPES, GATES
 from properties import false_alarms
 from properties.false_alarms import Options, judge_chunk, main, random_plan, summarise
+from properties.loading import load
 from properties.record import read_csv
-from properties.subject import load
 
 FAULT = "properties.meta.faults.values:ForgetBiasOfOneInSecret"
 

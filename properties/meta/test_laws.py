@@ -11,8 +11,8 @@ import pytest
 
 from properties.cases import Plan, plans
 from properties.laws import TALLY, agree, all_same_bits, law, require, same_bits
+from properties.loading import load
 from properties.oracle import Judged
-from properties.subject import load
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = SimpleNamespace(name="some subject")
@@ -131,6 +131,7 @@ import sys
 from hypothesis import Phase, settings
 from properties.cases import plans
 from properties.laws import TALLY, law
+from properties.subject import Subject
 if len(sys.argv) > 1:
     import strange_constants
 
@@ -139,7 +140,7 @@ def anything_goes(subject, cell, dtype, plan):
     pass
 
 how = settings(max_examples=1000, derandomize=True, database=None, deadline=None, phases=[Phase.generate])
-anything_goes.law.run(None, "rnn", "float32", how)
+anything_goes.law.run(Subject(), "rnn", "float32", how)
 print(TALLY.digest)
 """
 

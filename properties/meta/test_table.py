@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from properties.laws import registry
+from properties.loading import BUILT_IN
 from properties.meta.faults import FAULTS
-from properties.subject import BUILT_IN, CAPABILITIES
+from properties.subject import CAPABILITIES
 from properties.table import equal_in, lines, readme_table
 
 ROOT = Path(__file__).parents[2]

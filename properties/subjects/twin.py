@@ -24,7 +24,7 @@ class Twin(Subject):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles by name, so that a child process imports its own."""
-        from properties.subject import load
+        from properties.loading import load
 
         return load, (self.name,)
 

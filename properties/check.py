@@ -1,0 +1,276 @@
+"""All laws on a subject, without pytest: `check_subject(my_lstm)`, or python -m properties.check path/to/file.py.
+
+A law's verdict on a subject is one of four: it holds, it is broken, the subject cannot run it (and says what it would
+have to declare), or it was not run (the subject's process was lost too often). A break is told as a sentence: the law,
+the place, what came and what must come, with the smallest input that shows it and, where something tried explains it,
+why.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from tqdm import tqdm
+
+from properties.laws import TALLY, Broken, Guard, Law, NotRun, registry
+from properties.snippet import Shown, of_plan
+
+PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
+CI = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+EXAMPLES = 40
+"""Of the profile "ci", of which a law runs its share."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A break as it is told.
+
+    Attributes:
+        law, test, cell, dtype: what was judged; `law` is the one that is broken.
+        sentence: what is wrong, where, and in which case.
+        example: cell, dtype and the smallest plan.
+        explanation: what would explain it, or "".
+        numbers, program: the arguments of the wrong call, and a program that makes it with the plain library; or "".
+    """
+
+    law: str
+    test: str
+    cell: str
+    dtype: str
+    sentence: str
+    example: str
+    explanation: str = ""
+    numbers: str = ""
+    program: str = ""
+
+    def __str__(self) -> str:
+        """All of it but the program."""
+        parts = [f"law {self.law!r} is broken ({self.test})", self.sentence]
+        parts += [f"what would explain it: {self.explanation}"] if self.explanation else []
+        return "\n".join([*parts, *(["the smallest input that shows it:", self.numbers] if self.numbers else [])])
+
+
+@dataclass
+class Verdict:
+    """A law on a subject: its cases, the worst fraction of a bound, breaks, and why it could not be run."""
+
+    law: str
+    cases: int = 0
+    worst: float | None = None
+    breaks: list[Told] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+    lost: str = ""
+
+    @property
+    def word(self) -> str:
+        """holds, broken, cannot, or not run."""
+        if self.breaks:
+            return "broken"
+        if self.lost:
+            return "not run"
+        return "holds" if self.cases else "cannot"
+
+    @property
+    def why(self) -> str:
+        """A line on a verdict other than "holds"."""
+        reasons = {"cannot": "it does not declare that it " + ", or ".join(sorted(set(self.lacking)))}
+        reasons |= {"not run": self.lost, "broken": self.breaks[0].sentence if self.breaks else ""}
+        return reasons.get(self.word, "")
+
+
+@dataclass
+class Checked:
+    """All verdicts on a subject; as text, a table and the breaks."""
+
+    name: str
+    version: str
+    verdicts: list[Verdict]
+    printed: int = 0
+
+    @property
+    def breaks(self) -> list[Told]:
+        """Every break, by law."""
+        return [told for verdict in self.verdicts for told in verdict.breaks]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was broken and everything that can be run was."""
+        return all(verdict.word in ("holds", "cannot") for verdict in self.verdicts)
+
+    def __str__(self) -> str:
+        form = "{:<16}{:<9}{:>7}  {}"
+        lines = [f"{self.name} ({self.version})", form.format("law", "verdict", "cases", "worst fraction of the bound")]
+        for v in self.verdicts:
+            worst = "" if v.worst is None else f"{v.worst:.3g}"
+            lines.append(form.format(v.law, v.word, v.cases or "", v.why if v.word in ("cannot", "not run") else worst))
+        lines += [f"it printed {self.printed:,} bytes"] if self.printed else []
+        return "\n".join([*lines, *(f"\n{told}" for told in first_of_each(self.breaks))])
+
+
+class Checks(tuple):
+    """The verdicts on each subject that one word or object gave: mostly one."""
+
+    @property
+    def breaks(self) -> list[Told]:
+        """Every break."""
+        return [told for checked in self for told in checked.breaks]
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that can be run holds, on every subject."""
+        return all(checked.holds for checked in self)
+
+    def __str__(self) -> str:
+        return "\n\n".join(str(checked) for checked in self)
+
+
+PLAINEST = ("purity", "value", "vjp", "split", "lengths")
+"""Laws whose breaks explain those of others, and are told first."""
+
+
+def first_of_each(breaks: Iterable[Told]) -> list[Told]:
+    """The first break of each law, the plainest first."""
+    found: dict[str, Told] = {}
+    for told in breaks:
+        found.setdefault(told.law, told)
+    return sorted(found.values(), key=lambda told: PLAINEST.index(told.law) if told.law in PLAINEST else len(PLAINEST))
+
+
+def tell(subject: Any, law: Law, cell: str, dtype: str, broken: Broken) -> Told:
+    """A break with its numbers and what would explain it; `subject` is a guard."""
+    shown = None
+    if broken.plan is not None and broken.kind not in ("died", "changed"):
+        shown = subject.shown(law, cell, dtype, broken.plan)
+    if shown is None:
+        shown = Shown("" if broken.plan is None else of_plan(cell, dtype, broken.plan), "")
+    explanation = subject.explain(cell, dtype) if broken.kind in ("value", "bits", "condition") else ""
+    example = f"{cell} {dtype}, {broken.plan}" if broken.plan else f"{cell} {dtype}"
+    about = (broken.law or law.name, law.test, cell, dtype, str(broken), example)
+    return Told(*about, explanation, shown.numbers, shown.program)
+
+
+def check(
+    guard: Any,
+    laws: Sequence[str] | None = None,
+    how: settings | None = None,
+    seen: Callable[[int, int], None] = lambda done, of: None,
+) -> Checked:
+    """All laws, or those named, on a guarded subject.
+
+    Args:
+        guard: an `Isolated` or an `InProcess`.
+        laws: names; every law if None.
+        how: settings of Hypothesis; by default those of the profile "ci".
+        seen: told how many tests are done, of how many.
+    """
+    how = how or settings(max_examples=EXAMPLES, phases=PHASES, **CI)
+    verdicts = {name: Verdict(name) for name in sorted(laws or registry())}
+    tests = [
+        (law, cell, dtype)
+        for name in verdicts
+        for law in registry()[name]
+        for cell, dtype in product((c for c in law.cells if c in guard.cells), guard.dtypes)
+    ]
+    for done, (law, cell, dtype) in enumerate(tests):
+        seen(done, len(tests))
+        judge(guard, law, cell, dtype, how, verdicts)
+    seen(len(tests), len(tests))
+    return Checked(guard.name, guard.version, list(verdicts.values()), getattr(guard, "printed", 0))
+
+
+def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: dict[str, Verdict]) -> None:
+    """One test, into the verdicts."""
+    verdict, lacking = verdicts[law.name], law.lacking(guard, cell)
+    if lacking:
+        verdict.lacking.append(" and ".join(lacking))
+        return
+    with tallied(verdict):
+        try:
+            broken = law.judge(guard, cell, dtype, how)
+            if broken is not None and broken.law not in ("", law.name):  # said once: then it is the law's own turn
+                other = verdicts.setdefault(broken.law, Verdict(broken.law))
+                other.breaks.append(tell(guard, law, cell, dtype, broken))
+                broken = law.judge(guard, cell, dtype, how)
+        except NotRun as lost:
+            verdict.lost = str(lost)
+            return
+    if broken is not None:
+        verdict.breaks.append(tell(guard, law, cell, dtype, broken))
+
+
+@contextmanager
+def tallied(verdict: Verdict) -> Any:
+    """Cases and the worst fraction of what runs within, into a verdict."""
+    TALLY.reset()
+    yield
+    verdict.cases += TALLY.cases
+    worst = [w for w in (verdict.worst, TALLY.worst) if w is not None]
+    verdict.worst = max(worst) if worst else None
+    TALLY.reset()
+
+
+def check_subject(
+    found: Any, laws: Sequence[str] | None = None, examples: int = EXAMPLES, progress: bool = False
+) -> Checks:
+    """All laws on a subject, without pytest.
+
+    Args:
+        found: what `--subject` takes, as a word (then it runs in a process of its own, which may crash or hang), or an
+            object in this process: a Subject, a function, a module of course-style functions, a torch.nn.Module class.
+        laws: names of laws; all if None.
+        examples: of the profile, of which a law runs its share; 40 is what the tests run.
+        progress: whether to show a bar.
+    Returns:
+        The verdicts, by subject where a file has several; as text tables, and each broken law in words.
+    Raises:
+        ValueError: `found` names or is nothing that can be judged, or there is no such law.
+    """
+    for name in laws or ():
+        if name not in registry():
+            raise ValueError(f"`laws` must be among {', '.join(sorted(registry()))}; got {name!r}.")
+    how = settings(max_examples=examples, phases=PHASES, **CI)
+    checked: list[Checked] = []
+    for guard in guards(found):
+        with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
+            checked.append(check(guard, laws, how, lambda done, of, bar=bar: moved(bar, done, of)))
+    return Checks(checked)
+
+
+def guards(found: Any) -> list[Guard]:
+    """A word's subjects in a process of their own, or an object's in this one."""
+    if isinstance(found, str):
+        from properties.child import isolated
+
+        return list(isolated(found))
+    from properties.guard import InProcess
+    from properties.loading import adapted
+
+    return [InProcess(subject) for subject in adapted(found, getattr(found, "__name__", type(found).__name__))]
+
+
+def moved(bar: tqdm, done: int, of: int) -> None:
+    """A progress bar at so many of so many."""
+    bar.total, bar.n = of, done
+    bar.refresh()
+
+
+def main(words: Sequence[str]) -> int:
+    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded."""
+    try:
+        found = [check_subject(word, progress=True) for word in words]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for checked in found:
+        print(checked)
+    return 0 if all(checked.holds for checked in found) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or ["numpy_twin"]))

@@ -1,0 +1,195 @@
+"""Where a subject's cases are run: guarded, so that whatever it does ends as a sentence about the law it broke.
+
+`InProcess` runs a subject here: exceptions become sentences, changed arguments are noticed and put back, and a
+failing case can be shown with its numbers and explained. `properties.child` runs one in a process of the subject's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from properties.cases import Plan
+from properties.explain import explain
+from properties.laws import TALLY, Broken, Guard, Law
+from properties.snippet import Shown, shown
+from properties.subject import Subject
+
+METHODS = (
+    *("forward", "backward", "backwards", "double_backward", "stack", "stack_backward"),
+    *("head", "head_backward", "loss", "updates", "clip", "export", "restore"),
+)
+"""What a law may ask of a subject."""
+
+SUITE = Path(__file__).parent
+
+
+class Description(NamedTuple):
+    """What the suite asks of a subject before it runs a case."""
+
+    name: str
+    version: str
+    cells: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    capabilities: frozenset[str]
+    pooled: bool
+    alphas: dict[str, float]
+
+
+def description(subject: Subject) -> Description:
+    """A subject's own words."""
+    alphas = {dtype: subject.alpha(dtype) / subject.u(dtype) for dtype in subject.dtypes}
+    about = (subject.name, subject.version, tuple(subject.cells), tuple(subject.dtypes))
+    return Description(*about, frozenset(subject.capabilities), subject.pooled, alphas)
+
+
+class Described(Guard):
+    """A guard that says of its subject what laws ask."""
+
+    def __init__(self, about: Description) -> None:
+        self.about = about
+        self.name, self.version, self.cells, self.dtypes, self.capabilities, self.pooled, self.alphas = about
+
+
+class InProcess(Described):
+    """A subject in this process."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(description(subject))
+        self.subject = subject
+        self.reported = False
+
+    def case(self, law: Law, cell: str, dtype: str, plan: Plan) -> float | None:
+        """See Guard."""
+        before = dict(vars(TALLY))  # the suite's own, where that is in this process too
+        TALLY.reset()
+        try:
+            with self.caught(law, cell, dtype, plan) as subject:
+                law.body(subject=subject, cell=cell, dtype=dtype, plan=plan)
+            return TALLY.worst
+        finally:
+            vars(TALLY).update(before)
+
+    def open(self, law: Law, cell: str, dtype: str) -> Player:
+        """See Guard."""
+        return Player(self, law, cell, dtype)
+
+    @contextlib.contextmanager
+    def caught(self, law: Law, cell: str, dtype: str, plan: Plan | None) -> Iterator[Any]:
+        """The subject to ask, watched: what it raises becomes Broken, and so does the first argument it changes."""
+        watched = Watched(self.subject, law.name != "purity")  # whose cases look for themselves
+        of = f"{cell} {dtype}, {plan}"
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield watched
+        except AssertionError:
+            self.report(watched, of)  # first: it may be why the law is broken
+            raise
+        except Exception as error:
+            if error is not watched.raised:
+                raise
+            sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
+            raise Broken(sentence, kind="raised", name=type(error).__name__) from error
+        self.report(watched, of)
+
+    def report(self, watched: Watched, of: str) -> None:
+        """Says that an argument was changed: once, since law "purity" itself says it whenever it is so."""
+        if watched.changed and not self.reported:
+            self.reported = True
+            raise Broken(f"{self.name}: {watched.changed} {of}", kind="changed", law="purity") from None
+
+    def shown(self, law: Law, cell: str, dtype: str, plan: Plan) -> Shown:
+        """The failing case with its numbers; see properties.snippet."""
+        return shown(self.subject, law, cell, dtype, plan)
+
+    def explain(self, cell: str, dtype: str) -> str:
+        """What would explain wrong values or gradients, in words, or ""; see properties.explain."""
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return explain(self.subject, cell, dtype)
+
+
+class Player:
+    """A machine's player whose calls are guarded."""
+
+    def __init__(self, guard: InProcess, law: Law, cell: str, dtype: str) -> None:
+        self.guard, self.law, self.cell, self.dtype = guard, law, cell, dtype
+        self.player = law.player(guard.subject, cell, dtype)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any) -> None:
+            plan = next((a for a in args if isinstance(a, Plan)), None)
+            with self.guard.caught(self.law, self.cell, self.dtype, plan) as subject:
+                self.player.subject = subject
+                getattr(self.player, name)(*args)
+
+        return call
+
+
+class Watched:
+    """A subject whose arguments are compared before and after each call; what it changed is put back and said."""
+
+    def __init__(self, subject: Subject, compared: bool) -> None:
+        self.watched, self.compared, self.changed, self.raised = subject, compared, "", None
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.watched, name)
+        if name not in METHODS:
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            given = [a for a in arrays_in((args, kwargs)) if a.flags.writeable] if self.compared else []
+            before = [a.copy() for a in given]
+            try:
+                return found(*args, **kwargs)
+            except Exception as error:
+                self.raised = None if isinstance(error, AssertionError) else error
+                raise
+            finally:
+                for array, copy in zip(given, before, strict=True):
+                    self.compare(name, array, copy)
+
+        return call
+
+    def compare(self, name: str, array: np.ndarray, copy: np.ndarray) -> None:
+        """Says what changed, once, and undoes it."""
+        if array.tobytes() == copy.tobytes():
+            return
+        if not self.changed:
+            place = tuple(map(int, np.argwhere((array != copy) & ~(np.isnan(array) & np.isnan(copy)))[0]))
+            was, now = copy[place], array[place]
+            self.changed = (
+                f"{name} changed an argument of shape {copy.shape}: its entry {list(place)} was {was!s}, is {now!s}."
+            )
+        array[...] = copy
+
+
+def arrays_in(tree: Any) -> list[np.ndarray]:
+    """Every array in some arguments."""
+    if isinstance(tree, np.ndarray):
+        return [tree]
+    if isinstance(tree, dict):
+        return [a for value in tree.values() for a in arrays_in(value)]
+    if hasattr(tree, "__dataclass_fields__"):
+        return arrays_in(vars(tree))
+    return [a for part in tree for a in arrays_in(part)] if isinstance(tree, (tuple, list)) else []
+
+
+def where(error: BaseException) -> str:
+    """The file and line of the subject's own code in which an exception arose, or ""."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not Path(f.filename).is_relative_to(SUITE)]
+    own = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith("<")]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def one_line(error: BaseException) -> str:
+    """What an exception says, in a line of at most 300 characters."""
+    text = " ".join(str(error).split()) or "without a message"
+    return (text if len(text) <= 300 else text[:297] + "...").rstrip(".")

@@ -1,0 +1,135 @@
+"""What `--subject` names: a built-in name, MODULE[:ATTR], or path/to/file.py[:NAME]; and what can be a subject."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from properties.subject import Subject
+
+OWN = {
+    "numpy_twin": "properties.subjects.numpy_twin",
+    "torch_twin": "properties.subjects.torch_twin",
+    "torch_nn": "properties.subjects.torch_nn",
+}
+"""What `make test` judges."""
+
+OUTSIDE = {
+    "onnx_runtime": "properties.subjects.onnx_runtime",
+    "onnx_reference": "properties.subjects.onnx_reference",
+    "keras_torch": "properties.subjects.keras_torch",
+    "keras_jax": "properties.subjects.keras_jax",
+    "flax_linen": "properties.subjects.flax_linen",
+    "flax_nnx": "properties.subjects.flax_nnx",
+    "equinox": "properties.subjects.equinox_cells",
+    "jax_rnn": "properties.subjects.jax_rnn",
+    "mlx": "properties.subjects.mlx_cpu",
+}
+"""Libraries of the extra "subjects"."""
+
+BUILT_IN = OWN | OUTSIDE
+FORMS = (
+    "a properties.subject.Subject; a function lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh) or "
+    "rnn(x, h0, ...); a module of course-style functions (lstm_forward, ...); a torch.nn.Module class with the "
+    "constructor of torch.nn.LSTM, RNN, LSTMCell or RNNCell"
+)
+
+
+def load(word: str) -> Subject:
+    """The first subject that a word names; see `load_all`."""
+    return load_all(word)[0]
+
+
+def load_all(word: str) -> list[Subject]:
+    """The subjects that a word names: a course-style file may have two.
+
+    Raises:
+        ValueError: it names nothing that can be loaded or judged; one line that says so.
+    """
+    try:
+        found, name = resolved(word)
+    except Exception as error:
+        names = ", ".join(BUILT_IN)
+        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(
+            f"--subject must be {names}, MODULE[:ATTR] or path/to/file.py[:NAME]; got {word!r}: {why}"
+        ) from error
+    try:
+        return adapted(found, name)
+    except ValueError as error:
+        raise ValueError(f"--subject={word}: {' '.join(str(error).split())}") from error
+
+
+def resolved(word: str) -> tuple[Any, str]:
+    """What a word names, and what it is called in a report."""
+    path = re.fullmatch(r"(.*\.py)(?::(\w+))?", word)
+    if path:
+        module, attribute = from_file(Path(path[1])), path[2]
+    else:
+        name, _, attribute = word.partition(":")
+        module = importlib.import_module(BUILT_IN.get(name, name))
+    if attribute:
+        return getattr(module, attribute), attribute
+    return getattr(module, "subject", module), module.__name__.rpartition(".")[2]
+
+
+def from_file(path: Path) -> ModuleType:
+    """A file as a module of its name; files beside it can be imported by it."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def adapted(found: Any, name: str) -> list[Subject]:
+    """An object as subjects.
+
+    Raises:
+        ValueError: it is nothing that can be one; the message says what can.
+    """
+    from properties.subjects import course
+    from properties.subjects.function import Function
+
+    if isinstance(found, type) and issubclass(found, Subject):
+        found = found()
+    if isinstance(found, Subject):
+        return [found]
+    if isinstance(found, (list, tuple)) and found and all(isinstance(one, Subject) for one in found):
+        return list(found)
+    if is_torch_module(found):
+        from properties.subjects.module import Module
+
+        return [Module(found, name)]
+    if course.is_course(found):
+        return course.subjects(found, name)
+    functions = {cell: getattr(found, cell) for cell in ("rnn", "lstm") if callable(getattr(found, cell, None))}
+    if functions:
+        alone = len(functions) == 1
+        return [Function(function, name if alone else f"{name}:{cell}") for cell, function in functions.items()]
+    if callable(found) and takes_a_sequence(found):
+        return [Function(found, name)]
+    raise ValueError(f"a subject must be {FORMS}; got {name!r}, a {type(found).__name__}.")
+
+
+def takes_a_sequence(function: Callable[..., Any]) -> bool:
+    """Whether a function's arguments begin with x and h0."""
+    return list(inspect.signature(function).parameters)[:2] == ["x", "h0"]
+
+
+def is_torch_module(found: Any) -> bool:
+    """Whether it is a torch.nn.Module or a class of them; torch is not imported for it."""
+    kind = found if isinstance(found, type) else type(found)
+    return any(base.__module__ == "torch.nn.modules.module" and base.__name__ == "Module" for base in kind.__mro__)

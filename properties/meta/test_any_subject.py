@@ -1,0 +1,368 @@
+"""Any subject: whatever it is made of and whatever it does ends as a verdict with a sentence."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from torch import nn
+
+from properties import child, reduce
+from properties.cases import POOL, Plan, pooled, resized
+from properties.check import check, check_subject
+from properties.child import isolated
+from properties.guard import InProcess
+from properties.laws import Broken
+from properties.loading import adapted, load_all
+from properties.meta.students import course as course_file
+from properties.meta.students import function as function_file
+from properties.reduce import smallest
+
+ROOT = Path(__file__).parents[2]
+STUDENTS = Path(__file__).parent / "students"
+FEW = ("value", "vjp", "purity")
+
+
+def changed(folder, name, *changes, more=""):
+    """A student's file with some lines replaced."""
+    text = (STUDENTS / f"{name}.py").read_text("utf-8")
+    for old, new in changes:
+        assert old in text, f"{old!r} is not in {name}.py"
+        text = text.replace(old, new)
+    path = folder / f"changed_{name}.py"
+    path.write_text(text + more)
+    return path
+
+
+# What a subject can be
+
+
+def test_a_course_style_file_is_taken_as_it_is():
+    """Over a sequence and by steps; the correct file breaks nothing, and the loss is judged too."""
+    checks = check_subject(str(STUDENTS / "course.py"), (*FEW, "chain rule", "honesty", "split", "dtype"), 8)
+    assert [checked.name for checked in checks] == ["course", "course (steps)"]
+    assert checks.holds, str(checks)
+    words = [{v.law: v.word for v in checked.verdicts} for checked in checks]
+    assert (words[0]["split"], words[0]["chain rule"], words[1]["split"]) == ("holds", "holds", "holds")
+
+
+def test_one_wrong_gradient_term_is_named_with_its_smallest_input(tmp_path):
+    """Law, place, got and wanted, the gate whose rows are off, and a program with the student's own function alone."""
+    path = changed(tmp_path, "course", ("dc * g * i * (1 - i)", "dc * g * i * (1 + i)"))
+    checks = check_subject(str(path), ("vjp",), 8)
+    told = checks.breaks[0]
+    assert "vjp" in str(told) and re.search(
+        r"weight_hh\[0, 0\] is -?[\d.e-]+, must be -?[\d.e-]+ within", told.sentence
+    )
+    assert "T=1, B=1, D=1, H=1" in told.example
+    assert "wrong in the rows of gate i alone" in check_subject(str(path), ("vjp",), 8).breaks[1].explanation
+    assert "from changed_course import" in told.program and "properties" not in told.program.replace(str(tmp_path), "")
+    done = subprocess.run([sys.executable, "-c", told.program], capture_output=True, text=True)
+    assert done.returncode == 1 and "AssertionError" in done.stderr and " must be " in done.stdout, done.stderr
+
+
+def test_functions_are_taken_with_their_backward():
+    """A function with a backward has all laws of gradients; one without has those of values."""
+    checks = check_subject(function_file, (*FEW, "second order"), 8)
+    assert checks.holds, str(checks)
+    words = {checked.name.rpartition(":")[2]: {v.law: v.word for v in checked.verdicts} for checked in checks}
+    assert words["lstm"] == {"purity": "holds", "second order": "holds", "value": "holds", "vjp": "holds"}
+    assert words["rnn"]["value"] == "holds" and words["rnn"]["vjp"] == "cannot"
+
+
+@pytest.mark.parametrize(
+    "conventions",
+    [{"gates": "oigf"}, {"transposed": True}, {"batch_first": True}, {"biases": 1}, {"gates": "fgoi", "biases": 1}],
+    ids=str,
+)
+def test_a_functions_conventions_are_attributes(conventions):
+    """Order of gates, layout and biases are converted there and back: values and gradients are right."""
+    checks = check_subject(in_conventions(**conventions), ("value", "vjp"), 4)
+    assert checks.holds, str(checks)
+
+
+def in_conventions(gates="ifgo", transposed=False, batch_first=False, biases=2):
+    """The students' LSTM as another project would have it."""
+
+    def rows(a, back=False):
+        blocks, order = np.split(a, 4), [gates.index(g) for g in "ifgo"]
+        return np.concatenate([blocks[k] for k in (np.argsort(order) if back else order)])
+
+    def plain(x, h0, c0, W, R, *b):
+        x, (W, R) = x.swapaxes(0, 1) if batch_first else x, ((w.T if transposed else w) for w in (W, R))
+        return x, h0, c0, rows(W), rows(R), rows(b[0]), rows(b[1]) if biases == 2 else np.zeros_like(b[0])
+
+    def turn(a):
+        return np.ascontiguousarray(a.swapaxes(0, 1)) if batch_first else a
+
+    def weight(d):
+        d = rows(d, back=True)
+        return np.ascontiguousarray(d.T) if transposed else d
+
+    def backward(dhs, dhT, dcT, *given):
+        dx, dh0, dc0, dW, dR, *db = function_file.lstm_backward(turn(dhs), dhT, dcT, *plain(*given))
+        return turn(dx), dh0, dc0, weight(dW), weight(dR), *(rows(b, back=True) for b in db[:biases])
+
+    if biases == 2:
+
+        def lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh):
+            hs, *last = function_file.lstm(*plain(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh))
+            return turn(hs), *last
+    else:
+
+        def lstm(x, h0, c0, weight_ih, weight_hh, bias):
+            hs, *last = function_file.lstm(*plain(x, h0, c0, weight_ih, weight_hh, bias))
+            return turn(hs), *last
+
+    lstm.gates, lstm.transposed, lstm.batch_first, lstm.biases = gates, transposed, batch_first, biases
+    lstm.backward = backward
+    return lstm
+
+
+class OwnLSTM(nn.Module):
+    """A user's module: it ignores `bidirectional`, which its constructor takes."""
+
+    def __init__(self, input_size, hidden_size, bidirectional=False):
+        super().__init__()
+        self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size, input_size))
+        self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
+
+    def forward(self, x, state=None):
+        """As torch.nn.LSTM, without biases."""
+        h, c = (a[0] for a in state) if state else (x.new_zeros(x.shape[1], self.weight_hh_l0.shape[1]),) * 2
+        hs = []
+        for x_t in x:
+            i, f, g, o = (x_t @ self.weight_ih_l0.T + h @ self.weight_hh_l0.T).chunk(4, -1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            hs.append(h)
+        return torch.stack(hs), (h[None], c[None])
+
+
+@pytest.mark.parametrize("found", [nn.LSTM, nn.RNN, nn.LSTMCell, nn.RNNCell, nn.LSTM(2, 3)], ids=str)
+def test_a_torch_module_is_taken_by_its_class(found):
+    """Layers and cells, classes and instances: what they can do is read off the constructor."""
+    checks = check_subject(found, (*FEW, "honesty", "split"), 5)
+    assert checks.holds, str(checks)
+    (subject,) = adapted(found, "found")
+    assert ("layers" in subject.capabilities) == (found not in (nn.LSTMCell, nn.RNNCell))
+    assert subject.cells == (("lstm",) if "LSTM" in str(found) else ("rnn", "rnn_relu"))
+
+
+def test_an_option_that_is_taken_and_ignored_is_a_break():
+    """`bidirectional` in the constructor is a promise."""
+    (checked,) = check_subject(OwnLSTM, ("reversal", "honesty"), 5)
+    words = {v.law: v.word for v in checked.verdicts}
+    assert words["reversal"] == "broken"
+
+
+def test_a_subject_that_cannot_run_a_law_says_what_it_would_have_to_declare():
+    """In the words of CAPABILITIES."""
+    (checked,) = check_subject(function_file.rnn, ("lengths", "stack"), 3)
+    assert {v.word for v in checked.verdicts} == {"cannot"}
+    assert "it does not declare that it takes rows of different lengths" in str(checked)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("no/such/file.py", "there is no file no/such/file.py"),
+        ("{folder}/raises.py", "KeyError: 'no'"),
+        ("{folder}/aborts.py", "its process was ended by SIGABRT"),
+        ("{folder}/empty.py", "a subject must be a properties.subject.Subject; a function lstm"),
+        ("{folder}/slip.py", "got 'gate_order' (perhaps gates?)"),
+        ("{folder}/wrong.py", "`gates` must be an order of the letters i, f, g, o; got 'ifgg'"),
+        ("{folder}/wide.py", "wide.py:Wide"),
+        ("properties.cases:nothing", "has no attribute 'nothing'"),
+    ],
+)
+def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
+    """The line names the word, the rule and what came."""
+    texts = {"raises": "raise KeyError('no')", "aborts": "import os\nos.abort()", "empty": "x = 1"}
+    texts["slip"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gate_order = 'ifog'"
+    texts["wrong"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gates = 'ifgg'"
+    texts["wide"] = "import torch\nclass Wide(torch.nn.Module):\n    def __init__(self, n): super().__init__()"
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    word = word.format(folder=tmp_path) + (":Wide" if "wide" in word else "")
+    with pytest.raises(ValueError) as refusal:
+        isolated(word)
+    assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_pytest_tells_a_students_break(tmp_path):
+    """The header names the subject; the failure is the sentence, the explanation and the input, not a traceback."""
+    path = changed(tmp_path, "function", ("i, f, g, o = np.split", "i, f, o, g = np.split"))
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "properties/test_value.py", f"--subject={path}:lstm"]
+    done = subprocess.run([*command, "-k", "float64"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert re.search(r"^subjects: lstm \(numpy", done.stdout, re.MULTILINE)
+    assert "law 'value' is broken" in done.stdout
+    assert "what would explain it: the gates are ordered i, f, o, g, not i, f, g, o" in done.stdout
+    assert "weight_hh = np.array([[" in done.stdout and "Traceback" not in done.stdout
+
+
+# What a subject can do to itself
+
+
+RAISED = r"raised KeyError \(changed_function.py, line \d+\): 'no such gate'.*T=3"
+DEEDS = {
+    "aborts": ("if x.shape[2] > 1: os.abort()", r"its process was ended by SIGABRT.*D=2"),
+    "loops": ("while x.shape[1] > 1: pass", r"its process gave no answer for .*B=[2-7]"),
+    "raises": ("if len(x) > 2: raise KeyError('no such gate')", RAISED),
+    "exits": ("sys.exit(3)", r"its process ended with code 3"),
+    "lists": ("return [[0]], [0], [0]", r"`hs` must be a NumPy array; got a list"),
+    "one array": ("return x", r"must return 3 arrays, hs, hT, cT; got a ndarray"),
+    "prints": ("print('x' * 3_000_000)", "it printed"),
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_whatever_a_subject_does_ends_as_a_verdict(deed, tmp_path, monkeypatch):
+    """An abort or a case without an end breaks the law whose case it was, with the smallest input; the run goes on."""
+    monkeypatch.setattr(child, "PATIENCE", 3.0)
+    monkeypatch.setitem(reduce.SECONDS, "died", 4.0)
+    change, says = DEEDS[deed]
+    begin = ("    h, c, hs = h0, c0, []", f"    {change}\n    h, c, hs = h0, c0, []")
+    path = changed(tmp_path, "function", begin, ("import numpy", "import os\nimport sys\nimport numpy"))
+    (checked,) = check_subject(f"{path}:lstm", ("value",), 6)
+    assert checked.verdicts[0].word == ("holds" if deed == "prints" else "broken")
+    assert re.search(says, str(checked)), str(checked)
+    assert (checked.printed > 3_000_000) == (deed == "prints")
+
+
+def test_an_input_changed_once_is_noticed_whichever_law_it_was_for(tmp_path):
+    """On the third call, and never again: law "purity" is broken, and the law whose case it was is judged once more."""
+    change = "    global calls\n    calls += 1\n    if calls == 3: x[0] += 1\n    h, c, hs = h0, c0, []"
+    path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", change), more="\n\ncalls = 0\n")
+    (checked,) = check_subject(f"{path}:lstm", ("value",), 6)
+    words = {v.law: v.word for v in checked.verdicts}
+    assert words == {"purity": "broken", "value": "holds"}
+    assert re.search(r"forward changed an argument of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
+
+
+def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
+    """They say so, and are no breaks."""
+    monkeypatch.setattr(child, "LOST", 0.5)
+    path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", "    import os\n    os.abort()"))
+    (checked,) = check_subject(f"{path}:lstm", ("causality", "range", "value"), 4)
+    assert [v.word for v in checked.verdicts] == ["broken", "not run", "not run"]
+    assert "its process was lost" in checked.verdicts[1].why and not checked.holds
+
+
+def test_a_process_ends_with_the_suites(tmp_path):
+    """Also while its subject is in a loop."""
+    path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", "    while True: pass"))
+    script = "import os, sys, threading\nfrom properties.check import check_subject\n"
+    script += "threading.Timer(6, lambda: os.kill(os.getpid(), 9)).start()\n"
+    script += f"check_subject({str(path) + ':lstm'!r}, ('value',), 4)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60)
+    for _ in range(20):
+        alive = subprocess.run(["pgrep", "-f", str(path)], capture_output=True, text=True).stdout
+        if not alive:
+            return
+        subprocess.run(["sleep", "0.5"])
+    pytest.fail(f"the subject's process lives on: {alive}")
+
+
+def test_the_same_cases_are_judged_in_a_process_and_here():
+    """Where a subject runs changes no case and no fraction of a bound."""
+    how = settings(settings.get_profile("ci"), max_examples=8)
+    there = check(isolated("numpy_twin")[0], ("bias", "no memory"), how)
+    here = check(InProcess(load_all("numpy_twin")[0]), ("bias", "no memory"), how)
+    assert [(v.cases, v.worst) for v in there.verdicts] == [(v.cases, v.worst) for v in here.verdicts]
+    assert there.holds and there.verdicts[0].cases == 128 and there.verdicts[1].cases > 10
+
+
+# What is said
+
+
+SIGNATURE = "def lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh):\n"
+STEP = "a = x_t @ weight_ih.T + h @ weight_hh.T + bias_ih + bias_hh\n        i,"
+START = "h, c, hs = h0, c0, []"
+MISTAKES = [
+    ("i, f, g, o = np.split", "f, i, g, o = np.split", "the gates are ordered f, i, g, o, not i, f, g, o"),
+    (START, "h, c, hs = c0, h0, []", "h0 and c0 are exchanged"),
+    (START, "h, c, hs = h0, 0 * c0, []", "c0 is ignored"),
+    (START, "h, c, hs = 0 * h0, 0 * c0, []", "the initial state is ignored"),
+    (STEP, STEP.replace(" + bias_hh", ""), "bias_hh is ignored"),
+    ("sigma(f) * c", "sigma(f + 1) * c", "1 is added to the bias of the forget gate"),
+    ("h.copy(), c.copy()\n\n\ndef lstm_b", "c.copy(), h.copy()\n\n\ndef lstm_b", "hT and cT are exchanged"),
+    ("for x_t in x:\n        " + STEP, "for x_t in x[::-1]:\n        " + STEP, "time runs backwards"),
+    (STEP, STEP.replace("ih.T", "ih.reshape(weight_ih.shape[::-1])"), "weight_ih is read in memory order"),
+    (STEP, STEP.replace("hh.T", "hh.reshape(4, -1, h.shape[1]).swapaxes(1, 2).reshape(-1, h.shape[1]).T"),
+     "weight_hh is used transposed"),
+    (SIGNATURE, SIGNATURE + "    x = x.astype('f4').astype(x.dtype)\n", "somewhere inside it computes in float32"),
+    ("dhT, dcT\n", "dhT, 0 * dcT\n", "the gradient that comes in by cT is ignored"),
+    ("dh.copy(), dc.copy()", "dh.copy(), 0 * dc", "the gradient by c0 is zero"),
+    ("sums[1], sums[2]", "-sums[1], sums[2]", "the gradient by weight_hh is minus what must come"),
+    ("da.sum(0)", "da.mean(0)", "the gradients by bias_ih, bias_hh are 1/B times (an average over the batch"),
+    ("dc * c * f * (1 - f)", "dc * c * f", "wrong in the rows of gate f alone"),
+    ("dc, dh = dc * f,", "dc, dh = dc,", "the gradient by c0 is wrong"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "says"), MISTAKES, ids=[says for *_, says in MISTAKES])
+def test_what_would_explain_a_break_is_said_in_words(old, new, says, tmp_path):
+    """Every planted mistake is called by its name."""
+    (subject,) = load_all(f"{changed(tmp_path, 'function', (old, new))}:lstm")
+    assert says in InProcess(subject).explain("lstm", "float64")
+
+
+def test_nothing_is_explained_where_nothing_is_wrong():
+    """Neither values nor gradients."""
+    for subject in (*adapted(course_file, "course"), *adapted(function_file, "function")):
+        for cell in subject.cells:
+            assert InProcess(subject).explain(cell, "float64") == ""
+
+
+def test_a_gate_order_is_said_in_the_subjects_own_convention(tmp_path):
+    """A course's file has i, f, o, g: one that has i, f, g, o is told so."""
+    old = "sigmoid(a[:, 2 * H : 3 * H]), np.tanh(a[:, 3 * H :])"
+    path = changed(tmp_path, "course", (old, "sigmoid(a[:, 3 * H :]), np.tanh(a[:, 2 * H : 3 * H])"))
+    assert InProcess(load_all(str(path))[0]).explain("lstm", "float64") == (
+        "the gates are ordered i, f, g, o, not i, f, o, g"
+    )
+
+
+def test_a_failing_case_is_made_as_small_as_it_can_be():
+    """Sizes of one, usual options, few digits, zeros: only what the break needs is left."""
+    first = Plan(5, 3, 4, 6, seed=77, scale=2.0, opposed=30.0, lengths=(5, 2, 4), L=3, directions=2)
+
+    def outcome(plan):
+        return Broken("broken", plan=plan) if plan.H >= 2 and plan.lengths and "x" not in plan.zeros else None
+
+    small = smallest(outcome, Broken("broken", plan=first)).plan
+    assert (small.T, small.B, small.D, small.H, small.L, small.directions) == (1, 1, 1, 2, 1, 1)
+    assert (small.scale, small.opposed, small.seed, small.bits, small.lengths) == (1.0, 0.0, 0, 0, (1,))
+    assert "x" not in small.zeros and "weight_hh" in small.zeros
+
+
+def test_a_reduced_case_has_few_digits_and_zeros_where_it_says():
+    """Multiples of a quarter; a part that is named is all zero."""
+    case = Plan(3, 2, 4, 5, seed=1, bits=2, zeros=("h0", "weight_hh")).case("lstm", "float64")
+    assert np.array_equal(case.call.x * 4, np.round(case.call.x * 4)) and case.call.x.any()
+    assert not case.call.state.h.any() and not case.call.params.weight_hh.any() and case.call.state.c.any()
+
+
+@pytest.mark.parametrize(
+    "plan", [Plan(7, 5, 2, 3, seed=0), Plan(3, 1, 7, 6, seed=0), Plan(1, 1, 1, 4, seed=0)], ids=str
+)
+def test_a_subject_that_compiles_sees_few_sizes(plan):
+    """One of the pool's shapes; axes of one stay; lengths stay within the new T."""
+    found = pooled(plan)
+    sizes = (found.T, found.B, found.D, found.H)
+    assert [n == 1 for n in sizes] == [n == 1 for n in (plan.T, plan.B, plan.D, plan.H)]
+    assert sizes in POOL or sum(n == 1 for n in sizes) > 1
+    assert len(POOL) == 24 and all(len(set(shape)) >= 3 for shape in POOL)
+    assert resized(Plan(4, 2, 3, 5, seed=0, lengths=(0, 4)), 2, 3, 1, 1).lengths == (0, 2, 0)
+
+
+def test_a_law_that_does_not_exist_is_refused():
+    """The message lists those that do."""
+    with pytest.raises(ValueError, match=r"`laws` must be among adjoint, .*; got 'values'"):
+        check_subject("numpy_twin", ("values",))

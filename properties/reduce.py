@@ -1,0 +1,82 @@
+"""How a failing case is made smaller: sizes, options, a seed, and values of few digits, always in the same order.
+
+Hypothesis finds the first case that breaks a law. To make it smaller is left to these few steps: they take a second,
+give the same case every time, and go where Hypothesis cannot: to sizes of one, to zeros, to numbers of few bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from properties.cases import Plan, resized
+
+SECONDS = {"died": 20.0}
+"""How long to go on; with a subject whose process dies, each try costs a new one."""
+
+OTHERWISE = 6.0
+PARTS = ("weight_hh", "weight_ih", "bias_hh", "bias_ih", "h0", "c0", "x", "dhT", "dcT", "dh")
+BITS = (0, 1, 2, 3, 5, 8)
+
+
+def smallest(outcome: Callable[[Plan], Any], broken: Any) -> Any:
+    """The smallest broken case on the way from a first one, and what is said of it.
+
+    Args:
+        outcome: what comes of a plan: None, or a Broken.
+        broken: that of the first.
+    """
+    end, best = time.monotonic() + SECONDS.get(broken.kind, OTHERWISE), broken
+    for step in (sizes, options, digits, parts, sizes):
+        for choices in step(best.plan):
+            for change in choices:
+                if time.monotonic() > end:
+                    return best
+                plan = change(best.plan)
+                found = None if plan == best.plan else tried(outcome, plan)
+                if found is not None and all(getattr(found, n) == getattr(broken, n) for n in ("kind", "law")):
+                    best = found
+                    break
+    return best
+
+
+def tried(outcome: Callable[[Plan], Any], plan: Plan) -> Any:
+    """What comes of a plan; one that a law itself stumbles over, such as one step where it cuts, breaks nothing."""
+    try:
+        return outcome(plan)
+    except Exception:
+        return None
+
+
+def sizes(plan: Plan) -> Iterator[list[Callable[[Plan], Plan]]]:
+    """Each size, the smallest first."""
+    for axis in range(4):
+        yield [lambda p, axis=axis, n=n: size(p, axis, n) for n in range(1, (plan.T, plan.B, plan.D, plan.H)[axis])]
+
+
+def size(plan: Plan, axis: int, n: int) -> Plan:
+    """The plan with one size changed."""
+    now = [plan.T, plan.B, plan.D, plan.H]
+    return resized(plan, *now[:axis], n, *now[axis + 1 :])
+
+
+def options(plan: Plan) -> Iterator[list[Callable[[Plan], Plan]]]:
+    """Each option as it usually is, or as little as it can be; the seed 0 or 1."""
+    usual: dict[str, tuple[Any, ...]] = {"L": tuple(range(1, plan.L)), "directions": (1,), "lengths": (None,)}
+    usual |= {"E": (None,) if plan.E is None else (None, *range(1, plan.E)), "shared": (False,)}
+    usual |= {"biases": ("none",), "opposed": (0.0,), "scale": (1.0,), "seed": (0, 1)}
+    for name, values in usual.items():
+        yield [lambda p, name=name, value=value: replace(p, **{name: value}) for value in values]
+
+
+def digits(plan: Plan) -> Iterator[list[Callable[[Plan], Plan]]]:
+    """Values of few binary digits after the point."""
+    yield [lambda p, bits=bits: replace(p, bits=bits) for bits in BITS]
+
+
+def parts(plan: Plan) -> Iterator[list[Callable[[Plan], Plan]]]:
+    """Each part of the call all zero."""
+    for part in PARTS:
+        yield [lambda p, part=part: replace(p, zeros=(*p.zeros, part))]

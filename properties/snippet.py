@@ -1,0 +1,222 @@
+"""A failing case as its user would write it: the arguments of the call that went wrong, and a program that makes it.
+
+A case runs once more with every call recorded; the one whose result holds the wrong number, or the last one, is shown
+in the subject's own conventions. A subject of plain functions (properties/subjects/plain.py) also gets a program that
+uses its library alone: it prints what comes and what must come, and fails while the two differ.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import textwrap
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from properties.cases import Plan, arrays, gradients, named, outputs
+from properties.laws import Broken, Law
+from properties.subject import Call, Subject
+from properties.subjects.plain import Plain
+
+LARGEST = 1500
+"""Numbers of a call that are still written out."""
+
+
+FEW = 100
+"""Numbers of a call that are shown where it could not be made smaller."""
+
+
+class Shown(NamedTuple):
+    """The arguments, one array a line; and the program, or "" where there is none."""
+
+    numbers: str
+    program: str
+
+
+class Made(NamedTuple):
+    """One call: what was asked, and what came, or what was raised."""
+
+    method: str
+    args: tuple[Any, ...]
+    found: Any
+    error: Exception | None
+
+
+class Recorder:
+    """A subject whose calls are kept."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject, self.made = subject, []
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.subject, name)
+        if not callable(found) or name in ("u", "alpha"):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            kept = copied(args)
+            try:
+                result = found(*args, **kwargs)
+            except Exception as error:
+                self.made.append(Made(name, kept, None, error))
+                raise
+            self.made.append(Made(name, kept, result, None))
+            return result
+
+        return call
+
+
+def copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arguments as they are now; copies, which are dense."""
+    return pickle.loads(pickle.dumps(args))
+
+
+def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Shown:
+    """The case of a plan, shown; `subject` is that of the process it runs in."""
+    recorder, broken = Recorder(subject), None
+    with np.errstate(all="ignore"):
+        try:
+            law.body(subject=recorder, cell=cell, dtype=dtype, plan=plan)
+        except Exception as error:
+            broken = error
+    made = culprit(recorder.made, broken)
+    if made is None or not isinstance(made.args[0], Call) or sum(a.size for a in arrays(made.args[0])) > LARGEST:
+        return Shown("", "")
+    with_program = isinstance(subject, Plain) and broken is not None
+    return Shown(numbers(subject, made), program(subject, made, broken) if with_program else "")
+
+
+def culprit(made: list[Made], broken: Exception | None) -> Made | None:
+    """The last call whose result holds the wrong number; else the last call of all."""
+    calls = [m for m in made if m.method in ("forward", "backward")]
+    name = first_word(getattr(broken, "name", ""))
+    for call in reversed(calls):
+        if broken is not None and getattr(broken, "got", None) is not None and call.found is not None:
+            array = results_of(call).get(name)
+            if array is not None and holds(array, broken.got):
+                return call
+    return calls[-1] if calls else None
+
+
+def first_word(name: str) -> str:
+    """The name of an array, without what is said of it."""
+    return name.split()[0] if name else ""
+
+
+def results_of(made: Made) -> dict[str, np.ndarray]:
+    """A call's results by the referee's names."""
+    return outputs(made.found) if made.method == "forward" else gradients(made.found)
+
+
+def holds(array: np.ndarray, value: float) -> bool:
+    """Whether a number is in an array."""
+    return bool((np.isnan(array) if np.isnan(value) else array == value).any())
+
+
+def given_of(subject: Subject, call: Call) -> dict[str, Any]:
+    """The call's arrays by name, in the subject's own conventions where it has some."""
+    if isinstance(subject, Plain):
+        found = subject.conventions.given(call)._asdict()
+        found = {subject.words.get(name, name): a for name, a in found.items()}
+    else:
+        state = dict(zip(("h0", "c0"), call.state or (), strict=False))
+        found = {"x": call.x, **state, **named(call.params)}
+    return {**found, **({} if call.lengths is None else {"lengths": call.lengths})}
+
+
+def cotangents_of(subject: Subject, made: Made) -> dict[str, Any]:
+    """The cotangents of a backward call, likewise."""
+    if made.method != "backward":
+        return {}
+    cotangent = made.args[1]
+    dh = subject.conventions.sequence(cotangent.h) if isinstance(subject, Plain) else cotangent.h
+    return {"dh": dh, **dict(zip(("dhT", "dcT"), cotangent.last, strict=False))}
+
+
+def numbers(subject: Subject, made: Made) -> str:
+    """The arguments, one array a line or more."""
+    return listed(given_of(subject, made.args[0]) | cotangents_of(subject, made))
+
+
+def of_plan(cell: str, dtype: str, plan: Plan) -> str:
+    """The arguments of a plan's call, in the suite's own conventions: where the subject does not live to show them."""
+    call = plan.case(cell, dtype).call
+    return listed(given_of(Subject(), call)) if sum(a.size for a in arrays(call)) <= FEW else ""
+
+
+def listed(every: dict[str, Any]) -> str:
+    """Arrays by name, as they are typed."""
+    return "\n".join(f"{name} = {literal(a, f'{name} = ')}" for name, a in every.items() if a is not None)
+
+
+def literal(array: Any, before: str = "") -> str:
+    """An array as it is typed, after some words on the same line."""
+    array = np.asarray(array)
+    if not array.size:
+        return f"np.zeros({array.shape}, {array.dtype.name!r})"
+    how = {"separator": ", ", "floatmode": "unique", "threshold": array.size + 1, "max_line_width": 100}
+    return f"np.array({np.array2string(array, prefix=before + 'np.array(', **how)}, {array.dtype.name!r})"
+
+
+# Programs
+
+
+def program(subject: Plain, made: Made, broken: Exception | None) -> str:
+    """A program with the subject's own library that makes the call and fails while the result is wrong."""
+    every = given_of(subject, made.args[0]) | cotangents_of(subject, made)
+    values = "\n".join(f"{name} = {literal(a, f'{name} = ') if a is not None else None}" for name, a in every.items())
+    call = subject.text(made.args[0].cell, made.method == "backward")
+    values += "\nlengths = None" if made.args[0].lengths is None and "lengths" in call else ""
+    ending = verdict(subject, made, broken, call)
+    parts = [subject.imports, *(inspect.getsource(function) for function in subject.source)]
+    extra = "nan, inf = np.nan, np.inf\n" if "nan" in values or "inf" in values else ""
+    numpy = "" if "import numpy as np" in subject.imports else "import numpy as np\n"
+    return "\n\n".join([(numpy + parts[0]).strip(), *(p.strip() for p in parts[1:]), extra + values, ending]) + "\n"
+
+
+def verdict(subject: Plain, made: Made, broken: Exception | None, call: str) -> str:
+    """The end of a program: the call, what comes of it, and the condition that it does not meet."""
+    sentence = " ".join(str(broken).split())
+    if made.error is not None:
+        return call
+    if "must be refused" in sentence:
+        return f"try:\n{textwrap.indent(call, '    ')}\nexcept Exception as error:\n    print('refused:', error)\n" + (
+            f"else:\n    raise AssertionError({sentence!r})"
+        )
+    place = place_of(subject, made, broken) if isinstance(broken, Broken) and broken.got is not None else None
+    if place is None:
+        return f"{call}\n# {textwrap.fill(sentence, 110, subsequent_indent='# ')}"
+    wanted = f"must be {broken.wanted!r}" + (f" within {broken.bound:.2g}" if broken.bound is not None else "")
+    test = f"got == {broken.wanted!r}" if broken.bound is None else f"abs(got - {broken.wanted!r}) <= {broken.bound!r}"
+    test = test if not np.isnan(broken.wanted) else "np.isnan(got)"
+    return f"{call}\ngot = {place}\nprint('{first_word(broken.name)} is', got, '{wanted}')\nassert {test}"
+
+
+def place_of(subject: Plain, made: Made, broken: Broken) -> str | None:
+    """The expression, in the subject's own layout, of the entry that is wrong; None if it cannot be told."""
+    name, found = first_word(broken.name), results_of(made)
+    if name not in found or not holds(found[name], broken.got):
+        return None
+    array, wrong = found[name], np.isnan(found[name]) if np.isnan(broken.got) else found[name] == broken.got
+    place = broken.place if array.ndim == len(broken.place) and inside(array, broken.place) else None
+    if place is None or not wrong[place]:
+        place = tuple(int(n) for n in np.argwhere(wrong)[0])
+    theirs = in_their_layout(subject, made.args[0].cell, name, array.shape, place)
+    expression = subject.results(made.args[0].cell).get(name if made.method == "forward" else f"d{name}")
+    return None if expression is None else f"{expression}[{', '.join(map(str, theirs))}]"
+
+
+def inside(array: np.ndarray, place: tuple[int, ...]) -> bool:
+    """Whether an array has a place."""
+    return all(0 <= p < n for p, n in zip(place, array.shape, strict=True))
+
+
+def in_their_layout(subject: Plain, cell: str, name: str, shape: tuple[int, ...], place: Any) -> tuple[int, ...]:
+    """Where an entry of ours stands in the subject's own arrays: its number goes through the same conversion."""
+    ours, c = np.arange(int(np.prod(shape))).reshape(shape), subject.conventions
+    convert = {"h": c.sequence, "x": c.sequence}
+    convert |= dict.fromkeys(("weight_ih", "weight_hh"), lambda a: c.weight(cell, a))
+    convert |= dict.fromkeys(("bias_ih", "bias_hh"), lambda a: c.rows(cell, a))
+    theirs = convert.get(name, lambda a: a)(ours)
+    return tuple(int(n) for n in np.argwhere(theirs == ours[place])[0])

@@ -1,0 +1,290 @@
+"""Any torch.nn.Module with the constructor of torch.nn.RNN or LSTM, or of their cells, on CPU; autograd's gradients.
+
+What it can do is read off its constructor (num_layers, bidirectional, batch_first, dropout); `capabilities`, `dtypes`
+and `alpha` (in units of the roundoff) as attributes of the class add the rest. Parameters bear torch.nn's names.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from impl.spec import DTYPES, STATES, Parameters, leaves, rebuild, torch_field, torch_sizes, tree_map
+from properties.cases import named, sides
+from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
+from properties.subjects.function import subset
+from properties.subjects.plain import refuse_undeclared
+from properties.subjects.torch_twin import own, tensor
+
+OFFERS = {"num_layers": "layers", "bidirectional": "directions", "batch_first": "batch first", "dropout": "dropout"}
+"""What an argument of the constructor says that a module can do."""
+
+
+class Layers(Subject):
+    """Modules by cell, each built with the sizes and options of the call and given its parameters."""
+
+    version = f"torch {torch.__version__.split('+')[0]}"
+
+    def build(self, call: Stack, D: int, H: int) -> nn.Module:
+        """A module for a call."""
+        raise NotImplementedError
+
+    def refuse(self, call: Stack) -> None:
+        """Refuses what is not declared, where the module would not do so itself."""
+
+    def forward(self, call: Call) -> Output:
+        """See Subject."""
+        output = self.stack(one_layer(call))
+        return output._replace(last=output.last[0][0])
+
+    def backward(self, call: Call, cotangent: Cotangent) -> Result:
+        """See Subject."""
+        return self.backwards(call, [cotangent])[0]
+
+    def backwards(self, call: Call, cotangents: Sequence[Cotangent], frozen: Sequence[str] = ()) -> list[Result]:
+        """See Subject; one graph, which is kept, and frozen parameters do not require a gradient."""
+        stack = one_layer(call)
+        module, given, outputs = self.record(stack, tuple(f"{name}_l0" for name in frozen))
+        results = (gradients(stack, module, given, outputs, in_stack(c)) for c in cotangents)
+        return [Result(r.x, r.params[0][0], None if r.state is None else r.state[0][0]) for r in results]
+
+    def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
+        """See Subject; autograd through the graph of the gradient."""
+        stack = one_layer(call)
+        module, given, outputs = self.record(stack)
+        wanted = [given[0], *module.parameters(), *leaves(given[1])]
+        cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
+        first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True)
+        inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
+        second = torch.autograd.grad(inner, wanted, materialize_grads=True)
+        return rebuild(Result(call.x, call.params, call.state), [d.numpy() for d in second])
+
+    def stack(self, call: Stack) -> Output:
+        """See Subject."""
+        with torch.no_grad():
+            h, last = run(call, self.module(call), *self.inputs(call))
+        return Output(h.numpy(), tree_map(lambda a: a.numpy(), last))
+
+    def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
+        """See Subject."""
+        return gradients(call, *self.record(call), cotangent)
+
+    def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
+        """See Subject."""
+        if layout != "torch":
+            raise NotImplementedError(f"{self.name} has no export to {layout}.")
+        D, dtype = layers[0][0].weight_ih.shape[-1], layers[0][0].weight_ih.dtype
+        module = self.module(Stack(cell, layers, np.zeros((1, 1, D), dtype)))
+        return {name: a.numpy().copy() for name, a in module.state_dict().items()}
+
+    def restore(self, cell: str, exported: dict[str, np.ndarray], layout: str) -> tuple:
+        """See Subject; the file's names say how many layers and directions there are."""
+        if layout != "torch":
+            raise NotImplementedError(f"{self.name} has no import from {layout}.")
+        L, directions = torch_sizes(exported)
+        written = self.export(cell, layers_of(exported, L, directions), layout)
+        return layers_of(written, L, directions)
+
+    def module(self, call: Stack, frozen: Sequence[str] = ()) -> nn.Module:
+        """The layers with the call's parameters; `load_state_dict` refuses what does not fit."""
+        self.refuse(call)
+        first = call.layers[0][0]
+        if first.weight_ih.ndim != 2:
+            raise NotImplementedError(f"{self.name} has no groups of models.")
+        H, D = first.weight_hh.shape[-1], first.weight_ih.shape[-1]
+        module = self.build(call, D, H)
+        module.load_state_dict({name: tensor(a) for name, a in self.parameters(call).items()})
+        for name, parameter in module.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        return module.train(call.train)
+
+    def parameters(self, call: Stack) -> dict[str, np.ndarray]:
+        """The call's parameters by torch.nn's names."""
+        return {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
+
+    def inputs(self, call: Stack) -> tuple[Any, Any]:
+        """x and the initial states as tensors of their own; no states are handed over as none."""
+        return own(call.x), tree_map(own, call.state)
+
+    def record(self, call: Stack, frozen: Sequence[str] = ()) -> tuple[nn.Module, Any, list[Any]]:
+        """The module, x and the states, and all outputs with the graph behind them."""
+        module, (x, state) = self.module(call, frozen), self.inputs(call)
+        for array in leaves((x, state)):
+            array.requires_grad_()
+        return module, (x, state), leaves(run(call, module, x, state))
+
+
+def one_layer(call: Call) -> Stack:
+    """A call as a stack of one layer."""
+    state = None if call.state is None else ((call.state,),)
+    return Stack(call.cell, ((call.params,),), call.x, state, call.lengths)
+
+
+def in_stack(cotangent: Cotangent) -> Cotangent:
+    """Cotangents of a call as those of a stack of one layer."""
+    return Cotangent(cotangent.h, ((cotangent.last,),))
+
+
+def layers_of(found: dict[str, np.ndarray], L: int, directions: int) -> tuple:
+    """Parameters by layer and direction from those by torch's names; what has no name there is None."""
+    return tuple(
+        tuple(
+            Parameters(*(found.get(torch_field(k, d, field)) for field in Parameters._fields))
+            for d in range(directions)
+        )
+        for k in range(L)
+    )
+
+
+def run(call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
+    """The module's forward: h, and the last states by layer and direction."""
+    T = x.shape[1 if call.batch_first else 0]
+    if call.lengths is not None:
+        x = pack_padded_sequence(x, torch.from_numpy(call.lengths), call.batch_first, enforce_sorted=False)
+    torch.manual_seed(call.seed)  # of dropout
+    h, last = module(x, None if state is None else stacked(call.cell, state))
+    if isinstance(h, PackedSequence):
+        h, _ = pad_packed_sequence(h, call.batch_first, total_length=T)
+    parts = last if call.cell == "lstm" else (last,)
+    states = iter([STATES[call.cell](*(part[n] for part in parts)) for n in range(len(parts[0]))])
+    return h, tuple(tuple(next(states) for _ in layer) for layer in call.layers)
+
+
+def stacked(cell: str, state: tuple) -> Any:
+    """States by layer and direction as torch.nn wants them: (layers * directions, B, H), a pair of them for an LSTM."""
+    flat = [side for layer in state for side in layer]
+    parts = tuple(torch.stack(part) for part in zip(*flat, strict=True))
+    return parts if cell == "lstm" else parts[0]
+
+
+def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
+    """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states."""
+    asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
+    wanted = [given[0], *asked.values(), *leaves(given[1])]
+    cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
+    dx, *rest = (d.numpy() for d in torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
+    params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
+    return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
+
+
+class Module(Layers):
+    """A class of modules, or the class of one."""
+
+    def __init__(self, found: Any, name: str) -> None:
+        """Raises ValueError: it cannot be built like torch.nn's, or its parameters have other names."""
+        self.kind, self.name = found if isinstance(found, type) else type(found), name
+        self.arguments = arguments_of(self.kind)
+        try:
+            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3).named_parameters()}
+        except Exception as error:
+            raise ValueError(f"{name} must be built as {name}(input_size, hidden_size): {error}.") from error
+        self.one_step, self.biased = "weight_hh" in tiny, any(n.startswith("bias") for n in tiny)
+        rows = tiny.get("weight_hh" if self.one_step else "weight_hh_l0", (0,))[0]
+        if rows not in (3, 12):
+            raise ValueError(
+                f"{name}(2, 3) must have parameters as torch.nn's: weight_ih_l0 (12, 2) of an LSTM, (3, 2) of an RNN, "
+                f"weight_hh_l0 and so on, for a cell without _l0; got {tiny}."
+            )
+        relu = ("rnn_relu",) if "nonlinearity" in self.arguments else ()
+        self.cells = ("lstm",) if rows == 12 else ("rnn", *relu)
+        self.dtypes = subset(name, "dtypes", getattr(self.kind, "dtypes", DTYPES), DTYPES)
+        self.alphas = float(getattr(self.kind, "alpha", 0))
+        offers = () if self.one_step else (what for name, what in OFFERS.items() if name in self.arguments)
+        more = subset(name, "capabilities", getattr(self.kind, "capabilities", ()), CAPABILITIES)
+        self.capabilities = frozenset({*offers, *more, "backward", "several backwards", "cell state"})
+        if "layers" not in self.capabilities:
+            self.capabilities -= {"dropout"}
+        self.capabilities |= set() if self.one_step else {"torch layout"}
+
+    def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
+        """See Subject."""
+        if self.one_step:
+            raise NotImplementedError(f"{self.name} is one step: it has no export.")
+        return super().export(cell, layers, layout)
+
+    def alpha(self, dtype: str) -> float:
+        """See Subject."""
+        return self.alphas * self.u(dtype)
+
+    def build(self, call: Stack, D: int, H: int) -> nn.Module:
+        """See Layers; only what the constructor takes is handed over, and what it does not take must be as usual."""
+        first = call.layers[0][0]
+        options = {
+            "num_layers": len(call.layers),
+            "bias": first.bias_ih is not None,
+            "batch_first": call.batch_first,
+            "dropout": call.dropout if len(call.layers) > 1 else 0.0,
+            "bidirectional": len(call.layers[0]) == 2,
+            "nonlinearity": "relu" if call.cell == "rnn_relu" else "tanh",
+        }
+        usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False, "nonlinearity": "tanh"}
+        taken = {n: o for n, o in options.items() if n in self.arguments and o != usual.get(n)}
+        module = self.kind(D, H, **taken).to(tensor(first.weight_hh).dtype)
+        return Stepped(module) if self.one_step else module
+
+    def refuse(self, call: Stack) -> None:
+        """See Layers."""
+        first = call.layers[0][0]
+        x = call.x.swapaxes(0, 1) if call.batch_first else call.x
+        refuse_undeclared(self, Call(call.cell, first, x, None, call.lengths))
+        asked = {"layers": len(call.layers) > 1, "directions": len(call.layers[0]) > 1, "batch first": call.batch_first}
+        asked["dropout"] = bool(call.train and call.dropout)
+        lacking = [need for need, is_asked in asked.items() if is_asked and need not in self.capabilities]
+        if lacking:
+            raise NotImplementedError(f"{self.name} does not declare {' and '.join(map(repr, lacking))}.")
+        if first.bias_ih is not None and not self.biased:
+            raise NotImplementedError(f"{self.name} has no biases.")
+
+    def parameters(self, call: Stack) -> dict[str, np.ndarray]:
+        """See Layers; absent biases are zeros for a module whose constructor has no `bias`."""
+        given = super().parameters(call)
+        if self.biased and "bias" not in self.arguments and call.layers[0][0].bias_ih is None:
+            for suffix, params in sides(call.layers):
+                zeros = np.zeros(len(params.weight_hh), params.weight_hh.dtype)
+                given |= {f"bias_ih{suffix}": zeros, f"bias_hh{suffix}": zeros.copy()}
+        return given
+
+
+def arguments_of(kind: type) -> set[str]:
+    """What a constructor takes; where it hands **kwargs on, also what those above it take."""
+    found, passed_on = set(), True
+    for base in kind.__mro__:
+        if not passed_on or base is nn.Module:
+            break
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters
+            found |= set(parameters)
+            passed_on = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    return found | ({"nonlinearity"} if issubclass(kind, nn.RNN) and "num_layers" in found else set())
+
+
+class Stepped(nn.Module):
+    """A cell of one step, run over a sequence; its parameters bear the names of a layer's."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        """As torch.nn's layers: states have an axis for the layer."""
+        pair, hs = isinstance(state, tuple), []
+        now = None if state is None else tuple(a[0] for a in state) if pair else state[0]
+        for x_t in x:
+            now = self.cell(x_t, now)
+            hs.append(now[0] if isinstance(now, tuple) else now)
+        last = tuple(a[None] for a in now) if isinstance(now, tuple) else now[None]
+        return torch.stack(hs), last
+
+    def load_state_dict(self, state: Any, *args: Any, **kwargs: Any) -> Any:
+        """Without the suffix of a layer."""
+        return self.cell.load_state_dict({n.removesuffix("_l0"): a for n, a in state.items()}, *args, **kwargs)
+
+    def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
+        """With the suffix of a layer."""
+        return ((f"{name}_l0", a) for name, a in self.cell.named_parameters(*args, **kwargs))
