@@ -259,7 +259,7 @@ CLAIMS = {
                 above(0, "lambda_1(1.5)"),
             ),
             (Condition(OFF, "low", ">", 0.02, 1), Condition(OFF, "high", "<", -0.02, 1)),
-            ("gradient_flow", "verification"),
+            ("gradient_flow", "instrument"),
         ),
         Claim(
             "N2",
@@ -268,7 +268,7 @@ CLAIMS = {
             (*law("split"), *law("causality")),
             (UNBROKEN,),
             (BREAK,),
-            ("verification",),
+            ("instrument",),
         ),
         Claim(
             "N3",
@@ -284,7 +284,7 @@ CLAIMS = {
             ),
             (UNBROKEN,),
             (BREAK,),
-            ("verification",),
+            ("instrument",),
         ),
         Claim(
             "N4",
@@ -293,7 +293,7 @@ CLAIMS = {
             law("emission"),
             (UNBROKEN,),
             (BREAK,),
-            ("verification",),
+            ("instrument",),
         ),
         Claim(
             "N5",
@@ -336,7 +336,7 @@ CLAIMS = {
             (*law("gates"), effect("N8", "memory", "flip_flop/without=forget")),
             (UNBROKEN, above(1.25)),
             (below(1.05),),
-            ("memory", "verification"),
+            ("memory", "instrument"),
         ),
         Claim(
             "N9",
@@ -346,7 +346,7 @@ CLAIMS = {
             (*law("gates"), effect("N9", "memory", "latch_distractors/without=input")),
             (UNBROKEN, above(0.1)),
             (below(0.02),),
-            ("memory", "verification"),
+            ("memory", "instrument"),
         ),
         Claim(
             "N10",
@@ -359,7 +359,7 @@ CLAIMS = {
             ),
             (UNBROKEN, above(0.1)),
             (below(0.02),),
-            ("memory", "verification"),
+            ("memory", "instrument"),
         ),
         Claim(
             "N11",
@@ -368,7 +368,7 @@ CLAIMS = {
             law("stacked"),
             (UNBROKEN,),
             (BREAK,),
-            ("verification",),
+            ("instrument",),
         ),
         Claim(
             "N12",
@@ -427,7 +427,7 @@ CLAIMS = {
             (*law("untied_sum"), effect("N17", "memory", "untied")),
             (UNBROKEN, above(0)),
             (below(0),),
-            ("memory", "verification"),
+            ("memory", "instrument"),
         ),
         Claim(
             "N18",
@@ -436,7 +436,7 @@ CLAIMS = {
             (*law("vjp"), effect("N18", "language_model", "truncation")),
             (UNBROKEN, above(0)),
             (BREAK, below(0)),
-            ("language_model", "verification"),
+            ("language_model", "instrument"),
         ),
         Claim(
             "N19",
@@ -446,7 +446,7 @@ CLAIMS = {
             law("chain_rule"),
             (UNBROKEN,),
             (BREAK,),
-            ("verification",),
+            ("instrument",),
         ),
         Claim(
             "N20",
@@ -462,7 +462,7 @@ CLAIMS = {
             ),
             (UNBROKEN, above(-0.005), below(0.05)),
             (BREAK,),
-            ("language_model", "verification"),
+            ("language_model", "instrument"),
         ),
         Claim(
             "N21",

@@ -132,9 +132,9 @@ def test_seeds_and_experiments_are_named():
     seeds = {number: claim.seeds for number, claim in CLAIMS.items()}
     assert {n for n, s in seeds.items() if s is None} == {"N2", "N3", "N4", "N11", "N19"}
     assert seeds["N12"] == 16 and all(s == 8 for n, s in seeds.items() if s is not None and n != "N12")
-    known = {"gradient_flow", "memory", "modes", "language_model", "speed", "verification"}
+    known = {"gradient_flow", "memory", "modes", "language_model", "speed", "instrument"}
     for claim in CLAIMS.values():
-        sources = {"verification" if q.source == "laws" else q.source for q in claim.quantities}
+        sources = {"instrument" if q.source == "laws" else q.source for q in claim.quantities}
         assert set(claim.decided_by) == sources <= known
 
 

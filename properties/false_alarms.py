@@ -135,12 +135,12 @@ def records(options: Options, count: int, alarms: int, worst: dict[tuple[str, st
     """The same numbers as long-form records."""
     setting = f"false_alarms/subject={options.subject}"
     found = [
-        Record("verification", setting, options.seed, metric, 0, n)
+        Record("instrument", setting, options.seed, metric, 0, n)
         for metric, n in (("cases", count), ("alarms", alarms))
     ]
     for (cell, dtype, name), seen in worst.items():
         where = f"{setting}/cell={cell}/dtype={dtype}/output={name}"
-        found.append(Record("verification", where, options.seed, "worst fraction of the bound", 0, seen.fraction))
+        found.append(Record("instrument", where, options.seed, "worst fraction of the bound", 0, seen.fraction))
     return found
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from experiments.harness.sweep import PRESETS, Group, Options
 
-EXPERIMENTS = ("gradient_flow", "memory", "language_model", "verification")
+EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument")
 
 
 class UsageError(ValueError):

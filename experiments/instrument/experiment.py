@@ -16,6 +16,6 @@ PARTS = {"laws": "breaks", "false_alarms": "alarms", "detection": "detection", "
 
 def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     """The records of `run` in the part's module."""
-    part = import_module(f"experiments.verification.{PARTS[group.setting.split('/')[0]]}")
+    part = import_module(f"experiments.instrument.{PARTS[group.setting.split('/')[0]]}")
     with threadpool_limits(1):  # once more: torch, which the part brings in, has threads of its own
         return part.run(group, checkpoint)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from experiments.harness.sweep import Group
-from experiments.verification.hunt import drawn
-from experiments.verification.planted import QUANTITIES, repeated, results
+from experiments.instrument.hunt import drawn
+from experiments.instrument.planted import QUANTITIES, repeated, results
 from properties.laws import Law, registry
 from properties.oracle import Judged
 from properties.record import Record
@@ -72,11 +72,11 @@ def records(group: Group, law: Law, caught: list[np.ndarray], cases: int) -> Ite
     """The counts; seed is the first of the group's."""
     runs, hits = caught
     first, where = group.seeds[0], f"detection/law={law.name}/dtype={group.dtype}"
-    yield Record("verification", where, first, "runs", 0, len(group.seeds))
-    yield Record("verification", where, first, "cases", 0, cases)
+    yield Record("instrument", where, first, "runs", 0, len(group.seeds))
+    yield Record("instrument", where, first, "cases", 0, cases)
     for q, quantity in enumerate(QUANTITIES[law.name]):
         for j, judge in enumerate(JUDGES):
             setting = f"{where}/quantity={quantity}/judge={judge}"
             for metric, counts in (("runs caught", runs), ("cases caught", hits)):
                 for delta, n in zip(group.settings["deltas"], counts[q, j], strict=True):
-                    yield Record("verification", setting, first, metric, delta, int(n))
+                    yield Record("instrument", setting, first, metric, delta, int(n))

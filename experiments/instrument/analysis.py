@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments import claims
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure, Report, Table
-from experiments.verification.sweep import DEMANDED
+from experiments.instrument.sweep import DEMANDED
 from impl.spec import DTYPES
 from properties.record import parse_setting
 
@@ -39,11 +39,11 @@ CELLS = {"rnn": "RNN", "rnn_relu": "relu RNN", "lstm": "LSTM"}
 
 
 def analyse(frame: pd.DataFrame) -> Report:
-    """The report of verification from its records."""
+    """The report of the instrument from its records."""
     breaks, curves, alarms, kills = breaks_of(frame), curves_of(frame), alarms_of(frame), kills_of(frame)
     limits, nearest = limits_of(curves), nearest_of(frame)
     return Report(
-        name="verification",
+        name="instrument",
         title="The suite as an instrument: what it misses, and whom it accuses",
         lead=lead(breaks, curves, limits, alarms, nearest, kills),
         verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in CLAIMS],
@@ -59,7 +59,7 @@ def analyse(frame: pd.DataFrame) -> Report:
 
 def own(frame: pd.DataFrame, part: str, *metrics: str) -> pd.DataFrame:
     """The records of a part with some metrics, the parts of their settings as columns."""
-    rows = frame[(frame.source == "verification") & frame.metric.isin(metrics)]
+    rows = frame[(frame.source == "instrument") & frame.metric.isin(metrics)]
     return parsed(rows[rows.setting.str.startswith(f"{part}/")])
 
 

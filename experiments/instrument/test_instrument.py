@@ -1,4 +1,4 @@
-"""The verification experiment: its sweep, its runs on little, and what is read from its records."""
+"""The instrument experiment: its sweep, its runs on little, and what is read from its records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from experiments.harness.executor import InProcess
 from experiments.harness.run import compute, stamped
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
-from experiments.verification import alarms, analysis, breaks, detection, experiment, kills, planted, sweep
+from experiments.instrument import alarms, analysis, breaks, detection, experiment, kills, planted, sweep
 from properties.cases import Plan
 from properties.laws import registry
 from properties.meta.carrier import Carrier, Fault
@@ -68,7 +68,7 @@ def breaks_of_twins():
 def test_a_sweep_is_read_without_the_extra_that_the_laws_need():
     """An install without Hypothesis and python-flint lists its experiments and their cost."""
     block = "import sys; sys.modules.update(hypothesis=None, flint=None)\n"
-    code = block + "from experiments.verification import sweep\nprint(len(sweep.groups('quick', None)))"
+    code = block + "from experiments.instrument import sweep\nprint(len(sweep.groups('quick', None)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=sweep.ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and int(done.stdout) > 60, done.stderr
 
@@ -238,13 +238,13 @@ def test_the_cases_put_to_a_fault_are_those_of_the_laws_own_run():
 
 def test_the_smoke_preset_ends_in_a_report_with_its_matrix(smoke, tmp_path):
     """Every part leaves its records; the folder has figures, tables and kills.csv, and is made again byte for byte."""
-    report.publish("verification", to_csv(stamped(smoke)), tmp_path, {})
-    folder = tmp_path / "verification"
+    report.publish("instrument", to_csv(stamped(smoke)), tmp_path, {})
+    folder = tmp_path / "instrument"
     assert (folder / "kills.csv").read_text().startswith("law,fault,killed\n")
     assert {path.stem for path in (folder / "figures").glob("*.svg")} == {
         *("detection", "false_alarms", "kills", "limits")
     }
-    assert report.check("verification", tmp_path)[1] == []
+    assert report.check("instrument", tmp_path)[1] == []
     assert "none broke" in (folder / "README.md").read_text()
 
 
@@ -268,7 +268,7 @@ def test_an_alarm_a_missed_error_and_a_missed_fault_are_said(smoke, tmp_path):
     frame = frame_of(smoke, tmp_path / "records.csv")
     good = analysis.lead(*parts_of(frame))
     alarm = Record(
-        "verification", "false_alarms/subject=torch_nn/cell=rnn/dtype=float32", 0, "cases by worst fraction", np.inf, 2
+        "instrument", "false_alarms/subject=torch_nn/cell=rnn/dtype=float32", 0, "cases by worst fraction", np.inf, 2
     )
     worse = [alarm, *(r._replace(value=0) if r.metric in ("runs caught", "killed") else r for r in smoke)]
     bad = analysis.lead(*parts_of(frame_of(worse, tmp_path / "worse.csv")))

@@ -37,13 +37,13 @@ def records(head: str, block: int, cases: list[list[Seen]]) -> Iterator[Record]:
     for cell, dtype in sorted({seen[0][:2] for seen in cases}):
         worst = [worst_of(seen) for seen in cases if seen[0][:2] == (cell, dtype)]
         where = f"{head}/cell={cell}/dtype={dtype}"
-        yield Record("verification", where, block, "cases", 0, len(worst))
-        yield Record("verification", where, block, "alarms", 0, sum(not fraction <= 1 for fraction in worst))
+        yield Record("instrument", where, block, "cases", 0, len(worst))
+        yield Record("instrument", where, block, "alarms", 0, sum(not fraction <= 1 for fraction in worst))
         for end, n in sorted(Counter(map(bin_of, worst)).items()):
-            yield Record("verification", where, block, "cases by worst fraction", end, n)
+            yield Record("instrument", where, block, "cases by worst fraction", end, n)
     for (cell, dtype, output), fraction in nearest(cases).items():
         where = f"{head}/cell={cell}/dtype={dtype}/output={output}"
-        yield Record("verification", where, block, "worst fraction of the bound", 0, fraction)
+        yield Record("instrument", where, block, "worst fraction of the bound", 0, fraction)
 
 
 def worst_of(seen: list[Seen]) -> float:

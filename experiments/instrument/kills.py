@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis._settings import local_settings
 
 from experiments.harness.sweep import Group
-from experiments.verification.hunt import asking
-from experiments.verification.sweep import words
+from experiments.instrument.hunt import asking
+from experiments.instrument.sweep import words
 from impl.spec import DTYPES
 from properties.cases import Plan
 from properties.laws import TALLY, Law, registry
@@ -92,5 +92,5 @@ def records(law: str, faults: list[Fault], killed: set[str]) -> Iterator[Record]
     """A row of the matrix."""
     for fault in faults:
         setting = f"kills/law={words(law)}/fault={words(fault.name)}"
-        yield Record("verification", setting, 0, "attached", 0, int(law in fault.laws))
-        yield Record("verification", setting, 0, "killed", 0, int(fault.name in killed))
+        yield Record("instrument", setting, 0, "attached", 0, int(law in fault.laws))
+        yield Record("instrument", setting, 0, "killed", 0, int(fault.name in killed))

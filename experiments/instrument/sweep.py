@@ -106,7 +106,7 @@ def detection_groups(size: Preset) -> list[Group]:
     """Errors planted in the values (law value) and in the gradients (law vjp), in either precision."""
     found = []
     for law in DEMANDED:
-        files = (*JUDGES, file_of(law), "impl/*.py", "impl/numpy_twin/*.py", "experiments/verification/planted.py")
+        files = (*JUDGES, file_of(law), "impl/*.py", "impl/numpy_twin/*.py", "experiments/instrument/planted.py")
         for dtype in DTYPES:
             settings = {"law": law, "deltas": ladder(dtype), "profile": size.profile, "code": code(*files)}
             cost = size.seeds * size.profile / PROFILE * DETECTION_SECONDS[law]
@@ -130,7 +130,7 @@ def group(
     name: str, settings: dict[str, Any], seeds: tuple[int, ...] = (0,), cost: float = 0.0, dtype: str = "both"
 ) -> Group:
     """One group. The engine is always NumPy: which implementations run is what the settings say."""
-    return Group("verification", VERSION, name, settings, seeds, dtype, "numpy", "", cost)
+    return Group("instrument", VERSION, name, settings, seeds, dtype, "numpy", "", cost)
 
 
 def ladder(dtype: str) -> list[float]:

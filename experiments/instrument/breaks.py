@@ -12,8 +12,8 @@ from hypothesis._settings import local_settings
 from hypothesis.strategies import SearchStrategy
 
 from experiments.harness.sweep import Group
-from experiments.verification.hunt import asking, drawn
-from experiments.verification.sweep import words
+from experiments.instrument.hunt import asking, drawn
+from experiments.instrument.sweep import words
 from impl import draw
 from impl.spec import DTYPES
 from properties.cases import Plan, plans

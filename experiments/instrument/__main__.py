@@ -1,0 +1,8 @@
+"""`python -m experiments.instrument` is `python -m experiments run instrument`."""
+
+import sys
+
+from experiments.command import script
+
+if __name__ == "__main__":
+    sys.exit(script("instrument"))
