@@ -19,8 +19,16 @@ report: $(READY)  ## about five minutes: every experiment, preset tour, into rep
 test: $(READY)  ## the laws on both twins and torch.nn, the planted faults, the harness
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-verify: $(READY)  ## the laws on SUBJECT (a built-in name or MODULE[:ATTR]; default: all built-in ones)
-	$(BIN)/python -m pytest -n auto --dist worksteal properties $(if $(filter-out all,$(SUBJECT)),--subject=$(SUBJECT))
+# Libraries are installed where one is asked for; our own subjects and files of yours need none.
+OWN := numpy_twin torch_twin torch_nn
+NEEDS := $(if $(filter-out $(OWN) %.py,$(firstword $(subst :, ,$(SUBJECT)))),.venv/subjects,$(READY))
+
+verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME]; default: all); a report
+	$(BIN)/python -m experiments verify --subject $(SUBJECT)
+
+.venv/subjects: $(READY)
+	$(BIN)/pip install --quiet -e '.[test,subjects]' -c constraints.txt
+	touch $@
 
 mutants: $(READY)  ## mutmut over impl/: a module's share that the tests kill, and whether survivors are argued
 	$(BIN)/pip install --quiet -e '.[test,mutants]' -c constraints.txt

@@ -81,23 +81,38 @@ def _skips(law, subject, cell):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    from properties.laws import TALLY, NotRun
+    from properties.laws import TALLY, Broken, NotRun
 
     TALLY.reset()
     try:
         return (yield)
     except NotRun as lost:
         pytest.skip(str(lost))
+    except Broken as broken:
+        _expected(item, broken)
+        raise
     finally:
         law = getattr(getattr(item, "function", None), "law", None)
         if law is not None:
             item.user_properties.append(("law", [law.name, TALLY.cases, TALLY.worst, f"{item.nodeid} {TALLY.digest}"]))
 
 
+def _expected(item, broken):
+    """A break of an outside library that is recorded with its reason is no news."""
+    from properties.known import known
+
+    law, found = getattr(getattr(item, "function", None), "law", None), getattr(item, "callspec", None)
+    if law is not None and found is not None:
+        subject, cell, dtype = (found.params[name] for name in ("subject", "cell", "dtype"))
+        for one in known():
+            if one.explains(subject.name, broken.law or law.name, cell, dtype):
+                pytest.xfail(f"known break {one.name}: {one.sentence}")
+
+
 def pytest_terminal_summary(terminalreporter):
     from properties.table import lines
 
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    reports = [report for kind in ("passed", "failed", "xfailed") for report in terminalreporter.getreports(kind)]
     table = lines([(r.failed, *p) for r in reports for p in r.user_properties if p[0] in ("law", "kill")])
     if table:
         terminalreporter.section("laws")

@@ -1,4 +1,4 @@
-"""The command line: list | run | report."""
+"""The command line: list | run | report | verify."""
 
 from __future__ import annotations
 
@@ -69,10 +69,23 @@ class Report:
     """The reports' folder."""
 
 
+@dataclass(frozen=True)
+class Verify:
+    """Puts subjects under all laws and writes the report of verdicts."""
+
+    subject: tuple[str, ...] = ("all",)
+    """Built-in names, MODULE[:ATTR], path/to/file.py[:NAME]; all: every built-in subject whose library is installed."""
+    workers: int = os.cpu_count() or 1
+    """Processes that judge, each with one for the subject."""
+    out: Path | None = None
+    """The reports' folder; by default reports/ for all, otherwise reports/own/."""
+
+
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
 )
 
 
@@ -80,7 +93,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
     """Does what the command line says; the exit code: 0, 1 where something failed, 2 where it was asked wrongly."""
     command = tyro.cli(Command, args=arguments, prog=prog, description=__doc__)
     try:
-        return {List: show, Run: run, Report: report}[type(command)](command)
+        return {List: show, Run: run, Report: report, Verify: verify}[type(command)](command)
     except UsageError as error:
         return complain(error, 2)
     except (RunError, StoreError) as error:
@@ -159,9 +172,19 @@ def reports() -> ModuleType:
     return import_module("experiments.harness.report")
 
 
+def verify(command: Verify) -> int:
+    """Judges and reports; 1 where a law of a subject of the user's own is broken."""
+    if command.workers < 1:
+        raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
+    out = command.out or (REPORTS if "all" in command.subject else OWN_CORPUS)
+    typed = " ".join(["python -m experiments", *sys.argv[1:]])
+    print(import_module("experiments.verification.verify").verify(command.subject, out, command.workers, typed))
+    return 0
+
+
 def report(command: Report) -> int:
     """Makes reports again, or compares."""
-    names = catalogue.chosen(command.experiment)
+    names = catalogue.reported(command.experiment)
     if command.experiment == "all":
         names = tuple(name for name in names if (command.out / name / "results.csv").exists())
     try:

@@ -8,6 +8,7 @@ why.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -159,6 +160,7 @@ def check(
     guard: Any,
     laws: Sequence[str] | None = None,
     how: settings | None = None,
+    dtypes: Sequence[str] | None = None,
     seen: Callable[[int, int], None] = lambda done, of: None,
 ) -> Checked:
     """All laws, or those named, on a guarded subject.
@@ -167,15 +169,17 @@ def check(
         guard: an `Isolated` or an `InProcess`.
         laws: names; every law if None.
         how: settings of Hypothesis; by default those of the profile "ci".
+        dtypes: those of the subject that are judged; all if None.
         seen: told how many tests are done, of how many.
     """
     how = how or settings(max_examples=EXAMPLES, phases=PHASES, **CI)
     verdicts = {name: Verdict(name) for name in sorted(laws or registry())}
+    judged = [dtype for dtype in guard.dtypes if dtypes is None or dtype in dtypes]
     tests = [
         (law, cell, dtype)
         for name in verdicts
         for law in registry()[name]
-        for cell, dtype in product((c for c in law.cells if c in guard.cells), guard.dtypes)
+        for cell, dtype in product([c for c in law.cells if c in guard.cells], judged)
     ]
     for done, (law, cell, dtype) in enumerate(tests):
         seen(done, len(tests))
@@ -202,6 +206,9 @@ def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: 
             return
     if broken is not None:
         verdict.breaks.append(tell(guard, law, cell, dtype, broken))
+        if broken.kind == "value":
+            off = abs(broken.got - broken.wanted) / broken.bound if broken.bound else math.inf
+            verdict.worst = max(verdict.worst or 0.0, math.inf if math.isnan(off) else off)
 
 
 @contextmanager
@@ -238,7 +245,7 @@ def check_subject(
     checked: list[Checked] = []
     for guard in guards(found):
         with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
-            checked.append(check(guard, laws, how, lambda done, of, bar=bar: moved(bar, done, of)))
+            checked.append(check(guard, laws, how, seen=lambda done, of, bar=bar: moved(bar, done, of)))
     return Checks(checked)
 
 

@@ -28,9 +28,9 @@ OUTSIDE = {
     "keras_jax": "properties.subjects.keras_jax",
     "flax_linen": "properties.subjects.flax_linen",
     "flax_nnx": "properties.subjects.flax_nnx",
-    "equinox": "properties.subjects.equinox_cells",
+    "equinox_cells": "properties.subjects.equinox_cells",
     "jax_rnn": "properties.subjects.jax_rnn",
-    "mlx": "properties.subjects.mlx_cpu",
+    "mlx_cpu": "properties.subjects.mlx_cpu",
 }
 """Libraries of the extra "subjects"."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import re
 import textwrap
 from typing import Any, NamedTuple
 
@@ -165,10 +166,13 @@ def literal(array: Any, before: str = "") -> str:
 def program(subject: Plain, made: Made, broken: Exception | None) -> str:
     """A program with the subject's own library that makes the call and fails while the result is wrong."""
     every = given_of(subject, made.args[0]) | cotangents_of(subject, made)
-    values = "\n".join(f"{name} = {literal(a, f'{name} = ') if a is not None else None}" for name, a in every.items())
     call = subject.text(made.args[0].cell, made.method == "backward")
+    every = {name: a for name, a in every.items() if re.search(rf"\b{name}\b", call)}
+    values = "\n".join(f"{name} = {literal(a, f'{name} = ') if a is not None else None}" for name, a in every.items())
     values += "\nlengths = None" if made.args[0].lengths is None and "lengths" in call else ""
     ending = verdict(subject, made, broken, call)
+    if not ending:
+        return ""
     parts = [subject.imports, *(inspect.getsource(function) for function in subject.source)]
     extra = "nan, inf = np.nan, np.inf\n" if "nan" in values or "inf" in values else ""
     numpy = "" if "import numpy as np" in subject.imports else "import numpy as np\n"
@@ -186,11 +190,11 @@ def verdict(subject: Plain, made: Made, broken: Exception | None, call: str) -> 
         )
     place = place_of(subject, made, broken) if isinstance(broken, Broken) and broken.got is not None else None
     if place is None:
-        return f"{call}\n# {textwrap.fill(sentence, 110, subsequent_indent='# ')}"
+        return ""  # what is wrong is no single number of a single call: no program of a few lines shows it
     wanted = f"must be {broken.wanted!r}" + (f" within {broken.bound:.2g}" if broken.bound is not None else "")
     test = f"got == {broken.wanted!r}" if broken.bound is None else f"abs(got - {broken.wanted!r}) <= {broken.bound!r}"
     test = test if not np.isnan(broken.wanted) else "np.isnan(got)"
-    return f"{call}\ngot = {place}\nprint('{first_word(broken.name)} is', got, '{wanted}')\nassert {test}"
+    return f"{call}\ngot = {place}\nprint({place + ' is'!r}, got, {wanted!r})\nassert {test}"
 
 
 def place_of(subject: Plain, made: Made, broken: Broken) -> str | None:

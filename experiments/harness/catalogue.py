@@ -12,6 +12,10 @@ from experiments.harness.sweep import PRESETS, Group, Options
 EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument")
 
 
+VERDICTS = "verification"
+"""The report that is no experiment's: the verdicts on subjects, which `verify` gives."""
+
+
 class UsageError(ValueError):
     """The user asked for what cannot be done; one line that says what, and what could be."""
 
@@ -27,6 +31,17 @@ def chosen(name: str) -> tuple[str, ...]:
     if name not in EXPERIMENTS:
         raise UsageError(f"there is no experiment {name!r}; there are all, {', '.join(EXPERIMENTS)}.")
     return (name,)
+
+
+def reported(name: str) -> tuple[str, ...]:
+    """The reports that a name on the command line means.
+
+    Raises:
+        UsageError: there is no such report.
+    """
+    if name not in (*EXPERIMENTS, VERDICTS, "all"):
+        raise UsageError(f"there is no report {name!r}; there are all, {', '.join(EXPERIMENTS)}, {VERDICTS}.")
+    return (*EXPERIMENTS, VERDICTS) if name == "all" else (name,)
 
 
 def sweep(name: str, preset: str, options: Options) -> list[Group]:

@@ -20,6 +20,18 @@ def collect(groups: list[Group], store: Store, command: str) -> dict[str, Any]:
     """Commit, machine, versions, and for every group its key, its predicted and its measured seconds."""
     rows = [{"setting": g.setting, "key": g.key, "predicted": round(g.cost, 3), **store.facts(g)} for g in groups]
     return {
+        **place(command),
+        "core_seconds": {
+            "predicted": round(sum(row["predicted"] for row in rows), 1),
+            "measured": round(sum(row["seconds"] for row in rows), 1),
+        },
+        "groups": rows,
+    }
+
+
+def place(command: str) -> dict[str, Any]:
+    """The command, the commit, the machine and the versions."""
+    return {
         "command": command,
         "commit": commit(),
         "machine": {
@@ -29,11 +41,6 @@ def collect(groups: list[Group], store: Store, command: str) -> dict[str, Any]:
             "python": platform.python_version(),
         },
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "core_seconds": {
-            "predicted": round(sum(row["predicted"] for row in rows), 1),
-            "measured": round(sum(row["seconds"] for row in rows), 1),
-        },
-        "groups": rows,
     }
 
 

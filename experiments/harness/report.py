@@ -51,8 +51,18 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Program:
+    """A program that readers can run: its file's name, what it shows in a sentence, more on it, and its text."""
+
+    name: str
+    title: str
+    about: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Report:
-    """What an analysis hands over; it is written in this order: verdicts, lead, figures, tables, settings.
+    """What an analysis hands over; it is written in this order: verdicts, lead, figures, tables, programs, settings.
 
     Attributes:
         name, title, lead: folder, heading, and what was found in a paragraph of plain text.
@@ -60,6 +70,8 @@ class Report:
         figures, tables: in the order of reading.
         settings: columns "setting" and "value".
         files: tables that readers find as NAME.csv in the report's folder, beside results.csv.
+        programs: written to programs/NAME.py, and shown.
+        command: what makes the report, where that is not `run` with a preset.
     """
 
     name: str
@@ -70,6 +82,8 @@ class Report:
     tables: Sequence[Table]
     settings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"setting": [], "value": []}))
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    programs: Sequence[Program] = ()
+    command: str = ""
 
 
 class ReportError(Exception):
@@ -84,20 +98,25 @@ def build(name: str, results: Path, folder: Path) -> None:
 
     Args:
         name: the experiment.
-        results: its records, a results.csv.
+        results: its records, a results.csv; an analysis that reads other tables finds them beside it.
         folder: where to write; it must exist.
     """
-    frame = read_csv(results)
+    analysis = catalogue.analysis(name)
+    frame = getattr(analysis, "read", read_csv)(results)
     with figures.style():
-        report = catalogue.analysis(name).analyse(frame)
+        report = analysis.analyse(frame)
         drawn = [(figure, figures.svg(figure.canvas, figure.name)) for figure in report.figures]
-    shutil.copyfile(results, folder / "results.csv")
+    for source in (results, *(results.parent / file for file in inputs(name))):
+        shutil.copyfile(source, folder / source.name)
     (folder / "figures").mkdir()
     for figure, picture in drawn:
         write(folder / "figures" / f"{figure.name}.svg", picture)
         write(folder / "figures" / f"{figure.name}.csv", csv_of(figure.data))
     for file, table in report.files.items():
         write(folder / f"{file}.csv", csv_of(table))
+    for program in report.programs:
+        (folder / "programs").mkdir(exist_ok=True)
+        write(folder / "programs" / f"{program.name}.py", program.text)
     page = content(report, drawn, frame, digest(results))
     write(folder / "index.html", render("report.html.j2", page))
     write(folder / "README.md", render("report.md.j2", page))
@@ -105,9 +124,16 @@ def build(name: str, results: Path, folder: Path) -> None:
     write(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
-def content(report: Report, drawn: Sequence[tuple[Figure, str]], frame: pd.DataFrame, sha256: str) -> dict[str, Any]:
+def inputs(name: str) -> list[str]:
+    """The files beside results.csv that a report is made from."""
+    return [f"{table}.csv" for table in getattr(catalogue.analysis(name), "INPUTS", ())]
+
+
+def content(report: Report, drawn: Sequence[tuple[Figure, str]], frame: Any, sha256: str) -> dict[str, Any]:
     """What the templates of a report speak of."""
-    settings = pd.concat([pd.DataFrame(run_settings(report.name, frame)), report.settings], ignore_index=True)
+    settings = report.settings
+    if not report.command:
+        settings = pd.concat([pd.DataFrame(run_settings(report.name, frame)), settings], ignore_index=True)
     return {
         "title": report.title,
         "title_md": escaped(report.title),
@@ -134,9 +160,10 @@ def content(report: Report, drawn: Sequence[tuple[Figure, str]], frame: pd.DataF
             }
             for t in report.tables
         ],
+        "programs": [vars(p) | {"title_md": escaped(p.title), "about_md": escaped(p.about)} for p in report.programs],
         "settings": html(settings),
         "settings_md": markdown(settings),
-        "command": command_of(report.name, frame),
+        "command": report.command or command_of(report.name, frame),
         "check": f"python -m experiments report {report.name} --check",
         "digest": sha256,
     }
@@ -173,9 +200,15 @@ def named(picture: str, figure: Figure) -> str:
     return picture.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
 
 
-def publish(name: str, results: str, out: Path, provenance: dict[str, Any]) -> Path:
+def publish(
+    name: str, results: str, out: Path, provenance: dict[str, Any], beside: Mapping[str, str] | None = None
+) -> Path:
     """Makes a report from records (the text of a CSV) and puts its folder in place of an older one, whole.
 
+    Args:
+        name: the experiment. results: the text of its results.csv. out: the reports' folder.
+        provenance: what provenance.json says.
+        beside: the texts of other files that its analysis reads, by name.
     Returns:
         The folder.
     """
@@ -184,6 +217,8 @@ def publish(name: str, results: str, out: Path, provenance: dict[str, Any]) -> P
         new, source = Path(temporary) / name, Path(temporary) / "results.csv"
         new.mkdir()
         write(source, results)
+        for file, text in (beside or {}).items():
+            write(Path(temporary) / file, text)
         build(name, source, new)
         write(new / PROVENANCE, json.dumps(provenance, indent=1, sort_keys=True) + "\n")
         replace(new, out / name, Path(temporary) / "old")
@@ -212,7 +247,8 @@ def rebuild(name: str, out: Path) -> Path:
     """Makes a report again from its own results.csv; its provenance stays."""
     folder = folder_of(name, out)
     provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
-    return publish(name, (folder / "results.csv").read_text("utf-8"), out, provenance)
+    beside = {file: (folder / file).read_text("utf-8") for file in inputs(name)}
+    return publish(name, (folder / "results.csv").read_text("utf-8"), out, provenance, beside)
 
 
 def check(name: str, out: Path) -> tuple[int, list[str]]:
@@ -251,8 +287,10 @@ def publish_index(out: Path) -> Path:
 
 def index_files(out: Path) -> dict[str, str]:
     """What stands above the reports: file names and their texts, from the folders' results and summaries."""
-    folders = [out / name for name in catalogue.EXPERIMENTS if (out / name / "results.csv").exists()]
-    frame = pd.concat([read_csv(folder / "results.csv") for folder in folders], ignore_index=True)
+    every = (*catalogue.EXPERIMENTS, catalogue.VERDICTS)
+    folders = [out / name for name in every if (out / name / "results.csv").exists()]
+    measured = [folder / "results.csv" for folder in folders if folder.name != catalogue.VERDICTS]
+    frame = pd.concat([read_csv(path) for path in measured], ignore_index=True)
     summaries = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
     ledger = claims.ledger(frame)
     verdicts = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]

@@ -1,7 +1,7 @@
 """Keras's float64 LSTM on JAX takes its tanh in float32: h is off by 1e-9 where it must be right to 1e-16.
 
 Subject: keras_jax
-Law: value
+Law: all
 Where: lstm float64; rnn float64, where the layer raises a TypeError instead (lax.scan is handed two dtypes)
 Reason: keras.ops.tanh asks keras.backend.result_type for its dtype, which makes float32 of float64 on every back end
 but TensorFlow, even where jax_enable_x64 is set. The layer's dtype, weights and outputs are float64 all the same.

@@ -1,7 +1,7 @@
 """Keras's float64 SimpleRNN on torch multiplies in float32: h is off by 1e-8 where it must be right to 1e-16.
 
 Subject: keras_torch
-Law: value
+Law: all
 Where: rnn, rnn_relu float64; lstm float64 with lengths (without, the LSTM has a path of its own)
 Reason: keras.ops.matmul asks keras.backend.result_type for its dtype, which makes float32 of float64 on every back end
 but TensorFlow. The layer's dtype, its weights and its outputs are float64: what is lost is lost in silence.

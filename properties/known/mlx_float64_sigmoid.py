@@ -1,7 +1,7 @@
 """MLX's sigmoid of float64 on CPU has float32's accuracy, and so has its LSTM: 1e-8 where it must be right to 1e-16.
 
 Subject: mlx_cpu
-Law: value
+Law: all
 Where: lstm float64, every law that compares with exact values; at -103 a gate is 0, not 2e-45 (saturation)
 Reason: the CPU's exp of float64, which sigmoid takes, is the float32 approximation. The dtype is float64 all the same,
 and tanh and matrix products do have float64's accuracy.

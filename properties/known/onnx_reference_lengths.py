@@ -1,7 +1,7 @@
 """ONNX's reference evaluator ignores sequence_lens: every row of an RNN or LSTM runs to the end of the padding.
 
 Subject: onnx_reference
-Law: lengths
+Law: lengths, reversal, empty time, shapes, layout, poison
 Where: rnn, lstm, both dtypes; also laws "reversal" (padded rows), "empty time" (rows of length 0), "shapes" (lengths
     beyond seq_length, below 0 or too many are taken)
 Reason: the evaluator's RNN, LSTM and GRU take the argument and never read it. The specification has sequence_lens tell
