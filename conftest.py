@@ -79,6 +79,16 @@ def _skips(law, subject, cell):
     return [pytest.mark.skip(reason=reason)] if lacking else []
 
 
+def pytest_collection_modifyitems(config, items):
+    """With a subject of someone else's, what is tested is that: tests of the suite itself say nothing of it."""
+    from properties.loading import OWN
+
+    if set(config.getoption("--subject") or ()) - set(OWN):
+        others = [item for item in items if getattr(getattr(item, "function", None), "law", None) is None]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
     from properties.laws import TALLY, Broken, NotRun

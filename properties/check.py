@@ -38,6 +38,7 @@ class Told:
         example: cell, dtype and the smallest plan.
         explanation: what would explain it, or "".
         numbers, program: the arguments of the wrong call, and a program that makes it with the plain library; or "".
+        place: the wrong entry in the subject's own arrays, or "".
     """
 
     law: str
@@ -49,10 +50,12 @@ class Told:
     explanation: str = ""
     numbers: str = ""
     program: str = ""
+    place: str = ""
 
     def __str__(self) -> str:
         """All of it but the program."""
         parts = [f"law {self.law!r} is broken ({self.test})", self.sentence]
+        parts += [f"in its own arrays: {self.place}"] if self.place else []
         parts += [f"what would explain it: {self.explanation}"] if self.explanation else []
         return "\n".join([*parts, *(["the smallest input that shows it:", self.numbers] if self.numbers else [])])
 
@@ -149,11 +152,11 @@ def tell(subject: Any, law: Law, cell: str, dtype: str, broken: Broken) -> Told:
     if broken.plan is not None and broken.kind not in ("died", "changed"):
         shown = subject.shown(law, cell, dtype, broken.plan)
     if shown is None:
-        shown = Shown("" if broken.plan is None else of_plan(cell, dtype, broken.plan), "")
+        shown = Shown("" if broken.plan is None else of_plan(cell, dtype, broken.plan))
     explanation = subject.explain(cell, dtype) if broken.kind in ("value", "bits", "condition") else ""
     example = f"{cell} {dtype}, {broken.plan}" if broken.plan else f"{cell} {dtype}"
     about = (broken.law or law.name, law.test, cell, dtype, str(broken), example)
-    return Told(*about, explanation, shown.numbers, shown.program)
+    return Told(*about, explanation, shown.numbers, shown.program, shown.place)
 
 
 def check(

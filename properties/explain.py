@@ -317,7 +317,7 @@ def gate_rows(got: list[np.ndarray], exact: list[Judged]) -> str:
 
 def at_steps(name: str, got: list[np.ndarray], exact: list[Judged]) -> str:
     """Where in time the gradient by x is right."""
-    if name != "x":
+    if name != "x" or len(got[0]) == 1:
         return ""
     right = [[j.take(t).fraction(g[t])[0] <= 1 for t in range(len(g))] for g, j in zip(got, exact, strict=True)]
     if all(r[-1] and not any(r[:-1]) for r in right):

@@ -64,6 +64,7 @@ class InProcess(Described):
         super().__init__(description(subject))
         self.subject = subject
         self.reported = False
+        self.explained: dict[tuple[str, str], str] = {}
 
     def case(self, law: Law, cell: str, dtype: str, plan: Plan) -> float | None:
         """See Guard."""
@@ -110,10 +111,12 @@ class InProcess(Described):
         return shown(self.subject, law, cell, dtype, plan)
 
     def explain(self, cell: str, dtype: str) -> str:
-        """What would explain wrong values or gradients, in words, or ""; see properties.explain."""
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            return explain(self.subject, cell, dtype)
+        """What would explain wrong values or gradients, in words, or ""; see properties.explain. Found out once."""
+        if (cell, dtype) not in self.explained:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                self.explained[cell, dtype] = explain(self.subject, cell, dtype)
+        return self.explained[cell, dtype]
 
 
 class Player:

@@ -29,10 +29,11 @@ FEW = 100
 
 
 class Shown(NamedTuple):
-    """The arguments, one array a line; and the program, or "" where there is none."""
+    """The arguments, one array a line; the program; and the wrong entry in the subject's own arrays; or "" for each."""
 
     numbers: str
-    program: str
+    program: str = ""
+    place: str = ""
 
 
 class Made(NamedTuple):
@@ -83,9 +84,11 @@ def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Show
             broken = error
     made = culprit(recorder.made, broken)
     if made is None or not isinstance(made.args[0], Call) or sum(a.size for a in arrays(made.args[0])) > LARGEST:
-        return Shown("", "")
-    with_program = isinstance(subject, Plain) and broken is not None
-    return Shown(numbers(subject, made), program(subject, made, broken) if with_program else "")
+        return Shown("")
+    if not isinstance(subject, Plain) or broken is None:
+        return Shown(numbers(subject, made))
+    place = place_of(subject, made, broken) if getattr(broken, "got", None) is not None else None
+    return Shown(numbers(subject, made), program(subject, made, broken), place or "")
 
 
 def culprit(made: list[Made], broken: Exception | None) -> Made | None:

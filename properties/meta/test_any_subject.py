@@ -58,7 +58,7 @@ def test_one_wrong_gradient_term_is_named_with_its_smallest_input(tmp_path):
     assert "vjp" in str(told) and re.search(
         r"weight_hh\[0, 0\] is -?[\d.e-]+, must be -?[\d.e-]+ within", told.sentence
     )
-    assert "T=1, B=1, D=1, H=1" in told.example
+    assert "T=1, B=1, D=1, H=1" in told.example and "in its own arrays: dWh[0, 0]" in str(told)
     assert "wrong in the rows of gate i alone" in check_subject(str(path), ("vjp",), 8).breaks[1].explanation
     assert "from changed_course import" in told.program and "properties" not in told.program.replace(str(tmp_path), "")
     done = subprocess.run([sys.executable, "-c", told.program], capture_output=True, text=True)

@@ -315,6 +315,14 @@ class UndeclaredEmptyBatchIsGivenARow(Carrier):
         return replace(call, x=row(call.x), state=tree_map(row, call.state))
 
 
+@fault("honesty", cells=("lstm",))
+class UndeclaredCellIsIgnored(Carrier):
+    capabilities = frozenset(CAPABILITIES) - {"cell state"}
+
+    def before(self, call):
+        return replace(call, state=call.state and call.state._replace(c=np.zeros_like(call.state.c)))
+
+
 @fault("honesty")
 class UndeclaredReadOutHandsOnTheState(Carrier):
     capabilities = frozenset(CAPABILITIES) - {"head"}

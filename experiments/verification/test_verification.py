@@ -1,0 +1,137 @@
+"""Verdicts: a run on a student's file, what its tables and its page say, and the programs of the committed report."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.harness import report
+from experiments.verification import analysis, verify
+from properties.check import Checked, Told, Verdict
+from properties.loading import OUTSIDE
+from properties.meta.test_known import lacking
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "reports" / "verification"
+STUDENT = ROOT / "properties" / "meta" / "students" / "course.py"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The report on a course's file with one wrong gradient term."""
+    folder = tmp_path_factory.mktemp("verification")
+    text = STUDENT.read_text("utf-8")
+    assert "dc * prev_c * f * (1 - f)" in text
+    (folder / "student.py").write_text(text.replace("dc * prev_c * f * (1 - f)", "dc * prev_c * f"))
+    command = [sys.executable, "-m", "experiments", "verify", "--workers", "2", "--out", str(folder)]
+    done = subprocess.run([*command, "--subject", str(folder / "student.py")], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("verification/index.html")
+    return folder / "verification"
+
+
+def test_the_tables_say_what_holds_and_what_breaks(published):
+    """A row a subject and law; the columns that readers rely on come first."""
+    results = pd.read_csv(published / "results.csv", keep_default_na=False)
+    assert list(results.columns[:6]) == ["subject", "version", "law", "verdict", "worst", "example"]
+    assert set(results.subject) == {"student", "student (steps)"}
+    words = results[results.subject == "student"].set_index("law").verdict
+    assert (words["vjp"], words["value"], words["lengths"]) == ("broken", "holds", "cannot")
+    broken = results[results.verdict == "broken"]
+    assert (broken.example.str.contains(r"lstm float64, Plan\(T=")).all()
+    assert (pd.to_numeric(broken[broken.law == "vjp"].worst) > 1e6).all()
+
+
+def test_one_mistake_is_one_cause_with_a_program_of_the_students_own(published):
+    """Breaks of one explanation are told together, the plainest law first; the program was run, and fails."""
+    causes = pd.read_csv(published / "causes.csv", keep_default_na=False)
+    steps = causes[causes.subjects == "student (steps)"].iloc[0]
+    assert "wrong in the rows of gate f alone" in steps.reason and "vjp" in steps.laws
+    assert steps.reproduced == "yes" and "from student import" in steps.program
+    assert (published / "programs" / f"{steps.cause}.py").read_text("utf-8") == steps.program
+    page = (published / "index.html").read_text("utf-8")
+    assert f'<details id="{steps.cause}">' in page and "wrong in the rows of gate f alone" in page
+
+
+def test_a_report_of_verdicts_is_made_again_from_its_tables(published):
+    """Byte for byte; a changed table is noticed."""
+    assert report.check("verification", published.parent)[1] == []
+    path = published / "causes.csv"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("gate f", "gate g"))
+    assert report.check("verification", published.parent)[1]
+    path.write_text(text)
+
+
+def test_breaks_of_all_dtypes_are_joined_and_causes_named():
+    """Verdicts of one subject in two dtypes are one row a law; a known break is called by its name."""
+    told = Told("empty batch", "some_test", "lstm", "float32", "it aborts", "lstm float32, Plan(...)")
+    law = [Verdict("empty batch", 3, None, [told]), Verdict("value", 5, 0.5)]
+    checked = [Checked("onnx_runtime", "1", [Verdict("empty batch", 2, 0.25), Verdict("value", 5, 0.75)])]
+    parts = [verify.Part("onnx_runtime", [Checked("onnx_runtime", "1", law)], [], 1.0)]
+    parts += [verify.Part("onnx_runtime", checked, [], 1.0)]
+    joined = verify.merged(parts, ("empty batch", "value"))
+    batch, value = joined["onnx_runtime"].verdicts
+    assert (batch.word, batch.cases, value.cases, value.worst) == ("broken", 5, 10, 0.75)
+    causes, breaks = verify.explained(joined)
+    assert [c.name for c in causes] == ["onnx_runtime_no_rows"] and list(breaks.cause) == ["onnx_runtime_no_rows"]
+
+
+def test_a_library_that_is_not_installed_is_not_run_or_an_error(tmp_path):
+    """Under `all` its laws are not run, and say so; asked for by name it is a usage error in one line."""
+    missing = next((n for n, m in OUTSIDE.items() if importlib.util.find_spec(n.split("_")[0]) is None), None)
+    if missing is None:
+        pytest.skip("every library is installed")
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments", "verify", "--subject", missing, "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 2 and re.search(rf"^experiments: --subject.*{missing}", done.stderr, re.MULTILINE)
+    rows = verify.results([verify.Part("flax_nnx", [], [], 0.0, "no module")], {})
+    assert set(rows.verdict) == {"not run"} and set(rows.note) == {"its library is not installed here"}
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("assert 1 == 2", "yes"),
+        ("import os\nos.abort()", "yes (ended by"),
+        ("x = 1", "no"),
+        ("1 / 0", "yes (Zero"),
+    ],
+)
+def test_a_program_shows_its_break_or_does_not(program, says):
+    """By an assertion or a signal; a program that ends well shows nothing."""
+    assert verify.fails(program).startswith(says)
+
+
+PROGRAMS = sorted(COMMITTED.glob("programs/*.py"))
+
+
+@pytest.mark.program
+@pytest.mark.parametrize("path", PROGRAMS, ids=[path.stem for path in PROGRAMS])
+def test_every_break_that_the_committed_report_claims_is_shown_by_its_program(path):
+    """Alone, in a clean process and an empty folder."""
+    missing = lacking(path.read_text("utf-8"))
+    if missing:
+        pytest.skip(f'needs {", ".join(missing)} (the extra "subjects")')
+    assert verify.fails(path.read_text("utf-8")).startswith("yes")
+
+
+def test_every_break_in_the_committed_report_has_a_cause_with_a_program_that_was_run():
+    """What the report claims of a library, a stranger can see for himself."""
+    tables = analysis.read(COMMITTED / "results.csv")
+    broken = tables.results[tables.results.verdict == "broken"]
+    claimed = {(row.subject, row.law) for row in broken.itertuples()}
+    assert claimed == {(row.subject, row.law) for row in tables.breaks.itertuples()}
+    names = {name for cause in tables.breaks.cause for name in cause.split()}
+    causes = tables.causes.set_index("cause")
+    assert names == set(causes.index) and causes.reproduced.str.startswith("yes").all()
+    assert {path.stem for path in PROGRAMS} == names
+    assert not set(broken.subject) & {"numpy_twin", "torch_twin", "torch_nn"}
