@@ -16,7 +16,7 @@ from properties.cases import Plan, resized
 SECONDS = {"died": 20.0}
 """How long to go on; with a subject whose process dies, each try costs a new one."""
 
-OTHERWISE = 6.0
+OTHERWISE = 3.0
 PARTS = ("weight_hh", "weight_ih", "bias_hh", "bias_ih", "h0", "c0", "x", "dhT", "dcT", "dh")
 BITS = (0, 1, 2, 3, 5, 8)
 

@@ -7,6 +7,7 @@ uses its library alone: it prints what comes and what must come, and fails while
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import pickle
 import re
@@ -186,7 +187,9 @@ def verdict(subject: Plain, made: Made, broken: Exception | None, call: str) -> 
     """The end of a program: the call, what comes of it, and the condition that it does not meet."""
     sentence = " ".join(str(broken).split())
     if made.error is not None:
-        return call
+        kind = type(made.error).__name__
+        kind = kind if kind in vars(builtins) else "Exception"
+        return f"try:\n{textwrap.indent(call, '    ')}\nexcept {kind} as error:\n    raise AssertionError('it raises') from error"
     if "must be refused" in sentence:
         return f"try:\n{textwrap.indent(call, '    ')}\nexcept Exception as error:\n    print('refused:', error)\n" + (
             f"else:\n    raise AssertionError({sentence!r})"

@@ -103,7 +103,7 @@ def test_a_library_that_is_not_installed_is_not_run_or_an_error(tmp_path):
         ("assert 1 == 2", "yes"),
         ("import os\nos.abort()", "yes (ended by"),
         ("x = 1", "no"),
-        ("1 / 0", "yes (Zero"),
+        ("1 / 0", "no (Zero"),
     ],
 )
 def test_a_program_shows_its_break_or_does_not(program, says):

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-NOT_VALUES = ("shapes", "honesty", "purity")
-"""Laws that "all" does not mean."""
+NOT_VALUES = ("shapes", "honesty")
+"""Laws that "all" does not mean: they ask for refusals."""
 
 FIELDS = ("Subject", "Law", "Where", "Reason", "Upstream")
 
