@@ -189,7 +189,8 @@ def verdict(subject: Plain, made: Made, broken: Exception | None, call: str) -> 
     if made.error is not None:
         kind = type(made.error).__name__
         kind = kind if kind in vars(builtins) else "Exception"
-        return f"try:\n{textwrap.indent(call, '    ')}\nexcept {kind} as error:\n    raise AssertionError('it raises') from error"
+        caught = f"except {kind} as error:\n    raise AssertionError('it raises') from error"
+        return f"try:\n{textwrap.indent(call, '    ')}\n{caught}"
     if "must be refused" in sentence:
         return f"try:\n{textwrap.indent(call, '    ')}\nexcept Exception as error:\n    print('refused:', error)\n" + (
             f"else:\n    raise AssertionError({sentence!r})"
