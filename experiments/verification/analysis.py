@@ -111,7 +111,7 @@ def broken_in(tables: Tables, name: str, law: str) -> str:
     rows = tables.breaks[(tables.breaks.subject == name) & (tables.breaks.law == law)]
     judged = tables.subjects[tables.subjects.subject == name]["dtypes"].iloc[0].split(", ")
     found = sorted(set(rows.dtype))
-    return "" if len(found) == len(judged) and len(judged) > 1 else ", ".join(d.removeprefix("float") for d in found)
+    return "" if len(found) == len(judged) else ", ".join(d.removeprefix("float") for d in found)
 
 
 def matrix_title(tables: Tables) -> str:
