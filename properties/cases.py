@@ -310,6 +310,8 @@ def pooled(plan: Plan) -> Plan:
     sizes = (plan.T, plan.B, plan.D, plan.H)
     ones = [n == 1 for n in sizes]
     fits = [some for some in POOL if [n == 1 for n in some] == ones]
+    if plan.L > 1 or plan.directions > 1:  # dearest of all to compile
+        ones, fits = [False] * 4, list(POOL[:2])
     chosen = fits[sum(n * 7**k for k, n in enumerate(sizes)) % len(fits)] if fits else POOL[0]
     plan = replace(plan, L=min(plan.L, 3))
     return resized(plan, *(1 if one else n for one, n in zip(ones, chosen, strict=True)))

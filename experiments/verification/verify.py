@@ -27,9 +27,9 @@ from properties.laws import registry
 from properties.loading import BUILT_IN, OWN
 
 NAME = "verification"
-SECONDS = {"numpy_twin": 75, "torch_twin": 90, "torch_nn": 90, "onnx_runtime": 30, "onnx_reference": 35}
-SECONDS |= {"keras_torch": 90, "keras_jax": 200, "flax_linen": 90, "flax_nnx": 90, "equinox_cells": 30, "jax_rnn": 80}
-SECONDS |= {"mlx_cpu": 45}
+SECONDS = {"numpy_twin": 42, "torch_twin": 48, "torch_nn": 45, "onnx_runtime": 40, "onnx_reference": 18}
+SECONDS |= {"keras_torch": 45, "keras_jax": 165, "flax_linen": 110, "flax_nnx": 100, "equinox_cells": 52}
+SECONDS |= {"jax_rnn": 165, "mlx_cpu": 25}
 """Core-seconds that a subject takes in one dtype, measured; for the time estimate and the order of work."""
 
 OTHERWISE = 30
