@@ -83,7 +83,8 @@ class Verdict:
     @property
     def why(self) -> str:
         """A line on a verdict other than "holds"."""
-        reasons = {"cannot": "it does not declare that it " + ", or ".join(sorted(set(self.lacking)))}
+        lacking = "it does not declare that it " + "; or that it ".join(dict.fromkeys(self.lacking))
+        reasons = {"cannot": lacking if self.lacking else "it has none of the law's cells"}
         reasons |= {"not run": self.lost, "broken": self.breaks[0].sentence if self.breaks else ""}
         return reasons.get(self.word, "")
 
@@ -195,7 +196,7 @@ def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: 
     """One test, into the verdicts."""
     verdict, lacking = verdicts[law.name], law.lacking(guard, cell)
     if lacking:
-        verdict.lacking.append(" and ".join(lacking))
+        verdict.lacking += lacking
         return
     with tallied(verdict):
         try:
