@@ -84,9 +84,13 @@ def pytest_collection_modifyitems(config, items):
     from properties.loading import OWN
 
     if set(config.getoption("--subject") or ()) - set(OWN):
-        others = [item for item in items if getattr(getattr(item, "function", None), "law", None) is None]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in set(others)]
+        config.hook.pytest_deselected(items=[item for item in items if _law(item) is None])
+        items[:] = [item for item in items if _law(item) is not None]
+
+
+def _law(item):
+    """The law whose test it is, or None."""
+    return getattr(getattr(item, "function", None), "law", None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,7 +106,7 @@ def pytest_runtest_call(item):
         _expected(item, broken)
         raise
     finally:
-        law = getattr(getattr(item, "function", None), "law", None)
+        law = _law(item)
         if law is not None:
             item.user_properties.append(("law", [law.name, TALLY.cases, TALLY.worst, f"{item.nodeid} {TALLY.digest}"]))
 
@@ -111,7 +115,7 @@ def _expected(item, broken):
     """A break of an outside library that is recorded with its reason is no news."""
     from properties.known import known
 
-    law, found = getattr(getattr(item, "function", None), "law", None), getattr(item, "callspec", None)
+    law, found = _law(item), getattr(item, "callspec", None)
     if law is not None and found is not None:
         subject, cell, dtype = (found.params[name] for name in ("subject", "cell", "dtype"))
         for one in known():

@@ -173,7 +173,7 @@ def reports() -> ModuleType:
 
 
 def verify(command: Verify) -> int:
-    """Judges and reports; 1 where a law of a subject of the user's own is broken."""
+    """Judges and reports: a broken law is a result, and no failure of the command."""
     if command.workers < 1:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
     out = command.out or (REPORTS if "all" in command.subject else OWN_CORPUS)

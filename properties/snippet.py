@@ -88,8 +88,9 @@ def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Show
         return Shown("")
     if not isinstance(subject, Plain) or broken is None:
         return Shown(numbers(subject, made))
-    place = place_of(subject, made, broken) if getattr(broken, "got", None) is not None else None
-    return Shown(numbers(subject, made), program(subject, made, broken), place or "")
+    located = made.error is None and getattr(broken, "got", None) is not None
+    place = place_of(subject, made, broken) if located else None
+    return Shown(numbers(subject, made), program(subject, made, broken, place), place or "")
 
 
 def culprit(made: list[Made], broken: Exception | None) -> Made | None:
@@ -167,14 +168,14 @@ def literal(array: Any, before: str = "") -> str:
 # Programs
 
 
-def program(subject: Plain, made: Made, broken: Exception | None) -> str:
+def program(subject: Plain, made: Made, broken: Exception, place: str | None) -> str:
     """A program with the subject's own library that makes the call and fails while the result is wrong."""
     every = given_of(subject, made.args[0]) | cotangents_of(subject, made)
     call = subject.text(made.args[0].cell, made.method == "backward")
     every = {name: a for name, a in every.items() if re.search(rf"\b{name}\b", call)}
     values = "\n".join(f"{name} = {literal(a, f'{name} = ') if a is not None else None}" for name, a in every.items())
     values += "\nlengths = None" if made.args[0].lengths is None and "lengths" in call else ""
-    ending = verdict(subject, made, broken, call)
+    ending = verdict(made, broken, place, call)
     if not ending:
         return ""
     parts = [subject.imports, *(inspect.getsource(function) for function in subject.source)]
@@ -183,7 +184,7 @@ def program(subject: Plain, made: Made, broken: Exception | None) -> str:
     return "\n\n".join([(numpy + parts[0]).strip(), *(p.strip() for p in parts[1:]), extra + values, ending]) + "\n"
 
 
-def verdict(subject: Plain, made: Made, broken: Exception | None, call: str) -> str:
+def verdict(made: Made, broken: Exception, place: str | None, call: str) -> str:
     """The end of a program: the call, what comes of it, and the condition that it does not meet."""
     sentence = " ".join(str(broken).split())
     if made.error is not None:
@@ -195,7 +196,6 @@ def verdict(subject: Plain, made: Made, broken: Exception | None, call: str) -> 
         return f"try:\n{textwrap.indent(call, '    ')}\nexcept Exception as error:\n    print('refused:', error)\n" + (
             f"else:\n    raise AssertionError({sentence!r})"
         )
-    place = place_of(subject, made, broken) if isinstance(broken, Broken) and broken.got is not None else None
     if place is None:
         return ""  # what is wrong is no single number of a single call: no program of a few lines shows it
     wanted = f"must be {broken.wanted!r}" + (f" within {broken.bound:.2g}" if broken.bound is not None else "")

@@ -39,9 +39,10 @@ def reported(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: there is no such report.
     """
-    if name not in (*EXPERIMENTS, VERDICTS, "all"):
-        raise UsageError(f"there is no report {name!r}; there are all, {', '.join(EXPERIMENTS)}, {VERDICTS}.")
-    return (*EXPERIMENTS, VERDICTS) if name == "all" else (name,)
+    every = (*EXPERIMENTS, VERDICTS)
+    if name not in (*every, "all"):
+        raise UsageError(f"there is no report {name!r}; there are all, {', '.join(every)}.")
+    return every if name == "all" else (name,)
 
 
 def sweep(name: str, preset: str, options: Options) -> list[Group]:

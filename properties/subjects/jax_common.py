@@ -37,11 +37,6 @@ class JaxPlain(Plain):
         super().__init__(*args, alpha=ALPHA, pooled=True, **options)
         self.pulled = pulled
 
-    def text(self, cell: str, gradients: bool) -> str:
-        """See Plain; by the functions' own names, since a module may have several subjects."""
-        called, function = ("gradients", self.call_gradients) if gradients else ("forward", self.call_forward)
-        return super().text(cell, gradients).replace(f"{called}(", f"{function.__name__}(")
-
     def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
         """See Subject."""
         refuse_undeclared(self, call)

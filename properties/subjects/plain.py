@@ -163,9 +163,9 @@ class Plain(Subject):
         """The call in words of a program, once the arguments bear their names."""
         given = f"{cell!r}, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths"
         if not gradients:
-            return f"h, hT, cT = forward({given})"
+            return f"h, hT, cT = {self.call_forward.__name__}({given})"
         results = "dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh"
-        return f"{results} = gradients({given}, dh, dhT, {'dcT' if cell == 'lstm' else 'None'})"
+        return f"{results} = {self.call_gradients.__name__}({given}, dh, dhT, {'dcT' if cell == 'lstm' else 'None'})"
 
     def results(self, cell: str) -> dict[str, str]:
         """What stands for each result, or d and the name for each gradient, after the text of the call."""
