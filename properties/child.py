@@ -79,12 +79,16 @@ class Process:
         """What the process answers; what it raises is raised here.
 
         Raises:
-            Died: it ended, or gave no answer in time; it was stopped.
+            Died: it ended, gave no answer in time and was stopped, or does not start again.
         """
         if self.child is None:
             began = time.monotonic()
-            self.start()
-            self.lost += time.monotonic() - began
+            try:
+                self.start()
+            except ValueError as error:
+                raise Died(f"does not start: {error}") from None
+            finally:
+                self.lost += time.monotonic() - began
         try:
             self.pipe.send(message)
         except OSError:

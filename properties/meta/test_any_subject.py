@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -235,6 +236,16 @@ def test_whatever_a_subject_does_ends_as_a_verdict(deed, tmp_path, monkeypatch):
     assert (checked.printed > 3_000_000) == (deed == "prints")
 
 
+def test_a_subject_that_loads_once_and_not_again_is_broken(tmp_path):
+    """Its process ends, and the next one says why it does not start: a break, not the end of the run."""
+    dies = "    open(__file__ + '.ran', 'w').close()\n    os.abort()\n    h, c, hs = h0, c0, []"
+    once = "import os\nif os.path.exists(__file__ + '.ran'): raise KeyError('only once')\nimport numpy"
+    path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", dies), ("import numpy", once))
+    (checked,) = check_subject(f"{path}:lstm", ("causality", "value"), 4)
+    assert [v.word for v in checked.verdicts] == ["broken", "broken"]
+    assert re.search(r"its process does not start: .*KeyError: 'only once'", str(checked)), str(checked)
+
+
 def test_an_input_changed_once_is_noticed_whichever_law_it_was_for(tmp_path):
     """On the third call, and never again: law "purity" is broken, and the law whose case it was is judged once more."""
     change = "    global calls\n    calls += 1\n    if calls == 3: x[0] += 1\n    h, c, hs = h0, c0, []"
@@ -359,6 +370,7 @@ def test_a_subject_that_compiles_sees_few_sizes(plan):
     assert [n == 1 for n in sizes] == [n == 1 for n in (plan.T, plan.B, plan.D, plan.H)]
     assert sizes in POOL or sum(n == 1 for n in sizes) > 1
     assert len(POOL) == 5 and all(len(set(shape)) >= 3 for shape in POOL)
+    assert pooled(replace(plan, L=3, directions=2)) == replace(resized(plan, *POOL[0]), L=2, directions=2)
     assert resized(Plan(4, 2, 3, 5, seed=0, lengths=(0, 4)), 2, 3, 1, 1).lengths == (0, 2, 0)
 
 
