@@ -310,8 +310,9 @@ def pooled(plan: Plan) -> Plan:
     sizes = (plan.T, plan.B, plan.D, plan.H)
     ones = [n == 1 for n in sizes]
     fits = [some for some in POOL if [n == 1 for n in some] == ones]
-    if plan.L > 1 or plan.directions > 1:  # dearest of all to compile: one size, and a third layer one way only
+    if plan.L > 1 or plan.directions > 1:  # dearest of all to compile: one size, biases, and a third layer one way only
         ones, fits = [False] * 4, [POOL[0]]
+        plan = replace(plan, biases="both")
     chosen = fits[sum(n * 7**k for k, n in enumerate(sizes)) % len(fits)] if fits else POOL[0]
     plan = replace(plan, L=min(plan.L, 4 - plan.directions))
     return resized(plan, *(1 if one else n for one, n in zip(ones, chosen, strict=True)))

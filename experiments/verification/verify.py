@@ -28,8 +28,8 @@ from properties.loading import BUILT_IN, OWN
 
 NAME = "verification"
 SECONDS = {"numpy_twin": 42, "torch_twin": 48, "torch_nn": 45, "onnx_runtime": 40, "onnx_reference": 18}
-SECONDS |= {"keras_torch": 45, "keras_jax": 165, "flax_linen": 110, "flax_nnx": 100, "equinox_cells": 52}
-SECONDS |= {"jax_rnn": 165, "mlx_cpu": 25}
+SECONDS |= {"keras_torch": 47, "keras_jax": 125, "flax_linen": 112, "flax_nnx": 102, "equinox_cells": 55}
+SECONDS |= {"jax_rnn": 95, "mlx_cpu": 28}
 """Core-seconds that a subject takes in one dtype, measured; for the time estimate and the order of work."""
 
 OTHERWISE = 30

@@ -26,7 +26,6 @@ def run(x, h0, c0, layers, lengths, directions, dropout):
     H, D, L = layers[0][1].shape[-1], layers[0][0].shape[-1], len(layers) // directions
     linear, biases = ([a.ravel() for layer in layers for a in layer[part]] for part in (slice(2), slice(2, 4)))
     weights = rnn.unpack_lstm_weights(jnp.concatenate(linear + biases), D, H, L, directions == 2)
-    lengths = jnp.full(x.shape[0], x.shape[1], jnp.int32) if lengths is None else lengths
     return rnn.lstm_ref(x, h0, c0, *weights, lengths, D, H, L, dropout, directions == 2)
 
 
@@ -36,22 +35,22 @@ def pulled(x, h0, c0, layers, lengths, directions, cotangents):
     return jax.vjp(lambda *given: run(*given, lengths, directions, 0.0), x, h0, c0, layers)[1](cotangents)
 
 
-def int32(lengths):
-    """Lengths in the one dtype that is taken."""
-    return None if lengths is None else lengths.astype("int32")
+def steps(x, lengths):
+    """How many steps each row of x (B, T, D) runs, in the one dtype that is taken."""
+    return np.full(len(x), x.shape[1], "int32") if lengths is None else lengths.astype("int32")
 
 
 def forward(cell, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths):
     """h, hT and cT."""
     layers = [(weight_ih, weight_hh, bias_ih, bias_hh)]
-    h, hT, cT = run(x, h0[None], c0[None], layers, int32(lengths), 1, 0.0)
+    h, hT, cT = run(x, h0[None], c0[None], layers, steps(x, lengths), 1, 0.0)
     return np.array(h), np.array(hT[0]), np.array(cT[0])
 
 
 def gradients(cell, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, dh, dhT, dcT):
     """The gradient by each argument."""
     layers, cotangents = [(weight_ih, weight_hh, bias_ih, bias_hh)], (dh, dhT[None], dcT[None])
-    x, h0, c0, layers = pulled(x, h0[None], c0[None], layers, int32(lengths), 1, cotangents)
+    x, h0, c0, layers = pulled(x, h0[None], c0[None], layers, steps(x, lengths), 1, cotangents)
     return tuple(np.array(d) for d in (x, h0[0], c0[0], *layers[0]))
 
 
@@ -60,7 +59,7 @@ def pulled_one(cell, given, lengths, cotangents):
     x, h0, c0, *layer = given
     dh, dhT, dcT = cotangents
     cotangents = dh, dhT[None], dcT[None]
-    x, h0, c0, layers = pulled(x, h0[None], c0[None], [tuple(layer)], int32(lengths), 1, cotangents)
+    x, h0, c0, layers = pulled(x, h0[None], c0[None], [tuple(layer)], steps(x, lengths), 1, cotangents)
     return x, h0[0], c0[0], *layers[0]
 
 
@@ -70,15 +69,16 @@ class JaxRnn(JaxPlain):
     def stack(self, call: Stack) -> Output:
         """See Subject."""
         dropout = call.dropout if call.train and len(call.layers) > 1 else 0.0
-        h, hT, cT = run(*self.inputs(call), int32(call.lengths), len(call.layers[0]), dropout)
+        x, *rest = self.inputs(call)
+        h, hT, cT = run(x, *rest, steps(x, call.lengths), len(call.layers[0]), dropout)
         last = [LSTMState(*(np.array(a) for a in side)) for side in zip(hT, cT, strict=True)]
         return Output(in_order(call, np.array(h)), by_layer(call, last))
 
     def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
         """See Subject."""
         cotangents = in_order(call, cotangent.h), *flat_states(cotangent.last)
-        lengths, directions = int32(call.lengths), len(call.layers[0])
-        x, h0, c0, layers = pulled(*self.inputs(call), lengths, directions, cotangents)
+        x, *rest = self.inputs(call)
+        x, h0, c0, layers = pulled(x, *rest, steps(x, call.lengths), len(call.layers[0]), cotangents)
         given = [side for layer in call.layers for side in layer]
         params = [
             Parameters(*(None if a is None else np.array(d) for a, d in zip(side, found, strict=True)))
@@ -140,7 +140,7 @@ subject = JaxRnn(
         *("layers", "directions", "batch first"),
     ),
     version=f"jax {jax.__version__}",
-    source=(run, pulled, int32, forward, gradients),
+    source=(run, pulled, steps, forward, gradients),
     imports="from functools import partial\n\nimport jax\nimport jax.numpy as jnp\nimport numpy as np\n"
     f"from jax.experimental import rnn\n\n{SETTINGS}",
 )
