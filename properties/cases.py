@@ -188,7 +188,7 @@ def judge_once(question: str, *args: Any, **options: Any) -> Any:
     return answer(pickle.dumps((question, args, options)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1 << 14)  # what all laws ask of all subjects in two dtypes; 16 kB each
 def answer(asked: bytes) -> Any:
     """What the referee says to a pickled question."""
     question, args, options = pickle.loads(asked)

@@ -90,9 +90,12 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
 
 
 def judge_all(words: Sequence[str], workers: int) -> list[Part]:
-    """Every word in every dtype, the dearest first, with a bar that knows what each costs."""
-    tasks = [(word, dtype) for word in words for dtype in DTYPES]
-    tasks.sort(key=lambda task: -SECONDS.get(task[0], OTHERWISE))
+    """Every word in every dtype, the dearest first, with a bar that knows what each costs.
+
+    One dtype after the other: a worker's referee then has answered most of what the next subject asks.
+    """
+    dearest_first = sorted(words, key=lambda word: -SECONDS.get(word, OTHERWISE))
+    tasks = [(word, dtype) for dtype in DTYPES for word in dearest_first]
     total = sum(SECONDS.get(word, OTHERWISE) for word, _ in tasks)
     form = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with (
