@@ -98,7 +98,8 @@ def matrix(tables: Tables, names: list[str]) -> Figure:
     axis.tick_params(length=0)
     axis.set(xlim=(0, len(names)), ylim=(len(laws), 0))
     axis.spines[:].set_visible(False)
-    handles = [Patch(facecolor=shade, edgecolor="0.8", label=word) for word, shade in WORDS.items()]
+    said = {"broken": "broken (64, 32: in that precision alone)"}
+    handles = [Patch(facecolor=shade, edgecolor="0.8", label=said.get(word, word)) for word, shade in WORDS.items()]
     axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.005), ncols=4, frameon=False, fontsize=8)
     return Figure("verdicts", matrix_title(tables), canvas, matrix_alt(tables, names), tables.results[RESULT_COLUMNS])
 
