@@ -100,7 +100,8 @@ def matrix(tables: Tables, names: list[str]) -> Figure:
     axis.spines[:].set_visible(False)
     said = {"broken": "broken (64, 32: in that precision alone)"}
     handles = [Patch(facecolor=shade, edgecolor="0.8", label=said.get(word, word)) for word, shade in WORDS.items()]
-    axis.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.005), ncols=4, frameon=False, fontsize=8)
+    columns = 4 if len(names) > 5 else 1  # the legend is 5.5 inches wide in one row
+    canvas.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
     return Figure("verdicts", matrix_title(tables), canvas, matrix_alt(tables, names), tables.results[RESULT_COLUMNS])
 
 

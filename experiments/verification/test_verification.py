@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.harness import report
+from experiments.harness import figures, report
 from experiments.verification import analysis, verify
 from properties.check import Checked, Told, Verdict
 from properties.loading import OUTSIDE
@@ -55,6 +55,14 @@ def test_one_mistake_is_one_cause_with_a_program_of_the_students_own(published):
     assert (published / "programs" / f"{steps.cause}.py").read_text("utf-8") == steps.program
     page = (published / "index.html").read_text("utf-8")
     assert f'<details id="{steps.cause}">' in page and "wrong in the rows of gate f alone" in page
+
+
+@pytest.mark.parametrize("n", [1, 2, 6, 12])
+def test_the_matrix_has_room_for_few_subjects_and_for_many(n):
+    """Legend, names and cells fit: layout that collapses is a warning, and so an error here."""
+    tables = analysis.read(COMMITTED / "results.csv")
+    figure = analysis.matrix(tables, list(tables.subjects.subject)[:n])
+    assert "holds" in figures.svg(figure.canvas, figure.name)
 
 
 def test_a_report_of_verdicts_is_made_again_from_its_tables(published):
