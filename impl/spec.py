@@ -97,6 +97,10 @@ class Gradient(NamedTuple):
     states: Any
 
 
+SKIPPABLE = ("x", "states")
+"""The fields of Gradient that a backward does not compute where they are not asked for."""
+
+
 class StackRun(NamedTuple):
     """What a stack returns: the top layer's h (T, B, directions*H), last states by layer and direction, a cache."""
 
@@ -176,6 +180,13 @@ def check_sequence(cell: str, params: Parameters, x: Array, state: Any, lengths:
         check_state("state", cell, state, (*batch, params.weight_hh.shape[-1]), params.weight_hh)
     if lengths is not None:
         check_lengths(lengths, T, batch)
+
+
+def check_skip(skip: Any) -> None:
+    """Refuses a name that is none of SKIPPABLE."""
+    unknown = [name for name in skip if name not in SKIPPABLE]
+    if unknown:
+        raise ValueError(f"`skip` must hold names among {', '.join(SKIPPABLE)}; got {unknown[0]!r}.")
 
 
 def check_stack(cell: str, layers: Layers, x: Array, state: Any, masks: Any, batch_first: bool) -> None:

@@ -19,11 +19,12 @@ from . import scan
 
 
 class Cache(NamedTuple):
-    """What `backward` needs: the time loops' caches by layer and direction, a mask a layer's inputs, x's layout."""
+    """What `backward` needs: the time loops' caches by layer and direction, masks, x's layout and h's shape."""
 
-    loops: tuple[tuple[scan.Cache, ...], ...]
+    loops: tuple[tuple[Any, ...], ...]
     masks: tuple[Array | None, ...]
     batch_first: bool
+    h_shape: tuple[int, ...]
 
 
 def forward(
@@ -34,6 +35,7 @@ def forward(
     lengths: Array | None = None,
     masks: tuple[Array, ...] | None = None,
     batch_first: bool = False,
+    loop: Any = scan,
 ) -> StackRun:
     """Runs a stack over a sequence.
 
@@ -47,6 +49,7 @@ def forward(
         masks: for every layer but the last (T, B, directions*H) or (T, E, B, directions*H), whatever the layout of x:
             0 or 1/(1-p) for dropout, as `impl.draw.dropout` draws them; None for no dropout, as in evaluation.
         batch_first: whether the batch stands before time in x and in the outputs.
+        loop: the time loop, `scan` or another form of it with the same `forward` and `backward`.
     Returns:
         The top layer's h (T, B, directions*H) or (T, E, B, directions*H), zero at padding, in the layout of x; the last
         states by layer and direction, a reversed one's that after step 0; the backward's cache.
@@ -59,16 +62,19 @@ def forward(
     for k, directions in enumerate(layers):
         h = dropped(h, masks[k])
         runs = [
-            scan.forward(cell, params, h, None if state is None else state[k][d], lengths, d == 1)
+            loop.forward(cell, params, h, None if state is None else state[k][d], lengths, d == 1)
             for d, params in enumerate(directions)
         ]
         h = concatenate([run.states.h for run in runs], -1)
         loops.append(tuple(run.cache for run in runs))
         last.append(tuple(run.last for run in runs))
-    return StackRun(batch_before(h) if batch_first else h, tuple(last), Cache(tuple(loops), masks, batch_first))
+    cache = Cache(tuple(loops), masks, batch_first, tuple(h.shape))
+    return StackRun(batch_before(h) if batch_first else h, tuple(last), cache)
 
 
-def backward(cell: str, layers: Layers, cache: Cache, dh: Array | None = None, dlast: Any = None) -> StackGradient:
+def backward(
+    cell: str, layers: Layers, cache: Cache, dh: Array | None = None, dlast: Any = None, loop: Any = scan
+) -> StackGradient:
     """The backward of `forward`: the exact gradient of <dh, h> + <dlast, last>.
 
     Args:
@@ -76,6 +82,7 @@ def backward(cell: str, layers: Layers, cache: Cache, dh: Array | None = None, d
         cache: as `forward` returned it; it is read only.
         dh: gradient by h, of the same shape; zero if None.
         dlast: gradient by the last states, of the same form; zero if None.
+        loop: as in `forward`.
     Returns:
         The gradient by x (in its layout, and summed over E where a group shares it), by the parameters (None where
         absent) and by the initial states.
@@ -85,8 +92,13 @@ def backward(cell: str, layers: Layers, cache: Cache, dh: Array | None = None, d
     dlayers, dstate = [], []
     for k, directions in reversed(list(enumerate(layers))):
         gradients = [
-            scan.backward(
-                cell, params, cache.loops[k][d], columns(dh, d, params), None if dlast is None else dlast[k][d]
+            loop.backward(
+                cell,
+                params,
+                cache.loops[k][d],
+                columns(dh, d, params),
+                None if dlast is None else dlast[k][d],
+                ("states",),
             )
             for d, params in enumerate(directions)
         ]
@@ -98,13 +110,12 @@ def backward(cell: str, layers: Layers, cache: Cache, dh: Array | None = None, d
 
 def check_cotangents(cell: str, layers: Layers, cache: Cache, dh: Array | None, dlast: Any) -> None:
     """Refuses cotangents of `backward` that do not fit the forward's outputs, by name."""
-    loop, weight = cache.loops[0][0], layers[-1][0].weight_hh
-    T, (*E, B), K = len(loop.steps), loop.batch, len(layers[-1]) * weight.shape[-1]
+    (T, *batch, K), weight = cache.h_shape, layers[-1][0].weight_hh
     if dh is not None:
-        shape = (*E, B, T, K) if cache.batch_first else (T, *E, B, K)
+        shape = (*batch, T, K) if cache.batch_first else (T, *batch, K)
         check_like("dh", dh, weight, "it is the gradient by h", shape)
     if dlast is not None:
-        check_states("dlast", cell, dlast, loop.batch, layers)
+        check_states("dlast", cell, dlast, tuple(batch), layers)
 
 
 def dropped(a: Array, mask: Array | None) -> Array:

@@ -7,6 +7,7 @@ from the last step to the first: over its padding, which then comes first, a row
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from torch import arange, broadcast_to, stack, where, zeros
@@ -20,6 +21,7 @@ from impl.spec import (
     Weights,
     check_like,
     check_sequence,
+    check_skip,
     check_state,
     members,
     tree_map,
@@ -85,7 +87,14 @@ def forward(
     return Run(states, tree_map(copy, state), cache)
 
 
-def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = None, dlast: Any = None) -> Gradient:
+def backward(
+    cell: str,
+    params: Parameters,
+    cache: Cache,
+    dh: Array | None = None,
+    dlast: Any = None,
+    skip: Collection[str] = (),
+) -> Gradient:
     """Back-propagation through time: the exact gradient of <dh, states.h> + <dlast, last>.
 
     Args:
@@ -94,6 +103,7 @@ def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = Non
         cache: as `forward` returned it; it is read only, so several backwards from one forward agree.
         dh: gradient by the outputs states.h, (T, B, H) or (T, E, B, H); zero if None.
         dlast: gradient by the last state, h (and c), each (B, H) or (E, B, H); zero if None.
+        skip: names among impl.spec.SKIPPABLE: what is not asked for, and None in what is returned.
     Returns:
         The gradient by x (summed over E where the group shares x), by the parameters (None where absent), by the
         initial state, and by the state carried out of every step, whose h_t and c_t count as independent coordinates:
@@ -103,6 +113,7 @@ def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = Non
     """
     weights, running, way, H = cache.weights, cache.running, cache.way, params.weight_hh.shape[-1]
     T, shape = len(cache.steps), (*cache.batch, H)
+    check_skip(skip)
     if dh is not None:
         check_like("dh", dh, params.weight_hh, "it is the gradient by states.h", (T, *shape))
     if dlast is not None:
@@ -121,7 +132,8 @@ def backward(cell: str, params: Parameters, cache: Cache, dh: Array | None = Non
     dx = stack(dxs[::-way]) if T else zeros_of((0, *shape[:-1], cache.x.shape[-1]), weights.W_hh)
     dx = dx.sum(1) if dx.ndim > len(cache.x_shape) else dx
     dparams = tied_gradient(params, cache, da)
-    return Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-way], dstate))
+    gradient = Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-way], dstate))
+    return gradient._replace(**dict.fromkeys(skip))
 
 
 def tied_gradient(params: Parameters, cache: Cache, da: Array) -> Parameters:

@@ -14,13 +14,16 @@ from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, St
 
 
 class Twin(Subject):
-    """A twin as a subject: `package` is impl.numpy_twin or impl.torch_twin with its modules imported."""
+    """A twin as a subject: `package` is impl.numpy_twin or impl.torch_twin with its modules imported.
+
+    `loop` is its time loop: the plain one, package.scan, or another form with the same functions.
+    """
 
     cells = tuple(GATES)
     capabilities = frozenset(CAPABILITIES)
 
-    def __init__(self, name: str, package: ModuleType, version: str) -> None:
-        self.name, self.package, self.version = name, package, version
+    def __init__(self, name: str, package: ModuleType, version: str, loop: Any = None) -> None:
+        self.name, self.package, self.version, self.loop = name, package, version, loop or package.scan
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles by name, so that a child process imports its own."""
@@ -43,7 +46,7 @@ class Twin(Subject):
         results = []
         for cotangent in cotangents:
             dh, dlast = self.into(cotangent.h), self.into(cotangent.last)
-            gradient = self.package.scan.backward(call.cell, params, run.cache, dh, dlast)
+            gradient = self.loop.backward(call.cell, params, run.cache, dh, dlast)
             result = Result(*(self.out(part) for part in gradient))
             results.append(result._replace(params=result.params._replace(**dict.fromkeys(frozen))))
         return results
@@ -70,13 +73,14 @@ class Twin(Subject):
         """See Subject; the masks are drawn again from the call's seed."""
         cache, layers = self.run_stack(call).cache, self.into(call.layers)
         dh, dlast = self.into(cotangent.h), self.into(cotangent.last)
-        return Result(*self.out(tuple(self.package.stack.backward(call.cell, layers, cache, dh, dlast))))
+        gradient = self.package.stack.backward(call.cell, layers, cache, dh, dlast, self.loop)
+        return Result(*self.out(tuple(gradient)))
 
     def run_stack(self, call: Stack) -> Any:
         """The twin's own forward of a stack."""
         masks = self.masks(call) if call.train and call.dropout else None
         args = [self.into(part) for part in (call.layers, call.x, call.state, call.lengths, masks)]
-        return self.package.stack.forward(call.cell, *args, batch_first=call.batch_first)
+        return self.package.stack.forward(call.cell, *args, batch_first=call.batch_first, loop=self.loop)
 
     def masks(self, call: Stack) -> tuple[np.ndarray, ...]:
         """The masks of a call in training, from its seed alone."""
@@ -117,7 +121,7 @@ class Twin(Subject):
     def run(self, call: Call) -> Any:
         """The twin's own forward."""
         args = [self.into(part) for part in (call.params, call.x, call.state, call.lengths)]
-        return self.package.scan.forward(call.cell, *args)
+        return self.loop.forward(call.cell, *args)
 
     def into(self, tree: Any) -> Any:
         """NumPy in: what the caller holds itself, so that a law sees whether it was written to."""

@@ -153,7 +153,7 @@ def test_both_twins_have_the_same_files():
 
 
 AUTOGRAD = {"autograd", "requires_grad", "requires_grad_", "grad", "backward", "func", "vjp", "jvp", "nn"}
-OWN = {"scan.backward"}
+OWN = {"scan.backward", "loop.backward"}
 
 
 def faults_of(twin, text):

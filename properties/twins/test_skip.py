@@ -1,0 +1,37 @@
+"""What a backward is not asked for is None, and the rest keeps its bits."""
+
+import numpy as np
+import pytest
+
+from impl.spec import GATES, SKIPPABLE, leaves
+from properties.cases import Plan
+from properties.twins.both import both, into, out, part
+
+
+def gradient(twin, cell, skip):
+    """A twin's gradient of one case, without some fields."""
+    case = Plan(4, 3, 2, 5, seed=3).case(cell, "float64")
+    params, loop = into(twin, case.call.params), part(twin, "scan")
+    run = loop.forward(cell, params, *into(twin, (case.call.x, case.call.state)))
+    return loop.backward(cell, params, run.cache, *into(twin, tuple(case.cotangent)), skip=skip)
+
+
+@both
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("skip", [("x",), ("states",), SKIPPABLE])
+def test_what_is_skipped_is_none_and_the_rest_is_as_it_was(twin, cell, skip):
+    """Each field alone, and both."""
+    whole, part_of = gradient(twin, cell, ()), gradient(twin, cell, skip)
+    for name, value in part_of._asdict().items():
+        if name in skip:
+            assert value is None
+        else:
+            wanted = leaves(out(twin, getattr(whole, name)))
+            assert all(np.array_equal(a, b) for a, b in zip(leaves(out(twin, value)), wanted, strict=True))
+
+
+@both
+def test_a_field_that_cannot_be_skipped_is_refused(twin):
+    """The gradient by the parameters is what a backward is for."""
+    with pytest.raises(ValueError, match=r"^`skip` must hold names among x, states; got 'params'\.$"):
+        gradient(twin, "rnn", ("x", "params"))
