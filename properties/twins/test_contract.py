@@ -145,8 +145,8 @@ def test_both_twins_have_the_same_functions_in_the_same_order(module):
 
 
 def test_both_twins_have_the_same_files():
-    """fast.py, module.py and kernels/ apart, which only one has."""
-    alone = {"fast", "module", "kernels", "__init__"}
+    """The fast forms, module.py with its switch, and kernels/ apart, which only one has."""
+    alone = {"fast", "fast_lstm", "fast_rnn", "fast_products", "compiled", "module", "backend", "vendor", "__init__"}
     for twin in ("numpy_twin", "torch_twin"):
         files = {path.stem for path in Path(part(twin, "scan").__file__).parent.glob("*.py")}
         assert files - alone == set(MODULES)

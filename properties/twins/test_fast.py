@@ -1,0 +1,133 @@
+"""What the fast and the compiled form promise beyond the laws: work divided anyhow, threads, exact blocks, tanh."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from impl import draw
+from impl.numpy_twin import compiled, fast, fast_products
+from impl.spec import GATES, leaves
+from properties.cases import Plan
+from properties.loading import load
+from properties.twins.long import LONG, within
+
+FORMS = {"numpy_fast": fast, "numpy_compiled": compiled}
+forms = pytest.mark.parametrize("name", FORMS)
+
+
+@forms
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("what", LONG)
+def test_divided_work_is_right_within_the_bounds(name, cell, dtype, what):
+    """Steps worked on at once, models in a part: sizes beyond those that the laws draw."""
+    within(load(name), LONG[what], cell, dtype)
+
+
+def whole(form, case, **options):
+    """Values and gradients of a case, with everything that is asked for."""
+    call = case.call
+    run = form.forward(call.cell, call.params, call.x, call.state, call.lengths, **options)
+    options = {n: a for n, a in options.items() if n == "threads"}
+    return run[:2], tuple(form.backward(call.cell, call.params, run.cache, *case.cotangent, **options))
+
+
+@forms
+@pytest.mark.parametrize("cell", GATES)
+def test_a_groups_bits_do_not_depend_on_the_threads(name, cell):
+    """How a group is divided is a matter of its sizes alone."""
+    case = Plan(12, 5, 3, 4, seed=2, E=19).case(cell, "float32")
+    one, two = (leaves(whole(FORMS[name], case, threads=threads)) for threads in (1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize(("E", "B", "count"), [(1, 5, 1), (2, 5, 2), (3, 5, 2), (19, 5, 3), (4, 4096, 4)])
+def test_a_group_is_divided_into_parts_that_fit_the_cache_and_two_at_least(E, B, count):
+    """Every model once, in order."""
+    params = draw.group([draw.uniform(draw.generator("parts"), "lstm", 3, 4)] * E)
+    parts = fast.divided(params, (E, B))
+    assert len(parts) == count
+    assert [n for part in parts for n in range(part.start, part.stop)] == list(range(E))
+
+
+@forms
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_one_model_alone_and_among_64_lie_within_the_bounds(name, cell):
+    """Values and gradients of each, at the referee's bounds, which both have to keep."""
+    within(load(name), Plan(4, 3, 2, 3, seed=21, E=64), cell, "float32")
+    within(load(name), Plan(4, 3, 2, 3, seed=21, E=1), cell, "float32")
+    within(load(name), Plan(4, 3, 2, 3, seed=21), cell, "float32")
+
+
+@pytest.mark.parametrize(("M", "K", "B"), [(12, 5, 3), (256, 129, 32), (512, 257, 32), (512, 129, 64), (300, 200, 60)])
+def test_a_product_in_blocks_is_the_product(M, K, B):
+    """On integers, where every order of summing gives the same bits; sizes on both sides of the limit."""
+    rng = np.random.default_rng(M)
+    W, z = rng.integers(-9, 9, (2, M, K)).astype("f"), rng.integers(-9, 9, (2, K, B)).astype("f")
+    blocks, out = fast_products.blocked(W, B), np.empty((2, M, B), "f")
+    np.matmul(blocks, z[:, None], out=out.reshape(*blocks.shape[:3], B))
+    assert np.array_equal(out, W @ z)
+    compiled.product(W[0], z[0], out[1])
+    assert np.array_equal(out[1], W[0] @ z[0])
+
+
+def test_products_are_divided_where_that_is_faster():
+    """Just beyond the limit, into blocks of at least 32 rows, for batches of up to 64."""
+    rows = lambda M, K, B: fast_products.blocked(np.empty((1, M, K)), B).shape[2]  # noqa: E731
+    assert [rows(256, 120, 32), rows(256, 129, 32), rows(512, 257, 32), rows(512, 257, 128)] == [256, 128, 64, 512]
+
+
+@njit
+def tanhs(x, result):
+    """`tanh_of` of every number."""
+    for n in range(x.size):
+        result[n] = compiled.tanh_of(x[n])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_compiled_tanh_is_right_within_three_roundoffs(dtype):
+    """Relative, at 200,000 arguments, also around .625, where two forms meet; odd; NaN, infinity and zeros keep."""
+    u, rng = np.finfo(dtype).eps / 2, np.random.default_rng(0)
+    x = np.concatenate(
+        [rng.uniform(-20, 20, 80_000), 10 ** rng.uniform(-30, 1, 80_000), rng.normal(0.625, 0.01, 40_000)]
+    )
+    x = x.astype(dtype)
+    got = np.empty_like(x)
+    tanhs(x, got)
+    exact = np.tanh(x.astype(np.longdouble))
+    assert np.max(abs(got - exact) / abs(exact)) < 3 * u
+    minus = np.empty_like(x)
+    tanhs(-x, minus)
+    assert np.array_equal(minus, -got)
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e3, -1e3], dtype)
+    got = np.empty_like(special)
+    tanhs(special, got)
+    assert np.array_equal(got, np.array([np.nan, 1, -1, 0.0, -0.0, 1, -1], dtype), equal_nan=True)
+    assert np.array_equal(np.signbit(got[3:5]), [False, True])
+
+
+@forms
+@pytest.mark.parametrize("skip", [("x",), ("states",), ("x", "states")])
+@pytest.mark.parametrize("cell", GATES)
+def test_what_is_skipped_is_none_and_the_rest_is_as_it_was(name, cell, skip):
+    """As of the plain form."""
+    case, form = Plan(5, 3, 2, 4, seed=3).case(cell, "float32"), FORMS[name]
+    run = form.forward(cell, case.call.params, case.call.x, case.call.state)
+    full = form.backward(cell, case.call.params, run.cache, *case.cotangent)._asdict()
+    part = form.backward(cell, case.call.params, run.cache, *case.cotangent, skip=skip)._asdict()
+    assert all(part[field] is None for field in skip)
+    kept = [n for n in full if n not in skip]
+    assert all(np.array_equal(a, b) for n in kept for a, b in zip(leaves(full[n]), leaves(part[n]), strict=True))
+
+
+@forms
+@pytest.mark.parametrize("cell", GATES)
+def test_outputs_are_written_over_without_changing_the_backward(name, cell):
+    """The cache has its own memory: y, states and the last state belong to the caller."""
+    case, form = Plan(5, 3, 2, 4, seed=3).case(cell, "float32"), FORMS[name]
+    wanted = leaves(whole(form, case))
+    run = form.forward(cell, case.call.params, case.call.x, case.call.state)
+    for a in leaves(run[:2]):
+        a[...] = np.nan
+    got = leaves(tuple(form.backward(cell, case.call.params, run.cache, *case.cotangent)))
+    assert all(np.array_equal(a, b) for a, b in zip(got, wanted[-len(got) :], strict=True))
