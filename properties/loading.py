@@ -16,7 +16,11 @@ from properties.subject import Subject
 
 OWN = {
     "numpy_twin": "properties.subjects.numpy_twin",
+    "numpy_fast": "properties.subjects.numpy_fast",
+    "numpy_compiled": "properties.subjects.numpy_compiled",
     "torch_twin": "properties.subjects.torch_twin",
+    "torch_module": "properties.subjects.torch_module",
+    "torch_vendor": "properties.subjects.torch_vendor",
     "torch_nn": "properties.subjects.torch_nn",
 }
 """What `make test` judges."""
