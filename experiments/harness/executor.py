@@ -1,7 +1,8 @@
 """Where groups run: in this process, or on worker processes. One interface: `run(group, checkpoint)` gives a future.
 
 Every group runs with one thread in its numerical libraries, wherever it runs, so that its bits do not depend on the
-executor.
+executor. An engine that divides a group among threads has as many as there are cores for each group; no bit depends on
+their number.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import NamedTuple, Protocol
 
 from threadpoolctl import threadpool_limits
 
+from experiments.harness import engine
 from experiments.harness.sweep import Group
 from properties.record import Record
 
@@ -52,11 +54,11 @@ class Executor(Protocol):
         """Ends it; what still runs is given up."""
 
 
-def compute(group: Group, checkpoint: Checkpoint) -> Outcome:
-    """Runs a group here and now, with one thread."""
+def compute(group: Group, checkpoint: Checkpoint, threads: int = 1) -> Outcome:
+    """Runs a group here and now; its engine may have so many threads, its numerical libraries have one."""
     keep_buffers()
     start = time.perf_counter()
-    with threadpool_limits(THREADS):
+    with threadpool_limits(THREADS), engine.threads(threads):
         records = import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint)
     return Outcome(list(records), time.perf_counter() - start)
 
@@ -81,7 +83,7 @@ class InProcess:
         """See Executor."""
         future: Future[Outcome] = Future()
         try:
-            future.set_result(compute(group, checkpoint))
+            future.set_result(compute(group, checkpoint, os.cpu_count() or 1))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -94,11 +96,11 @@ class Workers:
     """Runs groups on `slots` processes of this machine; they end when this process does, even if it is killed."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots, threads = slots, max(1, (os.cpu_count() or 1) // slots)
         spawn = multiprocessing.get_context("spawn")
         reader, self._marks = spawn.Pipe(duplex=False)
         self._checkpoints = dict[str, Checkpoint]()
-        self._pool = ProcessPoolExecutor(slots, spawn, _begin, (self._marks, spawn.Lock()))
+        self._pool = ProcessPoolExecutor(slots, spawn, _begin, (self._marks, spawn.Lock(), threads))
         self._listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         self._listener.start()
 
@@ -134,12 +136,13 @@ class Workers:
 
 _marks: Connection
 _turn: Lock
+_threads: int
 
 
-def _begin(marks: Connection, turn: Lock) -> None:
+def _begin(marks: Connection, turn: Lock, threads: int) -> None:
     """A worker's start: it ends with its parent, so that a killed run leaves nothing behind that computes."""
-    global _marks, _turn
-    _marks, _turn = marks, turn
+    global _marks, _turn, _threads
+    _marks, _turn, _threads = marks, turn, threads
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -160,4 +163,4 @@ def _compute_on_worker(group: Group) -> Outcome:
             with _turn:
                 _marks.send((group.key, done, total))
 
-    return compute(group, checkpoint)
+    return compute(group, checkpoint, _threads)

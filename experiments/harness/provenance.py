@@ -58,9 +58,14 @@ def commit() -> str:
     return head + ("+changes" if changes else "")
 
 
-def device() -> str:
-    """What computes: the processor, since both engines run on the CPU here."""
-    return f"cpu: {processor()}"
+def device(engine: str = "") -> str:
+    """What an engine computes on: the processor, or for "torch:cuda" the GPU as torch names it."""
+    where = engine.partition(":")[2]
+    if not where.startswith("cuda"):
+        return f"{where or 'cpu'}: {processor()}"
+    import torch
+
+    return f"{where}: {torch.cuda.get_device_name(where)}"
 
 
 @cache

@@ -60,7 +60,12 @@ def keep(store: Store, group: Group, future: Future[Outcome], commit: str) -> li
         return [f"a worker process died while {group.experiment} {group.setting} ran"]
     except Exception as error:
         return [f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}"]
-    facts = {"commit": commit, "device": provenance.device(), "threads": THREADS, "seconds": round(seconds, 3)}
+    facts = {
+        "commit": commit,
+        "device": provenance.device(group.engine),
+        "threads": THREADS,
+        "seconds": round(seconds, 3),
+    }
     store.save(group, stamped(records), facts)
     return []
 

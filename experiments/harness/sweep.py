@@ -17,7 +17,7 @@ PRESETS = ("smoke", "tour", "quick", "full")
 class Options:
     """What the command line may say of a sweep: the engine, and a text of the user's own (None: the packaged one)."""
 
-    engine: str = "numpy"
+    engine: str = "fast"
     corpus: Path | None = None
 
 

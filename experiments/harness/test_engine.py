@@ -8,14 +8,17 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.harness.engine import ENGINES, engine
+from experiments.harness.engine import ENGINES, engine, on_device, threads
+from impl import draw
 from impl.numpy_twin import scan
+from impl.spec import leaves
 
 
 def test_an_engine_is_a_twin_and_nothing_else_is_imported():
     """The NumPy engine works where torch is never imported."""
     program = (
-        "from experiments.harness.engine import engine; engine('numpy'); import sys; sys.exit('torch' in sys.modules)"
+        "from experiments.harness.engine import engine; engine('numpy'), engine('fast');"
+        "import sys; sys.exit('torch' in sys.modules or 'numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
     assert engine("numpy").scan is scan
@@ -31,5 +34,60 @@ def test_arrays_go_in_and_come_out(name):
 
 def test_an_unknown_engine_is_refused():
     """The message names those there are."""
-    with pytest.raises(ValueError, match=r"`engine` must be one of numpy, torch; got 'jax'"):
+    with pytest.raises(ValueError, match=r"`engine` must be one of fast, compiled, numpy, torch; got 'jax'"):
         engine("jax")
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_every_engine_gives_the_plain_twins_gradients_and_on_request_those_by_every_state(name, cell):
+    """One contract: which form computes is no part of an experiment."""
+    rng, twin = draw.generator("engines"), engine(name)
+    params = draw.group([draw.uniform(rng, cell, 3, 4) for _ in range(3)])
+    x, dh = rng.normal(size=(5, 3, 2, 3)), rng.normal(size=(5, 3, 2, 4))
+    plain = scan.backward(cell, params, scan.forward(cell, params, x).cache, dh)
+    given, (xs, dhs) = twin.asarray(params), twin.asarray((x, dh))
+    trained = twin.scan.backward(cell, given, twin.scan.forward(cell, given, xs).cache, dhs, skip=("x", "states"))
+    whole = twin.states.backward(cell, given, twin.states.forward(cell, given, xs).cache, dhs)
+    for got, wanted in ((trained.params, plain.params), (whole.states, plain.states), (whole.x, plain.x)):
+        for a, b in zip(leaves(twin.numpy(got)), leaves(wanted), strict=True):
+            assert np.abs(a - b).max() <= 1e-14 * max(1, np.abs(b).max())
+
+
+def test_an_engine_has_the_threads_it_is_made_with():
+    """And no others afterwards."""
+    with threads(3):
+        assert engine("fast").scan.forward.keywords == {"threads": 3}
+    assert engine("fast").scan.forward.keywords == {"threads": 1}
+
+
+@pytest.mark.parametrize(
+    ("form", "device", "gpu", "wanted"),
+    [
+        ("auto", "auto", False, "fast"),
+        ("auto", "auto", True, "torch:cuda"),
+        ("torch", "auto", True, "torch:cuda"),
+        ("torch", "auto", False, "torch"),
+        ("fast", "auto", True, "fast"),
+        ("auto", "cpu", True, "fast"),
+        ("auto", "cuda:1", True, "torch:cuda:1"),
+        ("torch", "cpu", True, "torch"),
+    ],
+)
+def test_an_engine_goes_where_it_can(monkeypatch, form, device, gpu, wanted):
+    """A GPU is taken where there is one and the engine can use it."""
+    monkeypatch.setattr("experiments.harness.engine.gpu_found", lambda device: gpu)
+    assert on_device(form, device) == wanted
+
+
+@pytest.mark.parametrize(
+    ("form", "device", "sentence"),
+    [
+        ("fast", "cuda", r"^`device` must be cpu, since the engine is fast; got 'cuda'\.$"),
+        ("torch", "mars", r"^`device` must be one that torch finds here; got 'mars'\.$"),
+    ],
+)
+def test_a_device_that_does_not_fit_is_refused(form, device, sentence):
+    """By name."""
+    with pytest.raises(ValueError, match=sentence):
+        on_device(form, device)

@@ -83,7 +83,7 @@ def loss_and_gradient(
     total, dy = getattr(engine.loss, loss)(y, batch.target, batch.mask)
     n = counted(engine, y, batch.mask)
     dh, dhead = engine.head.backward(model.head, h, dy / n[..., None, None])
-    gradient = engine.scan.backward(cell, model.cell, run.cache, over_all_steps(dh, run.states.h))
+    gradient = engine.scan.backward(cell, model.cell, run.cache, over_all_steps(dh, run.states.h), skip=("x", "states"))
     return total / n, Model(gradient.params, dhead), run.last
 
 
