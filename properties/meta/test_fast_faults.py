@@ -1,0 +1,166 @@
+"""Faults planted in the fast and the compiled form, each in one line, are caught by the laws or by the long cases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from properties.laws import registry
+from properties.meta.transplant import transplanted
+from properties.subjects.numpy_fast import NumpyFast
+from properties.twins.long import LONG, within
+
+HUNT = settings(settings.get_profile("ci"), max_examples=15, phases=(Phase.generate,))
+HUNT = settings(HUNT, suppress_health_check=list(HealthCheck))
+LAWS = registry()
+MODULES = ("array", "exchange", "head", "loss", "optim", "scan", "stack")
+
+FAULTS = {
+    # name: (file, old, new, cell, who must notice)
+    "sigma without its half": ("fast_lstm.py", "        add(s, half, out=s)\n", "", "lstm", "value"),
+    "the halved rows are not halved": (
+        "fast_lstm.py",
+        "multiply(a[:, : 3 * H], 0.5, out=a[:, : 3 * H])",
+        "multiply(a[:, : 2 * H], 0.5, out=a[:, : 2 * H])",
+        "lstm",
+        "value",
+    ),
+    "gates inside in another order": ("fast_lstm.py", '"i", "f", "o", "g"', '"f", "i", "o", "g"', "lstm", "value"),
+    "gradients leave in the order inside": (
+        "fast_lstm.py",
+        'return reordered(a, ORDER, GATES["lstm"], H)',
+        "return a",
+        "lstm",
+        "vjp",
+    ),
+    "the next block of steps begins from zero": (
+        "fast_products.py",
+        "hs[0][...] = hs[N]",
+        "hs[0][...] = hs[N] if lo == 0 else 0",
+        "rnn",
+        "long",
+    ),
+    "sums of earlier steps are lost": (
+        "fast_products.py",
+        "self.dW += self._part",
+        "self.dW[...] = self._part",
+        "rnn",
+        "long",
+    ),
+    "the gradient by x of one model for all": (
+        "fast_products.py",
+        "dx = matmul(flat.mT, self.W_ih)",
+        "dx = matmul(flat.mT, self.W_ih[:1])",
+        "rnn",
+        "ensemble",
+    ),
+    "an ended row goes on": ("fast_rnn.py", "copyto(h, h_before, where=ended[t])", "pass", "rnn", "lengths"),
+    "an ended row's cell goes on": ("fast_lstm.py", "copyto(c, cs[t], where=ended[t])", "pass", "lstm", "lengths"),
+    "an ended row takes a gradient": ("fast_rnn.py", "clear(ended[t], dh_t)", "pass", "rnn", "lengths"),
+    "an ended row loses its gradient": ("fast_rnn.py", "copyto(dh_t, kept, where=ended[t])", "pass", "rnn", "lengths"),
+    "an ended row's cell loses its gradient": (
+        "fast_lstm.py",
+        "copyto(dc, kept[1], where=ended[t])",
+        "pass",
+        "lstm",
+        "lengths",
+    ),
+    "dc' forgets dh'": ("fast_lstm.py", "            add(dc, part, out=dc)\n", "", "lstm", "vjp"),
+    "dc is not forgotten by f": ("fast_lstm.py", "            multiply(dc, f_t, out=dc)\n", "", "lstm", "vjp"),
+    "the output gate's factor for the forget gate": (
+        "fast_lstm.py",
+        "multiply(dc, P_f, out=da_f)",
+        "multiply(dc, P_o, out=da_f)",
+        "lstm",
+        "vjp",
+    ),
+    "the candidate's slope is 1": (
+        "fast_lstm.py",
+        "    subtract(i, P_g, out=P_g)\n",
+        "    P_g[...] = i\n",
+        "lstm",
+        "vjp",
+    ),
+    "tanh's slope by half": (
+        "fast_rnn.py",
+        "subtract(1, out, out=out)",
+        "subtract(1, out * 0.5, out=out)",
+        "rnn",
+        "vjp",
+    ),
+    "relu's slope at 0 is 1": ("fast_rnn.py", "~(h <= 0)", "~(h < 0)", "rnn_relu", "exact"),
+    "reverse runs forward": ("fast.py", "way, batch = -1 if reverse else 1,", "way, batch = 1,", "rnn", "reversal"),
+    "two models take the first one's x": (
+        "fast.py",
+        "return a if a.shape[axis] == 1 else",
+        "return a[:, :1] if axis == 1 else",
+        "rnn",
+        "ensemble",
+    ),
+    "the second part of a group has the first one's state": (
+        "fast.py",
+        "tree_map(lambda a: a[models], state)",
+        "tree_map(lambda a: a[: models.stop - models.start], state)",
+        "rnn",
+        "ensemble",
+    ),
+    "both biases are one array": (
+        "fast.py",
+        "whole, start = empty(shape, arrays[0].dtype), 0",
+        "whole, start = empty(shape, arrays[0].dtype) if len(arrays) > 9 else arrays[0], 0",
+        "rnn",
+        "purity",
+    ),
+    "compiled: steps change their columns": ("compiled.py", "flat[j, k * B + b]", "flat[j, b * 1 + k]", "rnn", "long"),
+    "compiled: an ended row loses its gradient": ("compiled.py", "a[j, b] = kept[j, b]", "pass", "rnn", "lengths"),
+    "compiled: a coarser tanh": ("compiled.py", "1.33314422036e-1", "1.33e-1", "rnn", "value"),
+}
+
+
+def noticed(by: str, subject: NumpyFast, cell: str) -> bool:
+    """Whether a law, or the long cases, accuse a faulty subject."""
+    try:
+        if by == "long":
+            for plan in LONG.values():
+                within(subject, plan, cell, "float32")
+            return False
+        for law in LAWS[by]:
+            if cell in law.cells:
+                law.run(subject, cell, "float32", HUNT)
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_one_line_of_the_fast_form_is_caught(name, tmp_path, record_property):
+    """By the law that it is for."""
+    file, old, new, cell, by = FAULTS[name]
+    form = "compiled" if file == "compiled.py" else "fast"
+    package = transplanted("numpy_twin", tmp_path, file, old, new, *MODULES, form)
+    killed = noticed(by, faulty(package, form, name), cell)
+    if by in LAWS:
+        record_property("kill", [by, name, killed])
+    assert killed, f"{by!r} did not notice the planted fault {name!r}"
+
+
+def faulty(package, form, name):
+    """A copy of the twin as a subject, with its own time loop."""
+    return NumpyFast(f"planted fault ({name})", package, f"numpy {np.__version__}", getattr(package, form))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_copy_without_a_fault_is_spared(tmp_path):
+    """The kill is the fault's doing."""
+    line = "        add(s, half, out=s)\n"
+    package = transplanted("numpy_twin", tmp_path, "fast_lstm.py", line, line, *MODULES, "fast")
+    for by, cell in {(by, cell) for file, _, _, cell, by in FAULTS.values() if file != "compiled.py"}:
+        assert not noticed(by, faulty(package, "fast", "none"), cell)
+
+
+def test_a_fault_whose_line_is_gone_is_refused(tmp_path):
+    """A fault that is planted nowhere would prove nothing."""
+    with pytest.raises(ValueError, match=r"^`old` must stand once in fast.py; 'no such line' stands there 0 times"):
+        transplanted("numpy_twin", tmp_path, "fast.py", "no such line", "")
