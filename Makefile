@@ -20,7 +20,7 @@ test: $(READY)  ## the laws on both twins and torch.nn, the planted faults, the 
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # Libraries are installed where one is asked for; our own subjects and files of yours need none.
-OWN := numpy_twin torch_twin torch_nn
+OWN := numpy_twin numpy_fast numpy_compiled torch_twin torch_module torch_vendor torch_fused torch_nn
 NEEDS := $(if $(filter-out $(OWN) %.py,$(firstword $(subst :, ,$(SUBJECT)))),.venv/subjects,$(READY))
 
 verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME]; default: all); a report

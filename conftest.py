@@ -27,7 +27,8 @@ def pytest_addoption(parser):
         action="append",
         metavar="MODULE[:ATTR]",
         help="what the laws judge: a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME] with a subject, a function "
-        "lstm or rnn, course-style functions, or a torch.nn.Module; repeatable (default: both twins and torch_nn)",
+        "lstm or rnn, course-style functions, or a torch.nn.Module; repeatable (default: the twins in all their forms, "
+        "and torch_nn)",
     )
     parser.addoption(
         "--in-process",
@@ -38,12 +39,14 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     from properties.child import isolated
-    from properties.loading import OWN, load_all
+    from properties.loading import judged_by_default, load_all
 
     settings.load_profile(config.getoption("--hypothesis-profile") or "ci")
     load = load_all if config.getoption("--in-process") else isolated
     try:
-        config.subjects = [s for word in dict.fromkeys(config.getoption("--subject") or OWN) for s in load(word)]
+        config.subjects = [
+            s for word in dict.fromkeys(config.getoption("--subject") or judged_by_default()) for s in load(word)
+        ]
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -55,6 +58,14 @@ def pytest_unconfigure(config):
 
 
 def pytest_report_header(config):
+    from properties.loading import NEEDS, OUR_FORMS, judged_by_default
+
+    left = [] if config.getoption("--subject") else sorted(set(OUR_FORMS) - set(judged_by_default()))
+    absent = [f"not judged: {name}, since {NEEDS[name]} is not installed" for name in left]
+    return "\n".join([subjects_line(config), *absent])
+
+
+def subjects_line(config):
     return "subjects: " + ", ".join(f"{s.name} ({s.version})" if s.version else s.name for s in config.subjects)
 
 
@@ -65,7 +76,9 @@ def pytest_generate_tests(metafunc):
     if found is None:
         return
     cases = [
-        pytest.param(subject, cell, dtype, id=f"{subject.name}-{cell}-{dtype}", marks=_skips(found, subject, cell))
+        pytest.param(
+            subject, cell, dtype, id=f"{subject.name}-{cell}-{dtype}", marks=_skips(found, subject, cell, dtype)
+        )
         for cell, dtype in product(found.cells, DTYPES)  # subjects in turn on one case: the referee judges it once
         for subject in metafunc.config.subjects
         if cell in subject.cells and dtype in subject.dtypes
@@ -73,17 +86,25 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize(("subject", "cell", "dtype"), cases)
 
 
-def _skips(law, subject, cell):
+DEAR = 0.01  # of a profile's examples: less than one of forty, whose least is one
+
+
+def _skips(law, subject, cell, dtype):
+    from impl.spec import DTYPES
+
     lacking = law.lacking(subject, cell)
     reason = f"{subject.name} does not declare that it {' and '.join(lacking)}"
+    if not lacking and law.share * subject.share < DEAR and (cell, dtype) != (law.cells[0], DTYPES[0]):
+        reason = f"dear to {subject.name}: judged for {law.cells[0]} in {DTYPES[0]}"
+        return [pytest.mark.skip(reason=reason)]
     return [pytest.mark.skip(reason=reason)] if lacking else []
 
 
 def pytest_collection_modifyitems(config, items):
     """With a subject of someone else's, what is tested is that: tests of the suite itself say nothing of it."""
-    from properties.loading import OWN
+    from properties.loading import OUR_FORMS, OWN
 
-    if set(config.getoption("--subject") or ()) - set(OWN):
+    if set(config.getoption("--subject") or ()) - set(OWN | OUR_FORMS):
         config.hook.pytest_deselected(items=[item for item in items if _law(item) is None])
         items[:] = [item for item in items if _law(item) is not None]
 

@@ -185,8 +185,8 @@ def check_sequence(cell: str, params: Parameters, x: Array, state: Any, lengths:
 def check_skip(skip: Any) -> None:
     """Refuses a name that is none of SKIPPABLE."""
     unknown = [name for name in skip if name not in SKIPPABLE]
-    if unknown:
-        raise ValueError(f"`skip` must hold names among {', '.join(SKIPPABLE)}; got {unknown[0]!r}.")
+    if isinstance(skip, str) or unknown:
+        raise ValueError(f"`skip` must hold names among {', '.join(SKIPPABLE)}; got {skip!r}.")
 
 
 def check_stack(cell: str, layers: Layers, x: Array, state: Any, masks: Any, batch_first: bool) -> None:

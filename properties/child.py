@@ -24,7 +24,7 @@ from properties import cases
 from properties.cases import Plan
 from properties.guard import Described, Description, InProcess, description
 from properties.laws import Broken, Law, NotRun, registry
-from properties.loading import OWN, load_all
+from properties.loading import OUR_FORMS, OWN, load_all
 from properties.snippet import Shown
 
 START = 180.0
@@ -233,7 +233,7 @@ def isolated(word: str) -> list[Isolated]:
         ValueError: they cannot be loaded; a line that says why.
     """
     process = Process(word)
-    found = [description(subject) for subject in load_all(word)] if word in OWN else process.start()
+    found = [description(subject) for subject in load_all(word)] if word in OWN | OUR_FORMS else process.start()
     return [Isolated(process, index, about) for index, about in enumerate(found)]
 
 

@@ -39,6 +39,7 @@ class Description(NamedTuple):
     dtypes: tuple[str, ...]
     capabilities: frozenset[str]
     pooled: bool
+    share: float
     alphas: dict[str, float]
 
 
@@ -46,7 +47,7 @@ def description(subject: Subject) -> Description:
     """A subject's own words."""
     alphas = {dtype: subject.alpha(dtype) / subject.u(dtype) for dtype in subject.dtypes}
     about = (subject.name, subject.version, tuple(subject.cells), tuple(subject.dtypes))
-    return Description(*about, frozenset(subject.capabilities), subject.pooled, alphas)
+    return Description(*about, frozenset(subject.capabilities), subject.pooled, subject.share, alphas)
 
 
 class Described(Guard):
@@ -54,7 +55,9 @@ class Described(Guard):
 
     def __init__(self, about: Description) -> None:
         self.about = about
-        self.name, self.version, self.cells, self.dtypes, self.capabilities, self.pooled, self.alphas = about
+        self.name, self.version, self.cells, self.dtypes, self.capabilities, self.pooled, self.share, self.alphas = (
+            about
+        )
 
 
 class InProcess(Described):

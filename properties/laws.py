@@ -31,7 +31,7 @@ providers._get_local_constants = lambda: _NONE_FOUND
 class Guard:
     """Where a subject's cases are run, if not in this process or not unguarded: see properties/guard.py.
 
-    It says of its subject what laws ask: name, version, cells, dtypes, capabilities, pooled, alpha.
+    It says of its subject what laws ask: name, version, cells, dtypes, capabilities, pooled, share, alpha.
     """
 
     def case(self, law: Law, cell: str, dtype: str, plan: Plan) -> float | None:
@@ -134,7 +134,9 @@ class Law:
     def judge(self, subject: Any, cell: str, dtype: str, how: settings) -> Broken | None:
         """What `run` raises: the first case that breaks the law, made smaller where the settings ask for shrinking."""
         smaller = Phase.shrink in how.phases
-        how = settings(how, max_examples=max(1, round(self.share * how.max_examples)), stateful_step_count=STEPS)
+        how = settings(
+            how, max_examples=max(1, round(self.share * subject.share * how.max_examples)), stateful_step_count=STEPS
+        )
         how = settings(how, phases=[phase for phase in how.phases if phase != Phase.shrink])
         broken = (
             self._machine(subject, cell, dtype, how) if self.plan is None else self._hunt(subject, cell, dtype, how)

@@ -16,14 +16,22 @@ from properties.subject import Subject
 
 OWN = {
     "numpy_twin": "properties.subjects.numpy_twin",
-    "numpy_fast": "properties.subjects.numpy_fast",
-    "numpy_compiled": "properties.subjects.numpy_compiled",
     "torch_twin": "properties.subjects.torch_twin",
-    "torch_module": "properties.subjects.torch_module",
-    "torch_vendor": "properties.subjects.torch_vendor",
     "torch_nn": "properties.subjects.torch_nn",
 }
-"""What `make test` judges."""
+"""The plain twins, and the oracle that is not ours."""
+
+OUR_FORMS = {
+    "numpy_fast": "properties.subjects.numpy_fast",
+    "numpy_compiled": "properties.subjects.numpy_compiled",
+    "torch_module": "properties.subjects.torch_module",
+    "torch_vendor": "properties.subjects.torch_vendor",
+    "torch_fused": "properties.subjects.torch_fused",
+}
+"""Other forms of the twins. `make test` judges these and OWN; verdicts on all are on OWN and OUTSIDE."""
+
+NEEDS = {"numpy_compiled": "numba", "torch_fused": "triton"}
+"""What a form needs beside what every install has."""
 
 OUTSIDE = {
     "onnx_runtime": "properties.subjects.onnx_runtime",
@@ -38,12 +46,17 @@ OUTSIDE = {
 }
 """Libraries of the extra "subjects"."""
 
-BUILT_IN = OWN | OUTSIDE
+BUILT_IN = OWN | OUR_FORMS | OUTSIDE
 FORMS = (
     "a properties.subject.Subject; a function lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh) or "
     "rnn(x, h0, ...); a module of course-style functions (lstm_forward, ...); a torch.nn.Module class with the "
     "constructor of torch.nn.LSTM, RNN, LSTMCell or RNNCell"
 )
+
+
+def judged_by_default() -> list[str]:
+    """OWN and those of OUR_FORMS whose library is installed."""
+    return [name for name in OWN | OUR_FORMS if name not in NEEDS or importlib.util.find_spec(NEEDS[name])]
 
 
 def load(word: str) -> Subject:

@@ -34,8 +34,15 @@ CAPABILITIES = {
     "clipping": "clips a gradient by its global norm",
     "torch layout": "exports to and imports from a torch state dict",
     "onnx layout": "exports to and imports from ONNX's tensors",
+    "row bits": "gives a row the same bits in any batch and group",
 }
 """What a subject may declare. A law that needs what is not declared is skipped and says so in these words."""
+
+PROMISES = frozenset({"row bits"})
+"""What no law asks of everyone: a product's order of summing may depend on its shape. Who declares it is held to it."""
+
+USUAL = frozenset(CAPABILITIES) - PROMISES
+"""What a whole implementation can do."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,8 @@ class Subject:
     version = ""
     pooled = False
     """Whether it compiles for every shape: its cases then have one of a few."""
+    share = 1.0
+    """Its part of the examples, less for what is dear to call."""
 
     def u(self, dtype: str) -> float:
         """The unit roundoff it claims for a dtype."""

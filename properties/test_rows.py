@@ -8,7 +8,7 @@ from impl.spec import tree_map
 from properties.cases import cotangent_of, gradients, judged_rows, outputs, plans, results, rows_of
 from properties.laws import agree, all_same_bits, law
 from properties.oracle import OVER_TIME, PARAMETERS
-from properties.subject import Cotangent
+from properties.subject import Call, Cotangent
 
 
 def by_row(named: dict, row) -> dict:
@@ -56,3 +56,28 @@ def test_what_other_rows_hold_changes_no_bit_of_a_row(subject, cell, dtype, plan
         got = results(subject, poisoned, Cotangent(dh, dlast))
     wanted = by_row(results(subject, case.call, case.cotangent), plan.row)
     all_same_bits(subject, case, by_row(got, plan.row), wanted, f"of row {plan.row}")
+
+
+def alone(case, e: int):
+    """The call and the cotangents of one model of a group."""
+    call, cotangent = case.call, case.cotangent
+    lengths = call.lengths[e] if np.ndim(call.lengths) == 2 else call.lengths
+    x = call.x if call.x.ndim == 3 else call.x[:, e]
+    params, state, last = (tree_map(lambda a: a[e], tree) for tree in (call.params, call.state, cotangent.last))
+    return Call(call.cell, params, x, state, lengths), Cotangent(cotangent.h[:, e], last)
+
+
+@law("rows", plans(group=True, lengths=True), needs=("row bits", "ensemble", "lengths"), share=0.5)
+def test_a_row_has_the_same_bits_in_any_batch_and_group(subject, cell, dtype, plan):
+    """A promise beyond the law: rows of one model alone, in another order, hold the bits that they have in a group.
+
+    Of what belongs to a row; the gradient by an x that models share is a sum over them.
+    """
+    case = plan.case(cell, dtype)
+    e, rows = plan.seed % plan.E, case.rng.permutation(plan.B)[: 1 + plan.seed % plan.B]
+    call, cotangent = alone(case, e)
+    group = results(subject, case.call, case.cotangent)
+    own = [name for name in group if name not in PARAMETERS and not (name == "x" and plan.shared)]
+    wanted = {name: group[name][:, e][:, rows] if name in OVER_TIME else group[name][e][rows] for name in own}
+    got = results(subject, rows_of(call, rows), cotangent_of(cotangent, rows))
+    all_same_bits(subject, case, {name: got[name] for name in own}, wanted, f"of rows {rows.tolist()} of model {e}")

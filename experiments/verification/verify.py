@@ -24,7 +24,7 @@ from properties.check import Checked, Told, Verdict, check, first_of_each
 from properties.child import isolated
 from properties.known import Known, known
 from properties.laws import registry
-from properties.loading import BUILT_IN, OWN
+from properties.loading import OUR_FORMS, OUTSIDE, OWN
 
 NAME = "verification"
 SECONDS = {"numpy_twin": 37, "torch_twin": 45, "torch_nn": 50, "onnx_runtime": 22, "onnx_reference": 23}
@@ -64,14 +64,14 @@ class Cause:
 
 
 def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
-    """All laws on the subjects that words name; "all" means every built-in one whose library is installed.
+    """All laws on the subjects that words name; "all" means OWN and every one of OUTSIDE whose library is installed.
 
     Returns:
         The report's page.
     Raises:
         UsageError: a word cannot be loaded, or names a library that is not installed.
     """
-    chosen = list(dict.fromkeys(w for word in words for w in (BUILT_IN if word == "all" else (word,))))
+    chosen = list(dict.fromkeys(w for word in words for w in (OWN | OUTSIDE if word == "all" else (word,))))
     parts = judge_all(chosen, workers)
     lost = [part for part in parts if part.missing and part.word in words]
     if lost:
@@ -244,7 +244,7 @@ def about(parts: Sequence[Part], subjects: dict[str, Checked]) -> pd.DataFrame:
     rows = {words["subject"]: words for part in parts for words in part.about}
     return pd.DataFrame(
         [
-            rows[name] | {"version": checked.version, "printed": checked.printed, "ours": int(name in OWN)}
+            rows[name] | {"version": checked.version, "printed": checked.printed, "ours": int(name in OWN | OUR_FORMS)}
             for name, checked in subjects.items()
         ],
         columns=["subject", "version", "cells", "dtypes", "alpha", "printed", "ours"],

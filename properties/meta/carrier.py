@@ -12,7 +12,7 @@ import numpy as np
 
 from impl.numpy_twin import scan
 from impl.spec import GATES, Head
-from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
+from properties.subject import USUAL, Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.numpy_twin import subject as TWIN
 
 
@@ -47,7 +47,7 @@ class Carrier(Subject):
 
     name = "carrier"
     cells = tuple(GATES)
-    capabilities = frozenset(CAPABILITIES)
+    capabilities = USUAL
 
     def before(self, call: Call) -> Call:
         """A place for a change of the call."""

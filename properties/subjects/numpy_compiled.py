@@ -8,6 +8,13 @@ import impl.numpy_twin
 from impl.numpy_twin import compiled
 from properties.subjects import numpy_fast, numpy_twin
 
-subject = numpy_fast.NumpyFast(
+
+class NumpyCompiled(numpy_fast.NumpyFast):
+    """Its loops are others, its way around them is the fast form's, which is judged on every example."""
+
+    share = 0.25
+
+
+subject = NumpyCompiled(
     "numpy_compiled", impl.numpy_twin, f"{numpy_twin.subject.version}, numba {numba.__version__}", compiled
 )

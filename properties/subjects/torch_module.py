@@ -10,7 +10,7 @@ from torch import nn
 
 from impl.spec import STATES, leaves, tree_map
 from impl.torch_twin.module import LSTM, RNN
-from properties.subject import CAPABILITIES, Call, Output, Stack
+from properties.subject import USUAL, Call, Output, Stack
 from properties.subjects.module import stacked
 from properties.subjects.torch_nn import TorchNN
 from properties.subjects.torch_twin import tensor
@@ -24,8 +24,9 @@ class TorchModule(TorchNN):
     """
 
     name = "torch_module"
-    capabilities = frozenset(CAPABILITIES) - {"one bias", "states", "clean masks", "onnx layout"}
+    capabilities = USUAL - {"one bias", "states", "clean masks", "onnx layout"}
     backend = "eager"
+    share = 0.25
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles by class and nothing else: a child process makes its own."""

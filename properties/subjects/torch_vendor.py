@@ -10,7 +10,7 @@ import torch
 
 import impl.torch_twin
 from impl.torch_twin import backend, stack  # noqa: F401  (Twin finds it in the package)
-from properties.subject import CAPABILITIES, Call, Cotangent, Result, Subject
+from properties.subject import USUAL, Call, Cotangent, Result, Subject
 from properties.subjects.torch_twin import TorchTwin
 
 LOOP = SimpleNamespace(forward=partial(backend.forward, backend="vendor"), backward=backend.backward)
@@ -20,7 +20,8 @@ OTHERS = {"head", "loss", "clean masks", "optimisers", "clipping", "torch layout
 class TorchVendor(TorchTwin):
     """The time loop alone, and stacks of it; what stands around is the torch twin's, which is judged as itself."""
 
-    capabilities = frozenset(CAPABILITIES) - OTHERS
+    capabilities = USUAL - OTHERS
+    share = 0.25
     head, loss, updates, clip, export, restore = (
         getattr(Subject, name) for name in ("head", "loss", "updates", "clip", "export", "restore")
     )

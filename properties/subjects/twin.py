@@ -10,7 +10,7 @@ import numpy as np
 
 from impl import draw
 from impl.spec import GATES, Head
-from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
+from properties.subject import USUAL, Call, Cotangent, Output, Result, Stack, Subject
 
 
 class Twin(Subject):
@@ -20,7 +20,7 @@ class Twin(Subject):
     """
 
     cells = tuple(GATES)
-    capabilities = frozenset(CAPABILITIES)
+    capabilities = USUAL
 
     def __init__(self, name: str, package: ModuleType, version: str, loop: Any = None) -> None:
         self.name, self.package, self.version, self.loop = name, package, version, loop or package.scan

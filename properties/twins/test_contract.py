@@ -19,7 +19,7 @@ from impl.spec import GATES, leaves, rebuild, tree_map
 from impl.torch_twin import scan
 from properties.cases import Plan, arrays, gradients, outputs
 from properties.laws import registry
-from properties.loading import OWN, load
+from properties.loading import judged_by_default, load
 from properties.subject import Result, Subject
 from properties.twins.both import MODULES, both, into, out, part
 
@@ -44,7 +44,7 @@ def child():
         yield pool
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", judged_by_default())
 def test_a_subject_its_calls_and_its_results_travel_to_another_process(name, child):
     """NumPy in and out, all of it picklable: a child process gives the same bits."""
     subject, case = load(name), PLAN.case("lstm", "float32")

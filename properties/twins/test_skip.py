@@ -33,5 +33,5 @@ def test_what_is_skipped_is_none_and_the_rest_is_as_it_was(twin, cell, skip):
 @both
 def test_a_field_that_cannot_be_skipped_is_refused(twin):
     """The gradient by the parameters is what a backward is for."""
-    with pytest.raises(ValueError, match=r"^`skip` must hold names among x, states; got 'params'\.$"):
+    with pytest.raises(ValueError, match=r"^`skip` must hold names among x, states; got \('x', 'params'\)\.$"):
         gradient(twin, "rnn", ("x", "params"))

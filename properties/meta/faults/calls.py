@@ -10,7 +10,7 @@ from impl.numpy_twin import lstm, optim
 from impl.spec import leaves, rebuild, tree_map
 from properties.cases import mapped
 from properties.meta.carrier import TWIN, Carrier, fault, patched
-from properties.subject import CAPABILITIES, Result
+from properties.subject import USUAL, Result
 from properties.subjects.torch_twin import subject as TORCH
 
 # No memory, updates
@@ -280,7 +280,7 @@ class ClippedToTheSquareOfTheLimit(Carrier):
 
 @fault("honesty")
 class UndeclaredLengthsAreIgnored(Carrier):
-    capabilities = frozenset(CAPABILITIES) - {"lengths", "empty rows"}
+    capabilities = USUAL - {"lengths", "empty rows"}
 
     def before(self, call):
         return replace(call, lengths=None)
@@ -288,7 +288,7 @@ class UndeclaredLengthsAreIgnored(Carrier):
 
 @fault("honesty")
 class UndeclaredDropoutIsIgnored(Carrier):
-    capabilities = frozenset(CAPABILITIES) - {"dropout"}
+    capabilities = USUAL - {"dropout"}
 
     def stack(self, call):
         return TWIN.stack(replace(call, dropout=0.0))
@@ -296,7 +296,7 @@ class UndeclaredDropoutIsIgnored(Carrier):
 
 @fault("honesty")
 class UndeclaredSecondDirectionIsIgnored(Carrier):
-    capabilities = frozenset(CAPABILITIES) - {"directions"}
+    capabilities = USUAL - {"directions"}
 
     def stack(self, call):
         return TWIN.stack(
@@ -306,7 +306,7 @@ class UndeclaredSecondDirectionIsIgnored(Carrier):
 
 @fault("honesty")
 class UndeclaredEmptyBatchIsGivenARow(Carrier):
-    capabilities = frozenset(CAPABILITIES) - {"no rows"}
+    capabilities = USUAL - {"no rows"}
 
     def before(self, call):
         if call.x.shape[1]:
@@ -317,7 +317,7 @@ class UndeclaredEmptyBatchIsGivenARow(Carrier):
 
 @fault("honesty", cells=("lstm",))
 class UndeclaredCellIsIgnored(Carrier):
-    capabilities = frozenset(CAPABILITIES) - {"cell state"}
+    capabilities = USUAL - {"cell state"}
 
     def before(self, call):
         return replace(call, state=call.state and call.state._replace(c=np.zeros_like(call.state.c)))
@@ -325,7 +325,7 @@ class UndeclaredCellIsIgnored(Carrier):
 
 @fault("honesty")
 class UndeclaredReadOutHandsOnTheState(Carrier):
-    capabilities = frozenset(CAPABILITIES) - {"head"}
+    capabilities = USUAL - {"head"}
 
     def head(self, params, h):
         return h

@@ -1,0 +1,175 @@
+"""What the kernels share: sigma and tanh, the product of two tiles, and the work that a time loop is given.
+
+Shapes of work arrays: P is H padded, to a power of two where a kernel holds the weights over all steps. Padded rows and
+columns of weights and biases are zero; padded columns of a state stay zero, whatever the others hold: they are kept out
+by a selection, not by a product with zero, since 0 * inf is NaN.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+
+from impl.spec import Array
+
+
+@triton.jit
+def _probe():
+    """Tells whether triton.jit compiles or interprets: that is settled when triton is imported."""
+
+
+INTERPRETED = tl.constexpr(not isinstance(_probe, triton.JITFunction))
+"""Whether kernels run under triton's CPU interpreter (TRITON_INTERPRET=1 before the first import of triton)."""
+
+ROWS = 16
+"""Rows of a batch in one program: the least that tl.dot takes, so that most programs run side by side."""
+
+
+def rows_of(count: int, product: int, least: int = ROWS) -> int:
+    """Rows a program takes: `least` on a card; the more the better under the interpreter, whose cost is by program.
+
+    No result depends on it: a row's numbers are computed in an order of their own.
+
+    Args:
+        count: rows that there are.
+        product: how many products `dot` forms of one row at once there; triton allows 2^20 entries in a tile.
+    """
+    if not INTERPRETED.value:
+        return least
+    return max(16, least, min(triton.next_power_of_2(count), 2**20 // triton.next_power_of_2(product)))
+
+
+def device_of(a: Array) -> AbstractContextManager:
+    """Makes the card that holds `a` the one that kernels start on; the interpreter's NumPy is as silent as a card."""
+    if INTERPRETED.value:
+        return np.errstate(all="ignore")
+    return torch.cuda.device(a.device)
+
+
+class Config(NamedTuple):
+    """How one time loop is compiled.
+
+    Attributes:
+        path: "persistent" or "stepped".
+        warps: of a program.
+        variant: "hoist" where the compiler may move what is alike in every step out of the loop; "late" where a step's
+            product stands at the end of the step before; else "". They differ in what registers they need.
+        shared: the shared memory that it needs, bytes.
+    """
+
+    path: str
+    warps: int
+    variant: str
+    shared: int
+
+
+class Forward(NamedTuple):
+    """What a forward time loop reads and writes.
+
+    Attributes:
+        a: (E, T, B, G*P), the input projections with biases; an LSTM's gates i, f, g, o afterwards.
+        w_hh: (E, G*P, P).
+        state: initial h (and c), each (E, B, H).
+        lengths: (E, B) int32, the steps that each row runs.
+        saved: h (and c) before and after each step, each (E, T+1, B, P) in the order of x.
+        states: h (and c) after each step, each (T, E, B, H), zero at padding.
+        last: h (and c) of each row's last step, each (E, B, H).
+        way: 1, or -1 where the loop runs from the last step to the first.
+    """
+
+    a: Array
+    w_hh: Array
+    state: tuple[Array, ...]
+    lengths: Array
+    saved: tuple[Array, ...]
+    states: tuple[Array, ...]
+    last: tuple[Array, ...]
+    way: int
+
+
+class Backward(NamedTuple):
+    """What a backward time loop reads and writes; the first four and `way` are those of Forward, read only.
+
+    Attributes:
+        dh: (T, E, B, H) of any strides but the last, which is 1.
+        dlast: gradient by the last h (and c), each (E, B, H).
+        da: (E, T, B, G*P), gradient by the pre-activations, zero at padding.
+        dstates: gradient by h (and c) after each step, each (T, E, B, H); None where it is not asked for.
+        dstate: gradient by the initial h (and c), each (E, B, H).
+    """
+
+    a: Array | None
+    w_hh: Array
+    lengths: Array
+    saved: tuple[Array, ...]
+    dh: Array
+    dlast: tuple[Array, ...]
+    da: Array
+    dstates: tuple[Array, ...] | None
+    dstate: tuple[Array, ...]
+    way: int
+
+
+@triton.jit
+def divide(a, b):
+    """The quotient in one rounding: of float32 the plain `/` may be off by 2 ulp on a card."""
+    if a.dtype == tl.float32:
+        return tl.div_rn(a, b)
+    else:
+        return a / b
+
+
+@triton.jit
+def sigma(a):
+    """The logistic function, (z or 1) / (1 + z) with z = exp(-|a|): nothing overflows, 0 and 1 are reached, NaN stays.
+
+    Error on a card in float32 (exp is ex2.approx, 2 ulp, of an argument rounded once): at most 4u |sigma| + 2u. In
+    float64, and in the interpreter, exp is off by 1 ulp or less.
+    """
+    z = tl.exp(-tl.abs(a))
+    return divide(tl.where(a < 0, z, 1.0), 1.0 + z)
+
+
+@triton.jit
+def tanh(a):
+    """The hyperbolic tangent, +-(1 - e) / (1 + e) with e = exp(-2 |a|): nothing overflows, +-1 is reached, NaN stays.
+
+    It is odd to the bit and 0 at 0. Near zero the error is that of e near 1, absolute and not relative: at most 2u on a
+    card in float32, u elsewhere; in all at most 4u |tanh| + 2u.
+    """
+    e = tl.exp(-2.0 * tl.abs(a))
+    t = divide(1.0 - e, 1.0 + e)
+    return tl.where(a < 0, -t, t)
+
+
+@triton.jit
+def operand(a, PRECISION: tl.constexpr):
+    """A factor of a product as the precision has it: rounded to bfloat16, or as it is."""
+    if PRECISION == "bf16":
+        if INTERPRETED:
+            return a.to(tl.bfloat16).to(tl.float32)  # the interpreter multiplies bfloat16 as if it were integers
+        else:
+            return a.to(tl.bfloat16)
+    else:
+        return a
+
+
+@triton.jit
+def dot(a, b, acc, PRECISION: tl.constexpr):
+    """acc + a @ b of tiles (M, K), (K, N), (M, N), a row's sum in an order that its place in the tile does not change.
+
+    `b` has been through `operand`, `a` goes through it here. On a card every entry is summed alike. The interpreter's
+    tl.dot is numpy.matmul, whose order depends on a row's place: there products are summed step by step.
+    """
+    a = operand(a, PRECISION)
+    if INTERPRETED:
+        return acc + tl.sum(a[:, :, None] * b[None, :, :], 1)
+    elif PRECISION == "tf32x3":
+        return tl.dot(a, b, acc, input_precision="tf32x3")
+    else:
+        return tl.dot(a, b, acc, input_precision="ieee", out_dtype=acc.dtype)

@@ -1,0 +1,254 @@
+"""The fused time loop: scan.forward and scan.backward by Triton kernels, for values and gradients, without autograd.
+
+Its semantics and messages are those of scan.py. Where the plan is persistent, what a row gives (its states, and its
+part of the gradient by x and by the initial state) has the same bits in every batch and group; the parameters'
+gradients are a library's sums over steps and rows. Products outside the persistent loops and project.py are torch's
+own: they take TF32 if torch.backends.cuda.matmul allows it, whatever the precision here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import torch
+from torch import broadcast_to, contiguous_format, full, no_grad, where
+from torch.nn.functional import pad
+
+from impl.spec import (
+    GATES,
+    STATES,
+    Array,
+    Gradient,
+    Parameters,
+    Run,
+    check_like,
+    check_sequence,
+    check_skip,
+    check_state,
+    members,
+    unpack,
+)
+from impl.torch_twin.scan import batch_of, copy, over_rows, running_rows
+
+from . import lstm, project, rnn, stepped
+from .common import INTERPRETED, Backward, Forward
+from .plan import Plan, plan
+
+
+class Cache(NamedTuple):
+    """What `backward` needs, G blocks of P columns each (H padded, common.py).
+
+    Attributes:
+        plan: how the loops run.
+        w_ih, w_hh: (E, G*P, D) and (E, G*P, P), E = 1 for one model.
+        x: (T, B, D) or (T, E, B, D), zero at padding.
+        a: (E, T, B, G*P), an LSTM's gates; None for an RNN.
+        saved: h (and c) before and after each step, each (E, T+1, B, P).
+        lengths: (E, B).
+        x_shape, batch: of the call.
+        way: 1, or -1 in reverse.
+    """
+
+    plan: Plan
+    w_ih: Array
+    w_hh: Array
+    x: Array
+    a: Array | None
+    saved: tuple[Array, ...]
+    lengths: Array
+    x_shape: tuple[int, ...]
+    batch: tuple[int, ...]
+    way: int
+
+
+@no_grad()
+def forward(
+    cell: str,
+    params: Parameters,
+    x: Array,
+    state: Any = None,
+    lengths: Array | None = None,
+    reverse: bool = False,
+    precision: str = "ieee",
+    force: str | None = None,
+) -> Run:
+    """Runs a cell over a sequence.
+
+    Args:
+        cell, params, x, state, lengths, reverse: as scan.forward has them, on one device.
+        precision: "ieee"; of float32 also "tf32x3" (products on tensor cores, errors near float32's) or "bf16" (the
+            factors of products rounded to bfloat16, sums and states float32).
+        force: "persistent" or "stepped", to take that path where the plan would take the other.
+    Returns:
+        As scan.forward. The cache refers to x and the parameters.
+    Raises:
+        TypeError, ValueError: an argument has the wrong kind, dtype, shape or value; the message names it.
+        RuntimeError: the tensors are not on a card, and kernels are not interpreted.
+    """
+    check_sequence(cell, params, x, state, lengths)
+    require_device(x)
+    chosen = plan(cell, params.weight_hh.shape[-1], x.dtype, precision, capability_of(x), force)
+    T, batch, way = x.shape[0], batch_of(params, x), -1 if reverse else 1
+    E, B, H, P = models(params), batch[-1], params.weight_hh.shape[-1], chosen.P
+    G, fields = len(GATES[cell]), len(STATES[cell]._fields)
+    w_ih, w_hh, b = padded_weights(params, E, G, H, P)
+    seen, new = dense(without_padding(x, lengths)), x.new_empty
+    steps = full((), T) if lengths is None else lengths
+    steps = broadcast_to(steps.to(x.device, torch.int32), (E, B)).clone(memory_format=contiguous_format)
+    a, saved = new((E, T, B, G * P)), tuple(new((E, T + 1, B, P)) for _ in range(fields))
+    states, last = (tuple(new(shape) for _ in range(fields)) for shape in ((T, E, B, H), (E, B, H)))
+    start = states_of(state, fields, (E, B, H), x)
+    if a.numel():
+        project.forward(seen, w_ih, b, a, precision)
+        run_forward(cell, Forward(a, w_hh, start, steps, saved, states, last, way), H, chosen)
+    elif T == 0:
+        last = tuple(s.clone() for s in start)
+    kept = a if cell == "lstm" else None
+    cache = Cache(chosen, w_ih, w_hh, seen, kept, saved, steps, tuple(x.shape), batch, way)
+    kind = STATES[cell]
+    return Run(kind(*(s.reshape(T, *batch, H) for s in states)), kind(*(s.reshape(*batch, H) for s in last)), cache)
+
+
+@no_grad()
+def backward(
+    cell: str,
+    params: Parameters,
+    cache: Cache,
+    dh: Array | None = None,
+    dlast: Any = None,
+    skip: Collection[str] = (),
+) -> Gradient:
+    """Back-propagation through time: the exact gradient of <dh, states.h> + <dlast, last>.
+
+    Args:
+        cell, params, cache, dh, dlast: as scan.backward has them; the cache is read only.
+        skip: names among impl.spec.SKIPPABLE: what is not asked for, and None in what is returned.
+    Returns:
+        As scan.backward.
+    """
+    H, batch, chosen = params.weight_hh.shape[-1], cache.batch, cache.plan
+    (E, G, P), (T, B) = (models(params), len(GATES[cell]), chosen.P), (cache.x_shape[0], batch[-1])
+    check_skip(skip)
+    if dh is not None:
+        check_like("dh", dh, params.weight_hh, "it is the gradient by states.h", (T, *batch, H))
+    if dlast is not None:
+        check_state("dlast", cell, dlast, (*batch, H), params.weight_hh)
+    kind, new = STATES[cell], cache.x.new_empty
+    end = states_of(dlast, len(kind._fields), (E, B, H), cache.x)
+    dh = cache.x.new_zeros(H).expand(T, E, B, H) if dh is None else dense(dh.reshape(T, E, B, H))
+    da, dstate = new((E, T, B, G * P)), tuple(new((E, B, H)) for _ in kind._fields)
+    dstates = None if "states" in skip else tuple(new((T, E, B, H)) for _ in kind._fields)
+    dx = None if "x" in skip else cache.x.new_zeros(cache.x_shape)
+    if da.numel():
+        work = Backward(cache.a, cache.w_hh, cache.lengths, cache.saved, dh, end, da, dstates, dstate, cache.way)
+        run_backward(cell, work, H, chosen)
+        if dx is not None:
+            project.backward(da, cache.w_ih, cache.x.new_zeros(dx.shape[-1]), dx, chosen.precision)
+    elif T == 0:
+        dstate = tuple(d.clone() for d in end)
+    return Gradient(
+        dx,
+        tied_gradient(params, cache, da, H, G, P),
+        kind(*(d.reshape(*batch, H) for d in dstate)),
+        None if dstates is None else kind(*(d.reshape(T, *batch, H) for d in dstates)),
+    )
+
+
+def models(params: Parameters) -> int:
+    """E, which is 1 for one model."""
+    E = members(params)
+    return 1 if E is None else E
+
+
+def run_forward(cell: str, work: Forward, H: int, chosen: Plan) -> None:
+    """The forward time loop on the path that the plan has chosen."""
+    config, precision, relu = chosen.forward, chosen.precision, cell == "rnn_relu"
+    if config.path == "stepped":
+        stepped.forward(work, H, relu, precision)
+    elif cell == "lstm":
+        lstm.forward(work, H, precision, config)
+    else:
+        rnn.forward(work, H, relu, precision, config)
+
+
+def run_backward(cell: str, work: Backward, H: int, chosen: Plan) -> None:
+    """The backward time loop on the path that the plan has chosen."""
+    config, precision, relu = chosen.backward, chosen.precision, cell == "rnn_relu"
+    if config.path == "stepped":
+        stepped.backward(work, H, relu, precision)
+    elif cell == "lstm":
+        lstm.backward(work, H, precision, config)
+    else:
+        rnn.backward(work, H, relu, precision, config)
+
+
+def tied_gradient(params: Parameters, cache: Cache, da: Array, H: int, G: int, P: int) -> Parameters:
+    """The parameters' gradient: one product over all steps and rows, without the padding of H.
+
+    Args:
+        params: tells which biases there are, and whether there is an axis E.
+        da: (E, T, B, G*P).
+    """
+    E, T, B, _ = da.shape
+    h = cache.saved[0][:, :T] if cache.way > 0 else cache.saved[0][:, 1:]
+    da_ = da.reshape(E, T * B, G * P)
+    x_ = over_rows(cache.x).expand(E, -1, -1)
+    db = da_.sum(1, keepdim=True).mT
+    whole = (da_.mT @ x_, (da_.mT @ h.reshape(E, T * B, P))[..., :H], db)
+    shape = params.weight_hh.shape[:-1]
+    dW_ih, dW_hh, db = (d.reshape(E, G, P, d.shape[-1])[:, :, :H].reshape(*shape, d.shape[-1]) for d in whole)
+    db = db[..., 0]
+    return Parameters(
+        dW_ih, dW_hh, None if params.bias_ih is None else db, None if params.bias_hh is None else copy(db)
+    )
+
+
+def padded_weights(params: Parameters, E: int, G: int, H: int, P: int) -> tuple[Array, Array, Array]:
+    """W_ih (E, G*P, D), W_hh (E, G*P, P) and b (E, G*P), with zeros in the places of H to P."""
+    W_ih, W_hh, b = unpack(params)
+    b = W_ih.new_zeros((E, 1, G * H)) if isinstance(b, float) else b
+    blocks = (a.reshape(E, G, H, a.shape[-1]) for a in (W_ih, W_hh, b.mT))
+    rows = [pad(a, (0, 0, 0, P - H)).reshape(E, G * P, a.shape[-1]) for a in blocks]
+    return aligned(rows[0]), aligned(pad(rows[1], (0, P - H)).contiguous()), aligned(rows[2][..., 0])
+
+
+def without_padding(x: Array, lengths: Array | None) -> Array:
+    """x with zeros where a row has ended; of (E, B) lengths a shared x becomes one for each model."""
+    if lengths is None:
+        return x
+    running = running_rows(x, lengths, tuple(lengths.shape))
+    if lengths.ndim == 1 and x.ndim == 4:
+        running = running[:, None]
+    return where(running, x[:, None] if x.ndim < running.ndim else x, 0)
+
+
+def states_of(state: Any, fields: int, shape: tuple[int, ...], like: Array) -> tuple[Array, ...]:
+    """h (and c) as the kernels read them, each (E, B, H); zeros if None."""
+    if state is None:
+        return tuple(like.new_zeros(shape) for _ in range(fields))
+    return tuple(aligned(s.reshape(shape).contiguous()) for s in state)
+
+
+def dense(a: Array) -> Array:
+    """The array, in memory of its own where its last axis has gaps or its start is not aligned."""
+    return aligned(a if a.stride(-1) == 1 or a.shape[-1] == 1 else a.contiguous())
+
+
+def aligned(a: Array) -> Array:
+    """The array, in memory of its own where it starts at an odd address: triton would compile kernels for that anew."""
+    return copy(a) if a.data_ptr() % 16 else a
+
+
+def capability_of(a: Array) -> tuple[int, int] | None:
+    """The compute capability of the card that holds an array; None where kernels are interpreted."""
+    return torch.cuda.get_device_capability(a.device) if a.is_cuda else None
+
+
+def require_device(x: Array) -> None:
+    """Refuses tensors that no kernel can run on."""
+    if not x.is_cuda and not INTERPRETED.value:
+        raise RuntimeError(
+            f"`x` must be on a CUDA device, since these kernels are compiled for one; got {x.device}. To run them on a "
+            "CPU, slowly, set TRITON_INTERPRET=1 before triton is first imported; or use impl.torch_twin.scan."
+        )

@@ -1,0 +1,104 @@
+"""Products over all steps and rows at once, as a Triton kernel: the input projection, and the gradient by x.
+
+    a = x @ W_ih.mT + b         (T, [E,] B, D) to (E, T, B, N)
+    dx = da @ W_ih              (E, T, B, N) to (T, E, B, D), or summed over the models that share x to (T, 1, B, D)
+
+A library's product chooses its order of summing by the number of rows, so that a row's bits depend on its company. Here
+tiles of K are summed from first to last for every row, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from impl.spec import Array
+
+from .common import device_of, dot, operand, rows_of
+
+BLOCKS = {"BM": 32, "BN": 64, "BK": 16}
+WARPS = 8
+
+
+@triton.jit(do_not_specialize=["T", "B", "models"])
+def affine(
+    x, w, b, out,
+    T, B, K, N, models, x_t, x_e, x_b, w_e, w_n, w_k, b_e, out_t, out_e, out_b,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """out[t, e, r] = sum over so many `models`, from model e * models on, of x[t, model, r] @ w[model] + b[model].
+
+    Args:
+        x: (T, E, B, K), w: (E, K, N), out: (T, E / models, B, N), of the strides given; the last of x and out is 1.
+        b: (E, N).
+    """
+    columns = tl.cdiv(N, BN)
+    tiles = tl.cdiv(T.to(tl.int64) * B, BM) * columns
+    group = tl.program_id(0) // tiles
+    tile = tl.program_id(0) % tiles
+    row = (tile // columns) * BM + tl.arange(0, BM)
+    t, r = row // B, row % B
+    col = (tile % columns) * BN + tl.arange(0, BN)
+    k = tl.arange(0, BK)
+    real, wide = t < T, col < N
+    x += t[:, None] * x_t + r[:, None] * x_b + k[None, :]
+    w += k[:, None] * w_k + col[None, :] * w_n
+    acc = tl.zeros([BM, BN], out.dtype.element_ty)
+    for model in range(models):
+        e = group * models + model
+        acc += tl.load(b + e * b_e + col, mask=wide, other=0.0)[None, :]
+        for k0 in range(0, K, BK):
+            deep = k0 + k < K
+            x_tile = tl.load(x + e * x_e + k0, mask=real[:, None] & deep[None, :], other=0.0)
+            w_tile = tl.load(w + e * w_e + k0 * w_k, mask=deep[:, None] & wide[None, :], other=0.0)
+            acc = dot(x_tile, operand(w_tile, PRECISION), acc, PRECISION)
+    out += group * out_e + t[:, None] * out_t + r[:, None] * out_b + col[None, :]
+    tl.store(out, acc, mask=real[:, None] & wide[None, :])
+
+
+def forward(x: Array, w_ih: Array, b: Array, a: Array, precision: str) -> None:
+    """Writes the input projections.
+
+    Args:
+        x: (T, B, D), shared, or (T, E, B, D).
+        w_ih: (E, N, D).  b: (E, N).  a: (E, T, B, N), written.
+    """
+    E, T, B, N = a.shape
+    x_t, x_e, x_b = x.stride()[:3] if x.ndim == 4 else (x.stride(0), 0, x.stride(1))
+    w_e, w_n, w_k = w_ih.stride()
+    strides = x_t, x_e, x_b, w_e, w_n, w_k, b.stride(0), a.stride(1), a.stride(0), a.stride(2)
+    _start(x, w_ih, b, a, (T, B, w_ih.shape[-1], N), E, 1, strides, precision)
+
+
+def backward(da: Array, w_ih: Array, zero: Array, dx: Array, precision: str) -> None:
+    """Writes the gradient by x.
+
+    Args:
+        da: (E, T, B, N).  w_ih: (E, N, D).  zero: (D,) zeros.
+        dx: (T, B, D), summed over models, or (T, E, B, D), written.
+    """
+    E, T, B, N = da.shape
+    x_t, x_e, x_b = dx.stride()[:3] if dx.ndim == 4 else (dx.stride(0), 0, dx.stride(1))
+    w_e, w_n, w_k = w_ih.stride()
+    strides = da.stride(1), da.stride(0), da.stride(2), w_e, w_k, w_n, 0, x_t, x_e, x_b
+    groups, models = (E, 1) if dx.ndim == 4 else (1, E)
+    _start(da, w_ih, zero, dx, (T, B, N, w_ih.shape[-1]), groups, models, strides, precision)
+
+
+def _start(
+    x: Array,
+    w: Array,
+    b: Array,
+    out: Array,
+    sizes: tuple[int, ...],
+    groups: int,
+    models: int,
+    strides: tuple[int, ...],
+    precision: str,
+) -> None:
+    T, B, K, N = sizes
+    blocks = BLOCKS | {"BM": rows_of(T * B, BLOCKS["BN"] * BLOCKS["BK"], BLOCKS["BM"])}
+    with device_of(x):
+        affine[(groups * triton.cdiv(T * B, blocks["BM"]) * triton.cdiv(N, blocks["BN"]),)](
+            x, w, b, out, T, B, K, N, models, *strides, **blocks, PRECISION=precision, num_warps=WARPS
+        )
