@@ -69,10 +69,10 @@ FAULTS = {
     ),
     "the first model's weights for all": (
         "rnn.py",
-        "w_hh + e * P * P + tl.arange(0, P)[:, None] * P + col), PRECISION)\n    n = tl.load(lengths + e * B + first + row,"
-        " mask=real, other=0)\n    h =",
-        "w_hh + tl.arange(0, P)[:, None] * P + col), PRECISION)\n    n = tl.load(lengths + e * B + first + row,"
-        " mask=real, other=0)\n    h =",
+        "w_hh + e * P * P + tl.arange(0, P)[:, None] * P + col), PRECISION)\n"
+        "    n = tl.load(lengths + e * B + first + row, mask=real, other=0)\n    h =",
+        "w_hh + tl.arange(0, P)[:, None] * P + col), PRECISION)\n"
+        "    n = tl.load(lengths + e * B + first + row, mask=real, other=0)\n    h =",
         "rnn",
         "ensemble",
     ),
