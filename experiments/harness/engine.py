@@ -63,9 +63,9 @@ def loops(form: str, plain: ModuleType) -> tuple[Any, Any]:
         asked = SimpleNamespace(forward=partial(backend.forward, states=True), backward=backend.backward)
         return backend, asked
     module = import_module(f"impl.numpy_twin.{form}")
-    functions = {name: partial(getattr(module, name), threads=_threads) for name in ("forward", "backward")}
-    loop = SimpleNamespace(**functions)
-    return loop, loop
+    forward, backward = (partial(getattr(module, name), threads=_threads) for name in ("forward", "backward"))
+    trained = SimpleNamespace(forward=partial(forward, states=False), backward=backward)
+    return trained, SimpleNamespace(forward=forward, backward=backward)
 
 
 @contextmanager

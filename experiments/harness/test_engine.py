@@ -57,8 +57,8 @@ def test_every_engine_gives_the_plain_twins_gradients_and_on_request_those_by_ev
 def test_an_engine_has_the_threads_it_is_made_with():
     """And no others afterwards."""
     with threads(3):
-        assert engine("fast").scan.forward.keywords == {"threads": 3}
-    assert engine("fast").scan.forward.keywords == {"threads": 1}
+        assert engine("fast").states.forward.keywords == {"threads": 3}
+    assert engine("fast").scan.backward.keywords == {"threads": 1}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from numba.extending import overload
 from impl.spec import Array, LSTMState, RNNState
 
 from . import fast, fast_rnn
-from .fast_products import SMALL, Collected, steps_at_once
+from .fast_products import SMALL, Collected, memory, steps_at_once
 
 LN2 = math.log(2.0)
 POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
@@ -141,10 +141,10 @@ def lstm_steps(W: Array, Z: Array, A: Array, C: Array, tanh_c: Array, ended: Arr
         columns(Z, t, z, D1)
         a = A[t].reshape(4 * n)
         product(W, z, A[t].reshape(W.shape[0], B))
-        for m in range(3 * n):
-            a[m] = tanh_of(a[m]) * half + half
-        for m in range(3 * n, 4 * n):
+        for m in range(4 * n):
             a[m] = tanh_of(a[m])
+        for m in range(3 * n):  # a pass of its own: in one with tanh, LLVM gives up vectors
+            a[m] = a[m] * half + half
         i, f, o, g = a[:n], a[n : 2 * n], a[2 * n : 3 * n], a[3 * n :]
         c, c_next, tanh_t = C[t].reshape(n), C[t + 1].reshape(n), tanh_c[t].reshape(n)
         for m in range(n):
@@ -365,7 +365,7 @@ class LSTMWork(NamedTuple):
 
 def lstm_work(T: int, E: int, H: int, B: int, dtype: Any) -> LSTMWork:
     """Memory for a forward."""
-    return LSTMWork(np.empty((E, T, 4, H, B), dtype), np.empty((E, T + 1, H, B), dtype), np.empty((E, T, H, B), dtype))
+    return LSTMWork(*(memory(shape, dtype) for shape in ((E, T, 4, H, B), (E, T + 1, H, B), (E, T, H, B))))
 
 
 def lstm_states(Z: Array, work: LSTMWork) -> LSTMState:
@@ -435,7 +435,7 @@ def rnn_backward(
 
 def rnn_work(T: int, E: int, H: int, B: int, dtype: Any) -> fast_rnn.Work:
     """Memory for a forward: h (E, T, H, B)."""
-    return fast_rnn.Work(np.empty((E, T, H, B), dtype))
+    return fast_rnn.Work(memory((E, T, H, B), dtype))
 
 
 def of_model(ended: Array | None, e: int) -> Array:
@@ -469,8 +469,10 @@ def rnn_states(Z: Array, work: fast_rnn.Work) -> RNNState:
     return RNNState(Z[:, 1:, :, -work.h.shape[2] :].swapaxes(0, 1))
 
 
-LSTM = fast.CELLS["lstm"]._replace(work=lstm_work, states=lstm_states, forward=lstm_forward, backward=lstm_backward)
-RNN = fast.CELLS["rnn"]._replace(work=rnn_work, states=rnn_states, forward=rnn_forward, backward=rnn_backward)
+LSTM = fast.CELLS["lstm"]._replace(
+    work=lstm_work, states=lstm_states, forward=lstm_forward, backward=lstm_backward, least=0
+)
+RNN = fast.CELLS["rnn"]._replace(work=rnn_work, states=rnn_states, forward=rnn_forward, backward=rnn_backward, least=0)
 RELU = RNN._replace(forward=partial(rnn_forward, relu=True), backward=partial(rnn_backward, relu=True))
 CELLS = {"rnn": RNN, "rnn_relu": RELU, "lstm": LSTM}
 

@@ -30,7 +30,7 @@ from impl.spec import (
 )
 
 from . import fast_lstm, fast_rnn
-from .fast_products import Collected
+from .fast_products import Collected, memory
 from .scan import batch_of, mask, running_rows, zero_state, zeros_of
 
 CACHE = 2**20
@@ -41,7 +41,11 @@ AT_ONCE = 8
 
 
 class Cell(NamedTuple):
-    """A cell's fast form: how its rows stand inside, its memory, its states and its two time loops."""
+    """A cell's fast form: how its rows stand inside, its memory, its states and its two time loops.
+
+    `least` is from how many pre-activations of a step (G*H*B) on threads pay: below, NumPy's loops wait for the
+    interpreter's one lock more than they compute.
+    """
 
     inside: Callable[..., Array]
     outside: Callable[..., Array]
@@ -50,6 +54,7 @@ class Cell(NamedTuple):
     states: Callable[..., Any]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
+    least: int = 4096
 
 
 def fast_cell(form: Any, forward: Callable[..., Any], backward: Callable[..., Any]) -> Cell:
@@ -100,12 +105,14 @@ def forward(
     lengths: Array | None = None,
     reverse: bool = False,
     threads: int = 1,
+    states: bool = True,
     cells: dict[str, Cell] = CELLS,
 ) -> Run:
     """Runs a cell over a sequence; arguments, result and errors are those of scan.py, and besides:
 
     Args:
         threads: how many parts of a group run at once.
+        states: whether an LSTM's c of every step is asked for; else states.c is None.
         cells: the cells' fast forms: these, or others of the same functions.
     """
     check_sequence(cell, params, x, state, lengths)
@@ -116,11 +123,12 @@ def forward(
     state = zero_state(cell, params, x) if state is None else state
     given = tree_map(lambda a: grouped(a, 3), state), grouped(seen, 4)[::way], ended
     weights = grouped(params.weight_ih, 3), grouped(params.weight_hh, 3), bias(params)
-    parts, states, last = on_threads(
-        threads, partial(forward_part, cells[cell], *weights, *given), divided(params, batch)
-    )
-    states = mask(running, joined(states, 1, batch, way))
-    return Run(states, joined(last, 0, batch), Cache(parts, tuple(x.shape), batch, way))
+    threads = threads if weights[1].shape[1] * batch[-1] >= cells[cell].least else 1
+    work = partial(forward_part, cells[cell], *weights, *given)
+    parts, each, last = on_threads(threads, work, divided(params, batch))
+    each = each if states else [STATES[cell](one.h, *[None] * (len(one) - 1)) for one in each]
+    everywhere = mask(running, joined(each, 1, batch, way))
+    return Run(everywhere, joined(last, 0, batch), Cache(parts, tuple(x.shape), batch, way))
 
 
 def backward(
@@ -146,6 +154,7 @@ def backward(
         check_state("dlast", cell, dlast, shape, params.weight_hh)
     dlast = STATES[cell](*(zeros_of(shape, params.weight_hh) for _ in STATES[cell]._fields)) if dlast is None else dlast
     dlast, dh = tree_map(lambda a: grouped(a, 3), dlast), None if dh is None else grouped(dh, 4)[::way]
+    threads = threads if params.weight_hh.shape[-2] * cache.batch[-1] >= cells[cell].least else 1
     dxs, dparams, dstates, everywhere = on_threads(
         threads, partial(backward_part, cell, cells[cell], dh, dlast, skip), cache.parts
     )
@@ -171,7 +180,7 @@ def forward_part(
     E = W_ih.shape[0]
     W = empty((E, W_ih.shape[1], D + 1 + H), x.dtype)
     W[..., :D], W[..., D], W[..., D + 1 :] = W_ih, 0 if b is None else form.inside(b[models], H), W_hh
-    Z, work = empty((E, T + 1, B, D + 1 + H), x.dtype), form.work(T, E, H, B, x.dtype)
+    Z, work = memory((E, T + 1, B, D + 1 + H), x.dtype), form.work(T, E, H, B, x.dtype)
     Z[:, :T, :, :D], Z[..., D] = chosen(x, models, 1).swapaxes(0, 1), 1
     state, ended = tree_map(lambda a: a[models], state), None if ended is None else chosen(ended, models, 1)
     Z[:, 0, :, D + 1 :] = state.h

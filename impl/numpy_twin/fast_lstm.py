@@ -25,7 +25,7 @@ from numpy import add, copyto, empty, matmul, multiply, subtract, tanh
 from impl.spec import GATES, Array
 from impl.spec import LSTMState as State
 
-from .fast_products import Collected, blocked, clear, columns, in_blocks, rows, steps_at_once, transposed
+from .fast_products import Collected, blocked, clear, columns, in_blocks, memory, rows, steps_at_once, transposed
 
 ORDER = ("i", "f", "o", "g")
 """The blocks inside: the three that are halved stand together."""
@@ -70,7 +70,7 @@ def halved(a: Array, H: int) -> Array:
 
 def work(T: int, E: int, H: int, B: int, dtype: str) -> Work:
     """Memory for `forward`."""
-    return Work(empty((T + 1, E, 5 * H, B), dtype), empty((T, E, 3 * H, B), dtype), empty((T, E, H, B), dtype))
+    return Work(*(memory(shape, dtype) for shape in ((T + 1, E, 5 * H, B), (T, E, 3 * H, B), (T, E, H, B))))
 
 
 def states(Z: Array, work: Work) -> State:
@@ -141,7 +141,7 @@ def backward(
     S, M, tanhs = work
     T, E, H, B = tanhs.shape
     N, dtype, Rb = steps_at_once(B), R_T.dtype, blocked(R_T, B)
-    P, Q, da, g = (empty((N, E, size, B), dtype) for size in (4 * H, H, 4 * H, H))
+    P, Q, da, g = (memory((N, E, size, B), dtype) for size in (4 * H, H, 4 * H, H))
     dh_t, dc, part = transposed(dlast.h), transposed(dlast.c), empty((E, H, B), dtype)
     dh_out, f = dh_t.reshape(*Rb.shape[:-1], B), S[:T, :, H : 2 * H]
     at = [slice(n * H, (n + 1) * H) for n in range(4)]

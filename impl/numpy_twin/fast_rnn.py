@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from numpy import add, copyto, empty, matmul, maximum, multiply, subtract, tanh
+from numpy import add, copyto, matmul, maximum, multiply, subtract, tanh
 
 from impl.spec import Array
 from impl.spec import RNNState as State
 
-from .fast_products import Collected, blocked, clear, columns, in_blocks, rows, steps_at_once, transposed
+from .fast_products import Collected, blocked, clear, columns, in_blocks, memory, rows, steps_at_once, transposed
 
 
 class Work(NamedTuple):
@@ -46,7 +46,7 @@ def halved(a: Array, H: int) -> Array:
 
 def work(T: int, E: int, H: int, B: int, dtype: str) -> Work:
     """Memory for a forward."""
-    return Work(empty((T, E, H, B), dtype))
+    return Work(memory((T, E, H, B), dtype))
 
 
 def states(Z: Array, work: Work) -> State:
@@ -124,7 +124,7 @@ def backward(
     (hs,) = work
     T, E, H, B = hs.shape
     N, Rb = steps_at_once(B), blocked(R_T, B)
-    P, da, g = (empty((N, E, H, B), R_T.dtype) for _ in range(3))
+    P, da, g = (memory((N, E, H, B), R_T.dtype) for _ in range(3))
     das, dh_t = da[:, :, None], transposed(dlast.h)
     dh_out = dh_t.reshape(*Rb.shape[:-1], B)
     for hi in range(T, 0, -N):

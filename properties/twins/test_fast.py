@@ -36,7 +36,7 @@ def whole(form, case, **options):
 @pytest.mark.parametrize("cell", GATES)
 def test_a_groups_bits_do_not_depend_on_the_threads(name, cell):
     """How a group is divided is a matter of its sizes alone."""
-    case = Plan(12, 5, 3, 4, seed=2, E=19).case(cell, "float32")
+    case = Plan(12, 64, 3, 17, seed=2, E=9).case(cell, "float32")
     one, two = (leaves(whole(FORMS[name], case, threads=threads)) for threads in (1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
 
@@ -131,3 +131,29 @@ def test_outputs_are_written_over_without_changing_the_backward(name, cell):
         a[...] = np.nan
     got = leaves(tuple(form.backward(cell, case.call.params, run.cache, *case.cotangent)))
     assert all(np.array_equal(a, b) for a, b in zip(got, wanted[-len(got) :], strict=True))
+
+
+def test_memory_is_used_again_when_nothing_refers_to_it_and_not_before(monkeypatch):
+    """Any view keeps its block; the limit holds, whatever is asked for."""
+    monkeypatch.setattr(fast_products, "_held", {})
+    first = fast_products.memory((300, 300), np.float32)
+    part, place = first[5:7, ::2], first.ctypes.data
+    del first
+    assert fast_products.memory((300, 300), np.float32).ctypes.data != place  # a view of it lives
+    del part
+    again = fast_products.memory((180000,), np.float16), fast_products.memory((300, 300), np.float32)
+    assert place in [a.ctypes.data for a in again]
+    monkeypatch.setattr(fast_products, "HELD", 2**20)
+    kept = [fast_products.memory((2**17,), np.float64) for _ in range(3)]
+    assert sum(n * len(blocks) for n, blocks in fast_products._held.items()) <= 2**20
+    assert len({a.ctypes.data for a in kept}) == 3
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_states_that_are_not_asked_for_are_none(name):
+    """Of an LSTM's states c; h is the output."""
+    case = Plan(5, 3, 2, 4, seed=3).case("lstm", "float32")
+    args = case.call.params, case.call.x, case.call.state
+    run, whole = (FORMS[name].forward("lstm", *args, states=states) for states in (False, True))
+    assert run.states.c is None and np.array_equal(run.states.h, whole.states.h)
+    assert all(np.array_equal(a, b) for a, b in zip(run.last, whole.last, strict=True))
