@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: report test verify mutants lint format
+.PHONY: report test verify bench mutants lint format
 .DEFAULT_GOAL := report
 
 $(READY): pyproject.toml constraints.txt
@@ -25,6 +25,9 @@ NEEDS := $(if $(filter-out $(OWN) %.py,$(firstword $(subst :, ,$(SUBJECT)))),.ve
 
 verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME]; default: all); a report
 	$(BIN)/python -m experiments verify --subject $(SUBJECT)
+
+bench: $(READY)  ## about six minutes: ours against torch.nn and others, paired; a report
+	$(BIN)/python -m experiments run speed --preset quick
 
 .venv/subjects: $(READY)
 	$(BIN)/pip install --quiet -e '.[test,subjects]' -c constraints.txt

@@ -139,13 +139,16 @@ def run(command: Run) -> int:
         raise UsageError(f"--corpus is read by language_model alone; got it for {command.experiment}.")
     sweeps = {name: catalogue.sweep(name, command.preset, options) for name in names}
     out = command.out or (OWN_CORPUS if command.corpus else OUT[command.preset])
+    together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
+    alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
     with Store(command.store) as store:
-        groups = [group for some in sweeps.values() for group in some]
-        executor = Workers(command.workers) if command.workers else InProcess()
+        groups = together + alone
+        executor = Workers(command.workers) if command.workers and together else InProcess()
         try:
-            computed = compute(groups, store, executor)
+            computed = compute(together, store, executor)
         finally:
             executor.close()
+        computed += compute(alone, store, InProcess())
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         for name, some in sweeps.items():
             write_report(name, some, store, command, options.engine, out)

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from experiments.harness.sweep import PRESETS, Group, Options
 
-EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument")
+EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument", "speed")
 
 
 VERDICTS = "verification"
@@ -57,6 +57,11 @@ def sweep(name: str, preset: str, options: Options) -> list[Group]:
         return import_module(f"experiments.{name}.sweep").groups(preset, options)
     except ValueError as error:
         raise UsageError(" ".join(str(error).split())) from error
+
+
+def alone(name: str) -> bool:
+    """Whether an experiment's groups disturb each other, as clocks do: they run one at a time, after all others."""
+    return getattr(import_module(f"experiments.{name}.sweep"), "ALONE", False)
 
 
 def analysis(name: str) -> ModuleType:

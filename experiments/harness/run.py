@@ -63,7 +63,7 @@ def keep(store: Store, group: Group, future: Future[Outcome], commit: str) -> li
     facts = {
         "commit": commit,
         "device": provenance.device(group.engine),
-        "threads": THREADS,
+        "threads": group.settings.get("threads", THREADS),
         "seconds": round(seconds, 3),
     }
     store.save(group, stamped(records), facts)

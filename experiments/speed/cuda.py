@@ -1,0 +1,148 @@
+"""The contenders on a card; written without one, so that none of it has run yet (the report says so)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from experiments.speed.case import Case, Given, apart
+from experiments.speed.contenders import Work, layer, pulled, tensors
+from impl.spec import Array, Parameters
+
+CUDA = "cuda"
+
+
+def nn(case: Case, arrays: Given, streams: int) -> Work:
+    """torch.nn on cuDNN, models in turn over `streams` streams; float32 products in float32."""
+    torch.backends.cudnn.allow_tf32 = False
+    models = [(layer(case, one.params, CUDA), *tensors((one.x, one.dh), CUDA)) for one in apart(arrays)]
+    lanes = [torch.cuda.Stream() for _ in range(streams)] if streams > 1 else [torch.cuda.current_stream()]
+
+    def once() -> list[tuple[Any, list[Any]]]:
+        here, results = torch.cuda.current_stream(), []
+        for lane in lanes:
+            lane.wait_stream(here)
+        for n, model in enumerate(models):
+            with torch.cuda.stream(lanes[n % len(lanes)]):
+                results.append(pulled(*model))
+        for lane in lanes:
+            here.wait_stream(lane)
+        return results
+
+    return once
+
+
+def graph(case: Case, arrays: Given) -> Work:
+    """The loop as one bmm and a few pointwise kernels a step, forward and backward, replayed from a CUDA graph."""
+    torch.backends.cuda.matmul.allow_tf32 = False
+    params, x, dh = tensors(arrays, CUDA)
+    if case.E == 1:
+        params, x, dh = Parameters(*(a[None] for a in params)), x[:, None], dh[:, None]
+    loop = {"rnn": rnn_loop, "lstm": lstm_loop}[case.cell]
+    return replayed(lambda: loop(params, x, dh), single=case.E == 1)
+
+
+def replayed(work: Callable[[], tuple[Any, Parameters]], single: bool) -> Work:
+    """The work as a graph; its results are overwritten by every replay."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(side)
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        h, gradient = work()
+    if single:
+        h, gradient = h[:, 0], Parameters(*(a[0] for a in gradient))
+
+    def once() -> tuple[Any, Parameters]:
+        captured.replay()
+        return h, gradient
+
+    return once
+
+
+def projected(params: Parameters, x: Array) -> Array:
+    """The input's part of all pre-activations (T, E, B, G*H), one bmm."""
+    (T, E, B, D), b = x.shape, params.bias_ih + params.bias_hh
+    rows = x.transpose(0, 1).reshape(E, T * B, D)
+    return torch.baddbmm(b[:, None], rows, params.weight_ih.mT).view(E, T, B, -1).transpose(0, 1).contiguous()
+
+
+def gradient_of(params: Parameters, x: Array, before: Array, da: Array) -> Parameters:
+    """The parameters' gradient by one bmm over all steps: before (T, E, B, H) is h before each step."""
+    rows = [a.transpose(0, 1).flatten(1, 2) for a in (da, x, before)]
+    db = rows[0].sum(1)
+    return Parameters(rows[0].mT @ rows[1], rows[0].mT @ rows[2], db, db)
+
+
+def shifted(h: Array) -> Array:
+    """The states before each step: zero, and then all but the last."""
+    return torch.cat([torch.zeros_like(h[:1]), h[:-1]])
+
+
+def rnn_loop(params: Parameters, x: Array, dh: Array) -> tuple[Array, Parameters]:
+    """h (T, E, B, H) and the gradient of an RNN."""
+    a, R, hs = projected(params, x), params.weight_hh, []
+    for t in range(len(x)):
+        hs.append(torch.tanh(a[t] if t == 0 else torch.baddbmm(a[t], hs[-1], R.mT)))
+    h, carried, das = torch.stack(hs), 0, [None] * len(x)
+    for t in reversed(range(len(x))):
+        das[t] = (dh[t] + carried) * (1 - hs[t] * hs[t])
+        carried = das[t] @ R
+    return h, gradient_of(params, x, shifted(h), torch.stack(das))
+
+
+def lstm_loop(params: Parameters, x: Array, dh: Array) -> tuple[Array, Parameters]:
+    """h (T, E, B, H) and the gradient of an LSTM; the equations of impl/torch_twin/lstm.py."""
+    a, R, H = projected(params, x), params.weight_hh, params.weight_hh.shape[-1]
+    h = c = torch.zeros_like(dh[0])
+    hs, kept = [], []
+    for t in range(len(x)):
+        s = torch.baddbmm(a[t], h, R.mT)
+        i, f, o = torch.sigmoid(s[..., :H]), torch.sigmoid(s[..., H : 2 * H]), torch.sigmoid(s[..., 3 * H :])
+        g = torch.tanh(s[..., 2 * H : 3 * H])
+        c_before, c = c, torch.addcmul(f * c, i, g)
+        tanh_c = torch.tanh(c)
+        h = o * tanh_c
+        hs.append(h)
+        kept.append((c_before, i, f, g, o, tanh_c))
+    das, carried, dc = [None] * len(x), 0, 0
+    for t in reversed(range(len(x))):
+        c_before, i, f, g, o, tanh_c = kept[t]
+        d = dh[t] + carried
+        dc = dc + d * o * (1 - tanh_c * tanh_c)
+        parts = dc * g * i * (1 - i), dc * c_before * f * (1 - f), dc * i * (1 - g * g), d * tanh_c * o * (1 - o)
+        das[t] = torch.cat(parts, -1)
+        carried, dc = das[t] @ R, dc * f
+    h = torch.stack(hs)
+    return h, gradient_of(params, x, shifted(h), torch.stack(das))
+
+
+def flashrnn(case: Case, arrays: Given) -> Work:
+    """FlashRNN, heads as models, in bfloat16, by Triton up to H = 64 and by CUDA above; the input's product before it.
+
+    Source: github.com/NX-AI/flashrnn, README: Wx (B, T, G, N, D), R (G, N, D, D), b (G, N, D); states (S, B, T, N, D).
+    Which of R's last two axes is summed is not said there; the time does not depend on it, and values are not compared.
+    """
+    from flashrnn import flashrnn as run
+
+    params, x, dh = tensors(arrays, CUDA)
+    E, G, H = case.E, 4, case.H
+    W = params.weight_ih.view(E, G, H, case.D).bfloat16().requires_grad_()
+    R = params.weight_hh.view(E, G, H, H).transpose(0, 1).contiguous().bfloat16().requires_grad_()
+    b = (params.bias_ih + params.bias_hh).view(E, G, H).transpose(0, 1).contiguous().bfloat16().requires_grad_()
+    x, dh = x.view(case.T, E, case.B, case.D).bfloat16(), dh.view(case.T, E, case.B, H).bfloat16()
+    backend = "triton" if H <= 64 else "cuda_fused"
+
+    def once() -> tuple[Any, Parameters]:
+        Wx = torch.einsum("tebd,eghd->btgeh", x, W)
+        states, _ = run(Wx.contiguous(), R, b, function="lstm", backend=backend)
+        h = states[0].permute(1, 2, 0, 3)
+        dW, dR, db = torch.autograd.grad(h, (W, R, b), dh)
+        return h, Parameters(dW.flatten(1, 2), dR.transpose(0, 1).flatten(1, 2), db, db)
+
+    return once

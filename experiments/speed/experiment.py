@@ -1,0 +1,48 @@
+"""Runs a group in a process of its own, with the threads of its libraries set, and takes its records."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.harness.sweep import Group
+from properties.record import Record
+
+ROOT = Path(__file__).parents[2]
+ONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+ONE |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1"}
+"""One thread in every library: OpenBLAS and XLA keep to it, torch's number is set again for each contender."""
+
+QUIET = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+class MeasureError(RuntimeError):
+    """The measuring process failed; its last line."""
+
+
+def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
+    """What the process says: us_per_step by round and entry, and beside it calls, cores_busy and peak_bytes."""
+    line = [sys.executable, "-m", "experiments.speed.child"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    found: list[Record] = []
+    with (
+        tempfile.TemporaryFile("w+") as complaints,
+        subprocess.Popen(line, cwd=ROOT, env=os.environ | ONE | QUIET, stderr=complaints, **pipes) as child,
+    ):
+        child.stdin.write(json.dumps(group.settings) + "\n")
+        child.stdin.flush()
+        for said in map(json.loads, child.stdout):
+            if "done" in said:
+                checkpoint(said["done"], said["total"])
+            else:
+                found = [Record("speed", setting, 0, *rest) for setting, *rest in said["records"]]
+        if child.wait():
+            complaints.seek(0)
+            said = complaints.read().strip().splitlines() or [f"it ended with {child.returncode}"]
+            raise MeasureError(said[-1])
+    return found
