@@ -8,6 +8,7 @@ than one, NumPy's own products should have one thread (OMP_NUM_THREADS=1).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -211,20 +212,36 @@ def divided(params: Parameters, batch: tuple[int, ...]) -> tuple[slice, ...]:
     E, B = (1, *batch)[-2:]
     (rows, H), D = params.weight_hh.shape[-2:], params.weight_ih.shape[-1]
     size = params.weight_hh.dtype.itemsize * rows * (D + 1 + H + 3 * B)
-    count = max(-(-E // max(1, min(AT_ONCE, CACHE // size))), min(E, 2))
+    count = max(1, -(-E // max(1, min(AT_ONCE, CACHE // size))), min(E, 2))
     return tuple(slice(E * n // count, E * (n + 1) // count) for n in range(count))
 
 
 def on_threads(threads: int, work: Callable[[Any], tuple], parts: Sequence[Any]) -> tuple[tuple, ...]:
-    """What `work` gives for each part, by place in its tuple; several parts at once on threads."""
-    several = threads > 1 and len(parts) > 1
-    return tuple(zip(*(pool(threads).map(work, parts) if several else map(work, parts)), strict=True))
+    """What `work` gives for each part, by place in its tuple; several parts at once on this thread and others."""
+    done: list[Any] = [None] * len(parts)
+    left = deque(range(len(parts)))
+
+    def take() -> None:
+        while True:
+            try:
+                n = left.popleft()
+            except IndexError:  # nothing is left: asked of the deque itself, since another thread may be between
+                return
+            done[n] = work(parts[n])
+
+    others = [helpers(threads - 1).submit(take) for _ in range(min(threads, len(parts)) - 1)]
+    try:
+        take()
+    finally:
+        for other in others:
+            other.result()
+    return tuple(zip(*done, strict=True))
 
 
 @lru_cache
-def pool(threads: int) -> ThreadPoolExecutor:
-    """The threads of this process, which last as long as it does."""
-    return ThreadPoolExecutor(threads)
+def helpers(count: int) -> ThreadPoolExecutor:
+    """Threads of this process beside the one that calls, which last as long as it does."""
+    return ThreadPoolExecutor(count)
 
 
 def bias(params: Parameters) -> Array | None:
