@@ -235,7 +235,7 @@ class Tally:
 
     def reset(self) -> None:
         """A new test begins."""
-        self.cases, self.worst, self.digest = 0, None, ""
+        self.cases, self.worst, self.here, self.digest = 0, None, 0.0, ""
 
     def see(self, fraction: float | None) -> None:
         """Notes a fraction of a bound, if there is one."""

@@ -95,6 +95,13 @@ def spread(positions: Any, gap: float) -> np.ndarray:
     return result
 
 
+def numbered(text: str) -> str:
+    """The ids that matplotlib makes of hashes, in order instead: one last digit of a layout would change a hash."""
+    hashes = dict.fromkeys(re.findall(r'id="([a-z][0-9a-f]{10})"', text))
+    names = {found: f"{found[0]}{n}" for n, found in enumerate(hashes)}
+    return re.sub(r"\b[a-z][0-9a-f]{10}\b", lambda match: names.get(match[0], match[0]), text)
+
+
 def svg(canvas: Canvas, name: str) -> str:
     """The picture as one <svg> element: no date; ids from a fixed salt, marked with its name, so that a page may hold
     several pictures. The canvas is closed."""
@@ -102,5 +109,5 @@ def svg(canvas: Canvas, name: str) -> str:
     canvas.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
     plt.close(canvas)
     text = out.getvalue()
-    text = re.sub(r"[ \t]+\n", "\n", text[text.index("<svg") :])
+    text = numbered(re.sub(r"[ \t]+\n", "\n", text[text.index("<svg") :]))
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)

@@ -12,7 +12,7 @@ from properties.subjects import numpy_fast, numpy_twin
 class NumpyCompiled(numpy_fast.NumpyFast):
     """Its loops are others, its way around them is the fast form's, which is judged on every example."""
 
-    share = 0.25
+    share = 0.15
 
 
 subject = NumpyCompiled(
