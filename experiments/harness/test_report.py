@@ -225,11 +225,11 @@ def test_a_picture_does_not_change_with_the_last_digit_of_its_layout():
 
     from experiments.harness import figures
 
-    def drawn(left: float) -> str:
+    def drawn(width: float) -> str:
         with figures.style():
             canvas = plt.figure(figsize=(2, 2))
-            canvas.add_axes((left, 0.2, 0.6, 0.6)).plot([1, 2], [3, 4])
+            canvas.add_axes((0.2, 0.2, width, 0.6)).plot([1, 2], [3, 4])
             return figures.svg(canvas, "picture")
 
-    assert drawn(0.2) == drawn(0.2 + 1e-15)
-    assert drawn(0.2) != drawn(0.3)
+    assert drawn(0.6) == drawn(0.6 + 1e-15)
+    assert drawn(0.6) != drawn(0.7)
