@@ -10,9 +10,9 @@ from properties.subjects import numpy_fast, numpy_twin
 
 
 class NumpyCompiled(numpy_fast.NumpyFast):
-    """Its loops are others, its way around them is the fast form's, which is judged on every example."""
+    """Its loops are others, its way around them is the fast form's, which is judged on more examples."""
 
-    share = 0.15
+    share = 0.1
 
 
 subject = NumpyCompiled(

@@ -10,6 +10,8 @@ from properties.subjects import numpy_twin
 class NumpyFast(numpy_twin.NumpyTwin):
     """Its sigma is tanh(a/2)/2 + 1/2."""
 
+    share = 0.4
+
     def alpha(self, dtype: str) -> float:
         """See Subject."""
         return 2 * self.u(dtype)

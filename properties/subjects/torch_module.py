@@ -26,7 +26,7 @@ class TorchModule(TorchNN):
     name = "torch_module"
     capabilities = USUAL - {"one bias", "states", "clean masks", "onnx layout"}
     backend = "eager"
-    share = 0.15
+    share = 0.1
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles by class and nothing else: a child process makes its own."""

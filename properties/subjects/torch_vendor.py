@@ -21,7 +21,7 @@ class TorchVendor(TorchTwin):
     """The time loop alone, and stacks of it; what stands around is the torch twin's, which is judged as itself."""
 
     capabilities = USUAL - OTHERS
-    share = 0.15
+    share = 0.1
     head, loss, updates, clip, export, restore = (
         getattr(Subject, name) for name in ("head", "loss", "updates", "clip", "export", "restore")
     )
