@@ -22,7 +22,7 @@ from numba.extending import overload
 from impl.spec import Array, LSTMState, RNNState
 
 from . import fast, fast_rnn
-from .fast_products import SMALL, Collected, memory, steps_at_once
+from .fast_products import Collected, blocks, memory, steps_at_once
 
 LN2 = math.log(2.0)
 POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
@@ -31,6 +31,7 @@ POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
 NONE = np.zeros((0, 0), bool)
 
 jit = partial(njit, nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+block_count = jit(blocks)
 
 
 def tanh_of(x: float) -> float:
@@ -79,14 +80,9 @@ def _tanh64(x: Any) -> Any:
 
 @jit
 def product(W: Array, z: Array, out: Array) -> None:
-    """W (M, K) @ z (K, B), in blocks of rows where these are small products: see fast_products.blocked."""
-    M, K, B = W.shape[0], W.shape[1], z.shape[1]
-    k = 1
-    while M // k * K * B > SMALL and M % (2 * k) == 0:
-        k *= 2
-    if B > 64 or M // k < 32:
-        k = 1
-    n = M // k
+    """W (M, K) @ z (K, B), in blocks of rows where that is faster."""
+    k = block_count(W.shape[0], W.shape[1], z.shape[1])
+    n = W.shape[0] // k
     for j in range(k):
         np.dot(W[j * n : (j + 1) * n], z, out[j * n : (j + 1) * n])
 
@@ -464,15 +460,10 @@ class Back:
             whole[:, self._e] = filled
 
 
-def rnn_states(Z: Array, work: fast_rnn.Work) -> RNNState:
-    """The states after every step, (T, E, B, H), seen in what the forward left."""
-    return RNNState(Z[:, 1:, :, -work.h.shape[2] :].swapaxes(0, 1))
-
-
 LSTM = fast.CELLS["lstm"]._replace(
     work=lstm_work, states=lstm_states, forward=lstm_forward, backward=lstm_backward, least=0
 )
-RNN = fast.CELLS["rnn"]._replace(work=rnn_work, states=rnn_states, forward=rnn_forward, backward=rnn_backward, least=0)
+RNN = fast.CELLS["rnn"]._replace(work=rnn_work, forward=rnn_forward, backward=rnn_backward, least=0)
 RELU = RNN._replace(forward=partial(rnn_forward, relu=True), backward=partial(rnn_backward, relu=True))
 CELLS = {"rnn": RNN, "rnn_relu": RELU, "lstm": LSTM}
 

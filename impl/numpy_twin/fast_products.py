@@ -68,13 +68,19 @@ def steps_at_once(B: int) -> int:
     return min(32, max(8, 256 // max(B, 1)))
 
 
-def blocked(W: Array, B: int) -> Array:
-    """W (E, M, K) as (E, k, M/k, K): its product with (K, B) in k small ones, or in one where that is faster."""
-    E, M, K = W.shape
+def blocks(M: int, K: int, B: int) -> int:
+    """In how many blocks of rows a product (M, K) @ (K, B) is fastest: several where each is then a small one."""
     k = 1
     while M // k * K * B > SMALL and M % (2 * k) == 0:
         k *= 2
-    return W.reshape(E, k, M // k, K) if B <= 64 and M // k >= 32 else W[:, None]
+    return k if B <= 64 and M // k >= 32 else 1
+
+
+def blocked(W: Array, B: int) -> Array:
+    """W (E, M, K) as (E, k, M/k, K): its product with (K, B) in k small ones, or in one where that is faster."""
+    E, M, K = W.shape
+    k = blocks(M, K, B)
+    return W.reshape(E, k, M // k, K)
 
 
 def transposed(a: Array) -> Array:
