@@ -249,9 +249,7 @@ def fused_plan(
 
 
 def path_of(planned: Any) -> str:
-    """The path of a plan; that of both loops where it says both, "stepped" unless both are persistent."""
-    if hasattr(planned, "path"):
-        return planned.path
+    """The path of a plan: "stepped" unless both loops are persistent."""
     both = planned.forward.path == planned.backward.path == "persistent"
     return "persistent" if both else "stepped"
 
