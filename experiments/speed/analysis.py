@@ -24,6 +24,7 @@ from experiments.speed.numbers import (
     flops,
     growths,
     machine,
+    most,
     ratio,
     series,
     slope_answers,
@@ -47,11 +48,11 @@ def analyse(frame: pd.DataFrame) -> Report:
     return Report(
         name="speed",
         title="Speed: ours against torch.nn and others, paired in one run",
-        lead=lead(frame, cost, found, slopes),
+        lead=lead(frame, cost, top, found, slopes),
         verdicts=[],
         figures=drawn(cost, found, grown, slopes),
         tables=[
-            target_table(found),
+            target_table(found, cost, top),
             slope_table(slopes),
             *(
                 table
@@ -89,6 +90,7 @@ def drawn(
 def lead(
     frame: pd.DataFrame,
     cost: pd.DataFrame,
+    top: Ceilings,
     found: Sequence[tuple[Target, Answer]],
     slopes: Sequence[tuple[Slope, Answer]],
 ) -> str:
@@ -97,8 +99,8 @@ def lead(
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('processor', 'a processor')}, "
         f"{where.get('cores', '?')} cores; times are this machine's, ratios are formed round by round between "
-        f"contenders measured in turn. {target_sentence(found)} {missed_sentence(found)}{slope_sentence(slopes)} "
-        f"{malloc_sentence(cost)}"
+        f"contenders measured in turn. {target_sentence(found)} {missed_sentence(found, cost, top)}"
+        f"{slope_sentence(slopes)} {malloc_sentence(cost)}"
         f"{engine_sentence(frame)} {card_sentence(frame)}"
     )
 
@@ -115,17 +117,23 @@ def target_sentence(found: Sequence[tuple[Target, Answer]]) -> str:
     return f"Of the {len(found) // len(FORMS)} targets of performance.md, {'; '.join(parts)}."
 
 
-def missed_sentence(found: Sequence[tuple[Target, Answer]]) -> str:
-    """The targets that no form meets, by name."""
+def missed_sentence(found: Sequence[tuple[Target, Answer]], cost: pd.DataFrame, top: Ceilings) -> str:
+    """The targets that no form meets, by name, and what could be reached at most."""
     by_target: dict[Target, list[Answer]] = {}
     for target, answer in found:
         by_target.setdefault(target, []).append(answer)
     lost = [
-        f"{target_name(target)} ({number(max(a.measured.value for a in some))} of {target.ratio:g})"
+        f"{target_name(target)} ({number(max(a.measured.value for a in some))} of {target.ratio:g}"
+        f"{bound_of(most(cost, target, some[0], top.product))})"
         for target, some in by_target.items()
         if not any(math.isnan(a.measured.value) for a in some) and not any(a.word == "met" for a in some)
     ]
     return f"Not surely met by either (the better ratio of what is asked): {'; '.join(lost)}. " if lost else ""
+
+
+def bound_of(ratio: float) -> str:
+    """What products alone would give."""
+    return "" if math.isnan(ratio) else f"; its products alone at this machine's fastest rate: {number(ratio)}"
 
 
 def slope_sentence(slopes: Sequence[tuple[Slope, Answer]]) -> str:
@@ -194,8 +202,8 @@ def span(answer: Answer, digits: str = ".3g") -> str:
 # Tables of targets
 
 
-def target_table(found: Sequence[tuple[Target, Answer]]) -> Table:
-    """Targets beside what was measured."""
+def target_table(found: Sequence[tuple[Target, Answer]], cost: pd.DataFrame, top: Ceilings) -> Table:
+    """Targets beside what was measured, and what would come of a form that computes nothing but its products."""
     rows = [
         {
             "target": target_name(target),
@@ -204,11 +212,15 @@ def target_table(found: Sequence[tuple[Target, Answer]]) -> Table:
             "threads, ours and theirs": f"{answer.threads[0]}, {answer.threads[1]}" if any(answer.threads) else "",
             "ratio": number(answer.measured.value),
             "95 % interval": span(answer),
+            "products alone": number(most(cost, target, answer, top.product)),
             "result": answer.word,
         }
         for target, answer in found
     ]
-    title = "Targets of performance.md: their time over ours, T=100, D=H, float32"
+    title = (
+        "Targets of performance.md: their time over ours, T=100, D=H, float32; and over that of our products alone at "
+        "the fastest rate of the ceilings below"
+    )
     return Table("targets", title, pd.DataFrame(rows))
 
 

@@ -188,6 +188,21 @@ def test_targets_are_met_missed_and_open_by_the_interval_of_the_paired_ratio():
         assert answer.word == wanted and answer.measured.value == pytest.approx(ratio, rel=0.03)
 
 
+def test_what_products_alone_would_give_is_the_peers_time_over_theirs():
+    """An RNN's step of H=32, B=16 has 2 (16 x 32 x 160) operations; two threads do twice as many."""
+    at = sizes("rnn", 32, 16)
+    times = numbers.timed(frame({("torch_nn", 1, at): 50.0, ("numpy_fast", 1, at): 10.0}))
+    target = next(t for t in TARGETS if (t.cell, t.H) == ("rnn", 32))
+    found = numbers.answer(times, target, "numpy_fast")
+    alone = 2 * 16 * 32 * 160 / 100e3  # us at 100 GFLOP/s
+    cost = numbers.costs(times)
+    us = cost[cost.contender == "torch_nn"].us.item()
+    assert numbers.most(cost, target, found, 100.0) == pytest.approx(us / alone)
+    twice = found._replace(threads=(2, 1))
+    assert numbers.most(cost, target, twice, 100.0) == pytest.approx(2 * us / alone)
+    assert math.isnan(numbers.most(cost, target._replace(H=64), found, 100.0))
+
+
 def test_a_planted_slowdown_turns_met_into_missed():
     """Three times slower, the same target is missed by the slowed form, and only by it."""
     at = sizes("lstm", 64, 32)

@@ -16,22 +16,44 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.extending import overload
 
 from impl.spec import Array, LSTMState, RNNState
 
-from . import fast, fast_rnn
-from .fast_products import Collected, blocks, memory, steps_at_once
+from . import fast
+from .fast_products import Collected, Place, copied, memory
 
 LN2 = math.log(2.0)
 POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
 """The Taylor polynomial of 2^r, |r| <= 1/2: 8 terms leave less than float32's roundoff, 14 less than float64's."""
 
-NONE = np.zeros((0, 0), bool)
+BLOCKS = bool(get_host_cpu_features().get("avx512f"))
+"""Whether products are made in blocks: OpenBLAS has products without packing for AVX-512 only."""
+
+BLOCK_ROWS, BLOCK_COLUMNS, BLOCK_DEPTH = 32, 64, 240
+"""Sizes of a block, of whose columns the last takes the rest, fewer than twice as many: so its numbers stay below
+fast_products.SMALL, and what it reads of `b` in the first-level cache."""
+
+SINGLE, DOUBLE, AS_IT_IS, TRANSPOSED = (ord(letter) for letter in "sdnt")
+"""BLAS's letters."""
+
+gemm = types.ExternalFunction(
+    "numba_xxgemm",
+    types.intc(
+        *[types.char] * 3,  # dtype; which of the two are to be transposed
+        *[types.intp] * 3,  # rows, columns, terms
+        *[types.voidptr, types.voidptr, types.intp, types.voidptr, types.intp],  # a factor; left and right, and how far
+        *[types.voidptr, types.voidptr, types.intp],  # their columns are apart; a factor and the result, as well
+    ),
+)
+"""The product of BLAS, of matrices stored by columns, as numba's own np.dot calls it."""
+
+COLUMNS = 128
+"""Rows of Z that share a product of weight gradients, at least: several steps' where a batch has fewer."""
 
 jit = partial(njit, nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-block_count = jit(blocks)
 
 
 def tanh_of(x: float) -> float:
@@ -79,172 +101,184 @@ def _tanh64(x: Any) -> Any:
 
 
 @jit
-def product(W: Array, z: Array, out: Array) -> None:
-    """W (M, K) @ z (K, B), in blocks of rows where that is faster."""
-    k = block_count(W.shape[0], W.shape[1], z.shape[1])
-    n = W.shape[0] // k
-    for j in range(k):
-        np.dot(W[j * n : (j + 1) * n], z, out[j * n : (j + 1) * n])
-
-
-@jit
-def begin(z: Array, h: Array) -> None:
-    """Writes h (B, H) to the end of z (K, B)."""
-    D1 = z.shape[0] - h.shape[1]
-    for b in range(h.shape[0]):
-        for j in range(h.shape[1]):
-            z[D1 + j, b] = h[b, j]
-
-
-@jit
-def columns(Z: Array, t: int, z: Array, D1: int) -> None:
-    """Writes x and 1 of step t, from Z (T+1, B, K), to the first D1 rows of z (K, B)."""
-    for b in range(z.shape[1]):
-        for d in range(D1):
-            z[d, b] = Z[t, b, d]
-
-
-@jit
-def finish(Z: Array, t: int, z: Array, D1: int, ended: Array) -> None:
-    """Writes the h in z (K, B) to Z[t+1]; where a row has ended, the h before it to both."""
-    for b in range(z.shape[1]):
-        if ended.size and ended[t, b]:
-            for j in range(D1, z.shape[0]):
-                z[j, b] = Z[t, b, j]
-        for j in range(D1, z.shape[0]):
-            Z[t + 1, b, j] = z[j, b]
-
-
-@jit
-def lstm_steps(W: Array, Z: Array, A: Array, C: Array, tanh_c: Array, ended: Array) -> None:
-    """All steps of one model, in the loop's order.
+def product(a: Array, b: Array, out: Array, factors: Array, turned: bool = False, added: bool = False) -> None:
+    """Writes or adds a @ b to out (M, N), a product in blocks where that is faster.
 
     Args:
-        W: (4H, K), [W_ih | b | W_hh], its rows in fast_lstm.ORDER and halved.
-        Z: (T+1, B, K), x and 1 before each step, and the first h; the h after step t is written to Z[t+1].
-        A: (T, 4, H, B), filled with the gates after squashing.
-        C: (T+1, H, B), of which C[0] is given: the c before each step.
-        tanh_c: (T, H, B), filled.
-        ended: (T, B), true where a row has ended; or (0, 0).
+        a: (M, K), or (K, M) if it is `turned`; its rows may lie apart, as those of the other two.
+        b: (K, N).
+        out: (M, N).
+        factors: 0 and 1.
+        turned: whether a stands transposed.
+        added: whether the product is added to what stands in `out`.
     """
-    T, _, H, B = A.shape
-    K, n = Z.shape[2], H * B
-    D1 = K - H
-    half, z = W.dtype.type(0.5), np.empty((K, B), W.dtype)
-    begin(z, Z[0, :, D1:])
-    h = z[D1:].reshape(n)
-    for t in range(T):
-        columns(Z, t, z, D1)
-        a = A[t].reshape(4 * n)
-        product(W, z, A[t].reshape(W.shape[0], B))
-        for m in range(4 * n):
-            a[m] = tanh_of(a[m])
-        for m in range(3 * n):  # a pass of its own: in one with tanh, LLVM gives up vectors
-            a[m] = a[m] * half + half
-        i, f, o, g = a[:n], a[n : 2 * n], a[2 * n : 3 * n], a[3 * n :]
-        c, c_next, tanh_t = C[t].reshape(n), C[t + 1].reshape(n), tanh_c[t].reshape(n)
-        for m in range(n):
-            c_next[m] = i[m] * g[m] + f[m] * c[m]
-        for m in range(n):
-            tanh_t[m] = tanh_of(c_next[m])
-        for m in range(n):
-            h[m] = o[m] * tanh_t[m]
-        finish(Z, t, z, D1, ended)
-        if ended.size:
-            for m in range(n):
-                if ended[t, m % B]:
-                    c_next[m] = c[m]
+    (K, N), M, size = b.shape, out.shape[0], out.itemsize
+    deep = -(-K // BLOCK_DEPTH) if BLOCKS else 1
+    for d in range(deep):
+        k, k_end = K * d // deep, K * (d + 1) // deep
+        before = factors[1:] if added or d else factors[:1]
+        n = 0
+        while n < N:
+            n_end = n + BLOCK_COLUMNS if BLOCKS and N - n >= 2 * BLOCK_COLUMNS else N
+            right = b[k:k_end, n:n_end]
+            m = 0
+            while m < M:
+                m_end = min(M, m + BLOCK_ROWS) if BLOCKS else M
+                left, result = a[k:k_end, m:m_end] if turned else a[m:m_end, k:k_end], out[m:m_end, n:n_end]
+                gemm(
+                    SINGLE if size == 4 else DOUBLE, AS_IT_IS, TRANSPOSED if turned else AS_IT_IS,
+                    n_end - n, m_end - m, k_end - k,
+                    factors[1:].ctypes, right.ctypes, b.strides[0] // size, left.ctypes, a.strides[0] // size,
+                    before.ctypes, result.ctypes, out.strides[0] // size,
+                )  # fmt: skip
+                m = m_end
+            n = n_end
 
 
 @jit
-def rnn_steps(W: Array, Z: Array, hs: Array, ended: Array, relu: bool) -> None:
-    """All steps of one model of tanh or of relu; hs (T, H, B) is filled, the rest as in `lstm_steps`."""
-    T, H, B = hs.shape
-    K, n = Z.shape[2], H * B
-    D1 = K - H
-    zero, z = W.dtype.type(0), np.empty((K, B), W.dtype)
-    begin(z, Z[0, :, D1:])
-    h = z[D1:].reshape(n)
+def steps_of(B: int) -> int:
+    """How many steps share a product of weight gradients."""
+    return max(1, COLUMNS // max(B, 1))
+
+
+@jit
+def time_of(t: int, T: int, way: int) -> int:
+    """Where step t of the loop stands in x's order."""
+    return t if way > 0 else T - 1 - t
+
+
+@jit
+def put(x: Array, at: int, e: int, Z: Array, t: int) -> None:
+    """Writes x (T, E or 1, B, D) at a time and a model, and 1, to the B rows of Z that are those of step t."""
+    _, models, B, D = x.shape
+    e = e if models > 1 else 0
+    for b in range(B):
+        for d in range(D):
+            Z[t * B + b, d] = x[at, e, b, d]
+        Z[t * B + b, D] = 1
+
+
+@jit
+def carry(h: Array, Z: Array, t: int, ended: Array) -> None:
+    """Writes the h (B, H) after step t to the next rows of Z; where a row has ended, the h before it to both."""
+    (B, H), K = h.shape, Z.shape[1]
+    if ended.size:
+        for b in range(B):
+            if ended[t, b]:
+                for m in range(H):
+                    h[b, m] = Z[t * B + b, K - H + m]
+    for b in range(B):
+        for m in range(H):
+            Z[(t + 1) * B + b, K - H + m] = h[b, m]
+
+
+@jit
+def lstm_steps(
+    W_T: Array,
+    x: Array,
+    Z: Array,
+    A: Array,
+    C: Array,
+    tanh_c: Array,
+    y: Array,
+    cs: Array,
+    ended: Array,
+    e: int,
+    way: int,
+) -> None:
+    """All steps of one model.
+
+    Args:
+        W_T: (K, 4H), [W_ih | b | W_hh] transposed, its columns in fast_lstm.ORDER and halved.
+        x: (T, E or 1, B, D) of the whole group, in its own order.
+        Z: ((T+1)*B, K), filled with x, 1 and h before each step, in the loop's order as all that follows; the first h
+            is there.
+        A: (T, B, 4H), filled with the gates after squashing.
+        C: (T+1, B, H), of which C[0] is given: the c before each step.
+        tanh_c: (T, B, H), filled.
+        y, cs: (T, E, B, H) of the whole group, in x's order, filled with h and c after each step; cs may have size 0.
+        ended: (T, B), true where a row has ended; or (0, 0).
+        e: the model's place in the group.
+        way: 1, or -1 in reverse.
+    """
+    T, B, H = tanh_c.shape
+    half, factors = W_T.dtype.type(0.5), np.arange(2).astype(W_T.dtype)
     for t in range(T):
-        columns(Z, t, z, D1)
-        a = hs[t].reshape(n)
-        product(W, z, hs[t])
+        at = time_of(t, T, way)
+        put(x, at, e, Z, t)
+        product(Z[t * B : (t + 1) * B], W_T, A[t], factors)
+        a = A[t].reshape(4 * B * H)
+        for m in range(4 * B * H):
+            a[m] = tanh_of(a[m])
+        for b in range(B):
+            s = A[t, b, : 3 * H]
+            for m in range(3 * H):  # a pass of its own: in one with tanh, LLVM gives up vectors
+                s[m] = s[m] * half + half
+            i, f, g, c, c_next = A[t, b, :H], A[t, b, H : 2 * H], A[t, b, 3 * H :], C[t, b], C[t + 1, b]
+            for m in range(H):
+                c_next[m] = i[m] * g[m] + f[m] * c[m]
+        c_all, tanh_all = C[t + 1].reshape(B * H), tanh_c[t].reshape(B * H)
+        for m in range(B * H):
+            tanh_all[m] = tanh_of(c_all[m])
+        for b in range(B):
+            h, o, tanh_t = y[at, e, b], A[t, b, 2 * H : 3 * H], tanh_c[t, b]
+            for m in range(H):
+                h[m] = o[m] * tanh_t[m]
+        restore(C[t + 1], t, ended, C[t])
+        carry(y[at, e], Z, t, ended)
+        if cs.size:
+            cs[at, e] = C[t + 1]
+
+
+@jit
+def rnn_steps(W_T: Array, x: Array, Z: Array, y: Array, ended: Array, e: int, way: int, relu: bool) -> None:
+    """All steps of one model of tanh or of relu; the arguments are those of `lstm_steps`."""
+    T, _, B, H = y.shape
+    zero, factors = W_T.dtype.type(0), np.arange(2).astype(W_T.dtype)
+    for t in range(T):
+        at = time_of(t, T, way)
+        put(x, at, e, Z, t)
+        product(Z[t * B : (t + 1) * B], W_T, y[at, e], factors)
+        a = y[at, e].reshape(B * H)
         if relu:
-            for m in range(n):
+            for m in range(B * H):
                 a[m] = zero if a[m] <= zero else a[m]
         else:
-            for m in range(n):
+            for m in range(B * H):
                 a[m] = tanh_of(a[m])
-        for m in range(n):
-            h[m] = a[m]
-        finish(Z, t, z, D1, ended)
+        carry(y[at, e], Z, t, ended)
 
 
 @jit
-def receive(dh: Array, dhs: Array, t: int, ended: Array, kept: Array) -> None:
-    """Adds the gradient by step t's outputs, dhs (T, B, H) or none, to dh (H, B); ended rows' dh goes to `kept`."""
-    if ended.size:
-        kept[:] = dh
+def receive(dh: Array, dhs: Array, at: int, e: int) -> None:
+    """Adds the gradient by a step's outputs, of dhs (T, E, B, H) or none, to dh (B, H)."""
     if dhs.size:
-        for b in range(dh.shape[1]):
-            for j in range(dh.shape[0]):
-                dh[j, b] += dhs[t, b, j]
-    clear(dh, t, ended)
+        total, more = dh.reshape(dh.size), dhs[at, e].reshape(dh.size)
+        for m in range(dh.size):
+            total[m] += more[m]
 
 
 @jit
 def clear(a: Array, t: int, ended: Array) -> None:
-    """Sets the columns of ended rows in a (rows, B) to zero."""
+    """Sets the ended rows in a (B, columns) to zero."""
     if ended.size:
-        for b in range(a.shape[1]):
+        for b in range(a.shape[0]):
             if ended[t, b]:
-                for j in range(a.shape[0]):
-                    a[j, b] = 0
+                a[b] = 0
 
 
 @jit
 def restore(a: Array, t: int, ended: Array, kept: Array) -> None:
-    """Gives the columns of ended rows in a (rows, B) back what they had."""
+    """Gives the ended rows in a (B, columns) what `kept` has."""
     if ended.size:
-        for b in range(a.shape[1]):
+        for b in range(a.shape[0]):
             if ended[t, b]:
-                for j in range(a.shape[0]):
-                    a[j, b] = kept[j, b]
-
-
-@jit
-def record(states: Array, t: int, a: Array) -> None:
-    """Writes a (H, B) to states[t], (T, B, H), if they are asked for."""
-    if states.size:
-        for b in range(a.shape[1]):
-            for j in range(a.shape[0]):
-                states[t, b, j] = a[j, b]
-
-
-@jit
-def collect(da: Array, k: int, flat: Array) -> None:
-    """Writes a step's da (rows, B) to its columns of several steps' (rows, n*B)."""
-    B = da.shape[1]
-    for j in range(da.shape[0]):
-        for b in range(B):
-            flat[j, k * B + b] = da[j, b]
-
-
-@jit
-def add_up(flat: Array, Z: Array, lo: int, n: int, dW: Array, part: Array, W_ih: Array, dx: Array) -> None:
-    """Adds n steps' da (rows, n*B) to dW (rows, K), and gives dx (T, B, D) of these steps, if it is asked for."""
-    _, B, K = Z.shape
-    np.dot(flat, Z[lo : lo + n].reshape(n * B, K), part)
-    dw, p = dW.reshape(dW.size), part.reshape(part.size)
-    for m in range(dw.size):
-        dw[m] += p[m]
-    if dx.size:
-        np.dot(flat.T, W_ih, dx[lo : lo + n].reshape(n * B, dx.shape[2]))
+                a[b] = kept[b]
 
 
 @jit
 def lstm_steps_back(
-    R_T: Array,
+    W_hh: Array,
     W_ih: Array,
     Z: Array,
     A: Array,
@@ -254,105 +288,192 @@ def lstm_steps_back(
     dh: Array,
     dc: Array,
     ended: Array,
-    N: int,
     dW: Array,
     dx: Array,
     by_h: Array,
     by_c: Array,
+    e: int,
+    way: int,
 ) -> None:
     """All steps of one model back, against the loop's order.
 
     Args:
-        R_T: (H, 4H), W_hh transposed, its columns in fast_lstm.ORDER.
+        W_hh: (4H, H), its rows in fast_lstm.ORDER.
         W_ih: (4H, D), rows in that order.
         Z, A, C, tanh_c, ended: as `lstm_steps` had and left them.
-        dhs: gradient by the outputs, (T, B, H); of size 0 for none.
-        dh, dc: (H, B), the gradient by the last state; become that by the initial one.
-        N: steps whose weight gradients are one product.
+        dhs: gradient by the outputs, (T, E, B, H) of the whole group, in x's order; of size 0 for none.
+        dh, dc: (B, H), the gradient by the last state; become that by the initial one.
         dW: (4H, K), zeros; becomes the gradient by [W_ih | b | W_hh].
-        dx: (T, B, D), filled, or of size 0.
-        by_h, by_c: (T, B, H), filled with the gradient by the state carried out of every step, or of size 0.
+        dx: (T, E, B, D) as dhs, filled; or of size 0.
+        by_h, by_c: as dhs, filled with the gradient by the state carried out of every step, or of size 0.
+        e, way: as in `lstm_steps`.
     """
-    T, _, H, B = A.shape
-    rows, n, one = 4 * H, H * B, R_T.dtype.type(1)
-    da, part = np.empty((rows, B), R_T.dtype), np.empty_like(dW)
+    T, B, H = tanh_c.shape
+    N = steps_of(B)
+    one, factors, da = W_hh.dtype.type(1), np.arange(2).astype(W_hh.dtype), np.empty((N * B, 4 * H), W_hh.dtype)
     kept_h, kept_c = np.empty_like(dh), np.empty_like(dc)
-    dh_, dc_, da_ = dh.reshape(n), dc.reshape(n), da.reshape(4, n)
-    di, df, do, dg = da_[0], da_[1], da_[2], da_[3]
     for hi in range(T, 0, -N):
         lo = max(0, hi - N)
-        flat = np.empty((rows, (hi - lo) * B), R_T.dtype)
         for t in range(hi - 1, lo - 1, -1):
-            a, c, tanh_t = A[t].reshape(4 * n), C[t].reshape(n), tanh_c[t].reshape(n)
-            i, f, o, g = a[:n], a[n : 2 * n], a[2 * n : 3 * n], a[3 * n :]
-            receive(dh, dhs, t, ended, kept_h)
+            at, da_t = time_of(t, T, way), da[(t - lo) * B : (t - lo + 1) * B]
             if ended.size:
-                kept_c[:] = dc
-                clear(dc, t, ended)
-            record(by_h, t, dh)
-            record(by_c, t, dc)
-            for m in range(n):
-                dc_[m] += dh_[m] * o[m] * (one - tanh_t[m] * tanh_t[m])
-            for m in range(n):
-                di[m] = dc_[m] * g[m] * i[m] * (one - i[m])
-            for m in range(n):
-                df[m] = dc_[m] * c[m] * f[m] * (one - f[m])
-            for m in range(n):
-                dg[m] = dc_[m] * i[m] * (one - g[m] * g[m])
-            for m in range(n):
-                do[m] = dh_[m] * tanh_t[m] * o[m] * (one - o[m])
-            for m in range(n):
-                dc_[m] *= f[m]
-            clear(da, t, ended)
-            product(R_T, da, dh)
-            collect(da, t - lo, flat)
+                kept_h[:], kept_c[:] = dh, dc
+            receive(dh, dhs, at, e)
+            clear(dh, t, ended)
+            clear(dc, t, ended)
+            if by_h.size:
+                by_h[at, e], by_c[at, e] = dh, dc
+            for b in range(B):
+                a, d, dh_, dc_, c, tanh_t = A[t, b], da_t[b], dh[b], dc[b], C[t, b], tanh_c[t, b]
+                i, f, o, g = a[:H], a[H : 2 * H], a[2 * H : 3 * H], a[3 * H :]
+                di, df, do, dg = d[:H], d[H : 2 * H], d[2 * H : 3 * H], d[3 * H :]
+                for m in range(H):
+                    dc_[m] += dh_[m] * o[m] * (one - tanh_t[m] * tanh_t[m])
+                for m in range(H):
+                    di[m] = dc_[m] * g[m] * i[m] * (one - i[m])
+                for m in range(H):
+                    df[m] = dc_[m] * c[m] * f[m] * (one - f[m])
+                for m in range(H):
+                    dg[m] = dc_[m] * i[m] * (one - g[m] * g[m])
+                for m in range(H):
+                    do[m] = dh_[m] * tanh_t[m] * o[m] * (one - o[m])
+                for m in range(H):
+                    dc_[m] *= f[m]
+            clear(da_t, t, ended)
+            product(da_t, W_hh, dh, factors)
             restore(dh, t, ended, kept_h)
             restore(dc, t, ended, kept_c)
-        add_up(flat, Z, lo, hi - lo, dW, part, W_ih, dx)
+            if dx.size:
+                product(da_t, W_ih, dx[at, e], factors)
+        product(da[: (hi - lo) * B], Z[lo * B : hi * B], dW, factors, True, True)
 
 
 @jit
 def rnn_steps_back(
-    R_T: Array,
+    W_hh: Array,
     W_ih: Array,
     Z: Array,
-    hs: Array,
     dhs: Array,
     dh: Array,
     ended: Array,
-    N: int,
     dW: Array,
     dx: Array,
     by_h: Array,
+    e: int,
+    way: int,
     relu: bool,
 ) -> None:
     """All steps of one model of tanh or of relu back; the arguments are those of `lstm_steps_back`."""
-    T, rows, B = hs.shape
-    n, one, zero = rows * B, R_T.dtype.type(1), R_T.dtype.type(0)
-    da, part, kept = np.empty((rows, B), R_T.dtype), np.empty_like(dW), np.empty_like(dh)
-    dh_, da_ = dh.reshape(n), da.reshape(n)
+    (B, H), K = dh.shape, Z.shape[1]
+    T, N = len(Z) // max(B, 1) - 1, steps_of(B)
+    one, zero, factors = W_hh.dtype.type(1), W_hh.dtype.type(0), np.arange(2).astype(W_hh.dtype)
+    da, kept = np.empty((N * B, H), W_hh.dtype), np.empty_like(dh)
     for hi in range(T, 0, -N):
         lo = max(0, hi - N)
-        flat = np.empty((rows, (hi - lo) * B), R_T.dtype)
         for t in range(hi - 1, lo - 1, -1):
-            h = hs[t].reshape(n)
-            receive(dh, dhs, t, ended, kept)
-            record(by_h, t, dh)
-            if relu:
-                for m in range(n):
-                    da_[m] = zero if h[m] <= zero else dh_[m]
-            else:
-                for m in range(n):
-                    da_[m] = dh_[m] * (one - h[m] * h[m])
-            clear(da, t, ended)
-            product(R_T, da, dh)
-            collect(da, t - lo, flat)
+            at, da_t, h = time_of(t, T, way), da[(t - lo) * B : (t - lo + 1) * B], Z[(t + 1) * B : (t + 2) * B, K - H :]
+            if ended.size:
+                kept[:] = dh
+            receive(dh, dhs, at, e)
+            clear(dh, t, ended)
+            if by_h.size:
+                by_h[at, e] = dh
+            for b in range(B):
+                if relu:
+                    for m in range(H):
+                        da_t[b, m] = zero if h[b, m] <= zero else dh[b, m]
+                else:
+                    for m in range(H):
+                        da_t[b, m] = dh[b, m] * (one - h[b, m] * h[b, m])
+            clear(da_t, t, ended)
+            product(da_t, W_hh, dh, factors)
             restore(dh, t, ended, kept)
-        add_up(flat, Z, lo, hi - lo, dW, part, W_ih, dx)
+            if dx.size:
+                product(da_t, W_ih, dx[at, e], factors)
+        product(da[: (hi - lo) * B], Z[lo * B : hi * B], dW, factors, True, True)
+
+
+@jit
+def model_of(ended: Array, e: int) -> Array:
+    """One model's (T, B) of (T, E or 1, B); all models may share it, and size 0 says that no row ends."""
+    return ended[:, min(e, ended.shape[1] - 1)] if ended.size else ended[:, 0]
+
+
+@jit
+def lstm_models(
+    W_T: Array,
+    x: Array,
+    Z: Array,
+    A: Array,
+    C: Array,
+    tanh_c: Array,
+    y: Array,
+    cs: Array,
+    ended: Array,
+    first: int,
+    way: int,
+) -> None:
+    """Some models of a group, one after the other, of which `first` is the first; arrays that are not the group's have
+    an axis E before those of `lstm_steps`."""
+    for e in range(len(A)):
+        lstm_steps(W_T[e], x, Z[e], A[e], C[e], tanh_c[e], y, cs, model_of(ended, e), first + e, way)
+
+
+@jit
+def lstm_models_back(
+    W_hh: Array,
+    W_ih: Array,
+    Z: Array,
+    A: Array,
+    C: Array,
+    tanh_c: Array,
+    dhs: Array,
+    dh: Array,
+    dc: Array,
+    ended: Array,
+    dW: Array,
+    dx: Array,
+    by_h: Array,
+    by_c: Array,
+    first: int,
+    way: int,
+) -> None:
+    """Some models of a group back; arrays as `lstm_models` has them, and those of `lstm_steps_back`."""
+    for e in range(len(A)):
+        work = W_hh[e], W_ih[e], Z[e], A[e], C[e], tanh_c[e]
+        lstm_steps_back(*work, dhs, dh[e], dc[e], model_of(ended, e), dW[e], dx, by_h, by_c, first + e, way)
+
+
+@jit
+def rnn_models(W_T: Array, x: Array, Z: Array, y: Array, ended: Array, first: int, way: int, relu: bool) -> None:
+    """Some models of a group; arrays as `lstm_models` has them."""
+    for e in range(len(Z)):
+        rnn_steps(W_T[e], x, Z[e], y, model_of(ended, e), first + e, way, relu)
+
+
+@jit
+def rnn_models_back(
+    W_hh: Array,
+    W_ih: Array,
+    Z: Array,
+    dhs: Array,
+    dh: Array,
+    ended: Array,
+    dW: Array,
+    dx: Array,
+    by_h: Array,
+    first: int,
+    way: int,
+    relu: bool,
+) -> None:
+    """Some models of a group back; arrays as `lstm_models` has them, and those of `rnn_steps_back`."""
+    for e in range(len(Z)):
+        given = W_hh[e], W_ih[e], Z[e], dhs, dh[e], model_of(ended, e), dW[e], dx, by_h
+        rnn_steps_back(*given, first + e, way, relu)
 
 
 class LSTMWork(NamedTuple):
-    """What the forward leaves, as `lstm_steps` has it: A (E, T, 4, H, B), C (E, T+1, H, B), tanh_c (E, T, H, B)."""
+    """What the forward leaves, as `lstm_steps` has it: A (E, T, B, 4H), C (E, T+1, B, H), tanh_c (E, T, B, H)."""
 
     A: Array
     C: Array
@@ -361,109 +482,107 @@ class LSTMWork(NamedTuple):
 
 def lstm_work(T: int, E: int, H: int, B: int, dtype: Any) -> LSTMWork:
     """Memory for a forward."""
-    return LSTMWork(*(memory(shape, dtype) for shape in ((E, T, 4, H, B), (E, T + 1, H, B), (E, T, H, B))))
+    return LSTMWork(*(memory(shape, dtype) for shape in ((E, T, B, 4 * H), (E, T + 1, B, H), (E, T, B, H))))
 
 
-def lstm_states(Z: Array, work: LSTMWork) -> LSTMState:
-    """The states after every step, each (T, E, B, H), seen in what the forward left."""
-    H = work.tanh_c.shape[2]
-    return LSTMState(Z[:, 1:, :, -H:].swapaxes(0, 1), work.C[:, 1:].mT.swapaxes(0, 1))
-
-
-def lstm_forward(W: Array, Z: Array, work: LSTMWork, state: LSTMState, ended: Array | None) -> LSTMState:
+def lstm_forward(
+    W: Array,
+    x: Array,
+    Z: Array,
+    work: LSTMWork,
+    state: LSTMState,
+    ended: Array | None,
+    states: LSTMState,
+    place: Place,
+) -> LSTMState:
     """As fast_lstm.forward."""
-    work.C[:, 0] = state.c.mT
-    for e in range(len(W)):
-        lstm_steps(W[e], Z[e], work.A[e], work.C[e], work.tanh_c[e], of_model(ended, e))
-    H = work.C.shape[2]
-    return LSTMState(Z[:, -1, :, -H:].copy(), work.C[:, -1].mT.copy())
+    work.C[:, 0] = state.c
+    where = flags(ended), place.models.start, place.way
+    lstm_models(copied(W.mT), given(x, W), in_rows(Z), *work, states.h, filled(states.c, W), *where)
+    return LSTMState(Z[:, -1, :, -state.h.shape[-1] :].copy(), work.C[:, -1].copy())
 
 
 def lstm_backward(
-    R_T: Array,
+    W_hh: Array,
     work: LSTMWork,
     dh: Array | None,
     dlast: LSTMState,
     ended: Array | None,
     collected: Collected,
+    dx: Array | None,
     dstates: LSTMState | None,
+    place: Place,
 ) -> LSTMState:
     """As fast_lstm.backward."""
-    by_h, by_c = LSTMState(*(np.array(a.mT, order="C") for a in dlast))
-    for e, model in enumerate(zip(*work, strict=True)):
-        back = Back(R_T.dtype, collected, dh, dstates, e)
-        given = (*model, back.dh, by_h[e], by_c[e], of_model(ended, e), back.N)
-        states = back.states if dstates else (back.nothing, back.nothing)
-        lstm_steps_back(R_T[e], back.W_ih, collected.Z[e], *given, collected.dW[e], back.dx, *states)
-        back.hand_over()
-    return LSTMState(by_h.mT.copy(), by_c.mT.copy())
+    by = LSTMState(dlast.h.copy(), dlast.c.copy())
+    weights = copied(W_hh), collected.W_ih, in_rows(collected.Z)
+    asked = (filled(a, W_hh) for a in (dx, *(dstates or (None, None))))
+    where = place.models.start, place.way
+    lstm_models_back(*weights, *work, given(dh, W_hh), *by, flags(ended), collected.dW, *asked, *where)
+    return by
 
 
 def rnn_forward(
-    W: Array, Z: Array, work: fast_rnn.Work, state: RNNState, ended: Array | None, relu: bool = False
+    W: Array,
+    x: Array,
+    Z: Array,
+    work: None,
+    state: RNNState,
+    ended: Array | None,
+    states: RNNState,
+    place: Place,
+    relu: bool = False,
 ) -> RNNState:
-    """As fast_rnn.forward; the work's h is (E, T, H, B) here."""
-    for e in range(len(W)):
-        rnn_steps(W[e], Z[e], work.h[e], of_model(ended, e), relu)
-    return RNNState(Z[:, -1, :, -work.h.shape[2] :].copy())
+    """As fast_rnn.forward."""
+    where = flags(ended), place.models.start, place.way
+    rnn_models(copied(W.mT), given(x, W), in_rows(Z), states.h, *where, relu)
+    return RNNState(Z[:, -1, :, -state.h.shape[-1] :].copy())
 
 
 def rnn_backward(
-    R_T: Array,
-    work: fast_rnn.Work,
+    W_hh: Array,
+    work: None,
     dh: Array | None,
     dlast: RNNState,
     ended: Array | None,
     collected: Collected,
+    dx: Array | None,
     dstates: RNNState | None,
+    place: Place,
     relu: bool = False,
 ) -> RNNState:
     """As fast_rnn.backward."""
-    by_h = np.array(dlast.h.mT, order="C")
-    for e, hs in enumerate(work.h):
-        back = Back(R_T.dtype, collected, dh, dstates, e)
-        given = hs, back.dh, by_h[e], of_model(ended, e), back.N
-        states = back.states if dstates else (back.nothing,)
-        rnn_steps_back(R_T[e], back.W_ih, collected.Z[e], *given, collected.dW[e], back.dx, *states, relu)
-        back.hand_over()
-    return RNNState(by_h.mT.copy())
+    by_h = dlast.h.copy()
+    weights = copied(W_hh), collected.W_ih, in_rows(collected.Z)
+    asked = (filled(a, W_hh) for a in (dx, *(dstates or (None,))))
+    where = place.models.start, place.way
+    rnn_models_back(*weights, given(dh, W_hh), by_h, flags(ended), collected.dW, *asked, *where, relu)
+    return RNNState(by_h)
 
 
-def rnn_work(T: int, E: int, H: int, B: int, dtype: Any) -> fast_rnn.Work:
-    """Memory for a forward: h (E, T, H, B)."""
-    return fast_rnn.Work(memory((E, T, H, B), dtype))
+def flags(ended: Array | None) -> Array:
+    """Which rows have ended, (T, E or 1, B), of (T, E or 1, 1, B); of size 0 for None."""
+    return np.zeros((0, 1, 0), bool) if ended is None else np.array(ended[:, :, 0], order="C")
 
 
-def of_model(ended: Array | None, e: int) -> Array:
-    """Which rows of a model have ended, (T, B), of (T, E or 1, 1, B); of size 0 for None."""
-    return NONE if ended is None else np.array(ended[:, e if ended.shape[1] > 1 else 0, 0])
+def in_rows(Z: Array) -> Array:
+    """(E, T+1, B, K) as (E, (T+1)*B, K), the same memory."""
+    E, after, B, K = Z.shape
+    return Z.reshape(E, after * B, K, copy=False)
 
 
-class Back:
-    """What one model's way back is given and fills, as compiled code takes it: arrays in one piece, or of size 0."""
-
-    def __init__(self, dtype: Any, collected: Collected, dh: Array | None, dstates: Any, e: int) -> None:
-        """Takes model e's part of what a group's way back has."""
-        self.nothing, self._e, self._collected, self._dstates = np.empty((0, 0, 0), dtype), e, collected, dstates
-        self.dh = self.nothing if dh is None else np.require(dh[:, e], requirements="CW")
-        self.N = steps_at_once(collected.Z.shape[2])
-        asked = collected.W_ih is not None
-        self.W_ih = collected.W_ih[e] if asked else np.empty((0, 0), dtype)
-        self.dx = np.empty_like(collected.dx[:, e], order="C") if asked else self.nothing
-        self.states = [np.empty_like(a[:, e], order="C") for a in dstates] if dstates else []
-
-    def hand_over(self) -> None:
-        """Writes what was filled where it belongs."""
-        if self.dx.size:
-            self._collected.dx[:, self._e] = self.dx
-        for whole, filled in zip(self._dstates or (), self.states, strict=True):
-            whole[:, self._e] = filled
+def given(a: Array | None, like: Array) -> Array:
+    """An array over time that is read, as compiled code takes it: in one piece, and of one type; of size 0 for None."""
+    return filled(a, like) if a is None else np.require(a, requirements="CW")
 
 
-LSTM = fast.CELLS["lstm"]._replace(
-    work=lstm_work, states=lstm_states, forward=lstm_forward, backward=lstm_backward, least=0
-)
-RNN = fast.CELLS["rnn"]._replace(work=rnn_work, forward=rnn_forward, backward=rnn_backward, least=0)
+def filled(a: Array | None, like: Array) -> Array:
+    """An array over time that is to be filled; of size 0 for None."""
+    return np.empty((0, 0, 0, 0), like.dtype) if a is None else a
+
+
+LSTM = fast.CELLS["lstm"]._replace(work=lstm_work, forward=lstm_forward, backward=lstm_backward, least=0)
+RNN = fast.CELLS["rnn"]._replace(forward=rnn_forward, backward=rnn_backward, least=0)
 RELU = RNN._replace(forward=partial(rnn_forward, relu=True), backward=partial(rnn_backward, relu=True))
 CELLS = {"rnn": RNN, "rnn_relu": RELU, "lstm": LSTM}
 

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from numpy import empty, where
+from numpy import concatenate, empty, where
 
 from impl.spec import (
     STATES,
@@ -31,7 +31,7 @@ from impl.spec import (
 )
 
 from . import fast_lstm, fast_rnn
-from .fast_products import Collected, memory
+from .fast_products import Collected, Place, chosen, memory, rows_of
 from .scan import batch_of, mask, running_rows, zero_state, zeros_of
 
 CACHE = 2**20
@@ -42,7 +42,7 @@ AT_ONCE = 8
 
 
 class Cell(NamedTuple):
-    """A cell's fast form: how its rows stand inside, its memory, its states and its two time loops.
+    """A cell's fast form: how its rows stand inside, its memory and its two time loops.
 
     `least` is from how many pre-activations of a step (G*H*B) on threads pay: below, NumPy's loops wait for the
     interpreter's one lock more than they compute.
@@ -52,7 +52,6 @@ class Cell(NamedTuple):
     outside: Callable[..., Array]
     halved: Callable[..., Array]
     work: Callable[..., Any]
-    states: Callable[..., Any]
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     least: int = 4096
@@ -60,7 +59,7 @@ class Cell(NamedTuple):
 
 def fast_cell(form: Any, forward: Callable[..., Any], backward: Callable[..., Any]) -> Cell:
     """The fast form of a cell with these time loops."""
-    return Cell(form.inside, form.outside, form.halved, form.work, form.states, forward, backward)
+    return Cell(form.inside, form.outside, form.halved, form.work, forward, backward)
 
 
 CELLS = {
@@ -122,14 +121,14 @@ def forward(
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
     ended = None if running is None else ~grouped(running, 4)[::way].mT
     state = zero_state(cell, params, x) if state is None else state
-    given = tree_map(lambda a: grouped(a, 3), state), grouped(seen, 4)[::way], ended
+    everywhere = tree_map(lambda a: memory((len(x), *a.shape), a.dtype), state)
+    everywhere = everywhere if states else STATES[cell](everywhere.h, *[None] * (len(state) - 1))
+    given = tree_map(lambda a: grouped(a, 3), state), grouped(seen, 4), ended
     weights = grouped(params.weight_ih, 3), grouped(params.weight_hh, 3), bias(params)
     threads = threads if weights[1].shape[1] * batch[-1] >= cells[cell].least else 1
-    work = partial(forward_part, cells[cell], *weights, *given)
-    parts, each, last = on_threads(threads, work, divided(params, batch))
-    each = each if states else [STATES[cell](one.h, *[None] * (len(one) - 1)) for one in each]
-    everywhere = mask(running, joined(each, 1, batch, way))
-    return Run(everywhere, joined(last, 0, batch), Cache(parts, tuple(x.shape), batch, way))
+    work = partial(forward_part, cells[cell], *weights, *given, over_time(everywhere), way)
+    parts, last = on_threads(threads, work, divided(params, batch))
+    return Run(mask(running, everywhere), joined(last, batch), Cache(parts, tuple(x.shape), batch, way))
 
 
 def backward(
@@ -154,57 +153,66 @@ def backward(
     if dlast is not None:
         check_state("dlast", cell, dlast, shape, params.weight_hh)
     dlast = STATES[cell](*(zeros_of(shape, params.weight_hh) for _ in STATES[cell]._fields)) if dlast is None else dlast
-    dlast, dh = tree_map(lambda a: grouped(a, 3), dlast), None if dh is None else grouped(dh, 4)[::way]
+    dlast, dh = tree_map(lambda a: grouped(a, 3), dlast), over_time(dh)
     threads = threads if params.weight_hh.shape[-2] * cache.batch[-1] >= cells[cell].least else 1
-    dxs, dparams, dstates, everywhere = on_threads(
-        threads, partial(backward_part, cell, cells[cell], dh, dlast, skip), cache.parts
-    )
-    dx = None if "x" in skip else joined(dxs, 1, cache.batch, way)
-    if dx is not None and dx.ndim > len(cache.x_shape):
-        dx = dx.sum(1)
-    dparams = joined(dparams, 0, cache.batch)
+    D, dtype = params.weight_ih.shape[-1], params.weight_ih.dtype
+    dx = None if "x" in skip else memory((T, *cache.batch, D), dtype)
+    everywhere = None if "states" in skip else STATES[cell](*(memory((T, *shape), dtype) for _ in dlast))
+    work = partial(backward_part, cells[cell], dh, dlast, over_time(dx), over_time(everywhere), way)
+    dparams, dstates = on_threads(threads, work, cache.parts)
+    dx = dx if dx is None or dx.ndim == len(cache.x_shape) else dx.sum(1)
     biases = {name: None for name in ("bias_ih", "bias_hh") if getattr(params, name) is None}
-    everywhere = None if "states" in skip else joined(everywhere, 1, cache.batch, way)
-    return Gradient(dx, dparams._replace(**biases), joined(dstates, 0, cache.batch), everywhere)
+    dparams = joined(dparams, cache.batch)._replace(**biases)
+    return Gradient(dx, dparams, joined(dstates, cache.batch), everywhere)
 
 
 def forward_part(
-    form: Cell, W_ih: Array, W_hh: Array, b: Array | None, state: Any, x: Array, ended: Array | None, models: slice
-) -> tuple[Part, Any, Any]:
-    """The forward of some models, of weights, state and x (T, E or 1, B, D) of the whole group, in the loop's order.
+    form: Cell,
+    W_ih: Array,
+    W_hh: Array,
+    b: Array | None,
+    state: Any,
+    x: Array,
+    ended: Array | None,
+    states: Any,
+    way: int,
+    models: slice,
+) -> tuple[Part, Any]:
+    """The forward of some models, of weights, state and x (T, E or 1, B, D) of the whole group.
+
+    Fills their part of `states`, the group's after every step (T, E, B, H).
 
     Returns:
-        What the backward needs; the states after every step (T, E, B, H); the last state (E, B, H).
+        What the backward needs; the last state (E, B, H).
     """
     H, D, (T, _, B, _) = W_hh.shape[-1], W_ih.shape[-1], x.shape
     W_ih, W_hh = form.inside(W_ih[models], H), form.inside(W_hh[models], H)
     E = W_ih.shape[0]
     W = empty((E, W_ih.shape[1], D + 1 + H), x.dtype)
     W[..., :D], W[..., D], W[..., D + 1 :] = W_ih, 0 if b is None else form.inside(b[models], H), W_hh
-    Z, work = memory((E, T + 1, B, D + 1 + H), x.dtype), form.work(T, E, H, B, x.dtype)
-    Z[:, :T, :, :D], Z[..., D] = chosen(x, models, 1).swapaxes(0, 1), 1
-    state, ended = tree_map(lambda a: a[models], state), None if ended is None else chosen(ended, models, 1)
+    Z, work = rows_of((E, T + 1, B, D + 1 + H), x.dtype), form.work(T, E, H, B, x.dtype)
+    state, ended = tree_map(lambda a: a[models], state), None if ended is None else chosen(ended, models)
     Z[:, 0, :, D + 1 :] = state.h
-    last = form.forward(form.halved(W, H), Z, work, state, ended)
-    return Part(models, W_ih, W_hh, Z, work, ended), form.states(Z, work), last
+    last = form.forward(form.halved(W, H), x, Z, work, state, ended, states, Place(models, way))
+    return Part(models, W_ih, W_hh, Z, work, ended), last
 
 
 def backward_part(
-    cell: str, form: Cell, dh: Array | None, dlast: Any, skip: Collection[str], part: Part
-) -> tuple[Array | None, Parameters, Any, Any]:
-    """The backward of some models, of the whole group's dh (T, E, B, H) and dlast (E, B, H), in the loop's order.
+    form: Cell, dh: Array | None, dlast: Any, dx: Array | None, dstates: Any, way: int, part: Part
+) -> tuple[Parameters, Any]:
+    """The backward of some models, of the whole group's dh (T, E, B, H) or None, and dlast (E, B, H).
+
+    Fills their part of dx (T, E, B, D) and of `dstates`, by the state carried out of every step; each may be None.
 
     Returns:
-        The gradients by x (T, E, B, D), the parameters, the initial state, and the state carried out of every step.
+        The gradients by the parameters and the initial state.
     """
-    (E, rows, H), D, (_, after, B, _) = part.W_hh.shape, part.W_ih.shape[-1], part.Z.shape
-    collected = Collected(part.Z, rows, None if "x" in skip else part.W_ih)
-    everywhere = None if "states" in skip else tree_map(lambda a: empty((after - 1, E, B, H), a.dtype), dlast)
-    R_T, dh = part.W_hh.mT.copy(), None if dh is None else dh[:, part.models]
-    dlast = tree_map(lambda a: a[part.models], dlast)
-    dstate = form.backward(R_T, part.work, dh, dlast, part.ended, collected, everywhere)
+    H, D = part.W_hh.shape[-1], part.W_ih.shape[-1]
+    collected, dlast = Collected(part.Z, part.W_ih), tree_map(lambda a: a[part.models], dlast)
+    given = part.W_hh, part.work, dh, dlast, part.ended
+    dstate = form.backward(*given, collected, dx, dstates, Place(part.models, way))
     dW = form.outside(collected.dW, H)
-    return collected.dx, Parameters(dW[..., :D], dW[..., D + 1 :], dW[..., D], dW[..., D]), dstate, everywhere
+    return Parameters(dW[..., :D], dW[..., D + 1 :], dW[..., D], dW[..., D]), dstate
 
 
 def divided(params: Parameters, batch: tuple[int, ...]) -> tuple[slice, ...]:
@@ -255,24 +263,16 @@ def grouped(a: Array, ndim: int) -> Array:
     return a if a.ndim == ndim else a[..., None, :, :]
 
 
-def chosen(a: Array, models: slice, axis: int) -> Array:
-    """Some models' part of an array; the whole where all models share it."""
-    return a if a.shape[axis] == 1 else a[(slice(None),) * axis + (models,)]
+def over_time(tree: Any) -> Any:
+    """Arrays (T, [E,] B, n) with an axis E; None stays."""
+    return tree_map(lambda a: grouped(a, 4), tree)
 
 
-def joined(parts: Sequence[Any], axis: int, batch: tuple[int, ...], way: int = 1) -> Any:
-    """The parts' arrays side by side along axis E, in memory of their own; without that axis for one model.
-
-    Arrays over time (axis 1) come in the loop's order, and leave in that of x.
-    """
+def joined(parts: Sequence[Any], batch: tuple[int, ...]) -> Any:
+    """The parts' arrays one after the other along axis E, in memory of their own; without that axis for one model."""
 
     def put(*arrays: Array) -> Array:
-        shape = list(arrays[0].shape)
-        shape[axis] = sum(a.shape[axis] for a in arrays)
-        whole, start = empty(shape, arrays[0].dtype), 0
-        for a in arrays:
-            place = slice(start, start := start + a.shape[axis])
-            whole[(slice(None, None, way),) * axis + (place,)] = a
-        return whole if len(batch) == 2 else whole.squeeze(axis)
+        whole = concatenate(arrays)
+        return whole if len(batch) == 2 else whole.squeeze(0)
 
     return tree_map(put, *parts)

@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 from numpy import add, copyto, empty, matmul, multiply, subtract, tanh
 
-from impl.spec import GATES, Array
+from impl.spec import GATES, Array, tree_map
 from impl.spec import LSTMState as State
 
-from .fast_products import Collected, blocked, clear, columns, in_blocks, memory, rows, steps_at_once, transposed
+from .fast_products import Collected, Place, begin, blocked, clear, columns, copied, in_blocks, memory, steps_at_once
 
 ORDER = ("i", "f", "o", "g")
 """The blocks inside: the three that are halved stand together."""
@@ -45,7 +45,7 @@ class Work(NamedTuple):
 
 def reordered(a: Array, held: tuple[str, ...], wanted: tuple[str, ...], H: int) -> Array:
     """The blocks of a (E, 4H, ...), which stand in the order `held`, in the order `wanted`, in memory of its own."""
-    result = empty(a.shape, a.dtype)
+    result = memory(a.shape, a.dtype)
     for n, gate in enumerate(wanted):
         k = held.index(gate)
         result[:, n * H : (n + 1) * H] = a[:, k * H : (k + 1) * H]
@@ -73,26 +73,33 @@ def work(T: int, E: int, H: int, B: int, dtype: str) -> Work:
     return Work(*(memory(shape, dtype) for shape in ((T + 1, E, 5 * H, B), (T, E, 3 * H, B), (T, E, H, B))))
 
 
-def states(Z: Array, work: Work) -> State:
-    """The states after every step, each (T, E, B, H), seen in what the forward left."""
-    H = work.tanh_c.shape[2]
-    return State(Z[:, 1:, :, -H:].swapaxes(0, 1), work.S[1:, :, 4 * H :].mT)
-
-
-def forward(W: Array, Z: Array, work: Work, state: State, ended: Array | None) -> State:
+def forward(
+    W: Array,
+    x: Array,
+    Z: Array,
+    work: Work,
+    state: State,
+    ended: Array | None,
+    states: State,
+    place: Place,
+) -> State:
     """All steps, in the loop's order.
 
     Args:
         W: (E, 4H, D+1+H), [W_ih | b | W_hh] with its rows in ORDER and halved.
-        Z: (E, T+1, B, D+1+H), x and 1 before each step; the h after step t is written to the end of Z[:, t+1].
+        x: (T, E or 1, B, D) of the whole group, in its own order.
+        Z: (E, T+1, B, D+1+H), of which x, 1 and h before each step are filled; the first h is there.
         work: filled.
         state: h and c, each (E, B, H).
         ended: (T, E or 1, 1, B), true where a row has ended; or None.
+        states: filled with those after every step, each (T, E, B, H) of the whole group; c may be None.
+        place: of these models in the group.
     Returns:
         The last state, each (E, B, H).
     """
     S, M, tanhs = work
     T, _, H, B = tanhs.shape
+    begin(Z, place.of(x))
     Wb, half, gates = blocked(W, B), W.dtype.type(0.5), S[:T, :, : 4 * H]
     sigmas, ifs, os = S[:T, :, : 3 * H], S[:T, :, : 2 * H], S[:T, :, 2 * H : 3 * H]
     gcs, cs, c_nexts = S[:T, :, 3 * H :], S[:T, :, 4 * H :], S[1:, :, 4 * H :]
@@ -114,36 +121,47 @@ def forward(W: Array, Z: Array, work: Work, state: State, ended: Array | None) -
             copyto(h, h_before, where=ended[t])
             copyto(c, cs[t], where=ended[t])
         copyto(h_after, h)
-    return State(rows(Z, hs), S[T, :, 4 * H :].mT.copy())
+    h, c = (None if a is None else place.of(a) for a in states)
+    h[...] = hs.mT
+    Z[:, 1:, :, -H:] = h.swapaxes(0, 1)
+    if c is not None:
+        c[...] = S[1:, :, 4 * H :].mT
+    return State(Z[:, -1, :, -H:].copy(), S[T, :, 4 * H :].mT.copy())
 
 
 def backward(
-    R_T: Array,
+    W_hh: Array,
     work: Work,
     dh: Array | None,
     dlast: State,
     ended: Array | None,
     collected: Collected,
+    dx: Array | None,
     dstates: State | None,
+    place: Place,
 ) -> State:
     """All steps back, against the loop's order.
 
     Args:
-        R_T: (E, H, 4H), W_hh transposed, its columns in ORDER.
+        W_hh: (E, 4H, H), its rows in ORDER.
         work, ended: as `forward` had and left them.
-        dh: gradient by the outputs in the loop's order, (T, E, B, H), or None for zero.
+        dh: gradient by the outputs, (T, E, B, H) of the whole group, or None for zero.
         dlast: gradient by the last state, each (E, B, H).
         collected: is given the gradient by the pre-activations, rows in ORDER, several steps at a time.
+        dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, each (T, E, B, H); or None.
+        place: of these models in the group.
     Returns:
         The gradient by the initial state, each (E, B, H).
     """
     S, M, tanhs = work
     T, E, H, B = tanhs.shape
-    N, dtype, Rb = steps_at_once(B), R_T.dtype, blocked(R_T, B)
+    dh, dx, dstates = tree_map(place.of, (dh, dx, dstates))
+    N, dtype, Rb = steps_at_once(B), W_hh.dtype, blocked(copied(W_hh.mT), B)
     P, Q, da, g = (memory((N, E, size, B), dtype) for size in (4 * H, H, 4 * H, H))
-    dh_t, dc, part = transposed(dlast.h), transposed(dlast.c), empty((E, H, B), dtype)
+    dh_t, dc, part = copied(dlast.h.mT), copied(dlast.c.mT), empty((E, H, B), dtype)
     dh_out, f = dh_t.reshape(*Rb.shape[:-1], B), S[:T, :, H : 2 * H]
+    flat = memory((E * 4 * H * N * B,), dtype)
     at = [slice(n * H, (n + 1) * H) for n in range(4)]
     for hi in range(T, 0, -N):
         lo = max(0, hi - N)
@@ -174,7 +192,9 @@ def backward(
             if kept is not None:
                 copyto(dh_t, kept[0], where=ended[t])
                 copyto(dc, kept[1], where=ended[t])
-        collected.add(lo, da[:n])
+        columns_of = flat[: E * 4 * H * n * B].reshape(E, 4 * H, n * B)
+        copyto(columns_of.reshape(E, 4 * H, n, B), da[:n].transpose(1, 2, 0, 3))
+        collected.add(lo, columns_of, dx)
     return State(dh_t.mT.copy(), dc.mT.copy())
 
 

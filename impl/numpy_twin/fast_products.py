@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterator
 from sys import getrefcount
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
-from numpy import copyto, empty, empty_like, matmul, uint8, zeros
+from numpy import copyto, empty, matmul, uint8, zeros
 from numpy import dtype as dtype_of
 
 from impl.spec import Array
@@ -28,6 +28,10 @@ _lock = Lock()
 SMALL = 10**6
 """OpenBLAS multiplies without packing where rows * columns * terms is at most this: a third faster on AVX-512."""
 
+LINE = 64
+"""Bytes of a line of cache. What stands at the right of a product begins at one: where a vector register is as long,
+every other load would touch two, and a product without packing takes half as long again."""
+
 
 def memory(shape: tuple[int, ...], dtype: Any) -> Array:
     """An array of any content, in memory that an earlier one has left, where there is such.
@@ -35,17 +39,30 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Array:
     A training allocates the same arrays at every update; fresh pages, which the system clears, cost a tenth of its
     time. A block is free when nothing refers to it: NumPy's views keep the array that they look at.
     """
-    size = dtype_of(dtype).itemsize * math.prod(shape)
+    size = dtype_of(dtype).itemsize * math.prod(shape) + LINE
     if size < 2**16:
-        return empty(shape, dtype)
+        return within(empty(size, uint8), shape, dtype)
     with _lock:
         free = unused(_held.setdefault(size, []))
         if not free and not make_room(size):
-            return empty(shape, dtype)
+            return within(empty(size, uint8), shape, dtype)
         block = free[0] if free else empty(size, uint8)
         if not free:
             _held.setdefault(size, []).append(block)
-        return block.view(dtype).reshape(shape)
+        return within(block, shape, dtype)
+
+
+def within(block: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An array at the first line of cache in a block of at least LINE bytes more than it has."""
+    start = -block.ctypes.data % LINE
+    return block[start : start + block.size - LINE].view(dtype).reshape(shape)
+
+
+def rows_of(shape: tuple[int, ...], dtype: Any) -> Array:
+    """As `memory`, with every row (the last axis) at a line of cache: rows are not side by side then."""
+    *outer, n = shape
+    step = LINE // dtype_of(dtype).itemsize
+    return memory((*outer, (n // step + 1) * step), dtype)[..., :n]
 
 
 def unused(blocks: list[Array]) -> list[Array]:
@@ -73,7 +90,7 @@ def blocks(M: int, K: int, B: int) -> int:
     k = 1
     while M // k * K * B > SMALL and M % (2 * k) == 0:
         k *= 2
-    return k if B <= 64 and M // k >= 32 else 1
+    return k if M // k >= 8 and M // k * K * B <= SMALL else 1
 
 
 def blocked(W: Array, B: int) -> Array:
@@ -83,11 +100,10 @@ def blocked(W: Array, B: int) -> Array:
     return W.reshape(E, k, M // k, K)
 
 
-def transposed(a: Array) -> Array:
-    """(E, B, K) as (E, K, B), in memory of its own."""
-    E, B, K = a.shape
-    result = empty((E, K, B), a.dtype)
-    copyto(result, a.mT)
+def copied(a: Array) -> Array:
+    """An array in memory of its own, in the order of its axes."""
+    result = memory(a.shape, a.dtype)
+    copyto(result, a)
     return result
 
 
@@ -114,7 +130,7 @@ def columns(Z: Array, H: int, h: Array) -> Iterator[tuple[Array, Array, Array]]:
     """
     E, after, B, K = Z.shape
     N, T = steps_at_once(B), after - 1
-    z = empty((N + 1, E, 1, K, B), Z.dtype)
+    z = memory((N + 1, E, 1, K, B), Z.dtype)
     hs = list(z[:, :, 0, K - H :])
     hs[N][...] = h.mT
     for lo in range(0, T, N):
@@ -124,42 +140,58 @@ def columns(Z: Array, H: int, h: Array) -> Iterator[tuple[Array, Array, Array]]:
         yield from zip(z[:n], hs[:n], hs[1 : n + 1], strict=True)
 
 
-def rows(Z: Array, hs: Array) -> Array:
-    """Writes the states after all steps (T, E, H, B) to the ends of Z[:, 1:], a row a sequence; returns the last h."""
-    H = hs.shape[2]
-    Z[:, 1:, :, -H:] = hs.transpose(1, 0, 3, 2)
-    return Z[:, -1, :, -H:].copy()
+class Place(NamedTuple):
+    """Where the arrays over time of some models stand in those of their group, (T, E or 1, B, n), in the order of x."""
+
+    models: slice
+    way: int
+
+    def of(self, a: Array) -> Array:
+        """The models' part, seen in the loop's order."""
+        return chosen(a, self.models)[:: self.way]
+
+
+def chosen(a: Array, models: slice) -> Array:
+    """Some models' part of an array (T, E or 1, ...); the whole where all models share it."""
+    return a if a.shape[1] == 1 else a[:, models]
+
+
+def begin(Z: Array, x: Array) -> None:
+    """Writes x (T, E or 1, B, D), in the loop's order, and 1 to the beginnings of the rows before each step."""
+    T, D = len(x), x.shape[-1]
+    Z[:, :T, :, :D], Z[:, :T, :, D] = x.swapaxes(0, 1), 1
 
 
 class Collected:
-    """The sums over steps: the gradient by the weights, and where it is asked for that by x.
+    """The sums over steps: the gradient by the weights.
 
     Attributes:
-        dW: (E, G*H, D+1+H), the gradient by [W_ih | b | W_hh], rows as the cell has them inside.
-        dx: (T, E, B, D), or None.
+        Z: (E, T+1, B, D+1+H), x, 1 and h before each step.
+        W_ih: (E, G*H, D), rows as the cell has them inside.
+        dW: (E, G*H, D+1+H), the gradient by [W_ih | b | W_hh], rows as inside.
     """
 
-    def __init__(self, Z: Array, rows: int, W_ih: Array | None) -> None:
-        """Begins with zeros.
+    def __init__(self, Z: Array, W_ih: Array) -> None:
+        """Begins with zeros."""
+        self.Z, self.W_ih, self.dW = Z, W_ih, zeros((*W_ih.shape[:2], Z.shape[-1]), Z.dtype)
+        self._part = memory(self.dW.shape, Z.dtype)
+
+    def add(self, lo: int, da: Array, dx: Array | None) -> None:
+        """Adds what n steps from `lo` on give.
 
         Args:
-            Z: (E, T+1, B, D+1+H), x, 1 and h before each step.
-            rows: G*H.
-            W_ih: (E, G*H, D), rows as inside, where the gradient by x is asked for; or None.
+            lo: the first step.
+            da: (E, G*H, n*B), the gradient by their pre-activations, or its columns as rows, transposed.
+            dx: (T, E, B, D), of which these steps are filled; or None.
         """
-        E, after, B, K = Z.shape
-        self.Z, self.W_ih, self.dW = Z, W_ih, zeros((E, rows, K), Z.dtype)
-        self.dx = None if W_ih is None else empty((after - 1, E, B, W_ih.shape[-1]), Z.dtype)
-        self._da = memory((E * rows * steps_at_once(B) * B,), Z.dtype)
-        self._part = empty_like(self.dW)
-
-    def add(self, lo: int, da: Array) -> None:
-        """Adds what n steps from `lo` on give; da (n, E, G*H, B) is the gradient by their pre-activations."""
-        n, E, rows, B = da.shape
-        flat = self._da[: E * rows * n * B].reshape(E, rows, n * B)
-        copyto(flat.reshape(E, rows, n, B), da.transpose(1, 2, 0, 3))
-        matmul(flat, self.Z[:, lo : lo + n].reshape(E, n * B, self.dW.shape[-1]), out=self._part)
+        (E, rows, size), (_, _, B, K) = da.shape, self.Z.shape
+        n, k = size // max(B, 1), blocks(rows, size, K)
+        if da.flags.c_contiguous:
+            each = da.reshape(E, k, rows // k, size)
+        else:
+            each = da.mT.reshape(E, size, k, rows // k).transpose(0, 2, 3, 1)
+        Z = self.Z[:, None, lo : lo + n].reshape(E, 1, size, K)
+        matmul(each, Z, out=self._part.reshape(E, k, rows // k, K))
         self.dW += self._part
-        if self.dx is not None:
-            dx = matmul(flat.mT, self.W_ih).reshape(E, n, B, self.dx.shape[-1])
-            self.dx[lo : lo + n] = dx.swapaxes(0, 1)
+        if dx is not None:
+            dx[lo : lo + n] = matmul(da.mT, self.W_ih).reshape(E, n, B, dx.shape[-1]).swapaxes(0, 1)

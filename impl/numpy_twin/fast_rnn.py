@@ -1,37 +1,33 @@
-"""The time loop of both RNNs in the fast form: feature-major arrays, one product a step.
+"""The time loop of both RNNs in the fast form: one product a step, on sequences as they lie in the input.
 
-    a = W z                            W = [W_ih | b | W_hh], z = (x, 1, h)
+    a = z W^T                          W = [W_ih | b | W_hh], z = (x, 1, h), a row a sequence
     h' = tanh(a), or max(a, 0)
 
 and backwards, with P = 1 - h'^2, or 1 where h' > 0 and else 0, for several steps at once:
 
-    da = dh' P;  dh = W_hh^T da
+    da = dh' P;  dh = da W_hh
 
-Source: the equations of rnn.py and rnn_relu.py; the layout is that of fast_lstm.py.
+There are no gates to hold apart, so rows stay rows here: nothing is turned on the way in or out, and a step's h' is
+written where the next step's product reads it.
+
+Source: the equations of rnn.py and rnn_relu.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from numpy import add, copyto, matmul, maximum, multiply, subtract, tanh
 
-from impl.spec import Array
+from impl.spec import Array, tree_map
 from impl.spec import RNNState as State
 
-from .fast_products import Collected, blocked, clear, columns, in_blocks, memory, rows, steps_at_once, transposed
-
-
-class Work(NamedTuple):
-    """What the forward leaves for the backward, in the loop's order: h (T, E, H, B) after every step."""
-
-    h: Array
+from .fast_products import Collected, Place, begin, blocks, clear, copied, memory, steps_at_once
 
 
 def inside(a: Array, H: int) -> Array:
     """The rows of a parameter (E, H, ...), in memory of their own: an RNN has one block."""
-    return a.copy()
+    return copied(a)
 
 
 def outside(a: Array, H: int) -> Array:
@@ -44,14 +40,9 @@ def halved(a: Array, H: int) -> Array:
     return a
 
 
-def work(T: int, E: int, H: int, B: int, dtype: str) -> Work:
-    """Memory for a forward."""
-    return Work(memory((T, E, H, B), dtype))
-
-
-def states(Z: Array, work: Work) -> State:
-    """The states after every step, (T, E, B, H), seen in what the forward left."""
-    return State(Z[:, 1:, :, -work.h.shape[2] :].swapaxes(0, 1))
+def work(T: int, E: int, H: int, B: int, dtype: str) -> None:
+    """Memory for a forward: none, since h stands in Z."""
+    return
 
 
 def relu(a: Array, out: Array) -> Array:
@@ -72,81 +63,94 @@ def relu_factor(h: Array, out: Array) -> None:
 
 
 def forward(
-    W: Array, Z: Array, work: Work, state: State, ended: Array | None, squash: Callable[..., Array] = tanh
+    W: Array,
+    x: Array,
+    Z: Array,
+    work: None,
+    state: State,
+    ended: Array | None,
+    states: State,
+    place: Place,
+    squash: Callable[..., Array] = tanh,
 ) -> State:
     """All steps, in the loop's order.
 
     Args:
         W: (E, H, D+1+H), [W_ih | b | W_hh].
-        Z: (E, T+1, B, D+1+H), x and 1 before each step; the h after step t is written to the end of Z[:, t+1].
-        work: filled.
-        state: h (E, B, H).
+        x: (T, E or 1, B, D) of the whole group, in its own order.
+        Z: (E, T+1, B, D+1+H), of which x, 1 and h before each step are filled; the first h is there.
+        work: nothing.
+        state: h (E, B, H), which stands in Z already.
         ended: (T, E or 1, 1, B), true where a row has ended; or None.
+        states: filled with those after every step, (T, E, B, H) of the whole group.
+        place: of these models in the group.
         squash: tanh or relu.
     Returns:
         The last state, (E, B, H).
     """
-    (hs,) = work
-    Wb = blocked(W, hs.shape[-1])
-    steps = zip(hs, in_blocks(hs, Wb), columns(Z, hs.shape[2], state.h), strict=True)
-    for t, (h, out, (z, h_before, h_after)) in enumerate(steps):
-        matmul(Wb, z, out=out)
-        squash(h, out=h)
+    (E, H, K), (after, B) = W.shape, Z.shape[1:3]
+    k = blocks(B, K, H)
+    begin(Z, place.of(x))
+    W_T, a, hs = copied(W.mT)[:, None], memory((E, B, H), Z.dtype), Z[..., -H:].swapaxes(0, 1)
+    out, z = a.reshape(E, k, B // k, H), Z.reshape(E, after, k, B // k, K).swapaxes(0, 1)
+    for t, (z_t, h, h_after) in enumerate(zip(z[:-1], hs[:-1], hs[1:], strict=True)):
+        matmul(z_t, W_T, out=out)
+        squash(a, out=h_after)
         if ended is not None:
-            copyto(h, h_before, where=ended[t])
-        copyto(h_after, h)
-    return State(rows(Z, hs))
+            copyto(h_after, h, where=ended[t].mT)
+    place.of(states.h)[...] = hs[1:]
+    return State(hs[-1].copy())
 
 
 def backward(
-    R_T: Array,
-    work: Work,
+    W_hh: Array,
+    work: None,
     dh: Array | None,
     dlast: State,
     ended: Array | None,
     collected: Collected,
+    dx: Array | None,
     dstates: State | None,
+    place: Place,
     factor: Callable[..., None] = tanh_factor,
 ) -> State:
     """All steps back, against the loop's order.
 
     Args:
-        R_T: (E, H, H), W_hh transposed.
+        W_hh: (E, H, H).
         work, ended: as the forward had and left them.
-        dh: gradient by the outputs in the loop's order, (T, E, B, H), or None for zero.
+        dh: gradient by the outputs, (T, E, B, H) of the whole group, or None for zero.
         dlast: gradient by the last state, (E, B, H).
-        collected: is given the gradient by the pre-activations, several steps at a time.
+        collected: has the forward's Z; is given the gradient by the pre-activations, several steps at a time.
+        dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, (T, E, B, H); or None.
+        place: of these models in the group.
         factor: the derivative of `squash`, from its result.
     Returns:
         The gradient by the initial state, (E, B, H).
     """
-    (hs,) = work
-    T, E, H, B = hs.shape
-    N, Rb = steps_at_once(B), blocked(R_T, B)
-    P, da, g = (memory((N, E, H, B), R_T.dtype) for _ in range(3))
-    das, dh_t = da[:, :, None], transposed(dlast.h)
-    dh_out = dh_t.reshape(*Rb.shape[:-1], B)
+    (E, H, _), T, B = W_hh.shape, collected.Z.shape[1] - 1, collected.Z.shape[2]
+    N, k = steps_at_once(B), blocks(B, H, H)
+    dh, dx, dstates = tree_map(place.of, (dh, dx, dstates))
+    R, dh_t, hs = copied(W_hh)[:, None], copied(dlast.h), collected.Z[:, 1:, :, -H:]
+    P, da = (memory((E, N, B, H), R.dtype) for _ in range(2))
+    dh_out, das = dh_t.reshape(E, k, B // k, H), da.reshape(E, N, k, B // k, H)
     for hi in range(T, 0, -N):
         lo = max(0, hi - N)
-        n = hi - lo
-        factor(hs[lo:hi], out=P[:n])
-        if dh is not None:
-            copyto(g[:n], dh[lo:hi].mT)
-        steps = zip(range(hi - 1, lo - 1, -1), *(a[n - 1 :: -1] for a in (P, g, da, das)), strict=True)
-        for t, P_t, g_t, da_t, column in steps:
+        factor(hs[:, lo:hi], out=P[:, : hi - lo])
+        for t in range(hi - 1, lo - 1, -1):
             kept = None if ended is None else dh_t.copy()
             if dh is not None:
-                add(dh_t, g_t, out=dh_t)
+                add(dh_t, dh[t], out=dh_t)
             if ended is not None:
-                clear(ended[t], dh_t)
+                clear(ended[t].mT, dh_t)
             if dstates is not None:
-                dstates.h[t] = dh_t.mT
-            multiply(dh_t, P_t, out=da_t)
+                dstates.h[t] = dh_t
+            multiply(dh_t, P[:, t - lo], out=da[:, t - lo])
             if ended is not None:
-                clear(ended[t], da_t)
-            matmul(Rb, column, out=dh_out)
+                clear(ended[t].mT, da[:, t - lo])
+            matmul(das[:, t - lo], R, out=dh_out)
             if kept is not None:
-                copyto(dh_t, kept, where=ended[t])
-        collected.add(lo, da[:n])
-    return State(dh_t.mT.copy())
+                copyto(dh_t, kept, where=ended[t].mT)
+        collected.add(lo, da[:, : hi - lo].reshape(E, (hi - lo) * B, H).mT, dx)
+    return State(dh_t.copy())

@@ -67,14 +67,53 @@ def test_a_product_in_blocks_is_the_product(M, K, B):
     blocks, out = fast_products.blocked(W, B), np.empty((2, M, B), "f")
     np.matmul(blocks, z[:, None], out=out.reshape(*blocks.shape[:3], B))
     assert np.array_equal(out, W @ z)
-    compiled.product(W[0], z[0], out[1])
-    assert np.array_equal(out[1], W[0] @ z[0])
+
+
+@pytest.mark.parametrize(("M", "K", "N"), [(1, 1, 1), (12, 5, 3), (33, 241, 127), (40, 257, 128), (70, 500, 200)])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_compiled_product_is_the_product(M, K, N, turned, added, blocks, dtype, products):
+    """On integers, with rows that lie apart; with blocks and without, whichever this processor uses."""
+    rng = np.random.default_rng(M)
+    a, b, out = (np.full((n, m + 3), np.nan, dtype)[:, :m] for n, m in ((K, M) if turned else (M, K), (K, N), (M, N)))
+    for array in (a, b, out):
+        array[...] = rng.integers(-9, 9, array.shape)
+    wanted = (a.T if turned else a) @ b + (out if added else 0)
+    beyond = out.base[:, N:].copy()
+    products[blocks](a, b, out, np.arange(2).astype(dtype), turned, added)
+    assert np.array_equal(out, wanted)
+    assert np.array_equal(out.base[:, N:], beyond, equal_nan=True)
+
+
+@pytest.fixture(scope="module")
+def products():
+    """`compiled.product` without and with blocks, compiled here."""
+    with pytest.MonkeyPatch.context() as patch:
+        found = {}
+        for blocks in (False, True):
+            patch.setattr(compiled, "BLOCKS", blocks)
+            found[blocks] = njit(compiled.product.py_func)
+            for dtype in ("float32", "float64"):
+                a = np.ones((2, 3), dtype)[:, :2]
+                found[blocks](a, a, a, np.arange(2).astype(dtype), False, False)
+    return found
+
+
+def test_what_stands_at_the_right_of_a_product_begins_at_a_line_of_cache():
+    """Small or large, new or used again; rows that lie apart, each of them."""
+    for shape in ((3, 5), (300, 300), (300, 300), (2000, 7)):
+        assert fast_products.memory(shape, np.float32).ctypes.data % fast_products.LINE == 0
+        rows = fast_products.rows_of(shape, np.float32)
+        assert rows.shape == shape and rows.ctypes.data % fast_products.LINE == 0
+        assert rows.strides[0] % fast_products.LINE == 0 and not rows.flags.c_contiguous
 
 
 def test_products_are_divided_where_that_is_faster():
-    """Just beyond the limit, into blocks of at least 32 rows, for batches of up to 64."""
+    """Just beyond the limit, into blocks of at least 8 rows, or not at all."""
     rows = lambda M, K, B: fast_products.blocked(np.empty((1, M, K)), B).shape[2]  # noqa: E731
-    assert [rows(256, 120, 32), rows(256, 129, 32), rows(512, 257, 32), rows(512, 257, 128)] == [256, 128, 64, 512]
+    assert [rows(256, 120, 32), rows(256, 129, 32), rows(512, 257, 128), rows(24, 513, 256)] == [256, 128, 16, 24]
 
 
 @njit
