@@ -8,7 +8,7 @@ subject with a probability below 1e-9: the 840 counts of the default profile, in
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrc
 
 from impl.spec import block, tree_map
 from properties.cases import judge_stack, plans, stack_outputs, stack_results
@@ -48,7 +48,7 @@ def kept(output):
 
 def likely(count, n, p):
     """Whether a binomial count is one that chance gives, but for the rare."""
-    return min(binom.cdf(count, n, p), binom.sf(count - 1, n, p)) > RARE / 2
+    return min(bdtr(count, n, p), bdtrc(count - 1, n, p)) > RARE / 2
 
 
 def rate_of(plan):

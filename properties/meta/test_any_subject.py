@@ -226,7 +226,7 @@ DEEDS = {
 def test_whatever_a_subject_does_ends_as_a_verdict(deed, tmp_path, monkeypatch):
     """An abort or a case without an end breaks the law whose case it was, with the smallest input; the run goes on."""
     monkeypatch.setattr(child, "PATIENCE", 3.0)
-    monkeypatch.setitem(reduce.SECONDS, "died", 4.0)
+    monkeypatch.setitem(reduce.SECONDS, "died", 2.5)
     change, says = DEEDS[deed]
     begin = ("    h, c, hs = h0, c0, []", f"    {change}\n    h, c, hs = h0, c0, []")
     path = changed(tmp_path, "function", begin, ("import numpy", "import os\nimport sys\nimport numpy"))
@@ -236,8 +236,9 @@ def test_whatever_a_subject_does_ends_as_a_verdict(deed, tmp_path, monkeypatch):
     assert (checked.printed > 3_000_000) == (deed == "prints")
 
 
-def test_a_subject_that_loads_once_and_not_again_is_broken(tmp_path):
+def test_a_subject_that_loads_once_and_not_again_is_broken(tmp_path, monkeypatch):
     """Its process ends, and the next one says why it does not start: a break, not the end of the run."""
+    monkeypatch.setitem(reduce.SECONDS, "died", 1.0)
     dies = "    open(__file__ + '.ran', 'w').close()\n    os.abort()\n    h, c, hs = h0, c0, []"
     once = "import os\nif os.path.exists(__file__ + '.ran'): raise KeyError('only once')\nimport numpy"
     path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", dies), ("import numpy", once))
@@ -269,7 +270,7 @@ def test_a_process_ends_with_the_suites(tmp_path):
     """Also while its subject is in a loop."""
     path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", "    while True: pass"))
     script = "import os, sys, threading\nfrom properties.check import check_subject\n"
-    script += "threading.Timer(6, lambda: os.kill(os.getpid(), 9)).start()\n"
+    script += "threading.Timer(4, lambda: os.kill(os.getpid(), 9)).start()\n"
     script += f"check_subject({str(path) + ':lstm'!r}, ('value',), 4)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60)
     for _ in range(20):

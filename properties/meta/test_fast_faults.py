@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from impl.numpy_twin import compiled
 from properties.laws import registry
 from properties.meta.transplant import transplanted
 from properties.subjects.numpy_fast import NumpyFast
@@ -128,20 +127,6 @@ FAULTS = {
     ),
     "compiled: an ended row loses its gradient": ("compiled.py", "a[b] = kept[b]", "pass", "rnn", "lengths"),
     "compiled: an ended row goes on": ("compiled.py", "h[b, m] = Z[t * B + b, K - H + m]", "pass", "rnn", "lengths"),
-    "compiled: terms of a later block alone": (
-        "compiled.py",
-        "factors[1:] if added or d else factors[:1]",
-        "factors[1:] if added else factors[:1]",
-        "rnn",
-        "long",
-    ),
-    "compiled: every block has the first columns": (
-        "compiled.py",
-        "right = b[k:k_end, n:n_end]",
-        "right = b[k:k_end, : n_end - n]",
-        "rnn",
-        "long",
-    ),
     "compiled: a part of a group is the first one": (
         "compiled.py",
         "dW[e], dx, by_h\n        rnn_steps_back(*given, first + e,",
@@ -158,10 +143,6 @@ FAULTS = {
     ),
     "compiled: a coarser tanh": ("compiled.py", "1.33314422036e-1", "1.33e-1", "rnn", "value"),
 }
-
-
-IN_BLOCKS = {"compiled: terms of a later block alone", "compiled: every block has the first columns"}
-"""Faults that show where products are made in blocks."""
 
 
 def noticed(by: str, subject: NumpyFast, cell: str) -> bool:
@@ -184,9 +165,7 @@ def noticed(by: str, subject: NumpyFast, cell: str) -> bool:
 def test_a_fault_in_one_line_of_the_fast_form_is_caught(name, tmp_path, record_property):
     """By the law that it is for."""
     file, old, new, cell, by = FAULTS[name]
-    form = "compiled" if file == "compiled.py" else "fast"
-    if name in IN_BLOCKS and not compiled.BLOCKS:
-        pytest.skip("This processor's products are not made in blocks.")
+    form = form_of(file)
     package = transplanted("numpy_twin", tmp_path, file, old, new, *MODULES, form)
     killed = noticed(by, faulty(package, form, name), cell)
     if by in LAWS:
@@ -199,13 +178,19 @@ def faulty(package, form, name):
     return NumpyFast(f"planted fault ({name})", package, f"numpy {np.__version__}", getattr(package, form))
 
 
+def form_of(file):
+    """The form that a fault in a file shows in."""
+    return "compiled" if file == "compiled.py" else "fast"
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_the_copy_without_a_fault_is_spared(tmp_path):
+@pytest.mark.parametrize("form", ["fast", "compiled"])
+def test_the_copy_without_a_fault_is_spared(form, tmp_path):
     """The kill is the fault's doing."""
     line = "        add(s, half, out=s)\n"
-    package = transplanted("numpy_twin", tmp_path, "fast_lstm.py", line, line, *MODULES, "fast")
-    for by, cell in {(by, cell) for file, _, _, cell, by in FAULTS.values() if file != "compiled.py"}:
-        assert not noticed(by, faulty(package, "fast", "none"), cell)
+    package = transplanted("numpy_twin", tmp_path, "fast_lstm.py", line, line, *MODULES, form)
+    for by, cell in sorted({(by, cell) for file, _, _, cell, by in FAULTS.values() if form_of(file) == form}):
+        assert not noticed(by, faulty(package, form, "none"), cell)
 
 
 def test_a_fault_whose_line_is_gone_is_refused(tmp_path):
