@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).parents[2]
 
 PRESETS = ("smoke", "tour", "quick", "full")
 """smoke: does everything run (seconds); tour: about four minutes; quick: what is committed; full: hours."""
@@ -61,3 +63,13 @@ def canonical(value: Any) -> str:
         ValueError, TypeError: the data holds NaN, infinities, or what JSON does not have.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@cache
+def code(*patterns: str) -> str:
+    """The first 16 hex digits of the SHA-256 of the files that match, names and contents; their tests are no part."""
+    found = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    digest = hashlib.sha256()
+    for path in sorted(found):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -7,13 +7,12 @@ that a law, a fault or a twin that was changed is measured again.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.harness.sweep import Group
+from experiments.harness.sweep import Group, code
 from impl.spec import DTYPES
 
 VERSION = 1
@@ -163,16 +162,6 @@ LAW = re.compile(r'^@law\(\s*"([^"]+)"', re.MULTILINE)
 def file_of(law: str) -> str:
     """Where a law's tests stand."""
     return laws()[law]
-
-
-@cache
-def code(*patterns: str) -> str:
-    """The first 16 hex digits of the SHA-256 of the files that match, names and contents; their tests are no part."""
-    found = {path for pattern in patterns for path in ROOT.glob(pattern)}
-    digest = hashlib.sha256()
-    for path in sorted(found):
-        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 # Core-seconds, measured

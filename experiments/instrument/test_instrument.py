@@ -92,22 +92,6 @@ def test_the_profile_is_that_of_the_suite():
     assert hypothesis_settings.get_profile("ci").max_examples == sweep.PROFILE
 
 
-def test_code_that_changes_is_measured_again_and_tests_of_others_are_not_asked(tmp_path, monkeypatch):
-    """The key of a group follows the contents of the files that its numbers come from."""
-    (tmp_path / "a.py").write_text("one")
-    (tmp_path / "b.py").write_text("one")
-    monkeypatch.setattr(sweep, "ROOT", tmp_path)
-    sweep.code.cache_clear()
-    before = sweep.code("a.py")
-    (tmp_path / "b.py").write_text("two")
-    sweep.code.cache_clear()
-    assert sweep.code("a.py") == before
-    (tmp_path / "a.py").write_text("two")
-    sweep.code.cache_clear()
-    assert sweep.code("a.py") != before
-    sweep.code.cache_clear()
-
-
 @pytest.mark.parametrize("law", tuple(sweep.DEMANDED))
 @pytest.mark.parametrize("dtype", sweep.DTYPES)
 def test_the_ladder_rises_from_the_control_past_the_roundoff_and_holds_what_is_demanded(law, dtype):

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness import provenance
-from experiments.harness.sweep import Group
-from experiments.instrument.sweep import code
+from experiments.harness.sweep import Group, code
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.targets import DTYPE, GROUP_SIZES, GROUPS, SIZES, T
 from impl.spec import DTYPES
@@ -110,7 +109,7 @@ def machine_group(preset: str, size: Preset) -> Group:
         settings = {"products": [*products, [1536, 1536, 1536]], "copies": [2**20, 2**29]}
         settings["explain"] = [sizes("lstm", E, T, B, H, DTYPE) for H, B in size.sizes for E in (1, 8)]
         settings["explain"] += [sizes("rnn", E, T, B, H, DTYPE) for H, B in size.sizes[:1] for E in (1, 8)]
-    files = ("impl/torch_twin/kernels/compiled.csv", "impl/torch_twin/*.py")
+    files = ("impl/torch_twin/kernels/compiled.csv", "impl/torch_twin/*.py", "impl/numpy_twin/fast_products.py")
     return group("machine", "machine", settings, size.rounds, 2 + 0.4 * size.rounds if preset != "smoke" else 1, files)
 
 
