@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeAlias
 
 Array: TypeAlias = Any  # numpy.ndarray or torch.Tensor: this file imports neither
@@ -144,8 +144,11 @@ def leaves(tree: Any) -> list[Array]:
 def tree_map(function: Callable[..., Any], tree: Any, *more: Any) -> Any:
     """Applies `function` to the arrays of one or more trees of the same form; None stays None."""
     if isinstance(tree, tuple):
-        branches = [tree_map(function, *branch) for branch in zip(tree, *more, strict=True)]
-        return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)
+        if more:
+            branches = [tree_map(function, *branch) for branch in zip(tree, *more, strict=True)]
+        else:
+            branches = [tree_map(function, branch) for branch in tree]
+        return tuple(branches) if type(tree) is tuple else type(tree)(*branches)
     return None if tree is None else function(tree, *more)
 
 
@@ -157,7 +160,9 @@ def rebuild(tree: Any, arrays: list[Array]) -> Any:
 
 def members(tree: Any) -> int | None:
     """E, the number of models in a tree of Parameters, Head, Model or Layers; None for one model without axis E."""
-    weight = leaves(tree)[0]
+    weight = tree
+    while isinstance(weight, tuple):  # what comes first in each of them is a weight, and never absent
+        weight = weight[0]
     return weight.shape[0] if weight.ndim == 3 else None
 
 
@@ -345,13 +350,14 @@ def check_parameters(cell: str, params: Parameters, called: Callable[[str], str]
     G, H = len(GATES[cell]), params.weight_hh.shape[-1] if params.weight_hh.ndim else 0
     group = params.weight_ih.shape[:1] if params.weight_ih.ndim == 3 else ()
     width = params.weight_ih.shape[-1] if params.weight_ih.ndim else "D"
-    _require_shape(hh, params.weight_hh, (*group, G * H, H), f"the cell is {cell}, {G} blocks of H={H} rows")
-    _require_shape(ih, params.weight_ih, (*group, G * H, width), f"{hh} is {_shape(params.weight_hh)}")
+    _require_shape(hh, params.weight_hh, (*group, G * H, H), lambda: f"the cell is {cell}, {G} blocks of H={H} rows")
+    like = lambda: f"{hh} is {_shape(params.weight_hh)}"  # noqa: E731
+    _require_shape(ih, params.weight_ih, (*group, G * H, width), like)
     for name in BIASES:
         bias = getattr(params, name)
         if bias is not None:
             require_array(called(name), bias, dtype)
-            _require_shape(called(name), bias, (*group, G * H), f"{hh} is {_shape(params.weight_hh)}")
+            _require_shape(called(name), bias, (*group, G * H), like)
 
 
 def check_state(name: str, cell: str, state: Any, shape: tuple[int, ...], like: Array) -> None:
@@ -486,10 +492,16 @@ def require_array(name: str, array: Any, dtype: Any = None) -> None:
     """Refuses what is no array; with `dtype`, also what has another dtype, or one that is not float32 or float64."""
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
         raise TypeError(f"`{name}` must be an array; got {type(array).__name__}.")
-    if dtype is not None and str(dtype).split(".")[-1] not in DTYPES:
+    if dtype is not None and not _judged(dtype):
         raise TypeError(f"`{name}` must be {' or '.join(DTYPES)}; got {dtype}.")
     if dtype is not None and array.dtype != dtype:
         raise TypeError(f"`{name}` must be {dtype}, since all arrays of a call share one dtype; got {array.dtype}.")
+
+
+@lru_cache(maxsize=64)
+def _judged(dtype: Any) -> bool:
+    """Whether a dtype is one of DTYPES, whoever's it is; kept, since NumPy takes microseconds to name a dtype."""
+    return str(dtype).split(".")[-1] in DTYPES
 
 
 def _require_cell(cell: Any) -> None:
@@ -510,8 +522,10 @@ def _require_tuple(name: str, value: Any, what: str, fits: Callable[[int], bool]
         raise ValueError(f"`{name}` must be a tuple of {what}; got {len(value)}.")
 
 
-def _require_shape(name: str, array: Array, shape: tuple[Any, ...], why: str) -> None:
+def _require_shape(name: str, array: Array, shape: tuple[Any, ...], why: str | Callable[[], str]) -> None:
+    """Refuses another shape; `why` may be a function where the text would cost more than the check."""
     if tuple(array.shape) != shape:
+        why = why if isinstance(why, str) else why()
         raise ValueError(f"`{name}` must have shape {_text(shape)}, since {why}; got {_shape(array)}.")
 
 

@@ -106,7 +106,7 @@ def machine_group(preset: str, size: Preset) -> Group:
     products = [[G * H, H, B] for G in (1, 4) for H, B in size.sizes]
     settings = {"products": products, "copies": [], "explain": []}
     if preset != "smoke":
-        settings = {"products": [*products, [1536, 1536, 1536]], "copies": [2**20, 2**29]}
+        settings = {"products": [*products, [64, 128, 64], [1536, 1536, 1536]], "copies": [2**20, 2**29]}
         settings["explain"] = [sizes("lstm", E, T, B, H, DTYPE) for H, B in size.sizes for E in (1, 8)]
         settings["explain"] += [sizes("rnn", E, T, B, H, DTYPE) for H, B in size.sizes[:1] for E in (1, 8)]
     files = ("impl/torch_twin/kernels/compiled.csv", "impl/torch_twin/*.py", "impl/numpy_twin/fast_products.py")

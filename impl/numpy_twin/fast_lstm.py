@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from numpy import add, copyto, empty, matmul, multiply, subtract, tanh
+from numpy import add, copyto, empty, matmul, multiply, subtract, take, tanh
 
 from impl.spec import GATES, Array, tree_map
 from impl.spec import LSTMState as State
@@ -46,9 +46,9 @@ class Work(NamedTuple):
 def reordered(a: Array, held: tuple[str, ...], wanted: tuple[str, ...], H: int) -> Array:
     """The blocks of a (E, 4H, ...), which stand in the order `held`, in the order `wanted`, in memory of its own."""
     result = memory(a.shape, a.dtype)
-    for n, gate in enumerate(wanted):
-        k = held.index(gate)
-        result[:, n * H : (n + 1) * H] = a[:, k * H : (k + 1) * H]
+    E, _, *rest = a.shape
+    blocks = result.reshape(E, 4, H, *rest)
+    take(a.reshape(E, 4, H, *rest), [held.index(gate) for gate in wanted], axis=1, out=blocks, mode="clip")
     return result
 
 

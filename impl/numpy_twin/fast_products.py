@@ -11,7 +11,7 @@ from sys import getrefcount
 from threading import Lock
 from typing import Any, NamedTuple
 
-from numpy import copyto, empty, matmul, uint8, zeros
+from numpy import copyto, empty, matmul, ndarray, uint8, zeros
 from numpy import dtype as dtype_of
 
 from impl.spec import Array
@@ -54,8 +54,7 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def within(block: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array at the first line of cache in a block of at least LINE bytes more than it has."""
-    start = -block.ctypes.data % LINE
-    return block[start : start + block.size - LINE].view(dtype).reshape(shape)
+    return ndarray(shape, dtype, block, -block.ctypes.data % LINE)
 
 
 def rows_of(shape: tuple[int, ...], dtype: Any) -> Array:
