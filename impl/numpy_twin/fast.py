@@ -1,9 +1,9 @@
 """The fast form of scan.py: the same functions and the same results within the bounds, for groups also on threads.
 
-Inside, arrays are feature-major, a group's models are computed a few at a time (as many as stay in a core's cache), and
-products of inputs and of weight gradients are made for several steps at once: fast_lstm.py and fast_rnn.py. How a group
-is divided depends on its sizes alone, so that its bits do not depend on the number of threads. Where `threads` is more
-than one, NumPy's own products should have one thread (OMP_NUM_THREADS=1).
+Inside, a group's models are computed a few at a time (as many as stay in a core's cache), a step is one product and few
+calls more, and weight gradients are made for several steps at once: fast_lstm.py and fast_rnn.py. How a group is
+divided depends on its sizes alone: its bits do not depend on the number of threads. Where `threads` is more than one,
+NumPy's own products should have one thread (OMP_NUM_THREADS=1).
 """
 
 from __future__ import annotations

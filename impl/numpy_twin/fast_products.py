@@ -1,6 +1,7 @@
 """What the fast forms of all cells share: steps worked on at once, products in blocks, the sums over steps.
 
-Time runs in the loop's order here; arrays of one step are (E, rows, B): a column is a sequence.
+Time runs in the loop's order here, but in what belongs to a whole group (see Place). Arrays of one step are (E, B, n),
+a row a sequence; in `columns`, `clear` and fast_lstm.py they are (E, rows, B), a column a sequence.
 """
 
 from __future__ import annotations
