@@ -49,6 +49,13 @@ def pytest_configure(config):
         ]
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+    for subject in () if config.getoption("--subject") or config.getoption("--in-process") else config.subjects:
+        subject.share *= BESIDE.get(subject.name, 1)  # of this run's description of it; a subject itself has none
+
+
+BESIDE = {"torch_nn": 0.5}
+"""A subject's part of its examples where all of ours are judged: torch.nn guards against false alarms there, for which
+reports/instrument judges 100,000 cases."""
 
 
 def pytest_unconfigure(config):

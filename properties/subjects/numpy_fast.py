@@ -10,7 +10,7 @@ from properties.subjects import numpy_twin
 class NumpyFast(numpy_twin.NumpyTwin):
     """Its sigma is tanh(a/2)/2 + 1/2."""
 
-    share = 0.4
+    share = 0.25
 
     def alpha(self, dtype: str) -> float:
         """See Subject."""
