@@ -86,8 +86,8 @@ FAULTS = {
     "the old cell is forgotten twice": ("lstm.py", "f * c + i * g", "f * f * c + i * g", "lstm", "value"),
     "gates g and o exchanged": (
         "lstm.py",
-        "g = tanh(dot(h, W_g, a_g, PRECISION))",
-        "g = tanh(dot(h, W_o, a_g, PRECISION))",
+        "g = dot(h, W_g, a_g, PRECISION)",
+        "g = dot(h, W_o, a_g, PRECISION)",
         "lstm",
         "value",
     ),

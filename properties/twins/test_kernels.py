@@ -344,7 +344,11 @@ def test_a_card_gives_the_written_scans_numbers(cell, force, precision, bound):
     """All precisions on both paths, twice, so that a recorded graph is used again; against the scan in float64."""
     dtype, precision = (torch.float64, "ieee") if precision == "float64" else (torch.float32, precision)
     for lengths in (None, torch.tensor([3, 0, 2] * 6, device="cuda")):
-        args = wide(cell, dtype, device="cuda")
+        params, *rest = wide(cell, dtype, device="cuda")
+        if cell == "rnn_relu":  # far from the kink: there a rounding of bfloat16 would choose another slope
+            signs = torch.arange(params.bias_ih.shape[-1], device="cuda") % 2 * 2 - 1
+            params = params._replace(bias_ih=params.bias_ih + 9 * signs, weight_hh=params.weight_hh / 10)
+        args = params, *rest
         exact = ran(scan, cell, *tree_map(torch.Tensor.double, args), lengths)
         for _ in range(2):
             found = ran(fused, cell, *args, lengths, precision=precision, force=force)

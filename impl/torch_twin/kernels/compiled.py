@@ -85,7 +85,7 @@ def kernels() -> Iterator[Kernel]:
                 constants = tile | ({} if cell == "lstm" else {"RELU": cell == "rnn_relu"})
                 yield Kernel(cell, direction, number, 0, STEPPED, function, constants)
     for number in (*PRECISIONS, "float64"):
-        constants = project.BLOCKS | {"PRECISION": precision_of(number)}
+        constants = project.blocks_of(number) | {"PRECISION": precision_of(number)}
         yield Kernel("any", "projection", number, 0, Config("both", project.WARPS, "", 0), project.affine, constants)
 
 

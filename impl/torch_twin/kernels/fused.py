@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
-from torch import broadcast_to, contiguous_format, full, no_grad, where
+from torch import broadcast_to, contiguous_format, no_grad, where
 from torch.nn.functional import pad
 
 from impl.spec import (
@@ -94,8 +94,7 @@ def forward(
     G, fields = len(GATES[cell]), len(STATES[cell]._fields)
     w_ih, w_hh, b = padded_weights(params, E, G, H, P)
     seen, new = dense(without_padding(x, lengths)), x.new_empty
-    steps = full((), T) if lengths is None else lengths
-    steps = broadcast_to(steps.to(x.device, torch.int32), (E, B)).clone(memory_format=contiguous_format)
+    steps = steps_of(lengths, T, (E, B), x)
     a, saved = new((E, T, B, G * P)), tuple(new((E, T + 1, B, P)) for _ in range(fields))
     states, last = (tuple(new(shape) for _ in range(fields)) for shape in ((T, E, B, H), (E, B, H)))
     start = states_of(state, fields, (E, B, H), x)
@@ -192,12 +191,12 @@ def tied_gradient(params: Parameters, cache: Cache, da: Array, H: int, G: int, P
     """
     E, T, B, _ = da.shape
     h = cache.saved[0][:, :T] if cache.way > 0 else cache.saved[0][:, 1:]
-    da_ = da.reshape(E, T * B, G * P)
-    x_ = over_rows(cache.x).expand(E, -1, -1)
-    db = da_.sum(1, keepdim=True).mT
-    whole = (da_.mT @ x_, (da_.mT @ h.reshape(E, T * B, P))[..., :H], db)
+    da, x = da.reshape(E, T * B, G * P), over_rows(cache.x).expand(E, -1, -1)
+    whole = da.mT @ x, da.mT @ h.reshape(E, T * B, P), da.sum(1)[..., None]
+    if P > H:
+        whole = tuple(d.reshape(E, G, P, d.shape[-1])[:, :, :H] for d in (whole[0], whole[1][..., :H], whole[2]))
     shape = params.weight_hh.shape[:-1]
-    dW_ih, dW_hh, db = (d.reshape(E, G, P, d.shape[-1])[:, :, :H].reshape(*shape, d.shape[-1]) for d in whole)
+    dW_ih, dW_hh, db = (d.reshape(*shape, d.shape[-1]) for d in whole)
     db = db[..., 0]
     return Parameters(
         dW_ih, dW_hh, None if params.bias_ih is None else db, None if params.bias_hh is None else copy(db)
@@ -208,6 +207,9 @@ def padded_weights(params: Parameters, E: int, G: int, H: int, P: int) -> tuple[
     """W_ih (E, G*P, D), W_hh (E, G*P, P) and b (E, G*P), with zeros in the places of H to P."""
     W_ih, W_hh, b = unpack(params)
     b = W_ih.new_zeros((E, 1, G * H)) if isinstance(b, float) else b
+    if P == H:
+        W_ih, W_hh, b = (a.reshape(E, G * H, n) for a, n in ((W_ih, W_ih.shape[-1]), (W_hh, H), (b.mT, 1)))
+        return aligned(W_ih), aligned(W_hh.contiguous()), aligned(b[..., 0])
     blocks = (a.reshape(E, G, H, a.shape[-1]) for a in (W_ih, W_hh, b.mT))
     rows = [pad(a, (0, 0, 0, P - H)).reshape(E, G * P, a.shape[-1]) for a in blocks]
     return aligned(rows[0]), aligned(pad(rows[1], (0, P - H)).contiguous()), aligned(rows[2][..., 0])
@@ -223,10 +225,17 @@ def without_padding(x: Array, lengths: Array | None) -> Array:
     return where(running, x[:, None] if x.ndim < running.ndim else x, 0)
 
 
+def steps_of(lengths: Array | None, T: int, shape: tuple[int, int], like: Array) -> Array:
+    """The steps of each row (E, B), int32 on the device of `like`."""
+    if lengths is None:
+        return torch.full(shape, T, dtype=torch.int32, device=like.device)
+    return broadcast_to(lengths.to(like.device, torch.int32), shape).clone(memory_format=contiguous_format)
+
+
 def states_of(state: Any, fields: int, shape: tuple[int, ...], like: Array) -> tuple[Array, ...]:
-    """h (and c) as the kernels read them, each (E, B, H); zeros if None."""
+    """h (and c) as the kernels read them, each (E, B, H); the same zeros if None."""
     if state is None:
-        return tuple(like.new_zeros(shape) for _ in range(fields))
+        return (like.new_zeros(shape),) * fields
     return tuple(aligned(s.reshape(shape).contiguous()) for s in state)
 
 

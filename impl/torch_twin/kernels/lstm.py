@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .common import Backward, Config, Forward, device_of, dot, operand, rows_of, sigma, tanh
+from .common import Backward, Config, Forward, dot, launch_loop, operand, sigma, tanh
 
 
 @triton.jit(do_not_specialize=["E", "T", "B", "H", "way"])
@@ -62,10 +62,11 @@ def forward_loop(
         next_f = tl.load(ahead + P + at_a, mask=more, other=0.0)
         next_g = tl.load(ahead + 2 * P + at_a, mask=more, other=0.0)
         next_o = tl.load(ahead + 3 * P + at_a, mask=more, other=0.0)
-        i = sigma(dot(h, W_i, a_i, PRECISION))
-        f = sigma(dot(h, W_f, a_f, PRECISION))
-        g = tanh(dot(h, W_g, a_g, PRECISION))
-        o = sigma(dot(h, W_o, a_o, PRECISION))
+        i = dot(h, W_i, a_i, PRECISION)
+        f = dot(h, W_f, a_f, PRECISION)
+        g = dot(h, W_g, a_g, PRECISION)
+        o = dot(h, W_o, a_o, PRECISION)
+        i, f, g, o = sigma(i), sigma(f), tanh(g), sigma(o)
         tl.store(a + at_a, i, mask=real)
         tl.store(a + P + at_a, f, mask=real)
         tl.store(a + 2 * P + at_a, g, mask=real)
@@ -178,24 +179,16 @@ def backward_loop(
 def forward(work: Forward, H: int, precision: str, config: Config) -> None:
     """Runs the loop of `forward_loop` over all models and rows."""
     E, T, B, P = work.saved[0].shape[0], *work.a.shape[1:3], work.saved[0].shape[-1]
-    rows, W = rows_of(B, P * P), work.w_hh.reshape(E, 4, P, P).mT.contiguous()
-    with device_of(work.a):
-        forward_loop[(E * triton.cdiv(B, rows),)](
-            work.a, W, *work.state, work.lengths, *work.saved, *work.states, *work.last,
-            E, T, B, H, work.way, P=P, ROWS=rows, PRECISION=precision,
-            VARIANT=config.variant, num_warps=config.warps,
-        )  # fmt: skip
+    W = work.w_hh.reshape(E, 4, P, P).mT.contiguous()
+    arrays = work.a, W, *work.state, work.lengths, *work.saved, *work.states, *work.last
+    launch_loop(forward_loop, arrays, (E, T, B, H, work.way), P, precision, config)
 
 
 def backward(work: Backward, H: int, precision: str, config: Config) -> None:
     """Runs the loop of `backward_loop` over all models and rows."""
     E, T, B, P = work.saved[0].shape[0], *work.da.shape[1:3], work.saved[0].shape[-1]
-    rows, wanted = rows_of(B, P * P), work.dstates is not None
-    with device_of(work.da):
-        backward_loop[(E * triton.cdiv(B, rows),)](
-            work.a, work.w_hh, work.lengths, work.saved[1], work.dh, *work.dlast, work.da,
-            *(work.dstates if wanted else work.dstate), *work.dstate,
-            E, T, B, H, work.way, *work.dh.stride()[:3], int(wanted),
-            P=P, ROWS=rows, PRECISION=precision,
-            VARIANT=config.variant, num_warps=config.warps,
-        )  # fmt: skip
+    wanted = work.dstates is not None
+    arrays = work.a, work.w_hh, work.lengths, work.saved[1], work.dh, *work.dlast, work.da
+    arrays += (*(work.dstates if wanted else work.dstate), *work.dstate)
+    numbers = E, T, B, H, work.way, *work.dh.stride()[:3], int(wanted)
+    launch_loop(backward_loop, arrays, numbers, P, precision, config)

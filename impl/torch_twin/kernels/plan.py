@@ -7,6 +7,7 @@ stands in compiled.csv; `python -m impl.torch_twin.kernels.compiled --check` com
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 from .common import Config
@@ -63,12 +64,12 @@ _RNN = {
     ("backward", "float64"): {16: (4, "", 6144), 32: (4, "", 14336), 64: (8, "", 45056), 128: (8, "", 155648)},
 }
 _LSTM = {
-    ("forward", "ieee"): {16: (4, "", 5120), 32: (4, "", 18432), 64: (8, "", 69632)},
+    ("forward", "ieee"): {16: (4, "", 5120), 32: (8, "", 18432), 64: (8, "", 69632)},
     ("forward", "tf32x3"): {16: (4, "", 9216), 32: (4, "", 36864), 64: (8, "", 139264)},
-    ("forward", "bf16"): {16: (4, "", 3072), 32: (4, "", 11264), 64: (8, "hoist", 38912), 128: (8, "", 143360)},
+    ("forward", "bf16"): {16: (4, "hoist", 3072), 32: (4, "", 11264), 64: (8, "hoist", 38912), 128: (8, "", 143360)},
     ("forward", "float64"): {16: (8, "", 10240), 32: (4, "", 36864), 64: (8, "", 139264)},
     ("backward", "ieee"): {16: (4, "", 9216), 32: (4, "", 24576), 64: (8, "", 81920)},
-    ("backward", "tf32x3"): {16: (4, "", 9216), 32: (4, "", 36864), 64: (8, "hoist", 139264)},
+    ("backward", "tf32x3"): {16: (4, "", 9216), 32: (4, "", 36864), 64: (8, "", 139264)},
     ("backward", "bf16"): {16: (4, "", 3072), 32: (4, "", 10240), 64: (8, "", 36864), 128: (16, "", 139264)},
     ("backward", "float64"): {16: (8, "", 10240), 32: (4, "", 51200)},
 }
@@ -82,6 +83,7 @@ PERSISTENT: dict[tuple[str, str, str, int], Config] = {
 """By cell, direction ("forward", "backward"), kind of number (a precision of float32, or "float64") and P."""
 
 
+@cache
 def plan(
     cell: str, H: int, dtype: Any, precision: str, capability: tuple[int, int] | None, force: str | None = None
 ) -> Plan:

@@ -6,12 +6,14 @@ The product of a step is a library's; these kernels do the rest of it in one pas
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
 
 from impl.spec import Array
 
-from .common import Backward, Forward, rows_of, sigma, tanh
+from .common import Backward, Forward, launch, rows_of, sigma, tanh
 
 ROWS, COLS, WARPS = 4, 128, 4
 
@@ -155,29 +157,25 @@ def lstm_backward(
 def forward(work: Forward, H: int, t: int, relu: bool) -> None:
     """Runs step t, whose product stands in `work.a`: an RNN's kernel or an LSTM's, as there is c or not."""
     E, T, B, P = *work.a.shape[:3], work.saved[0].shape[-1]
-    grid, tile = _tiles(E * B, P)
-    sizes = E, T, B, H, t, work.way, P
     arrays = work.a, work.lengths, *work.saved, *work.states
-    if len(work.saved) == 1:
-        rnn_forward[grid](*arrays, *sizes, **tile, RELU=relu, num_warps=WARPS)
-    else:
-        lstm_forward[grid](*arrays, *sizes, **tile, num_warps=WARPS)
+    kernel, constants = (rnn_forward, {"RELU": relu}) if len(work.saved) == 1 else (lstm_forward, {})
+    _start(kernel, arrays, (E, T, B, H, t, work.way, P), constants)
 
 
 def backward(work: Backward, H: int, t: int, relu: bool, product: Array, carry: tuple[Array, ...]) -> None:
     """Runs step t of the way back; `product` and `carry` as in `rnn_backward`."""
     E, T, B, P = *work.da.shape[:3], work.saved[0].shape[-1]
-    grid, tile = _tiles(E * B, P)
     wanted = work.dstates is not None
-    sizes = E, T, B, H, t, work.way, *work.dh.stride()[:3], int(wanted), P
     arrays = work.lengths, work.saved[-1], work.dh, product, *carry, work.da, *(work.dstates if wanted else carry)
+    numbers = E, T, B, H, t, work.way, *work.dh.stride()[:3], int(wanted), P
     if len(work.saved) == 1:
-        rnn_backward[grid](*arrays, *sizes, **tile, RELU=relu, num_warps=WARPS)
+        _start(rnn_backward, arrays, numbers, {"RELU": relu})
     else:
-        lstm_backward[grid](work.a, *arrays, *sizes, **tile, num_warps=WARPS)
+        _start(lstm_backward, (work.a, *arrays), numbers, {})
 
 
-def _tiles(count: int, P: int) -> tuple[tuple[int], dict[str, int]]:
-    """The grid and the tile of `count` rows of P columns."""
-    rows = rows_of(count, COLS, ROWS)
-    return (triton.cdiv(count, rows) * triton.cdiv(P, COLS),), {"ROWS": rows, "COLS": COLS}
+def _start(kernel: Any, arrays: tuple[Array, ...], numbers: tuple[int, ...], constants: dict[str, Any]) -> None:
+    E, _, B, *_, P = numbers
+    rows = rows_of(E * B, COLS, ROWS)
+    programs = triton.cdiv(E * B, rows) * triton.cdiv(P, COLS)
+    launch(kernel, programs, arrays, numbers, WARPS, {"ROWS": rows, "COLS": COLS, **constants})

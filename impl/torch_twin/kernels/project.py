@@ -14,10 +14,19 @@ import triton.language as tl
 
 from impl.spec import Array
 
-from .common import device_of, dot, operand, rows_of
+from .common import dot, launch, operand, rows_of
+from .plan import number_of
 
-BLOCKS = {"BM": 32, "BN": 64, "BK": 16}
 WARPS = 8
+
+
+def blocks_of(number: str) -> dict[str, int]:
+    """The tile that a program makes, by the kind of number, and how much of K it takes at once.
+
+    Measured on an H100 at E=32, T=100, B=64, K=64, N=256: of float32 ("ieee") 531 us, and 961 us with BM = 32. On
+    tensor cores BM = 64 would be faster by a tenth or not at all, and would switch to another instruction (wgmma).
+    """
+    return {"BM": 128 if number == "ieee" else 32, "BN": 64, "BK": 16}
 
 
 @triton.jit(do_not_specialize=["T", "B", "models"])
@@ -47,7 +56,7 @@ def affine(
     for model in range(models):
         e = group * models + model
         acc += tl.load(b + e * b_e + col, mask=wide, other=0.0)[None, :]
-        for k0 in range(0, K, BK):
+        for k0 in tl.range(0, K, BK, num_stages=1):
             deep = k0 + k < K
             x_tile = tl.load(x + e * x_e + k0, mask=real[:, None] & deep[None, :], other=0.0)
             w_tile = tl.load(w + e * w_e + k0 * w_k, mask=deep[:, None] & wide[None, :], other=0.0)
@@ -97,8 +106,8 @@ def _start(
     precision: str,
 ) -> None:
     T, B, K, N = sizes
-    blocks = BLOCKS | {"BM": rows_of(T * B, BLOCKS["BN"] * BLOCKS["BK"], BLOCKS["BM"])}
-    with device_of(x):
-        affine[(groups * triton.cdiv(T * B, blocks["BM"]) * triton.cdiv(N, blocks["BN"]),)](
-            x, w, b, out, T, B, K, N, models, *strides, **blocks, PRECISION=precision, num_warps=WARPS
-        )
+    blocks = blocks_of(number_of(x.dtype, precision))
+    blocks |= {"BM": rows_of(T * B, blocks["BN"] * blocks["BK"], blocks["BM"])}
+    programs = groups * triton.cdiv(T * B, blocks["BM"]) * triton.cdiv(N, blocks["BN"])
+    numbers = T, B, K, N, models, *strides
+    launch(affine, programs, (x, w, b, out), numbers, WARPS, blocks | {"PRECISION": precision})

@@ -13,7 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .common import Backward, Config, Forward, device_of, dot, operand, rows_of, tanh
+from .common import Backward, Config, Forward, dot, launch_loop, operand, tanh
 
 
 @triton.jit(do_not_specialize=["E", "T", "B", "H", "way"])
@@ -123,24 +123,15 @@ def backward_loop(
 def forward(work: Forward, H: int, relu: bool, precision: str, config: Config) -> None:
     """Runs the loop of `forward_loop` over all models and rows."""
     E, T, B, P = work.a.shape
-    rows, W = rows_of(B, P * P), work.w_hh.mT.contiguous()
-    with device_of(work.a):
-        forward_loop[(E * triton.cdiv(B, rows),)](
-            work.a, W, *work.state, work.lengths, *work.saved, *work.states, *work.last,
-            E, T, B, H, work.way, P=P, ROWS=rows, RELU=relu, PRECISION=precision,
-            VARIANT=config.variant, num_warps=config.warps,
-        )  # fmt: skip
+    arrays = work.a, work.w_hh.mT.contiguous(), *work.state, work.lengths, *work.saved, *work.states, *work.last
+    launch_loop(forward_loop, arrays, (E, T, B, H, work.way), P, precision, config, {"RELU": relu})
 
 
 def backward(work: Backward, H: int, relu: bool, precision: str, config: Config) -> None:
     """Runs the loop of `backward_loop` over all models and rows."""
     E, T, B, P = work.da.shape
-    rows, wanted = rows_of(B, P * P), work.dstates is not None
-    with device_of(work.da):
-        backward_loop[(E * triton.cdiv(B, rows),)](
-            work.w_hh, work.lengths, *work.saved, work.dh, *work.dlast, work.da,
-            *(work.dstates if wanted else work.dstate), *work.dstate,
-            E, T, B, H, work.way, *work.dh.stride()[:3], int(wanted),
-            P=P, ROWS=rows, RELU=relu, PRECISION=precision,
-            VARIANT=config.variant, num_warps=config.warps,
-        )  # fmt: skip
+    wanted = work.dstates is not None
+    arrays = work.w_hh, work.lengths, *work.saved, work.dh, *work.dlast, work.da
+    arrays += (*(work.dstates if wanted else work.dstate), *work.dstate)
+    numbers = E, T, B, H, work.way, *work.dh.stride()[:3], int(wanted)
+    launch_loop(backward_loop, arrays, numbers, P, precision, config, {"RELU": relu})
