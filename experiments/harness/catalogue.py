@@ -9,7 +9,7 @@ from types import ModuleType
 
 from experiments.harness.sweep import PRESETS, Group, Options
 
-EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument", "speed")
+EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument", "speed", "speed_gpu")
 
 
 VERDICTS = "verification"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -25,18 +23,15 @@ from experiments.speed.numbers import (
     growths,
     machine,
     most,
-    ratio,
-    series,
     slope_answers,
     timed,
     traffic,
 )
 from experiments.speed.pictures import CELLS, setting_name, spoken, who
-from experiments.speed.targets import CARD_TARGETS, FORMS, Slope, Target
+from experiments.speed.targets import DTYPE, FORMS, Slope, Target
 
-CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
 SIZE = ["cell", "E", "H", "B"]
-COMMAND = "python -m experiments run speed --preset quick"
+ELSEWHERE = "This is the part of the CPU; that of a GPU, with what has not been measured there, is speed_gpu."
 
 
 def analyse(frame: pd.DataFrame) -> Report:
@@ -63,8 +58,6 @@ def analyse(frame: pd.DataFrame) -> Report:
             *ceiling_tables(cost, top),
             *tuned_table(cost),
             explain_table(frame),
-            *card_tables(frame, times, cost),
-            *kernel_table(frame),
         ],
         settings=settings(frame, times),
         files={"costs": cost.replace([math.inf, -math.inf], math.nan)},
@@ -78,7 +71,8 @@ def drawn(
     slopes: Sequence[tuple[Slope, Answer]],
 ) -> list[Figure]:
     """The figures of what was measured."""
-    figures = [pictures.cost_figure(cost)] if (cost.part == "sizes").any() else []
+    rows = cost[(cost.part == "sizes") & (cost.dtype == DTYPE)]
+    figures = [pictures.cost_figure(rows, pictures.cost_title(rows))] if len(rows) else []
     if any(not math.isnan(answer.measured.value) for _, answer in found):
         figures.append(pictures.target_figure(found))
     return figures + ([pictures.growth_figure(grown, slopes)] if grown else [])
@@ -101,7 +95,7 @@ def lead(
         f"{where.get('cores', '?')} cores; times are this machine's, ratios are formed round by round between "
         f"contenders measured in turn. {target_sentence(found)} {missed_sentence(found, cost, top)}"
         f"{slope_sentence(slopes)} {malloc_sentence(cost)}"
-        f"{engine_sentence(frame)} {card_sentence(frame)}"
+        f"{engine_sentence(frame)} {ELSEWHERE}"
     )
 
 
@@ -175,17 +169,6 @@ def engine_sentence(frame: pd.DataFrame) -> str:
         f"Of the settings asked below, our module's `auto` takes {', '.join(parts)}; nothing falls back silently: a "
         f"backend that is named runs or raises."
     )
-
-
-def card_sentence(frame: pd.DataFrame) -> str:
-    """What a reader must know of the card."""
-    card = machine(frame).get("card", "none")
-    if not (timed(frame).part == "card").any():
-        return (
-            "On a GPU nothing has been measured: every GPU figure in performance.md is read or estimated, and whether "
-            "the fused kernels are faster than cuDNN is not known here."
-        )
-    return f"The GPU part was measured on {card}."
 
 
 def target_name(target: Target) -> str:
@@ -338,60 +321,6 @@ def explain_table(frame: pd.DataFrame) -> Table:
     ]
     title = "Which engine our module takes by itself, in the words of explain()"
     return Table("explain", title, pd.DataFrame(rows, columns=["device", "settings", "explain()"]))
-
-
-# A card
-
-
-def card_tables(frame: pd.DataFrame, times: pd.DataFrame, cost: pd.DataFrame) -> list[Table]:
-    """What has been measured on a card, and what has not, with the command that would."""
-    on_card, tables = cost[cost.part == "card"], []
-    reasons = {fact["contender"]: fact["reason"] for fact in facts(frame, "missing")}
-    rows = [card_row(name, on_card, reasons) for name in CARD]
-    rows += [card_target_row(times, *target) for target in CARD_TARGETS]
-    title = f"On a GPU: what has been measured and what has not (on a machine with a card: {COMMAND})"
-    tables.append(Table("gpu", title, pd.DataFrame(rows, columns=["what", "state"])))
-    if len(on_card):
-        tables.append(Table("us_gpu", "On a GPU: microseconds a step, median", wide(on_card.assign(value=on_card.us))))
-    return tables
-
-
-def card_row(name: str, on_card: pd.DataFrame, reasons: dict[str, str]) -> tuple[str, str]:
-    """A contender on a card, and how it stands."""
-    settings = int((on_card.contender == name).sum())
-    if settings:
-        return CONTENDERS[name].label, f"measured in {settings} settings"
-    return CONTENDERS[name].label, f"not measured: {reasons.get(name, 'this machine has no NVIDIA card')}"
-
-
-def card_target_row(
-    times: pd.DataFrame, E: int, H: int, B: int, form: str, peers: tuple[str, ...], least: float
-) -> tuple[str, str]:
-    """A target on a card, and how it stands."""
-    names = " or ".join(CONTENDERS[peer].label for peer in peers)
-    what = f"target: LSTM E={E} H={H} B={B}, {CONTENDERS[form].label} at least {least:g} times as fast as {names}"
-    where: dict[str, Any] = {"part": "card", "cell": "lstm", "E": E, "H": H, "B": B}
-    theirs = [values for peer in peers if len(values := series(times, contender=peer, **where))]
-    ours = series(times, contender=form, **where)
-    if not theirs or not len(ours):
-        return what, "not measured"
-    found = ratio(min(theirs, key=lambda values: values.median()), ours)
-    return what, f"{number(found.value)} ({found.low:.3g} to {found.high:.3g})"
-
-
-def kernel_table(frame: pd.DataFrame) -> list[Table]:
-    """What the compiler said of the kernels without a card, counted."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
-    for fact in facts(frame, "kernels"):
-        found = counts.setdefault((fact.pop("arch"), fact.pop("number")), Counter())
-        found.update({k: int(n) for k, n in fact.items() if k != "path"})
-    table = [
-        {"architecture": f"sm_{arch}", "precision": kind, "kernels": n["kernels"]}
-        | {"with a spill": n["spilling"], "fit": n["ok"]}
-        for (arch, kind), n in sorted(counts.items())
-    ]
-    title = "Compiled without a card (impl/torch_twin/kernels/compiled.csv): they fit; how fast they run is not known"
-    return [Table("kernels", title, pd.DataFrame(table))] if table else []
 
 
 # Settings

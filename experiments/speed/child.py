@@ -84,12 +84,19 @@ def machine(settings: dict[str, Any]) -> Iterator[Row]:
     for size in settings["copies"]:
         for n, rate in enumerate(measure.copy_rate(size, settings["rounds"])):
             yield f"ceiling/copy={size}", "gbyte_per_s", n, rate
+    for size in settings.get("card_products", ()):
+        for n, rate in enumerate(measure.card_product_rate(*size, settings["rounds"])):
+            yield f"ceiling/product={'x'.join(map(str, size))}", "gflop_per_s", n, rate
+    for size in settings.get("card_copies", ()):
+        for n, rate in enumerate(measure.card_copy_rate(size, settings["rounds"])):
+            yield f"ceiling/copy={size}", "gbyte_per_s", n, rate
     told = {"processor": settings["processor"], "card": settings["card"] or "none", **settings["packages"]}
     for name, value in told.items():
         yield f"machine/{name}={escaped(value)}", "is", 0, 1
     yield "machine/cores", "cores", 0, settings["cores"]
     yield from explained(settings["explain"])
-    yield from kernels()
+    if settings.get("kernels"):
+        yield from kernels()
 
 
 def explained(cases: list[list[Any]]) -> Iterator[Row]:

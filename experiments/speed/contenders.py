@@ -203,6 +203,7 @@ def on_card(name: str, *more: Any) -> Callable[[Case, Given, int], Work]:
 
 
 CARD = {"needs": ("torch",), "device": "cuda"}
+FLASH = {"needs": ("torch", "flashrnn"), "cells": ("lstm",), "device": "cuda"}
 CONTENDERS = {
     "numpy_usual": Contender("usual NumPy LSTM", usual_numpy, cells=("lstm",)),
     "numpy_scan": Contender("plain NumPy twin", numpy_form("scan", threaded=False), subject="numpy_twin"),
@@ -217,11 +218,15 @@ CONTENDERS = {
     "cuda_nn_streams": Contender("torch.nn in 8 streams", on_card("nn", 8), **CARD),
     "cuda_graph": Contender("bmm loop in a CUDA graph", on_card("graph"), **CARD),
     "cuda_fused": Contender("our module, fused", torch_module("fused", "cuda"), subject="torch_fused", **CARD),
+    "cuda_fused_tf32x3": Contender(
+        "our module, fused, tf32x3", torch_module("fused", "cuda", "tf32x3"), subject="torch_fused", **CARD
+    ),
     "cuda_fused_bf16": Contender(
         "our module, fused, bf16", torch_module("fused", "cuda", "bf16"), subject="torch_fused", **CARD
     ),
     "cuda_auto": Contender("our module, auto, cuda", torch_module("auto", "cuda"), subject="torch_module", **CARD),
-    "flashrnn": Contender("FlashRNN (bf16)", on_card("flashrnn"), ("torch", "flashrnn"), "", ("lstm",), "cuda"),
+    "flashrnn": Contender("FlashRNN, Triton (TF32)", on_card("flashrnn", "float32", "triton_fused"), **FLASH),
+    "flashrnn_bf16": Contender("FlashRNN, CUDA (bf16)", on_card("flashrnn", "bfloat16", "cuda"), **FLASH),
 }
 
 

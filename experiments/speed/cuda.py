@@ -1,4 +1,4 @@
-"""The contenders on a card; written without one, so that none of it has run yet (the report says so)."""
+"""The contenders on a card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from experiments.speed.case import Case, Given, apart
 from experiments.speed.contenders import Work, layer, pulled, tensors
-from impl.spec import Array, Parameters
+from impl.spec import Array, Parameters, tree_map
 
 CUDA = "cuda"
 
@@ -122,27 +122,34 @@ def lstm_loop(params: Parameters, x: Array, dh: Array) -> tuple[Array, Parameter
     return h, gradient_of(params, x, shifted(h), torch.stack(das))
 
 
-def flashrnn(case: Case, arrays: Given) -> Work:
-    """FlashRNN, heads as models, in bfloat16, by Triton up to H = 64 and by CUDA above; the input's product before it.
+def flashrnn(case: Case, arrays: Given, dtype: str, backend: str) -> Work:
+    """FlashRNN by one of its kernels, heads as models; the input's product before it.
 
-    Source: github.com/NX-AI/flashrnn, README: Wx (B, T, G, N, D), R (G, N, D, D), b (G, N, D); states (S, B, T, N, D).
-    Which of R's last two axes is summed is not said there; the time does not depend on it, and values are not compared.
+    Of version 1.0.8, with torch 2.11 and CUDA 13: the Triton kernels compile in float32 alone, whose products are TF32
+    (their backward takes tl.exp of bfloat16, which Triton 3.6 refuses), and do not fit the chip from H = 128 on; "cuda"
+    (a product and a pointwise kernel a step) is built by nvcc for each H, B and E, 25 seconds each; "cuda_fused" does
+    not build, since cudaDeviceProp has lost fields.
+
+    Source: github.com/NX-AI/flashrnn: Wx (B, T, G, N, D), R (G, N, D, D) by output and input, b (G, N, D); states
+    (S, B, T, N, D).
     """
     from flashrnn import flashrnn as run
 
-    params, x, dh = tensors(arrays, CUDA)
+    params, x, dh = tree_map(lambda a: a.to(getattr(torch, dtype)), tensors(arrays, CUDA))
     E, G, H = case.E, 4, case.H
-    W = params.weight_ih.view(E, G, H, case.D).bfloat16().requires_grad_()
-    R = params.weight_hh.view(E, G, H, H).transpose(0, 1).contiguous().bfloat16().requires_grad_()
-    b = (params.bias_ih + params.bias_hh).view(E, G, H).transpose(0, 1).contiguous().bfloat16().requires_grad_()
-    x, dh = x.view(case.T, E, case.B, case.D).bfloat16(), dh.view(case.T, E, case.B, H).bfloat16()
-    backend = "triton" if H <= 64 else "cuda_fused"
+    W = params.weight_ih.view(E, G, H, case.D).requires_grad_()
+    R = params.weight_hh.view(E, G, H, H).transpose(0, 1).contiguous().requires_grad_()
+    b = (params.bias_ih + params.bias_hh).view(E, G, H).transpose(0, 1).contiguous().requires_grad_()
+    x, dh = x.view(case.T, E, case.B, case.D), dh.view(case.T, E, case.B, H)
 
     def once() -> tuple[Any, Parameters]:
         Wx = torch.einsum("tebd,eghd->btgeh", x, W)
-        states, _ = run(Wx.contiguous(), R, b, function="lstm", backend=backend)
+        states, _ = run(Wx.contiguous(), R, b, function="lstm", backend=backend, dtype=dtype)
         h = states[0].permute(1, 2, 0, 3)
         dW, dR, db = torch.autograd.grad(h, (W, R, b), dh)
-        return h, Parameters(dW.flatten(1, 2), dR.transpose(0, 1).flatten(1, 2), db, db)
+        dW, dR, db = dW.flatten(1, 2), dR.transpose(0, 1).flatten(1, 2), db.transpose(0, 1).flatten(1, 2)
+        if E == 1:
+            h, dW, dR, db = h[:, 0], dW[0], dR[0], db[0]
+        return h, Parameters(dW, dR, db, db)
 
     return once

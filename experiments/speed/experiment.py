@@ -40,7 +40,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
             if "done" in said:
                 checkpoint(said["done"], said["total"])
             else:
-                found = [Record("speed", setting, 0, *rest) for setting, *rest in said["records"]]
+                found = [Record(group.experiment, setting, 0, *rest) for setting, *rest in said["records"]]
         if child.wait():
             complaints.seek(0)
             said = complaints.read().strip().splitlines() or [f"it ended with {child.returncode}"]

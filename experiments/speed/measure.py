@@ -225,6 +225,27 @@ def copy_rate(size: int, rounds: int) -> list[float]:
     return [2e-9 * size / seconds for seconds in repeated(lambda: np.copyto(target, source), rounds)]
 
 
+def card_product_rate(M: int, K: int, N: int, rounds: int) -> list[float]:
+    """GFLOP/s of torch's float32 product (M, K) @ (K, N) on the card, TF32 not allowed, by round."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    generator = torch.Generator("cuda").manual_seed(0)
+    a, b = (torch.randn(*shape, device="cuda", generator=generator) for shape in ((M, K), (K, N)))
+    out = torch.empty(M, N, device="cuda")
+    work = finished(lambda: torch.mm(a, b, out=out), "cuda")
+    return [2e-9 * M * K * N / seconds for seconds in repeated(work, rounds)]
+
+
+def card_copy_rate(size: int, rounds: int) -> list[float]:
+    """GB/s read and written by a copy of `size` bytes within the card, by round."""
+    import torch
+
+    source, target = torch.ones(size // 4, device="cuda"), torch.empty(size // 4, device="cuda")
+    work = finished(lambda: target.copy_(source), "cuda")
+    return [2e-9 * size / seconds for seconds in repeated(work, rounds)]
+
+
 def repeated(work: Callable[[], Any], rounds: int) -> Iterator[float]:
     """Seconds a call, by round; each a measurement of LEAST seconds."""
     work()

@@ -19,6 +19,9 @@ from properties.loading import OUR_FORMS, OWN
 from properties.record import parse_setting
 
 LEVEL = 0.95
+SOURCES = ("speed", "speed_gpu")
+"""Experiments whose records these are."""
+
 CASE = ["cell", "E", "T", "B", "D", "H", "dtype"]
 KEYS = ["part", *CASE, "contender", "threads"]
 WHOLE = ["E", "T", "B", "D", "H", "threads"]
@@ -41,7 +44,7 @@ class Answer(NamedTuple):
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
     """The records of timed entries with the parts of their settings as columns."""
-    rows = frame[(frame.source == "speed") & frame.setting.str.contains("/contender=.*/threads=")]
+    rows = frame[frame.source.isin(SOURCES) & frame.setting.str.contains("/contender=.*/threads=")]
     parts = pd.DataFrame([parse_setting(setting) for setting in rows.setting], index=rows.index, columns=KEYS[1:])
     parts = parts.astype(dict.fromkeys(WHOLE, int))
     return parts.assign(part=rows.setting.str.split("/").str[0], **rows[["metric", "index", "value"]])
@@ -160,12 +163,14 @@ def growth(of: str, cell: str, contender: str, rows: pd.DataFrame, least: int = 
     return Growth(of, cell, contender, sizes, cost, low, high, interval(slopes))
 
 
-def slope_answers(found: Sequence[Growth]) -> list[tuple[Slope, Answer]]:
+def slope_answers(
+    found: Sequence[Growth], slopes: Sequence[Slope] = SLOPES, forms: Sequence[str] = FORMS
+) -> list[tuple[Slope, Answer]]:
     """Every demanded slope with every form; the ladders begin at the least size that counts."""
     known = {(g.of, g.cell, g.contender): g for g in found}
     rows = []
-    for slope in SLOPES:
-        for form in FORMS:
+    for slope in slopes:
+        for form in forms:
             grown = known.get((slope.of, slope.cell, form))
             value = grown.slope if grown and grown.sizes[0] >= slope.least else NOTHING
             rows.append((slope, Answer(form, value, word(value, slope.low, slope.high, form))))
@@ -232,7 +237,7 @@ class Ceilings(NamedTuple):
 
 def ceilings(frame: pd.DataFrame) -> Ceilings:
     """The measured ceilings."""
-    rows = frame[(frame.source == "speed") & frame.setting.str.startswith("ceiling/")]
+    rows = frame[frame.source.isin(SOURCES) & frame.setting.str.startswith("ceiling/")]
     found = {parse_setting(s).popitem(): interval(some.value) for s, some in rows.groupby("setting", sort=False)}
     products = {size: rate for (kind, size), rate in found.items() if kind == "product"}
     return Ceilings(products, {int(size): rate for (kind, size), rate in found.items() if kind == "copy"})
@@ -243,7 +248,7 @@ def ceilings(frame: pd.DataFrame) -> Ceilings:
 
 def facts(frame: pd.DataFrame, first: str) -> list[dict[str, str]]:
     """What the records of a kind tell in their settings, decoded."""
-    rows = frame[(frame.source == "speed") & frame.setting.str.startswith(f"{first}/")]
+    rows = frame[frame.source.isin(SOURCES) & frame.setting.str.startswith(f"{first}/")]
     told = [(parse_setting(row.setting), row.metric, row.value) for row in rows.itertuples()]
     return [{k: unquote(v) for k, v in names.items()} | {metric: value} for names, metric, value in told]
 

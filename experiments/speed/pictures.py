@@ -16,7 +16,7 @@ from experiments.harness import figures
 from experiments.harness.report import Figure, number
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.numbers import Answer, Growth
-from experiments.speed.targets import DTYPE, FORMS, Slope, Target
+from experiments.speed.targets import FORMS, Slope, Target
 
 PEERS = "0.45"
 """The grey of what is not ours."""
@@ -53,9 +53,8 @@ def plain(axis: Axes, which: str = "x") -> None:
 # Cost by contender
 
 
-def cost_figure(costs: pd.DataFrame) -> Figure:
+def cost_figure(rows: pd.DataFrame, title: str) -> Figure:
     """Microseconds a step, a panel a size, a row a contender; both cells."""
-    rows = costs[(costs.part == "sizes") & (costs.dtype == DTYPE)]
     cells = [cell for cell in CELLS if (rows.cell == cell).any()]
     sizes = sorted(set(zip(rows.H, rows.B, strict=True)))
     names = {cell: order(rows[rows.cell == cell]) for cell in cells}
@@ -69,7 +68,7 @@ def cost_figure(costs: pd.DataFrame) -> Figure:
             axis.set_title(f"{CELLS[cell]}, H={H}, B={B}", fontsize=9)
     for axis in axes[-1]:
         axis.set_xlabel("µs a step")
-    return Figure("costs", cost_title(rows), canvas, cost_alt(rows), rows.replace(math.inf, math.nan))
+    return Figure("costs", title, canvas, cost_alt(rows), rows.replace(math.inf, math.nan))
 
 
 def order(rows: pd.DataFrame) -> list[tuple[str, int]]:

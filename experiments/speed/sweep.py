@@ -43,10 +43,7 @@ MANY = (
 
 FEW = (("numpy_fast", 1), ("numpy_compiled", 1), ("torch_nn", 1))
 SHORT = (("numpy_usual", 1), *FEW)
-CARD = tuple((name, 1) for name, contender in CONTENDERS.items() if contender.device == "cuda")
 LADDERS = {"T": (100, 200, 400, 800), "E": (8, 16, 32), "H": (32, 64, 128, 256)}
-CARD_SIZES = ((32, 64), (64, 64), (128, 64), (256, 64))
-CARD_GROUPS = (1, 8, 32)
 
 
 class Preset(NamedTuple):
@@ -57,7 +54,7 @@ class Preset(NamedTuple):
         sizes: (H, B) of one model. small: its contenders; large: those where a step costs much, H*H*B > LARGE.
         group_sizes, groups: (H, B) and E of groups of LSTMs; RNNs at ALSO. many: their contenders.
         ladders: sizes of which cost is fitted. dtypes, cells: of the comparisons of one model and of groups.
-        tuned: whether also with malloc told to keep freed memory. card: E on a card.
+        tuned: whether also with malloc told to keep freed memory.
     """
 
     rounds: int
@@ -70,7 +67,6 @@ class Preset(NamedTuple):
     many: Who = ()
     ladders: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 (a NamedTuple's default is not changed)
     tuned: bool = False
-    card: tuple[int, ...] = ()
     dtypes: tuple[str, ...] = (DTYPE,)
     cells: tuple[str, ...] = ("rnn", "lstm")
 
@@ -80,14 +76,14 @@ LARGE = 128 * 128 * 32
 FULL = LADDERS | {"T": (100, 200, 400, 800, 1600, 3200), "E": (8, 16, 32, 64)}
 PRESETS = {
     "smoke": Preset(3, 10, ((8, 4),), SHORT[:2] + SHORT[3:], (), cells=("lstm",)),
-    "tour": Preset(7, T, SIZES[:2], SHORT, SHORT, GROUP_SIZES[:1], (4,), FEW + MANY[3:4], card=(8,)),
-    "quick": Preset(15, T, SIZES, ONE, MOST, GROUP_SIZES, GROUPS, MANY, LADDERS, True, CARD_GROUPS),
-    "full": Preset(31, T, SIZES, ONE, ONE, GROUP_SIZES, (*GROUPS, 32), MANY, FULL, True, CARD_GROUPS, DTYPES),
+    "tour": Preset(7, T, SIZES[:2], SHORT, SHORT, GROUP_SIZES[:1], (4,), FEW + MANY[3:4]),
+    "quick": Preset(15, T, SIZES, ONE, MOST, GROUP_SIZES, GROUPS, MANY, LADDERS, True),
+    "full": Preset(31, T, SIZES, ONE, ONE, GROUP_SIZES, (*GROUPS, 32), MANY, FULL, True, DTYPES),
 }
 
 
 def groups(preset: str, options: Any) -> list[Group]:
-    """All comparisons, in the order of the report; those on a card where there is one."""
+    """All comparisons, in the order of the report."""
     size = PRESETS[preset]
     found = [machine_group(preset, size)]
     for dtype in size.dtypes:
@@ -97,7 +93,6 @@ def groups(preset: str, options: Any) -> list[Group]:
     for cell in size.cells:
         found += [slope_group(size, cell)] if size.ladders else []
         found += [tuned_group(size, cell)] if size.tuned else []
-        found += [card_group(size, cell, E) for E in size.card] if card() else []
     return found
 
 
@@ -146,12 +141,6 @@ def tuned_group(size: Preset, cell: str) -> Group:
     return time_group(f"tuned/cell={cell}", entries, size, "tuned")
 
 
-def card_group(size: Preset, cell: str, E: int) -> Group:
-    """On a card: all widths."""
-    entries = [entry for H, B in CARD_SIZES for entry in entries_of("card", CARD, sizes(cell, E, size.T, B, H, DTYPE))]
-    return time_group(f"card/cell={cell}/E={E}", entries, size)
-
-
 def entries_of(part: str, chosen: Who, case: list[Any]) -> list[list[Any]]:
     """The contenders that have the case's cell, on it."""
     return [[part, name, threads, case] for name, threads in chosen if case[0] in CONTENDERS[name].cells]
@@ -159,8 +148,7 @@ def entries_of(part: str, chosen: Who, case: list[Any]) -> list[list[Any]]:
 
 def time_group(name: str, entries: list[Any], size: Preset, malloc: str = "default") -> Group:
     """A comparison."""
-    files = MEASURED + (KERNELS if name.startswith("card/") else ())
-    return group(name, "time", {"entries": entries}, size.rounds, cost(entries, size.rounds), files, malloc)
+    return group(name, "time", {"entries": entries}, size.rounds, cost(entries, size.rounds), MEASURED, malloc)
 
 
 def group(
@@ -171,12 +159,13 @@ def group(
     cost: float,
     files: Iterable[str],
     malloc: str = "default",
+    experiment: str = "speed",
 ) -> Group:
     """One group, with what its times depend on."""
     threads = sorted({entry[2] for entry in settings.get("entries", ())}) or [1]
     settings = {"part": part, **settings, "rounds": rounds, "malloc": malloc, "threads": threads, **place()}
     settings["code"] = code(*files, *MEASURERS, "impl/*.py")
-    return Group("speed", VERSION, name, settings, (0,), DTYPE, "numpy", "", cost)
+    return Group(experiment, VERSION, name, settings, (0,), DTYPE, "numpy", "", cost)
 
 
 def sizes(cell: str, E: int, T: int, B: int, H: int, dtype: str) -> list[Any]:
@@ -185,7 +174,6 @@ def sizes(cell: str, E: int, T: int, B: int, H: int, dtype: str) -> list[Any]:
 
 
 MEASURED = ("impl/numpy_twin/*.py", "impl/torch_twin/*.py")
-KERNELS = ("impl/torch_twin/kernels/*.py",)
 MEASURERS = tuple(
     f"experiments/speed/{name}.py" for name in ("case", "child", "contenders", "cuda", "measure", "usual")
 )

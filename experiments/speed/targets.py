@@ -71,9 +71,3 @@ MODELS = tuple(Target("groups", "lstm", H, B, E, "torch_nn", (1, 2), 1.5) for H,
 TARGETS = (*RNN, *USUAL, *LSTM, *MODELS)
 
 SLOPES = tuple(Slope(of, least, cell) for of, least in (("T", 100), ("E", 8)) for cell in ("rnn", "lstm"))
-
-CARD_TARGETS = (
-    *((32, H, 64, "cuda_fused", ("cuda_nn", "cuda_nn_streams", "cuda_graph"), 3.0) for H in (32, 64)),
-    (32, 64, 64, "cuda_fused_bf16", ("flashrnn",), 2.0),
-)
-"""On a card, an LSTM at equal precision: E, H, B, ours, peers of which the best counts, the least ratio."""

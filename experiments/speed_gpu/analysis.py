@@ -1,0 +1,250 @@
+"""What the records say of a GPU: targets, cost, rate, memory, ceilings, growth; and what has not been measured."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import pandas as pd
+
+from experiments.harness.report import Figure, Report, Table, number
+from experiments.speed import pictures
+from experiments.speed.analysis import engine_sentence, explain_table, slope_table, span, wide
+from experiments.speed.contenders import CONTENDERS
+from experiments.speed.numbers import (
+    Answer,
+    Ceilings,
+    ceilings,
+    costs,
+    facts,
+    flops,
+    growths,
+    machine,
+    ratio,
+    series,
+    slope_answers,
+    timed,
+    traffic,
+    word,
+)
+from experiments.speed.pictures import CELLS
+from experiments.speed_gpu.targets import CEILING, DTYPE, SLOPES, TARGETS, T, Target
+
+COMMAND = "python -m experiments run speed_gpu --preset quick"
+CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
+OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16")
+
+
+def analyse(frame: pd.DataFrame) -> Report:
+    """The report of speed_gpu from its records."""
+    times = timed(frame)
+    cost, top, grown = costs(times), ceilings(frame), growths(times)
+    found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, SLOPES, OURS[:1])
+    models = cost[cost.part == "card"]
+    return Report(
+        name="speed_gpu",
+        title="Speed on a GPU: ours against cuDNN, a CUDA graph and FlashRNN, paired in one run",
+        lead=lead(frame, models, found),
+        verdicts=[],
+        figures=drawn(models),
+        tables=[
+            state_table(frame, models),
+            *([target_table(found), ceiling_table(models, top), slope_table(slopes)] if len(models) else []),
+            *(cost_tables(models) if len(models) else []),
+            *rate_table(top),
+            *([explain_table(frame)] if facts(frame, "explain") else []),
+            *kernel_table(frame),
+        ],
+        settings=settings(frame, times),
+        files={"costs": cost.replace([math.inf, -math.inf], math.nan)},
+    )
+
+
+def answer(times: pd.DataFrame, target: Target) -> Answer:
+    """What came of a target: the fastest peer's time over ours, round by round."""
+    where = {"part": "card", "cell": "lstm", "E": target.E, "H": target.H, "B": target.B, "T": T, "dtype": DTYPE}
+    theirs = [values for peer in target.peers if len(values := series(times, contender=peer, **where))]
+    ours = series(times, contender=target.form, **where)
+    fastest = min(theirs, key=lambda values: values.median(), default=pd.Series(dtype=float))
+    found = ratio(fastest, ours)
+    if math.isnan(target.ratio) and not math.isnan(found.value):
+        return Answer(target.form, found, "nothing is demanded")
+    return Answer(target.form, found, word(found, target.ratio, math.inf, target.form))
+
+
+# Words
+
+
+def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target, Answer]]) -> str:
+    """What was found, in words."""
+    if not len(models):
+        return (
+            "On a GPU nothing has been measured: every GPU figure in performance.md is read or estimated, and whether "
+            f"the fused kernels are faster than cuDNN is not known here. On a machine with a card: {COMMAND}"
+        )
+    where = machine(frame)
+    demanded = [(target, answer) for target, answer in found if not math.isnan(target.ratio)]
+    words = "; ".join(f"{target_name(t)} {number(a.measured.value)} of {t.ratio:g}, {a.word}" for t, a in demanded)
+    return (
+        f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
+        f"formed round by round between contenders measured in turn. Targets of performance.md (the fastest peer's "
+        f"time over ours): {words}. {engine_sentence(frame)}"
+    )
+
+
+def target_name(target: Target) -> str:
+    """A target in words."""
+    peers = " or ".join(CONTENDERS[peer].label for peer in target.peers)
+    return f"LSTM E={target.E} H={target.H} B={target.B}, {CONTENDERS[target.form].label}, against {peers}:"
+
+
+# Figures
+
+
+def drawn(models: pd.DataFrame) -> list[Figure]:
+    """Cost at the most models, where anything was measured."""
+    rows = models[(models.E.max() == models.E) & (models.dtype == DTYPE)] if len(models) else models
+    return [pictures.cost_figure(rows, cost_title(rows))] if len(rows) else []
+
+
+def cost_title(rows: pd.DataFrame) -> str:
+    """How many times as long the peers take as our kernels in float32."""
+    wide = rows.pivot_table(index=["cell", "H"], columns="contender", values="us")
+    parts = []
+    for peer in ("cuda_nn", "cuda_graph"):
+        if {peer, OURS[0]} <= set(wide):
+            times = (wide[peer] / wide[OURS[0]]).dropna()
+            parts.append(f"{CONTENDERS[peer].label} takes {number(times.min())} to {number(times.max())} times as long")
+    models = f"{rows.E.max()} models at once" if rows.E.max() > 1 else "one model"
+    return f"With {models} {'; '.join(parts)} as our fused kernels in float32" if parts else "Microseconds a step"
+
+
+# Tables
+
+
+def state_table(frame: pd.DataFrame, models: pd.DataFrame) -> Table:
+    """What has been measured, and what has not, with the reason."""
+    reasons: dict[str, set[str]] = {}
+    for fact in facts(frame, "missing"):
+        reasons.setdefault(fact["contender"], set()).add(fact["reason"])
+    rows = []
+    for name in CARD:
+        settings, why = int((models.contender == name).sum()), "; ".join(sorted(reasons.get(name, ())))
+        if settings:
+            state = f"measured in {settings} settings" + (f"; where it cannot run: {why}" if why else "")
+        else:
+            state = f"not measured: {why or 'this machine has no NVIDIA card'}"
+        rows.append({"what": CONTENDERS[name].label, "state": state})
+    title = f"What has been measured and what has not (on a machine with a card: {COMMAND})"
+    return Table("gpu", title, pd.DataFrame(rows))
+
+
+def target_table(found: Sequence[tuple[Target, Answer]]) -> Table:
+    """Targets, and ratios beside them, with what was measured."""
+    rows = [
+        {
+            "ours": CONTENDERS[target.form].label,
+            "setting": f"LSTM E={target.E} H={target.H} B={target.B}",
+            "the fastest of": ", ".join(CONTENDERS[peer].label for peer in target.peers),
+            "at least": "" if math.isnan(target.ratio) else f"{target.ratio:g}",
+            "ratio": number(answer.measured.value),
+            "95 % interval": span(answer),
+            "result": answer.word,
+        }
+        for target, answer in found
+    ]
+    return Table("targets", "The fastest peer's time over ours, T=100, D=H", pd.DataFrame(rows))
+
+
+def ceiling_table(models: pd.DataFrame, top: Ceilings) -> Table:
+    """What the measured ceilings allow, beside what our kernels in float32 take."""
+    rows = []
+    for row in models[models.contender == OURS[0]].itertuples():
+        compute, memory = flops(row) / (top.product * 1e3), traffic(row) / (top.memory * 1e3)
+        share = row.us / max(compute, memory)
+        asked = (row.cell, row.E, row.H) == ("lstm", 32, 64)
+        rows.append(
+            {
+                "cell": CELLS[row.cell],
+                "setting": f"E={row.E} H={row.H} B={row.B}",
+                "products alone, µs a step": number(compute),
+                "memory alone, µs a step": number(memory),
+                "ours, µs a step": number(row.us),
+                "ours over the larger": number(share),
+                "demanded": f"at most {CEILING:g}: {'met' if share <= CEILING else 'missed'}" if asked else "",
+            }
+        )
+    title = "What this card's fastest product and largest copy allow (a bound, not a forecast), beside ours in float32"
+    return Table("ceiling_share", title, pd.DataFrame(rows))
+
+
+def cost_tables(models: pd.DataFrame) -> list[Table]:
+    """Time, rate and memory, contenders in rows and sizes in columns."""
+    rate, peak = models.assign(value=models.rate / 1e6), models.assign(value=models.peak / 2**20)
+    return [
+        Table("us", "Microseconds a step of forward and backward, all models together, median", wide(of(models, "us"))),
+        Table("rate", "Million sequence-steps a second (E x B / time of a step)", wide(rate)),
+        Table("peak", "MiB on the card that one call adds at its peak (torch's own count)", wide(peak)),
+    ]
+
+
+def of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows with a column as their value."""
+    return rows.assign(value=rows[column])
+
+
+def rate_table(top: Ceilings) -> list[Table]:
+    """The measured ceilings of the card."""
+    rows = [
+        (
+            f"product {size}, float32 without TF32",
+            f"{v.value / 1e3:.3g} TFLOP/s",
+            f"{v.low / 1e3:.3g} to {v.high / 1e3:.3g}",
+        )
+        for size, v in top.products.items()
+    ]
+    rows += [
+        (f"copy of {size / 2**20:g} MiB", f"{v.value:,.0f} GB/s read and written", f"{v.low:,.0f} to {v.high:,.0f}")
+        for size, v in top.copies.items()
+    ]
+    frame = pd.DataFrame(rows, columns=["what", "rate", "95 % interval"])
+    return [Table("ceilings", "Ceilings of this card", frame)] if rows else []
+
+
+def kernel_table(frame: pd.DataFrame) -> list[Table]:
+    """What the compiler said of the kernels without a card, counted."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for fact in facts(frame, "kernels"):
+        found = counts.setdefault((fact.pop("arch"), fact.pop("number")), Counter())
+        found.update({k: int(n) for k, n in fact.items() if k != "path"})
+    table = [
+        {"architecture": f"sm_{arch}", "precision": kind, "kernels": n["kernels"]}
+        | {"with a spill": n["spilling"], "fit": n["ok"]}
+        for (arch, kind), n in sorted(counts.items())
+    ]
+    title = "Compiled without a card, in the compiler's own words (impl/torch_twin/kernels/compiled.csv)"
+    return [Table("kernels", title, pd.DataFrame(table))] if table else []
+
+
+# Settings
+
+
+def settings(frame: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """How it was measured."""
+    where = machine(frame)
+    timing = times[times.metric == "us_per_step"]
+    rows = {
+        "machine": f"card: {where.get('card', '?')}; {where.get('processor', '?')}, {where.get('cores', '?')} cores",
+        "versions": ", ".join(f"{k} {v}" for k, v in where.items() if k not in ("processor", "card", "cores")),
+        "rounds": f"{timing['index'].max() + 1:.0f}" if len(timing) else "0",
+        "a measurement": "an untimed call where a call takes under 20 ms, then as many calls as take 5 ms, each until "
+        "the card has finished",
+        "pairing": "in each round every contender of a comparison once, the order rotated by round",
+        "what is timed": "forward and backward with weight gradients by dh at every step, starts from the processor "
+        "included; x needs no gradient; parameters and inputs stand ready on the card",
+        "precision": "float32 without TF32, unless a label says otherwise (tf32x3: errors near float32's)",
+        "process": "a fresh one for each comparison",
+        "interval": "95 %, order statistics over rounds; neighbouring rounds are not quite independent",
+    }
+    return pd.DataFrame({"setting": rows.keys(), "value": map(str, rows.values())})

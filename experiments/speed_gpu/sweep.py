@@ -1,0 +1,92 @@
+"""What is measured on a GPU, as plain data; without one, what is known of the kernels and of the machine."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from experiments.harness.sweep import Group
+from experiments.speed.sweep import MEASURED, card, entries_of, group, sizes
+from experiments.speed_gpu.targets import DTYPE, T
+
+VERSION = 1
+ALONE = True
+"""As in speed/sweep.py."""
+
+KERNELS = ("impl/torch_twin/kernels/*.py", "impl/torch_twin/kernels/compiled.csv")
+OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16", "cuda_auto")
+PEERS = ("cuda_nn", "cuda_nn_streams", "cuda_graph")
+FLASH = ("flashrnn", "flashrnn_bf16")
+"""Only where targets name them: compiling them takes half a minute a size."""
+
+SIZES = ((32, 64), (64, 64), (128, 64), (256, 64))
+FLASH_AT = (32, (32, 64))
+"""E and H."""
+
+LADDERS = {"T": (100, 200, 400, 800), "E": (8, 16, 32, 64, 128)}
+
+
+class Preset(NamedTuple):
+    """One size of the sweep: rounds and steps, (H, B), numbers of models, and ladders of which cost is fitted."""
+
+    rounds: int
+    T: int
+    sizes: tuple[tuple[int, int], ...]
+    models: tuple[int, ...]
+    ladders: dict[str, tuple[int, ...]] = {}  # noqa: RUF012 (a NamedTuple's default is not changed)
+    cells: tuple[str, ...] = ("rnn", "lstm")
+
+
+PRESETS = {
+    "smoke": Preset(3, 10, ((16, 16),), (2,), cells=("lstm",)),
+    "tour": Preset(7, T, SIZES[:2], (8,)),
+    "quick": Preset(15, T, SIZES, (1, 8, 32), LADDERS),
+    "full": Preset(31, T, SIZES, (1, 2, 4, 8, 16, 32, 64), LADDERS),
+}
+
+
+def groups(preset: str, options: Any) -> list[Group]:
+    """The facts, and all comparisons where there is a card."""
+    size = PRESETS[preset]
+    found = [facts_group(preset, size)]
+    if card():
+        for cell in size.cells:
+            found += [models_group(size, cell, E) for E in size.models]
+            found += [slope_group(size, cell)] if size.ladders else []
+    return found
+
+
+def facts_group(preset: str, size: Preset) -> Group:
+    """Ceilings of the card, facts, and what `explain` says."""
+    settings: dict[str, Any] = {"kernels": True, "explain": [], "products": [], "copies": []}
+    settings |= {"card_products": [], "card_copies": []}
+    if preset != "smoke" and card():
+        settings |= {"card_products": [[4096] * 3, [8192] * 3], "card_copies": [2**26, 2**30]}
+        for cell in size.cells:
+            settings["explain"] += [sizes(cell, E, T, B, H, DTYPE) for H, B in size.sizes for E in (1, 8)]
+    return group("facts", "machine", settings, size.rounds, 10.0 if card() else 4.0, KERNELS, experiment="speed_gpu")
+
+
+def models_group(size: Preset, cell: str, E: int) -> Group:
+    """So many models at all widths."""
+    entries = []
+    for H, B in size.sizes:
+        flash = FLASH if FLASH_AT[0] == E and H in FLASH_AT[1] else ()
+        names = tuple((name, 1) for name in (*PEERS, *OURS, *flash))
+        entries += entries_of("card", names, sizes(cell, E, size.T, B, H, DTYPE))
+    return card_group(f"models/cell={cell}/E={E}", entries, size, 25.0 + E)
+
+
+def slope_group(size: Preset, cell: str) -> Group:
+    """Ladders: sizes that differ in one number, of H = 64 and B = 64."""
+    entries = []
+    for of, steps in size.ladders.items():
+        for step in steps:
+            some = {"E": 32, "T": size.T, "B": 64, "H": 64} | {of: step}
+            entries += entries_of(f"slope_{of}", (("cuda_fused", 1),), sizes(cell, dtype=DTYPE, **some))
+    return card_group(f"slopes/cell={cell}", entries, size, 15.0)
+
+
+def card_group(name: str, entries: list[list[Any]], size: Preset, cost: float) -> Group:
+    """A comparison; `cost` is predicted seconds."""
+    files = (*MEASURED, *KERNELS)
+    return group(name, "time", {"entries": entries}, size.rounds, cost, files, experiment="speed_gpu")

@@ -1,0 +1,45 @@
+"""What is demanded on a GPU, as plain data: ratios of times, a share of a ceiling, and slopes of cost."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from experiments.speed.targets import DTYPE, Slope, T
+
+__all__ = ["DTYPE", "SLOPES", "TARGETS", "T", "Target"]
+
+EXACT = ("cuda_nn", "cuda_nn_streams", "cuda_graph")
+"""Peers in float32 throughout. FlashRNN has TF32 or bfloat16 alone: it is compared with what is no more exact."""
+
+
+class Target(NamedTuple):
+    """The least ratio of the time of the fastest of some peers to ours, for an LSTM; D = H, T = 100.
+
+    Attributes:
+        E, H, B: the setting.
+        form: ours.
+        peers: of whom the fastest counts.
+        ratio: the least; NaN where the ratio is told beside the others, and nothing is demanded.
+        source: where it is set.
+    """
+
+    E: int
+    H: int
+    B: int
+    form: str
+    peers: tuple[str, ...]
+    ratio: float
+    source: str = "performance.md"
+
+
+BESIDE = float("nan")
+TARGETS = (
+    *(Target(32, H, 64, "cuda_fused", EXACT, 3.0) for H in (32, 64)),
+    Target(32, 64, 64, "cuda_fused_bf16", ("flashrnn_bf16",), 2.0),
+    *(Target(E, H, 64, "cuda_fused", ("cuda_nn",), BESIDE) for E in (8, 32) for H in (32, 64)),
+    *(Target(32, H, 64, "cuda_fused_tf32x3", ("flashrnn",), BESIDE) for H in (32, 64)),
+)
+CEILING = 2.0
+"""The most times that our LSTM of E=32, H=64, B=64 may take what the measured ceilings allow."""
+
+SLOPES = tuple(Slope(of, least, cell) for of, least in (("T", 100), ("E", 8)) for cell in ("rnn", "lstm"))

@@ -1,0 +1,124 @@
+"""Speed on a GPU: what is reported follows from the records, with a card and without one."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from experiments.harness import figures
+from experiments.harness.sweep import Options
+from experiments.speed import child
+from experiments.speed.case import Case
+from experiments.speed.contenders import CONTENDERS
+from experiments.speed_gpu import analysis, sweep
+from experiments.speed_gpu.targets import EXACT, TARGETS
+from properties.record import COLUMNS
+
+ROUNDS = 15
+
+
+def records(us, part="card"):
+    """Records of times by (contender, case), alike in all rounds but for a thousandth."""
+    rows = []
+    for (name, case), value in us.items():
+        setting = f"{part}/{case.name}/contender={name}/threads=1"
+        rows += [
+            ("speed_gpu", setting, 0, "us_per_step", n, value * (1 + (n - ROUNDS // 2) / 1e3), "")
+            for n in range(ROUNDS)
+        ]
+        rows.append(("speed_gpu", setting, 0, "peak_bytes", 0, 2.0**20, ""))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def facts(card):
+    """What the facts group says of a machine."""
+    rows = [(f"machine/card={card or 'none'}", "is", 1.0), ("machine/cores", "cores", 2.0)]
+    rows += [("ceiling/product=4096x4096x4096", "gflop_per_s", 5e4), ("ceiling/copy=1024", "gbyte_per_s", 3e3)] * bool(
+        card
+    )
+    rows += [(setting, metric, value) for setting, metric, _, value in child.kernels()]
+    return pd.DataFrame([("speed_gpu", s, 0, metric, 0.0, v, "") for s, metric, v in rows], columns=COLUMNS)
+
+
+def lstm(E, H, T=100):
+    """A case of the targets."""
+    return Case("lstm", E, T, 64, H, H, "float32")
+
+
+def made(*parts):
+    """The report, its figures drawn."""
+    with figures.style():
+        report = analysis.analyse(pd.concat(parts, ignore_index=True))
+        for figure in report.figures:
+            assert "<path" in figures.svg(figure.canvas, figure.name)
+    return report, {table.name: table.frame for table in report.tables}
+
+
+def test_the_report_says_plainly_what_no_card_has_measured():
+    """No card: every contender is named as not measured, with the command that would; the compiler's table stands."""
+    report, tables = made(facts(""))
+    assert len(tables["gpu"]) == len(analysis.CARD) >= 8
+    assert tables["gpu"].state.str.startswith("not measured: this machine has no NVIDIA card").all()
+    assert "On a GPU nothing has been measured" in report.lead and analysis.COMMAND in report.lead
+    assert not report.figures and "kernels" in tables and "targets" not in tables
+
+
+def test_targets_are_judged_by_the_fastest_peer():
+    """Ours take 10; of three peers 50, 40 and 31 the last counts: 3.1 of 3 is met, 2.9 is missed."""
+    for fastest, wanted in ((31.0, "met"), (29.0, "missed")):
+        us = {(name, lstm(32, 64)): value for name, value in zip(EXACT, (50.0, 40.0, fastest), strict=True)}
+        report, tables = made(facts("A card"), records(us | {("cuda_fused", lstm(32, 64)): 10.0}))
+        row = tables["targets"].set_index("setting").loc["LSTM E=32 H=64 B=64"].iloc[0]
+        assert (row.result, row.ratio) == (wanted, f"{fastest / 10:.1f}")
+        assert "measured on A card" in report.lead and f"of 3, {wanted}" in report.lead
+        unmet = tables["targets"][tables["targets"].setting == "LSTM E=32 H=32 B=64"]
+        assert set(unmet.result) == {"not measured"}
+
+
+def test_a_ratio_that_stands_beside_the_targets_is_told_and_not_judged():
+    """nn.LSTM in turn: five times as long is five times as long."""
+    us = {("cuda_nn", lstm(8, 32)): 50.0, ("cuda_fused", lstm(8, 32)): 10.0}
+    _, tables = made(facts("A card"), records(us))
+    row = tables["targets"].set_index("setting").loc["LSTM E=8 H=32 B=64"]
+    assert (row.result, row.ratio, row["at least"]) == ("nothing is demanded", "5", "")
+    assert sum(math.isnan(target.ratio) for target in TARGETS) == len(TARGETS) - 3
+
+
+def test_what_the_ceilings_allow_is_the_larger_of_two_times():
+    """E=32, H=64, B=64: 335.5 MFLOP a step at 50 TFLOP/s are 6.71 us, 7.86 MB at 3 TB/s are 2.62 us."""
+    _, tables = made(facts("A card"), records({("cuda_fused", lstm(32, 64)): 13.0}))
+    (row,) = tables["ceiling_share"].to_dict("records")
+    assert (row["products alone, µs a step"], row["memory alone, µs a step"]) == ("6.71", "2.62")
+    assert (row["ours over the larger"], row["demanded"]) == ("1.94", "at most 2: met")
+
+
+def test_slopes_of_our_kernels_are_fitted():
+    """A cost proportional to the models and to the steps has slopes 1 and 1; the reason of who cannot run stands."""
+    ladders = [records({("cuda_fused", lstm(E, 64)): 2.0 * E for E in (8, 16, 32)}, "slope_E")]
+    ladders.append(records({("cuda_fused", lstm(32, 64, T)): 50.0 for T in (100, 200, 400)}, "slope_T"))
+    absent = ("speed_gpu", "missing/card/contender=flashrnn/reason=flashrnn not installed", 0, "missing", 0.0, 1.0, "")
+    ours = records({("cuda_fused", lstm(32, 64)): 13.0})
+    _, tables = made(facts("A card"), ours, *ladders, pd.DataFrame([absent], columns=COLUMNS))
+    found = tables["slopes"].set_index(["cost of", "against"]).result
+    assert found["LSTM", "T from 100 on"] == found["LSTM", "E from 8 on"] == "met"
+    state = tables["gpu"].set_index("what").state
+    assert state[CONTENDERS["flashrnn"].label] == "not measured: flashrnn not installed"
+
+
+@pytest.mark.parametrize("preset", ["tour", "quick", "full"])
+def test_a_machine_with_a_card_measures_all_contenders(monkeypatch, preset):
+    """Every group has each contender, in an experiment of its own; without a card the facts are all."""
+    assert [group.setting for group in sweep.groups("quick", Options())] == ["facts"] or sweep.card()
+    monkeypatch.setattr(sweep, "card", lambda: "A card")
+    groups = sweep.groups(preset, Options())
+    models = [group for group in groups if group.setting.startswith("models/")]
+    assert {group.experiment for group in groups} == {"speed_gpu"} and len({group.key for group in groups}) == len(
+        groups
+    )
+    for group in models:
+        names = {entry[1] for entry in group.settings["entries"]}
+        assert names >= {*sweep.PEERS, *sweep.OURS}
+    flash = [group.setting for group in models if any(entry[1] in sweep.FLASH for entry in group.settings["entries"])]
+    assert flash == ([] if preset == "tour" else ["models/cell=lstm/E=32"])
