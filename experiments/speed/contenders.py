@@ -214,7 +214,7 @@ CONTENDERS = {
     "torch_eager": Contender("our module, eager", torch_module("eager"), ("torch",), "torch_twin"),
     "torch_auto": Contender("our module, auto", torch_module("auto"), ("torch",), "torch_module"),
     "jax_scan": Contender("jit(vmap(scan))", jax_scan, ("jax",)),
-    "cuda_nn": Contender("torch.nn in turn, cuda", on_card("nn", 1), **CARD),
+    "cuda_nn": Contender("torch.nn in turn", on_card("nn", 1), **CARD),
     "cuda_nn_streams": Contender("torch.nn in 8 streams", on_card("nn", 8), **CARD),
     "cuda_graph": Contender("bmm loop in a CUDA graph", on_card("graph"), **CARD),
     "cuda_fused": Contender("our module, fused", torch_module("fused", "cuda"), subject="torch_fused", **CARD),
@@ -224,7 +224,7 @@ CONTENDERS = {
     "cuda_fused_bf16": Contender(
         "our module, fused, bf16", torch_module("fused", "cuda", "bf16"), subject="torch_fused", **CARD
     ),
-    "cuda_auto": Contender("our module, auto, cuda", torch_module("auto", "cuda"), subject="torch_module", **CARD),
+    "cuda_auto": Contender("our module, auto", torch_module("auto", "cuda"), subject="torch_module", **CARD),
     "flashrnn": Contender("FlashRNN, Triton (TF32)", on_card("flashrnn", "float32", "triton_fused"), **FLASH),
     "flashrnn_bf16": Contender("FlashRNN, CUDA (bf16)", on_card("flashrnn", "bfloat16", "cuda"), **FLASH),
 }

@@ -37,7 +37,8 @@ OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16")
 
 
 def analyse(frame: pd.DataFrame) -> Report:
-    """The report of speed_gpu from its records."""
+    """The report of speed_gpu from its records; what `explain` says of the processor stands in speed's."""
+    frame = frame[~frame.setting.str.startswith("explain/device=cpu")]
     times = timed(frame)
     cost, top, grown = costs(times), ceilings(frame), growths(times)
     found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, SLOPES, OURS[:1])
@@ -85,7 +86,7 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
         )
     where = machine(frame)
     demanded = [(target, answer) for target, answer in found if not math.isnan(target.ratio)]
-    words = "; ".join(f"{target_name(t)} {number(a.measured.value)} of {t.ratio:g}, {a.word}" for t, a in demanded)
+    words = "; ".join(f"{target_name(t)} {outcome(t, a)}" for t, a in demanded)
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
         f"formed round by round between contenders measured in turn. Targets of performance.md (the fastest peer's "
@@ -97,6 +98,13 @@ def target_name(target: Target) -> str:
     """A target in words."""
     peers = " or ".join(CONTENDERS[peer].label for peer in target.peers)
     return f"LSTM E={target.E} H={target.H} B={target.B}, {CONTENDERS[target.form].label}, against {peers}:"
+
+
+def outcome(target: Target, answer: Answer) -> str:
+    """What came of a target, in words."""
+    if math.isnan(answer.measured.value):
+        return answer.word
+    return f"{number(answer.measured.value)} of {target.ratio:g}, {answer.word}"
 
 
 # Figures

@@ -39,7 +39,7 @@ class Preset(NamedTuple):
 PRESETS = {
     "smoke": Preset(3, 10, ((16, 16),), (2,), cells=("lstm",)),
     "tour": Preset(7, T, SIZES[:2], (8,)),
-    "quick": Preset(15, T, SIZES, (1, 8, 32), LADDERS),
+    "quick": Preset(11, T, SIZES, (1, 8, 32), LADDERS),
     "full": Preset(31, T, SIZES, (1, 2, 4, 8, 16, 32, 64), LADDERS),
 }
 
