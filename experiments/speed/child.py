@@ -15,8 +15,9 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from threadpoolctl import threadpool_limits
@@ -28,7 +29,6 @@ from experiments.speed.contenders import explain, missing
 from experiments.speed.measure import Entry
 
 Row = tuple[str, str, float, float]
-OUT = sys.stdout
 COMPILED = Path(__file__).parents[2] / "impl" / "torch_twin" / "kernels" / "compiled.csv"
 
 
@@ -36,7 +36,9 @@ def main() -> None:
     """Reads the settings, measures, and writes the records."""
     settings = json.loads(sys.stdin.readline())
     threading.Thread(target=end_with_parent, daemon=True).start()
-    sys.stdout = sys.stderr  # what libraries print is no result
+    own_output()
+    os.dup2(2, 1)  # what libraries, and the compilers that they start, print is no result
+    sys.stdout = sys.stderr
     if settings["malloc"] == "tuned":
         keep_buffers()
     part = {"time": times, "machine": machine}[settings["part"]]
@@ -51,9 +53,15 @@ def end_with_parent() -> None:
     os._exit(1)
 
 
+@cache
+def own_output() -> TextIO:
+    """The standard output that the process began with, for the parent alone."""
+    return os.fdopen(os.dup(1), "w")
+
+
 def tell(line: dict[str, Any]) -> None:
     """A line for the parent."""
-    print(json.dumps(line), file=OUT, flush=True)
+    print(json.dumps(line), file=own_output(), flush=True)
 
 
 def mark(done: int, total: int) -> None:

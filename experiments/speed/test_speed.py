@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -152,6 +155,20 @@ def test_a_child_that_fails_says_why(monkeypatch):
     broken = replace(group, settings=group.settings | {"part": "nonsense"})
     with pytest.raises(MeasureError, match="nonsense"):
         run(broken, lambda *_: None)
+
+
+def test_what_a_library_and_its_compilers_print_is_no_result():
+    """By Python, by the file descriptor, by a process of its own: the parent reads lines of JSON alone."""
+    said = "print('a'), os.write(1, b'[1/2] nvcc\\n'), os.system('echo [2/2] c++')"
+    code = f"import os; from experiments.speed import child; child.machine = lambda _: ({said}) and (); child.main()"
+    settings = json.dumps({"part": "machine", "malloc": "default"}) + "\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as done:
+        done.stdin.write(settings)
+        done.stdin.flush()
+        assert [json.loads(line) for line in done.stdout] == [{"records": []}]
+        assert "nvcc" in done.stderr.read()
 
 
 # What is reported
