@@ -207,8 +207,8 @@ def target_table(found: Sequence[tuple[Target, Answer]], cost: pd.DataFrame, top
     return Table("targets", title, pd.DataFrame(rows))
 
 
-def slope_table(slopes: Sequence[tuple[Slope, Answer]]) -> Table:
-    """Demanded slopes beside the fitted ones."""
+def slope_table(slopes: Sequence[tuple[Slope, Answer]], note: str = "") -> Table:
+    """Demanded slopes beside the fitted ones; a note ends the title."""
     rows = [
         {
             "cost of": CELLS[slope.cell],
@@ -221,7 +221,7 @@ def slope_table(slopes: Sequence[tuple[Slope, Answer]]) -> Table:
         }
         for slope, answer in slopes
     ]
-    return Table("slopes", "Log-log slopes of cost, fitted round by round", pd.DataFrame(rows))
+    return Table("slopes", f"Log-log slopes of cost, fitted round by round{note}", pd.DataFrame(rows))
 
 
 # Tables of cost

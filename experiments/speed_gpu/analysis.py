@@ -33,6 +33,7 @@ from experiments.speed_gpu.targets import CEILING, DTYPE, SLOPES, TARGETS, T, Ta
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
+FULL = "; below .9: the card is not full, and more models or steps cost little more"
 OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16")
 
 
@@ -51,7 +52,7 @@ def analyse(frame: pd.DataFrame) -> Report:
         figures=drawn(models),
         tables=[
             state_table(frame, models),
-            *([target_table(found), ceiling_table(models, top), slope_table(slopes)] if len(models) else []),
+            *([target_table(found), ceiling_table(models, top), slope_table(slopes, FULL)] if len(models) else []),
             *(cost_tables(models) if len(models) else []),
             *rate_table(top),
             *([explain_table(frame)] if facts(frame, "explain") else []),
@@ -136,13 +137,14 @@ def state_table(frame: pd.DataFrame, models: pd.DataFrame) -> Table:
     reasons: dict[str, set[str]] = {}
     for fact in facts(frame, "missing"):
         reasons.setdefault(fact["contender"], set()).add(fact["reason"])
+    absent = "in no comparison of this run" if len(models) else "this machine has no NVIDIA card"
     rows = []
     for name in CARD:
         settings, why = int((models.contender == name).sum()), "; ".join(sorted(reasons.get(name, ())))
         if settings:
             state = f"measured in {settings} settings" + (f"; where it cannot run: {why}" if why else "")
         else:
-            state = f"not measured: {why or 'this machine has no NVIDIA card'}"
+            state = f"not measured: {why or absent}"
         rows.append({"what": CONTENDERS[name].label, "state": state})
     title = f"What has been measured and what has not (on a machine with a card: {COMMAND})"
     return Table("gpu", title, pd.DataFrame(rows))
