@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from ctypes import addressof, c_char
 from sys import getrefcount
 from threading import Lock
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def within(block: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array at the first line of cache in a block of at least LINE bytes more than it has."""
-    return ndarray(shape, dtype, block, -block.ctypes.data % LINE)
+    place = addressof(c_char.from_buffer(block))  # quicker than block.ctypes.data
+    return ndarray(shape, dtype, block, -place % LINE)
 
 
 def rows_of(shape: tuple[int, ...], dtype: Any) -> Array:
