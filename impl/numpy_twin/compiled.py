@@ -20,11 +20,12 @@ import numpy as np
 from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.extending import overload
+from numpy import zeros
 
 from impl.spec import Array, LSTMState, RNNState
 
 from . import fast
-from .fast_products import Collected, Place, copied, memory
+from .fast_products import Place, copied, memory
 
 LN2 = math.log(2.0)
 POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
@@ -500,27 +501,26 @@ def lstm_forward(
     work.C[:, 0] = state.c
     where = flags(ended), place.models.start, place.way
     lstm_models(copied(W.mT), given(x, W), in_rows(Z), *work, states.h, filled(states.c, W), *where)
-    return LSTMState(Z[:, -1, :, -state.h.shape[-1] :].copy(), work.C[:, -1].copy())
+    return LSTMState(Z[:, -1, :, -state.h.shape[-1] :], work.C[:, -1])
 
 
 def lstm_backward(
-    W_hh: Array,
+    W: Array,
+    Z: Array,
     work: LSTMWork,
+    ended: Array | None,
     dh: Array | None,
     dlast: LSTMState,
-    ended: Array | None,
-    collected: Collected,
     dx: Array | None,
     dstates: LSTMState | None,
     place: Place,
-) -> LSTMState:
+) -> tuple[Array, LSTMState]:
     """As fast_lstm.backward."""
-    by = LSTMState(dlast.h.copy(), dlast.c.copy())
-    weights = copied(W_hh), collected.W_ih, in_rows(collected.Z)
-    asked = (filled(a, W_hh) for a in (dx, *(dstates or (None, None))))
+    by, dW = LSTMState(dlast.h.copy(), dlast.c.copy()), zeros(W.shape, W.dtype)
+    asked = (filled(a, W) for a in (dx, *(dstates or (None, None))))
     where = place.models.start, place.way
-    lstm_models_back(*weights, *work, given(dh, W_hh), *by, flags(ended), collected.dW, *asked, *where)
-    return by
+    lstm_models_back(*apart(W, dlast, dx), in_rows(Z), *work, given(dh, W), *by, flags(ended), dW, *asked, *where)
+    return dW, by
 
 
 def rnn_forward(
@@ -537,28 +537,33 @@ def rnn_forward(
     """As fast_rnn.forward."""
     where = flags(ended), place.models.start, place.way
     rnn_models(copied(W.mT), given(x, W), in_rows(Z), states.h, *where, relu)
-    return RNNState(Z[:, -1, :, -state.h.shape[-1] :].copy())
+    return RNNState(Z[:, -1, :, -state.h.shape[-1] :])
 
 
 def rnn_backward(
-    W_hh: Array,
+    W: Array,
+    Z: Array,
     work: None,
+    ended: Array | None,
     dh: Array | None,
     dlast: RNNState,
-    ended: Array | None,
-    collected: Collected,
     dx: Array | None,
     dstates: RNNState | None,
     place: Place,
     relu: bool = False,
-) -> RNNState:
+) -> tuple[Array, RNNState]:
     """As fast_rnn.backward."""
-    by_h = dlast.h.copy()
-    weights = copied(W_hh), collected.W_ih, in_rows(collected.Z)
-    asked = (filled(a, W_hh) for a in (dx, *(dstates or (None,))))
+    by, dW = RNNState(dlast.h.copy()), zeros(W.shape, W.dtype)
+    asked = (filled(a, W) for a in (dx, *(dstates or (None,))))
     where = place.models.start, place.way
-    rnn_models_back(*weights, given(dh, W_hh), by_h, flags(ended), collected.dW, *asked, *where, relu)
-    return RNNState(by_h)
+    rnn_models_back(*apart(W, dlast, dx), in_rows(Z), given(dh, W), *by, flags(ended), dW, *asked, *where, relu)
+    return dW, by
+
+
+def apart(W: Array, state: Any, dx: Array | None) -> tuple[Array, Array]:
+    """W_hh, and W_ih where dx is asked for, of [W_ih | b | W_hh], each at a line of cache; else of size 0."""
+    W_hh = copied(W[..., -state.h.shape[-1] :])
+    return W_hh, W_hh[:, :, :0] if dx is None else copied(W[..., : dx.shape[-1]])
 
 
 def flags(ended: Array | None) -> Array:
@@ -574,7 +579,9 @@ def in_rows(Z: Array) -> Array:
 
 def given(a: Array | None, like: Array) -> Array:
     """An array over time that is read, as compiled code takes it: in one piece, and of one type; of size 0 for None."""
-    return filled(a, like) if a is None else np.require(a, requirements="CW")
+    if a is None:
+        return filled(a, like)
+    return a if a.flags.carray else np.require(a, requirements="CW")
 
 
 def filled(a: Array | None, like: Array) -> Array:
