@@ -25,7 +25,7 @@ from numpy import zeros
 from impl.spec import Array, LSTMState, RNNState
 
 from . import fast
-from .fast_products import Place, copied, memory
+from .fast_products import Place, copied, memory, within
 
 LN2 = math.log(2.0)
 POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
@@ -159,23 +159,25 @@ def put(x: Array, at: int, e: int, Z: Array, t: int) -> None:
     _, models, B, D = x.shape
     e = e if models > 1 else 0
     for b in range(B):
+        given, row = x[at, e, b], Z[t * B + b]
         for d in range(D):
-            Z[t * B + b, d] = x[at, e, b, d]
-        Z[t * B + b, D] = 1
+            row[d] = given[d]
+        row[D] = 1
 
 
 @jit
-def carry(h: Array, Z: Array, t: int, ended: Array) -> None:
+def carry(h: Array, Z: Array, K: int, t: int, ended: Array) -> None:
     """Writes the h (B, H) after step t to the next rows of Z; where a row has ended, the h before it to both."""
-    (B, H), K = h.shape, Z.shape[1]
+    B, H = h.shape
     if ended.size:
         for b in range(B):
             if ended[t, b]:
                 for m in range(H):
                     h[b, m] = Z[t * B + b, K - H + m]
     for b in range(B):
+        row, after = h[b], Z[(t + 1) * B + b, K - H : K]
         for m in range(H):
-            Z[(t + 1) * B + b, K - H + m] = h[b, m]
+            after[m] = row[m]
 
 
 @jit
@@ -197,8 +199,8 @@ def lstm_steps(
     Args:
         W_T: (K, 4H), [W_ih | b | W_hh] transposed, its columns in fast_lstm.ORDER and halved.
         x: (T, E or 1, B, D) of the whole group, in its own order.
-        Z: ((T+1)*B, K), filled with x, 1 and h before each step, in the loop's order as all that follows; the first h
-            is there.
+        Z: ((T+1)*B, K and what lies between rows), filled with x, 1 and h before each step, in the loop's order as all
+            that follows; the first h is there.
         A: (T, B, 4H), filled with the gates after squashing.
         C: (T+1, B, H), of which C[0] is given: the c before each step.
         tanh_c: (T, B, H), filled.
@@ -207,7 +209,7 @@ def lstm_steps(
         e: the model's place in the group.
         way: 1, or -1 in reverse.
     """
-    T, B, H = tanh_c.shape
+    (T, B, H), K = tanh_c.shape, len(W_T)
     half, factors = W_T.dtype.type(0.5), np.arange(2).astype(W_T.dtype)
     for t in range(T):
         at = time_of(t, T, way)
@@ -231,18 +233,18 @@ def lstm_steps(
             for m in range(H):
                 h[m] = o[m] * tanh_t[m]
         restore(C[t + 1], t, ended, C[t])
-        carry(y[at, e], Z, t, ended)
+        carry(y[at, e], Z, K, t, ended)
         if cs.size:
             cs[at, e] = C[t + 1]
 
 
 @jit
-def tanh_carried(h: Array, Z: Array, t: int) -> None:
+def tanh_carried(h: Array, Z: Array, K: int, t: int) -> None:
     """Takes the tanh of h (B, H) in place and writes it to the next rows of Z, as `carry` where no row has ended.
 
     No branch stands within: measured, one costs 5 % of a step (H128 B128).
     """
-    (B, H), K = h.shape, Z.shape[1]
+    B, H = h.shape
     a, R = h.reshape(B * H), max(1, TOGETHER // max(H, 1))
     for lo in range(0, B, R):
         hi = min(B, lo + R)
@@ -250,7 +252,7 @@ def tanh_carried(h: Array, Z: Array, t: int) -> None:
         for m in range(some.size):
             some[m] = tanh_of(some[m])
         for b in range(lo, hi):
-            row, after = h[b], Z[(t + 1) * B + b, K - H :]
+            row, after = h[b], Z[(t + 1) * B + b, K - H : K]
             for m in range(H):
                 after[m] = row[m]
 
@@ -258,7 +260,7 @@ def tanh_carried(h: Array, Z: Array, t: int) -> None:
 @jit
 def rnn_steps(W_T: Array, x: Array, Z: Array, y: Array, ended: Array, e: int, way: int, relu: bool) -> None:
     """All steps of one model of tanh or of relu; the arguments are those of `lstm_steps`."""
-    T, _, B, H = y.shape
+    (T, _, B, H), K = y.shape, len(W_T)
     zero, factors = W_T.dtype.type(0), np.arange(2).astype(W_T.dtype)
     for t in range(T):
         at = time_of(t, T, way)
@@ -269,9 +271,9 @@ def rnn_steps(W_T: Array, x: Array, Z: Array, y: Array, ended: Array, e: int, wa
             for m in range(B * H):
                 a[m] = zero if a[m] <= zero else a[m]
         else:
-            tanh_carried(y[at, e], Z, t)
+            tanh_carried(y[at, e], Z, K, t)
         if relu or ended.size:
-            carry(y[at, e], Z, t, ended)
+            carry(y[at, e], Z, K, t, ended)
 
 
 @jit
@@ -333,7 +335,7 @@ def lstm_steps_back(
         by_h, by_c: as dhs, filled with the gradient by the state carried out of every step, or of size 0.
         e, way: as in `lstm_steps`.
     """
-    T, B, H = tanh_c.shape
+    (T, B, H), K = tanh_c.shape, dW.shape[1]
     N = steps_of(B)
     one, factors, da = W_hh.dtype.type(1), np.arange(2).astype(W_hh.dtype), np.empty((N * B, 4 * H), W_hh.dtype)
     kept_h, kept_c = np.empty_like(dh), np.empty_like(dc)
@@ -370,7 +372,21 @@ def lstm_steps_back(
             restore(dc, t, ended, kept_c)
             if dx.size:
                 product(da_t, W_ih, dx[at, e], factors)
-        product(da[: (hi - lo) * B], Z[lo * B : hi * B], dW, factors, True, True)
+        product(da[: (hi - lo) * B], Z[lo * B : hi * B, :K], dW, factors, True, True)
+
+
+@jit
+def unsquash(dh: Array, Z: Array, K: int, t: int, da: Array, relu: bool) -> None:
+    """Fills da (B, H), the gradient by the pre-activations of step t, from that by its h, which stands in Z."""
+    (B, H), zero, one = dh.shape, dh.dtype.type(0), dh.dtype.type(1)
+    for b in range(B):
+        h, dh_, da_ = Z[(t + 1) * B + b, K - H : K], dh[b], da[b]
+        if relu:
+            for m in range(H):
+                da_[m] = zero if h[m] <= zero else dh_[m]
+        else:
+            for m in range(H):
+                da_[m] = dh_[m] * (one - h[m] * h[m])
 
 
 @jit
@@ -389,33 +405,27 @@ def rnn_steps_back(
     relu: bool,
 ) -> None:
     """All steps of one model of tanh or of relu back; the arguments are those of `lstm_steps_back`."""
-    (B, H), K = dh.shape, Z.shape[1]
+    (B, H), K = dh.shape, dW.shape[1]
     T, N = len(Z) // max(B, 1) - 1, steps_of(B)
-    one, zero, factors = W_hh.dtype.type(1), W_hh.dtype.type(0), np.arange(2).astype(W_hh.dtype)
+    factors = np.arange(2).astype(W_hh.dtype)
     da, kept = np.empty((N * B, H), W_hh.dtype), np.empty_like(dh)
     for hi in range(T, 0, -N):
         lo = max(0, hi - N)
         for t in range(hi - 1, lo - 1, -1):
-            at, da_t, h = time_of(t, T, way), da[(t - lo) * B : (t - lo + 1) * B], Z[(t + 1) * B : (t + 2) * B, K - H :]
+            at, da_t = time_of(t, T, way), da[(t - lo) * B : (t - lo + 1) * B]
             if ended.size:
                 kept[:] = dh
             receive(dh, dhs, at, e)
             clear(dh, t, ended)
             if by_h.size:
                 by_h[at, e] = dh
-            for b in range(B):
-                if relu:
-                    for m in range(H):
-                        da_t[b, m] = zero if h[b, m] <= zero else dh[b, m]
-                else:
-                    for m in range(H):
-                        da_t[b, m] = dh[b, m] * (one - h[b, m] * h[b, m])
+            unsquash(dh, Z, K, t, da_t, relu)
             clear(da_t, t, ended)
             product(da_t, W_hh, dh, factors)
             restore(dh, t, ended, kept)
             if dx.size:
                 product(da_t, W_ih, dx[at, e], factors)
-        product(da[: (hi - lo) * B], Z[lo * B : hi * B], dW, factors, True, True)
+        product(da[: (hi - lo) * B], Z[lo * B : hi * B, :K], dW, factors, True, True)
 
 
 @jit
@@ -595,9 +605,12 @@ def flags(ended: Array | None) -> Array:
 
 
 def in_rows(Z: Array) -> Array:
-    """(E, T+1, B, K) as (E, (T+1)*B, K), the same memory."""
-    E, after, B, K = Z.shape
-    return Z.reshape(E, after * B, K, copy=False)
+    """Z of `rows_of`, (E, T+1, B, K), as (E, (T+1)*B, K and what lies between rows), the same memory.
+
+    In one piece, so that LLVM makes vectors of what is done to its rows.
+    """
+    E, after, B, _ = Z.shape
+    return within(Z.base, (E, after * B, Z.strides[2] // Z.itemsize), Z.dtype)
 
 
 def given(a: Array | None, like: Array) -> Array:

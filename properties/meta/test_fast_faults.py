@@ -120,8 +120,8 @@ FAULTS = {
     ),
     "compiled: steps change their rows": (
         "compiled.py",
-        "at, da_t, h = time_of(t, T, way), da[(t - lo) * B : (t - lo + 1) * B],",
-        "at, da_t, h = time_of(t, T, way), da[(hi - 1 - t) * B : (hi - t) * B],",
+        "da[(t - lo) * B : (t - lo + 1) * B]\n            if ended.size:\n                kept[:]",
+        "da[(hi - 1 - t) * B : (hi - t) * B]\n            if ended.size:\n                kept[:]",
         "rnn",
         "long",
     ),
