@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from numpy import concatenate, empty, where
+from numpy import concatenate, empty, where, zeros
 
 from impl.spec import (
     STATES,
@@ -31,8 +31,8 @@ from impl.spec import (
 )
 
 from . import fast_lstm, fast_rnn
-from .fast_products import Collected, Place, chosen, memory, rows_of
-from .scan import batch_of, mask, running_rows, zero_state, zeros_of
+from .fast_products import Place, chosen, memory, rows_of
+from .scan import batch_of, mask, running_rows
 
 CACHE = 2**20
 """Bytes that the models computed at once may take for their weights and one step: half a core's second-level cache."""
@@ -76,13 +76,12 @@ CELLS = {
 class Part(NamedTuple):
     """Some models of a group, as the backward needs them.
 
-    W_ih (E, G*H, D) and W_hh (E, G*H, H) have their rows as inside; Z (E, T+1, B, D+1+H) is x, 1 and h before each
-    step; ended is (T, E or 1, 1, B) or None.
+    W (E, G*H, D+1+H) is [W_ih | b | W_hh] with its rows as inside; Z (E, T+1, B, D+1+H) is x, 1 and h before each step;
+    ended is (T, E or 1, 1, B) or None.
     """
 
     models: slice
-    W_ih: Array
-    W_hh: Array
+    W: Array
     Z: Array
     work: Any
     ended: Array | None
@@ -120,10 +119,10 @@ def forward(
     running = running_rows(x, lengths, batch)
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
     ended = None if running is None else ~grouped(running, 4)[::way].mT
-    state = zero_state(cell, params, x) if state is None else state
-    everywhere = tree_map(lambda a: memory((len(x), *a.shape), a.dtype), state)
-    everywhere = everywhere if states else STATES[cell](everywhere.h, *[None] * (len(state) - 1))
-    given = tree_map(lambda a: grouped(a, 3), state), grouped(seen, 4), ended
+    fields, shape, dtype = STATES[cell]._fields, (*batch, params.weight_hh.shape[-1]), x.dtype
+    state = STATES[cell](*(zeros(shape, dtype) for _ in fields)) if state is None else state
+    asked = (memory((len(x), *shape), dtype) if states or field == "h" else None for field in fields)
+    everywhere, given = STATES[cell](*asked), (state, grouped(seen, 4), ended)
     weights = grouped(params.weight_ih, 3), grouped(params.weight_hh, 3), bias(params)
     threads = threads if weights[1].shape[1] * batch[-1] >= cells[cell].least else 1
     work = partial(forward_part, cells[cell], *weights, *given, over_time(everywhere), way)
@@ -152,18 +151,16 @@ def backward(
         check_like("dh", dh, params.weight_hh, "it is the gradient by states.h", (T, *shape))
     if dlast is not None:
         check_state("dlast", cell, dlast, shape, params.weight_hh)
-    dlast = STATES[cell](*(zeros_of(shape, params.weight_hh) for _ in STATES[cell]._fields)) if dlast is None else dlast
-    dlast, dh = tree_map(lambda a: grouped(a, 3), dlast), over_time(dh)
+    fields, dtype = STATES[cell]._fields, params.weight_hh.dtype
+    dlast, dh = STATES[cell](*(zeros(shape, dtype) for _ in fields)) if dlast is None else dlast, over_time(dh)
     threads = threads if params.weight_hh.shape[-2] * cache.batch[-1] >= cells[cell].least else 1
-    D, dtype = params.weight_ih.shape[-1], params.weight_ih.dtype
-    dx = None if "x" in skip else memory((T, *cache.batch, D), dtype)
-    everywhere = None if "states" in skip else STATES[cell](*(memory((T, *shape), dtype) for _ in dlast))
+    dx = None if "x" in skip else memory((T, *cache.batch, params.weight_ih.shape[-1]), dtype)
+    everywhere = None if "states" in skip else STATES[cell](*(memory((T, *shape), dtype) for _ in fields))
     work = partial(backward_part, cells[cell], dh, dlast, over_time(dx), over_time(everywhere), way)
     dparams, dstates = on_threads(threads, work, cache.parts)
     dx = dx if dx is None or dx.ndim == len(cache.x_shape) else dx.sum(1)
-    biases = {name: None for name in ("bias_ih", "bias_hh") if getattr(params, name) is None}
-    dparams = joined(dparams, cache.batch)._replace(**biases)
-    return Gradient(dx, dparams, joined(dstates, cache.batch), everywhere)
+    dparams = (None if a is None else da for a, da in zip(params, joined(dparams, cache.batch), strict=True))
+    return Gradient(dx, Parameters(*dparams), joined(dstates, cache.batch), everywhere)
 
 
 def forward_part(
@@ -178,7 +175,7 @@ def forward_part(
     way: int,
     models: slice,
 ) -> tuple[Part, Any]:
-    """The forward of some models, of weights, state and x (T, E or 1, B, D) of the whole group.
+    """The forward of some models, of weights, state ([E,] B, H) and x (T, E or 1, B, D) of the whole group.
 
     Fills their part of `states`, the group's after every step (T, E, B, H).
 
@@ -186,38 +183,38 @@ def forward_part(
         What the backward needs; the last state (E, B, H).
     """
     H, D, (T, _, B, _) = W_hh.shape[-1], W_ih.shape[-1], x.shape
-    W_ih, W_hh = form.inside(W_ih[models], H), form.inside(W_hh[models], H)
-    E = W_ih.shape[0]
-    W = empty((E, W_ih.shape[1], D + 1 + H), x.dtype)
-    W[..., :D], W[..., D], W[..., D + 1 :] = W_ih, 0 if b is None else form.inside(b[models], H), W_hh
+    W = empty((models.stop - models.start, W_ih.shape[1], D + 1 + H), x.dtype)
+    W[..., :D], W[..., D], W[..., D + 1 :] = W_ih[models], 0 if b is None else b[models], W_hh[models]
+    W, E = form.inside(W, H), len(W)
     Z, work = rows_of((E, T + 1, B, D + 1 + H), x.dtype), form.work(T, E, H, B, x.dtype)
-    state, ended = tree_map(lambda a: a[models], state), None if ended is None else chosen(ended, models)
+    state, ended = tree_map(lambda a: grouped(a, 3)[models], state), None if ended is None else chosen(ended, models)
     Z[:, 0, :, D + 1 :] = state.h
     last = form.forward(form.halved(W, H), x, Z, work, state, ended, states, Place(models, way))
-    return Part(models, W_ih, W_hh, Z, work, ended), last
+    return Part(models, W, Z, work, ended), last
 
 
 def backward_part(
     form: Cell, dh: Array | None, dlast: Any, dx: Array | None, dstates: Any, way: int, part: Part
 ) -> tuple[Parameters, Any]:
-    """The backward of some models, of the whole group's dh (T, E, B, H) or None, and dlast (E, B, H).
+    """The backward of some models, of the whole group's dh (T, E, B, H) or None, and dlast ([E,] B, H).
 
     Fills their part of dx (T, E, B, D) and of `dstates`, by the state carried out of every step; each may be None.
 
     Returns:
         The gradients by the parameters and the initial state.
     """
-    H, D = part.W_hh.shape[-1], part.W_ih.shape[-1]
-    collected, dlast = Collected(part.Z, part.W_ih), tree_map(lambda a: a[part.models], dlast)
-    given = part.W_hh, part.work, dh, dlast, part.ended
-    dstate = form.backward(*given, collected, dx, dstates, Place(part.models, way))
-    dW = form.outside(collected.dW, H)
+    dlast = tree_map(lambda a: grouped(a, 3)[part.models], dlast)
+    dW, dstate = form.backward(*part[1:], dh, dlast, dx, dstates, Place(part.models, way))
+    H = dlast.h.shape[-1]
+    dW, D = form.outside(dW, H), dW.shape[-1] - H - 1
     return Parameters(dW[..., :D], dW[..., D + 1 :], dW[..., D], dW[..., D]), dstate
 
 
 def divided(params: Parameters, batch: tuple[int, ...]) -> tuple[slice, ...]:
     """A group's models in parts, each computed at once: as many as fit the cache, and two parts at least."""
     E, B = (1, *batch)[-2:]
+    if E == 1:
+        return (slice(0, 1),)
     (rows, H), D = params.weight_hh.shape[-2:], params.weight_ih.shape[-1]
     size = params.weight_hh.dtype.itemsize * rows * (D + 1 + H + 3 * B)
     count = max(1, -(-E // max(1, min(AT_ONCE, CACHE // size))), min(E, 2))
@@ -226,6 +223,8 @@ def divided(params: Parameters, batch: tuple[int, ...]) -> tuple[slice, ...]:
 
 def on_threads(threads: int, work: Callable[[Any], tuple], parts: Sequence[Any]) -> tuple[tuple, ...]:
     """What `work` gives for each part, by place in its tuple; several parts at once on this thread and others."""
+    if threads == 1 or len(parts) == 1:
+        return tuple(zip(*map(work, parts), strict=True))
     done: list[Any] = [None] * len(parts)
     left = deque(range(len(parts)))
 
@@ -270,9 +269,6 @@ def over_time(tree: Any) -> Any:
 
 def joined(parts: Sequence[Any], batch: tuple[int, ...]) -> Any:
     """The parts' arrays one after the other along axis E, in memory of their own; without that axis for one model."""
-
-    def put(*arrays: Array) -> Array:
-        whole = concatenate(arrays)
-        return whole if len(batch) == 2 else whole.squeeze(0)
-
-    return tree_map(put, *parts)
+    if len(parts) > 1:
+        return type(parts[0])(*map(concatenate, zip(*parts, strict=True)))
+    return type(parts[0])(*(a.copy() if len(batch) == 2 else a[0].copy() for a in parts[0]))

@@ -63,9 +63,10 @@ def outside(a: Array, H: int) -> Array:
 
 
 def halved(a: Array, H: int) -> Array:
-    """The rows of the three sigma gates times 1/2, in place."""
-    multiply(a[:, : 3 * H], 0.5, out=a[:, : 3 * H])
-    return a
+    """The rows with those of the three sigma gates times 1/2, in memory of their own."""
+    result = copied(a)
+    multiply(a[:, : 3 * H], 0.5, out=result[:, : 3 * H])
+    return result
 
 
 def work(T: int, E: int, H: int, B: int, dtype: str) -> Work:
@@ -126,38 +127,37 @@ def forward(
     Z[:, 1:, :, -H:] = h.swapaxes(0, 1)
     if c is not None:
         c[...] = S[1:, :, 4 * H :].mT
-    return State(Z[:, -1, :, -H:].copy(), S[T, :, 4 * H :].mT.copy())
+    return State(Z[:, -1, :, -H:], S[T, :, 4 * H :].mT)
 
 
 def backward(
-    W_hh: Array,
+    W: Array,
+    Z: Array,
     work: Work,
+    ended: Array | None,
     dh: Array | None,
     dlast: State,
-    ended: Array | None,
-    collected: Collected,
     dx: Array | None,
     dstates: State | None,
     place: Place,
-) -> State:
+) -> tuple[Array, State]:
     """All steps back, against the loop's order.
 
     Args:
-        W_hh: (E, 4H, H), its rows in ORDER.
-        work, ended: as `forward` had and left them.
+        W: (E, 4H, D+1+H), [W_ih | b | W_hh] with its rows in ORDER.
+        Z, work, ended: as `forward` had and left them.
         dh: gradient by the outputs, (T, E, B, H) of the whole group, or None for zero.
         dlast: gradient by the last state, each (E, B, H).
-        collected: is given the gradient by the pre-activations, rows in ORDER, several steps at a time.
         dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, each (T, E, B, H); or None.
         place: of these models in the group.
     Returns:
-        The gradient by the initial state, each (E, B, H).
+        The gradients by W and by the initial state, each (E, B, H).
     """
     S, M, tanhs = work
     T, E, H, B = tanhs.shape
     dh, dx, dstates = tree_map(place.of, (dh, dx, dstates))
-    N, dtype, Rb = steps_at_once(B), W_hh.dtype, blocked(copied(W_hh.mT), B)
+    N, dtype, Rb, collected = steps_at_once(B), W.dtype, blocked(copied(W[..., -H:].mT), B), Collected(Z, W)
     P, Q, da, g = (memory((N, E, size, B), dtype) for size in (4 * H, H, 4 * H, H))
     dh_t, dc, part = copied(dlast.h.mT), copied(dlast.c.mT), empty((E, H, B), dtype)
     dh_out, f = dh_t.reshape(*Rb.shape[:-1], B), S[:T, :, H : 2 * H]
@@ -195,7 +195,7 @@ def backward(
         columns_of = flat[: E * 4 * H * n * B].reshape(E, 4 * H, n * B)
         copyto(columns_of.reshape(E, 4 * H, n, B), da[:n].transpose(1, 2, 0, 3))
         collected.add(lo, columns_of, dx)
-    return State(dh_t.mT.copy(), dc.mT.copy())
+    return collected.dW, State(dh_t.mT, dc.mT)
 
 
 def factors(S: Array, M: Array, tanh_c: Array, P: Array, Q: Array) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from ctypes import addressof, c_char
 from sys import getrefcount
 from threading import Lock
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Array:
 
 def within(block: Array, shape: tuple[int, ...], dtype: Any) -> Array:
     """An array at the first line of cache in a block of at least LINE bytes more than it has."""
-    return ndarray(shape, dtype, block, -block.ctypes.data % LINE)
+    place = addressof(c_char.from_buffer(block))  # quicker than block.ctypes.data
+    return ndarray(shape, dtype, block, -place % LINE)
 
 
 def rows_of(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -167,13 +169,13 @@ class Collected:
 
     Attributes:
         Z: (E, T+1, B, D+1+H), x, 1 and h before each step.
-        W_ih: (E, G*H, D), rows as the cell has them inside.
-        dW: (E, G*H, D+1+H), the gradient by [W_ih | b | W_hh], rows as inside.
+        W: (E, G*H, D+1+H), [W_ih | b | W_hh], rows as the cell has them inside.
+        dW: (E, G*H, D+1+H), the gradient by it.
     """
 
-    def __init__(self, Z: Array, W_ih: Array) -> None:
+    def __init__(self, Z: Array, W: Array) -> None:
         """Begins with zeros."""
-        self.Z, self.W_ih, self.dW = Z, W_ih, zeros((*W_ih.shape[:2], Z.shape[-1]), Z.dtype)
+        self.Z, self.W, self.dW = Z, W, zeros(W.shape, W.dtype)
         self._part = memory(self.dW.shape, Z.dtype)
 
     def add(self, lo: int, da: Array, dx: Array | None) -> None:
@@ -194,4 +196,4 @@ class Collected:
         matmul(each, Z, out=self._part.reshape(E, k, rows // k, K))
         self.dW += self._part
         if dx is not None:
-            dx[lo : lo + n] = matmul(da.mT, self.W_ih).reshape(E, n, B, dx.shape[-1]).swapaxes(0, 1)
+            dx[lo : lo + n] = matmul(da.mT, self.W[..., : dx.shape[-1]]).reshape(E, n, B, dx.shape[-1]).swapaxes(0, 1)

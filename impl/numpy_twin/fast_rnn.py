@@ -26,8 +26,8 @@ from .fast_products import Collected, Place, begin, blocks, clear, copied, memor
 
 
 def inside(a: Array, H: int) -> Array:
-    """The rows of a parameter (E, H, ...), in memory of their own: an RNN has one block."""
-    return copied(a)
+    """The rows of a parameter (E, H, ...): an RNN has one block."""
+    return a
 
 
 def outside(a: Array, H: int) -> Array:
@@ -99,40 +99,38 @@ def forward(
         if ended is not None:
             copyto(h_after, h, where=ended[t].mT)
     place.of(states.h)[...] = hs[1:]
-    return State(hs[-1].copy())
+    return State(hs[-1])
 
 
 def backward(
-    W_hh: Array,
+    W: Array,
+    Z: Array,
     work: None,
+    ended: Array | None,
     dh: Array | None,
     dlast: State,
-    ended: Array | None,
-    collected: Collected,
     dx: Array | None,
     dstates: State | None,
     place: Place,
     factor: Callable[..., None] = tanh_factor,
-) -> State:
+) -> tuple[Array, State]:
     """All steps back, against the loop's order.
 
     Args:
-        W_hh: (E, H, H).
-        work, ended: as the forward had and left them.
+        W, Z, work, ended: as the forward had and left them.
         dh: gradient by the outputs, (T, E, B, H) of the whole group, or None for zero.
         dlast: gradient by the last state, (E, B, H).
-        collected: has the forward's Z; is given the gradient by the pre-activations, several steps at a time.
         dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, (T, E, B, H); or None.
         place: of these models in the group.
         factor: the derivative of `squash`, from its result.
     Returns:
-        The gradient by the initial state, (E, B, H).
+        The gradients by W and by the initial state, (E, B, H).
     """
-    (E, H, _), T, B = W_hh.shape, collected.Z.shape[1] - 1, collected.Z.shape[2]
+    (E, H, K), T, B = W.shape, Z.shape[1] - 1, Z.shape[2]
     N, k = steps_at_once(B), blocks(B, H, H)
     dh, dx, dstates = tree_map(place.of, (dh, dx, dstates))
-    R, dh_t, hs = copied(W_hh)[:, None], copied(dlast.h), collected.Z[:, 1:, :, -H:]
+    R, dh_t, hs, collected = copied(W[..., K - H :])[:, None], copied(dlast.h), Z[:, 1:, :, K - H :], Collected(Z, W)
     P, da = (memory((E, N, B, H), R.dtype) for _ in range(2))
     dh_out, das = dh_t.reshape(E, k, B // k, H), da.reshape(E, N, k, B // k, H)
     for hi in range(T, 0, -N):
@@ -153,4 +151,4 @@ def backward(
             if kept is not None:
                 copyto(dh_t, kept, where=ended[t].mT)
         collected.add(lo, da[:, : hi - lo].reshape(E, (hi - lo) * B, H).mT, dx)
-    return State(dh_t.copy())
+    return collected.dW, State(dh_t)
