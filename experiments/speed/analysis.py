@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from experiments.harness.report import Figure, Report, Table, number
+from experiments.harness.statistics import Interval
 from experiments.speed import pictures
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.numbers import (
@@ -43,11 +44,11 @@ def analyse(frame: pd.DataFrame) -> Report:
     return Report(
         name="speed",
         title="Speed: ours against torch.nn and others, paired in one run",
-        lead=lead(frame, cost, top, found, slopes),
+        lead=lead(frame, times, cost, found, slopes),
         verdicts=[],
         figures=drawn(cost, found, grown, slopes),
         tables=[
-            target_table(found, cost, top),
+            target_table(times, found),
             slope_table(slopes),
             *(
                 table
@@ -83,8 +84,8 @@ def drawn(
 
 def lead(
     frame: pd.DataFrame,
+    times: pd.DataFrame,
     cost: pd.DataFrame,
-    top: Ceilings,
     found: Sequence[tuple[Target, Answer]],
     slopes: Sequence[tuple[Slope, Answer]],
 ) -> str:
@@ -93,7 +94,7 @@ def lead(
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('processor', 'a processor')}, "
         f"{where.get('cores', '?')} cores; times are this machine's, ratios are formed round by round between "
-        f"contenders measured in turn. {target_sentence(found)} {missed_sentence(found, cost, top)}"
+        f"contenders measured in turn. {target_sentence(found)} {missed_sentence(times, found)}"
         f"{slope_sentence(slopes)} {malloc_sentence(cost)}"
         f"{engine_sentence(frame)} {ELSEWHERE}"
     )
@@ -111,23 +112,26 @@ def target_sentence(found: Sequence[tuple[Target, Answer]]) -> str:
     return f"Of the {len(found) // len(FORMS)} targets of performance.md, {'; '.join(parts)}."
 
 
-def missed_sentence(found: Sequence[tuple[Target, Answer]], cost: pd.DataFrame, top: Ceilings) -> str:
+def missed_sentence(times: pd.DataFrame, found: Sequence[tuple[Target, Answer]]) -> str:
     """The targets that no form meets, by name, and what could be reached at most."""
     by_target: dict[Target, list[Answer]] = {}
     for target, answer in found:
         by_target.setdefault(target, []).append(answer)
     lost = [
         f"{target_name(target)} ({number(max(a.measured.value for a in some))} of {target.ratio:g}"
-        f"{bound_of(most(cost, target, some[0], top.product))})"
+        f"{bound_of(target, most(times, target, some[-1]))})"
         for target, some in by_target.items()
         if not any(math.isnan(a.measured.value) for a in some) and not any(a.word == "met" for a in some)
     ]
     return f"Not surely met by either (the better ratio of what is asked): {'; '.join(lost)}. " if lost else ""
 
 
-def bound_of(ratio: float) -> str:
-    """What products alone would give."""
-    return "" if math.isnan(ratio) else f"; its products alone at this machine's fastest rate: {number(ratio)}"
+def bound_of(target: Target, bound: Interval) -> str:
+    """What products alone would give, and whether the target lies beyond it."""
+    if math.isnan(bound.value):
+        return ""
+    beyond = ", so that it is out of these products' reach" if bound.high < target.ratio else ""
+    return f"; our products alone, in the same rounds: {number(bound.value)}{beyond}"
 
 
 def slope_sentence(slopes: Sequence[tuple[Slope, Answer]]) -> str:
@@ -185,7 +189,7 @@ def span(answer: Answer, digits: str = ".3g") -> str:
 # Tables of targets
 
 
-def target_table(found: Sequence[tuple[Target, Answer]], cost: pd.DataFrame, top: Ceilings) -> Table:
+def target_table(times: pd.DataFrame, found: Sequence[tuple[Target, Answer]]) -> Table:
     """Targets beside what was measured, and what would come of a form that computes nothing but its products."""
     rows = [
         {
@@ -195,14 +199,14 @@ def target_table(found: Sequence[tuple[Target, Answer]], cost: pd.DataFrame, top
             "threads, ours and theirs": f"{answer.threads[0]}, {answer.threads[1]}" if any(answer.threads) else "",
             "ratio": number(answer.measured.value),
             "95 % interval": span(answer),
-            "products alone": number(most(cost, target, answer, top.product)),
+            "products alone": number(most(times, target, answer).value),
             "result": answer.word,
         }
         for target, answer in found
     ]
     title = (
-        "Targets of performance.md: their time over ours, T=100, D=H, float32; and over that of our products alone at "
-        "the fastest rate of the ceilings below"
+        "Targets of performance.md: their time over ours, T=100, D=H, float32; and over that of our products alone, of "
+        "one step's operands that never leave the cache, in the same rounds"
     )
     return Table("targets", title, pd.DataFrame(rows))
 

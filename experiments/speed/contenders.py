@@ -194,6 +194,11 @@ def jax_lstm(jax: Any, params: Parameters, x: Array) -> Array:
     return jax.lax.scan(step, (h, h), x @ W_ih.T + (b_ih + b_hh))[1]
 
 
+def bound(module: str) -> Callable[[Case, Given, int], Work]:
+    """What is measured beside the contenders as a bound, by its module, which is imported where it runs."""
+    return lambda *given: import_module(f"experiments.speed.{module}").prepare(*given)
+
+
 # A card
 
 
@@ -214,6 +219,7 @@ CONTENDERS = {
     "torch_eager": Contender("our module, eager", torch_module("eager"), ("torch",), "torch_twin"),
     "torch_auto": Contender("our module, auto", torch_module("auto"), ("torch",), "torch_module"),
     "jax_scan": Contender("jit(vmap(scan))", jax_scan, ("jax",)),
+    "products": Contender("our products alone", bound("products"), ("numba",)),
     "cuda_nn": Contender("torch.nn in turn", on_card("nn", 1), **CARD),
     "cuda_nn_streams": Contender("torch.nn in 8 streams", on_card("nn", 8), **CARD),
     "cuda_graph": Contender("bmm loop in a CUDA graph", on_card("graph"), **CARD),

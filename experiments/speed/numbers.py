@@ -92,18 +92,13 @@ def answers(times: pd.DataFrame) -> list[tuple[Target, Answer]]:
     return [(target, answer(times, target, form)) for target in TARGETS for form in FORMS]
 
 
-def most(cost: pd.DataFrame, target: Target, found: Answer, rate: float) -> float:
-    """The ratio if ours were its products alone, at `rate` (GFLOP/s with one thread); NaN where it is not known.
-
-    The products are those of `flops`: a step's, backward and weight gradients included.
-    """
-    rows = cost[(cost.part == target.part) & (cost.contender == target.peer) & (cost.threads == found.threads[1])]
-    where = {"cell": target.cell, "H": target.H, "B": target.B, "E": target.E, "T": T, "dtype": DTYPE}
-    rows = rows[np.logical_and.reduce([rows[name] == value for name, value in where.items()])]
-    if not len(rows):
-        return math.nan
-    (row,) = rows.itertuples()
-    return float(row.us * 1e3 * rate * found.threads[0] / flops(row))
+def most(times: pd.DataFrame, target: Target, found: Answer) -> Interval:
+    """The ratio if ours were its products alone, on the threads of an answer, formed round by round as that."""
+    where = {"part": target.part, "cell": target.cell, "H": target.H, "B": target.B, "E": target.E}
+    where |= {"T": T, "dtype": DTYPE}
+    ours, theirs = found.threads
+    alone = series(times, contender="products", threads=1, **where)
+    return ratio(ours * series(times, contender=target.peer, threads=theirs, **where), alone)
 
 
 def answer(times: pd.DataFrame, target: Target, form: str) -> Answer:

@@ -28,7 +28,7 @@ Who = tuple[tuple[str, int], ...]
 
 ONE = (
     *(("numpy_usual", 1), ("numpy_scan", 1), ("numpy_fast", 1), ("numpy_compiled", 1), ("torch_nn", 1)),
-    *(("torch_nn", 2), ("torch_vendor", 1), ("torch_eager", 1), ("torch_auto", 1), ("jax_scan", 1)),
+    *(("torch_nn", 2), ("torch_vendor", 1), ("torch_eager", 1), ("torch_auto", 1), ("jax_scan", 1), ("products", 1)),
 )
 """For one model."""
 
@@ -37,7 +37,7 @@ MOST = tuple(who for who in ONE if who[0] not in ("numpy_scan", "torch_eager", "
 
 MANY = (
     *(("numpy_fast", 1), ("numpy_fast", 2), ("numpy_compiled", 1), ("numpy_compiled", 2)),
-    *(("torch_nn", 1), ("torch_nn", 2), ("torch_auto", 1), ("torch_auto", 2), ("jax_scan", 1)),
+    *(("torch_nn", 1), ("torch_nn", 2), ("torch_auto", 1), ("torch_auto", 2), ("jax_scan", 1), ("products", 1)),
 )
 """For a group of models."""
 
@@ -175,7 +175,7 @@ def sizes(cell: str, E: int, T: int, B: int, H: int, dtype: str) -> list[Any]:
 
 MEASURED = ("impl/numpy_twin/*.py", "impl/torch_twin/*.py")
 MEASURERS = tuple(
-    f"experiments/speed/{name}.py" for name in ("case", "child", "contenders", "cuda", "measure", "usual")
+    f"experiments/speed/{name}.py" for name in ("case", "child", "contenders", "cuda", "measure", "products", "usual")
 )
 PACKAGES = ("numpy", "torch", "numba", "jax", "triton", "flashrnn")
 
@@ -234,6 +234,7 @@ STEP = {
     "torch_auto": (18.0, 2.8e-5),
     "torch_eager": (250.0, 6.5e-5),
     "jax_scan": (30.0, 6.5e-5),
+    "products": (1.0, 1.2e-5),
 }
 """Microseconds of a step: of itself, and for each multiply-add of its products."""
 

@@ -22,7 +22,7 @@ from impl.numpy_twin import scan
 from impl.spec import Parameters
 from properties.record import COLUMNS
 
-HERE = [name for name, contender in CONTENDERS.items() if contender.device == "cpu"]
+HERE = [name for name, contender in CONTENDERS.items() if contender.device == "cpu" and name != "products"]
 
 
 def case(cell, E=1, dtype="float32"):
@@ -206,18 +206,39 @@ def test_targets_are_met_missed_and_open_by_the_interval_of_the_paired_ratio():
 
 
 def test_what_products_alone_would_give_is_the_peers_time_over_theirs():
-    """An RNN's step of H=32, B=16 has 2 (16 x 32 x 160) operations; two threads do twice as many."""
+    """Round by round, so a slowing machine changes nothing; two threads do twice as many; unknown sizes have none."""
     at = sizes("rnn", 32, 16)
-    times = numbers.timed(frame({("torch_nn", 1, at): 50.0, ("numpy_fast", 1, at): 10.0}))
+    us = {("torch_nn", 1, at): 50.0, ("numpy_compiled", 1, at): 10.0, ("products", 1, at): 5.0}
+    times = numbers.timed(frame(us))
     target = next(t for t in TARGETS if (t.cell, t.H) == ("rnn", 32))
-    found = numbers.answer(times, target, "numpy_fast")
-    alone = 2 * 16 * 32 * 160 / 100e3  # us at 100 GFLOP/s
-    cost = numbers.costs(times)
-    us = cost[cost.contender == "torch_nn"].us.item()
-    assert numbers.most(cost, target, found, 100.0) == pytest.approx(us / alone)
-    twice = found._replace(threads=(2, 1))
-    assert numbers.most(cost, target, twice, 100.0) == pytest.approx(2 * us / alone)
-    assert math.isnan(numbers.most(cost, target._replace(H=64), found, 100.0))
+    found = numbers.answer(times, target, "numpy_compiled")
+    assert numbers.most(times, target, found).value == pytest.approx(10, rel=0.03)
+    assert numbers.most(times, target, found._replace(threads=(2, 1))).value == pytest.approx(20, rel=0.03)
+    assert math.isnan(numbers.most(times, target._replace(H=64), found).value)
+
+
+def test_a_target_beyond_what_products_alone_would_give_is_called_so():
+    """4 of 5, and the products alone would give 4.5: out of reach; had they given 8, only missed."""
+    at = sizes("rnn", 32, 16)
+    us = {("torch_nn", 1, at): 40.0, ("numpy_fast", 1, at): 12.0, ("numpy_compiled", 1, at): 10.0}
+    for products, said in ((40 / 4.5, True), (5.0, False)):
+        lead = analysis.analyse(frame(us | {("products", 1, at): products})).lead
+        assert " of 5; our products alone, in the same rounds: " in lead
+        assert ("out of these products' reach" in lead) == said
+
+
+def test_the_products_that_are_timed_are_those_of_a_step():
+    """10 G H^2 B operations a step for D = H; each is written, and the weights' gradient does not add up."""
+    small = case("lstm")._replace(D=8)
+    z, W_T, a, W_hh, dh, dW = (
+        np.random.default_rng(n).normal(size=s).astype("f4")
+        for n, s in enumerate(((3, 16), (16, 32), (3, 32), (32, 8), (3, 8), (32, 16)))
+    )
+    products = pytest.importorskip("experiments.speed.products", reason="they need numba", exc_type=ImportError)
+    products.step_by_step(2, z, W_T, a, W_hh, dh, dW, np.arange(2).astype("f4"))
+    for got, wanted in ((a, z @ W_T), (dh, a @ W_hh), (dW, a.T @ z)):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    assert products.prepare(small, given(small), 1)() is None
 
 
 def test_a_planted_slowdown_turns_met_into_missed():
