@@ -19,3 +19,11 @@ def test_committed_reports_are_what_their_records_give(processor):
     line = [sys.executable, "-m", "experiments", "report", "--check"]
     done = subprocess.run(line, cwd=ROOT, env=os.environ | processor, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("identical: "), done.stdout + done.stderr
+
+
+def test_the_page_above_the_reports_lists_each_on_a_line_of_its_own():
+    """Where Markdown shows it."""
+    lines = (ROOT / "reports" / "README.md").read_text("utf-8").splitlines()
+    folders = {path.parent.name for path in (ROOT / "reports").glob("*/results.csv")}
+    assert {line.split("](")[1].split("/")[0] for line in lines if line.startswith("* [")} == folders
+    assert all(line.count("* [") <= 1 for line in lines)
