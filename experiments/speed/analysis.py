@@ -339,7 +339,7 @@ def settings(frame: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
     rows = {
         "machine": f"{where.get('processor', '?')}, {where.get('cores', '?')} cores, card: {where.get('card', '?')}",
         "versions": versions,
-        "rounds": f"{timing['index'].max() + 1:.0f}" if len(timing) else "0",
+        "rounds": rounds_of(timing),
         "a measurement": "an untimed call where a call takes under 20 ms, then as many calls as take 5 ms",
         "pairing": "in each round every contender of a comparison once, the order rotated by round",
         "what is timed": "forward and backward with weight gradients by dh at every step; x needs no gradient; layouts "
@@ -352,3 +352,10 @@ def settings(frame: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
         "not run": "; ".join(absent) or "none",
     }
     return pd.DataFrame({"setting": rows.keys(), "value": map(str, rows.values())})
+
+
+def rounds_of(timing: pd.DataFrame) -> str:
+    """How many rounds there were, and for slopes, which have more."""
+    slopes = timing.part.str.startswith("slope_")
+    counts = [f"{rows['index'].max() + 1:.0f}" if len(rows) else "0" for rows in (timing[~slopes], timing[slopes])]
+    return counts[0] + (f", for slopes {counts[1]}" if slopes.any() else "")

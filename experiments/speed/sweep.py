@@ -124,8 +124,8 @@ def many_group(size: Preset, cell: str, dtype: str, H: int, B: int) -> Group:
 
 
 def slope_group(size: Preset, cell: str) -> Group:
-    """Ladders: sizes that differ in one number; B = 16, in H 32."""
-    entries = []
+    """Ladders: sizes that differ in one number; B = 16, in H 32. A slope is one number a round: so twice the rounds."""
+    entries, size = [], size._replace(rounds=2 * size.rounds + 1)
     for of, steps in size.ladders.items():
         for step in steps:
             some = {"E": 1, "T": size.T, "B": 32 if of == "H" else 16, "H": 32} | {of: step}
