@@ -103,8 +103,8 @@ RULES = (
     ),
     Rule(
         "fused",
-        "all models and steps run in a few kernels: of 8 models or more cuDNN's turns take 3 to 20 times as long",
-        "measured on an H100, T=100, B=64, H to 256, float32; an estimate elsewhere",
+        "all models and steps run in a few kernels: of 8 models or more cuDNN's turns take 1.5 to 20 times as long",
+        "measured on an H100 and an H200, T=100, B=64, H to 256, float32; an estimate elsewhere",
         device="cuda",
     ),
     Rule(
