@@ -86,24 +86,19 @@ def times(settings: dict[str, Any]) -> Iterator[Row]:
 
 def machine(settings: dict[str, Any]) -> Iterator[Row]:
     """Ceilings, what this machine is, which engine our module takes, what the kernels' compiler said."""
+    product_rate, copy_rate = measure.RATES[settings["device"]]
     for size in settings["products"]:
-        for n, rate in enumerate(measure.product_rate(*size, settings["rounds"])):
+        for n, rate in enumerate(product_rate(*size, settings["rounds"])):
             yield f"ceiling/product={'x'.join(map(str, size))}", "gflop_per_s", n, rate
     for size in settings["copies"]:
-        for n, rate in enumerate(measure.copy_rate(size, settings["rounds"])):
-            yield f"ceiling/copy={size}", "gbyte_per_s", n, rate
-    for size in settings.get("card_products", ()):
-        for n, rate in enumerate(measure.card_product_rate(*size, settings["rounds"])):
-            yield f"ceiling/product={'x'.join(map(str, size))}", "gflop_per_s", n, rate
-    for size in settings.get("card_copies", ()):
-        for n, rate in enumerate(measure.card_copy_rate(size, settings["rounds"])):
+        for n, rate in enumerate(copy_rate(size, settings["rounds"])):
             yield f"ceiling/copy={size}", "gbyte_per_s", n, rate
     told = {"processor": settings["processor"], "card": settings["card"] or "none", **settings["packages"]}
     for name, value in told.items():
         yield f"machine/{name}={escaped(value)}", "is", 0, 1
     yield "machine/cores", "cores", 0, settings["cores"]
     yield from explained(settings["explain"])
-    if settings.get("kernels"):
+    if settings["kernels"]:
         yield from kernels()
 
 

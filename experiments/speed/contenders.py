@@ -194,17 +194,12 @@ def jax_lstm(jax: Any, params: Parameters, x: Array) -> Array:
     return jax.lax.scan(step, (h, h), x @ W_ih.T + (b_ih + b_hh))[1]
 
 
-def bound(module: str) -> Callable[[Case, Given, int], Work]:
-    """What is measured beside the contenders as a bound, by its module, which is imported where it runs."""
-    return lambda *given: import_module(f"experiments.speed.{module}").prepare(*given)
+# What is imported where it runs
 
 
-# A card
-
-
-def on_card(name: str, *more: Any) -> Callable[[Case, Given, int], Work]:
-    """A contender of cuda.py, which is imported where it runs."""
-    return lambda case, arrays, threads: getattr(import_module("experiments.speed.cuda"), name)(case, arrays, *more)
+def late(module: str, name: str, *more: Any) -> Callable[[Case, Given, int], Work]:
+    """A function of a module beside this one, of the case, its arrays and more, as a contender of one thread."""
+    return lambda case, arrays, _: getattr(import_module(f"experiments.speed.{module}"), name)(case, arrays, *more)
 
 
 CARD = {"needs": ("torch",), "device": "cuda"}
@@ -219,10 +214,10 @@ CONTENDERS = {
     "torch_eager": Contender("our module, eager", torch_module("eager"), ("torch",), "torch_twin"),
     "torch_auto": Contender("our module, auto", torch_module("auto"), ("torch",), "torch_module"),
     "jax_scan": Contender("jit(vmap(scan))", jax_scan, ("jax",)),
-    "products": Contender("our products alone", bound("products"), ("numba",)),
-    "cuda_nn": Contender("torch.nn in turn", on_card("nn", 1), **CARD),
-    "cuda_nn_streams": Contender("torch.nn in 8 streams", on_card("nn", 8), **CARD),
-    "cuda_graph": Contender("bmm loop in a CUDA graph", on_card("graph"), **CARD),
+    "products": Contender("our products alone", late("products", "products"), ("numba",)),
+    "cuda_nn": Contender("torch.nn in turn", late("cuda", "nn", 1), **CARD),
+    "cuda_nn_streams": Contender("torch.nn in 8 streams", late("cuda", "nn", 8), **CARD),
+    "cuda_graph": Contender("bmm loop in a CUDA graph", late("cuda", "graph"), **CARD),
     "cuda_fused": Contender("our module, fused", torch_module("fused", "cuda"), subject="torch_fused", **CARD),
     "cuda_fused_tf32x3": Contender(
         "our module, fused, tf32x3", torch_module("fused", "cuda", "tf32x3"), subject="torch_fused", **CARD
@@ -231,8 +226,8 @@ CONTENDERS = {
         "our module, fused, bf16", torch_module("fused", "cuda", "bf16"), subject="torch_fused", **CARD
     ),
     "cuda_auto": Contender("our module, auto", torch_module("auto", "cuda"), subject="torch_module", **CARD),
-    "flashrnn": Contender("FlashRNN, Triton (TF32)", on_card("flashrnn", "float32", "triton_fused"), **FLASH),
-    "flashrnn_bf16": Contender("FlashRNN, CUDA (bf16)", on_card("flashrnn", "bfloat16", "cuda"), **FLASH),
+    "flashrnn": Contender("FlashRNN, Triton (TF32)", late("cuda", "flashrnn", "float32", "triton_fused"), **FLASH),
+    "flashrnn_bf16": Contender("FlashRNN, CUDA (bf16)", late("cuda", "flashrnn", "bfloat16", "cuda"), **FLASH),
 }
 
 

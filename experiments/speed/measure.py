@@ -246,6 +246,9 @@ def card_copy_rate(size: int, rounds: int) -> list[float]:
     return [2e-9 * size / seconds for seconds in repeated(work, rounds)]
 
 
+RATES = {"cpu": (product_rate, copy_rate), "cuda": (card_product_rate, card_copy_rate)}
+
+
 def repeated(work: Callable[[], Any], rounds: int) -> Iterator[float]:
     """Seconds a call, by round; each a measurement of LEAST seconds."""
     work()

@@ -92,19 +92,23 @@ def answers(times: pd.DataFrame) -> list[tuple[Target, Answer]]:
     return [(target, answer(times, target, form)) for target in TARGETS for form in FORMS]
 
 
+def setting_of(target: Target) -> dict[str, Any]:
+    """The columns of the records that a target speaks of."""
+    same = {name: getattr(target, name) for name in ("part", "cell", "H", "B", "E")}
+    return same | {"T": T, "dtype": DTYPE}
+
+
 def most(times: pd.DataFrame, target: Target, found: Answer) -> Interval:
     """The ratio if ours were its products alone, on the threads of an answer, formed round by round as that."""
-    where = {"part": target.part, "cell": target.cell, "H": target.H, "B": target.B, "E": target.E}
-    where |= {"T": T, "dtype": DTYPE}
     ours, theirs = found.threads
+    where = setting_of(target)
     alone = series(times, contender="products", threads=1, **where)
     return ratio(ours * series(times, contender=target.peer, threads=theirs, **where), alone)
 
 
 def answer(times: pd.DataFrame, target: Target, form: str) -> Answer:
     """What came of a target."""
-    where = {"part": target.part, "cell": target.cell, "H": target.H, "B": target.B, "E": target.E}
-    where |= {"T": T, "dtype": DTYPE}
+    where = setting_of(target)
     theirs, peer = best(times, target.threads, contender=target.peer, **where)
     ours, own = best(times, target.threads, contender=form, **where)
     found = ratio(peer, own)
@@ -158,13 +162,11 @@ def growth(of: str, cell: str, contender: str, rows: pd.DataFrame, least: int = 
     return Growth(of, cell, contender, sizes, cost, low, high, interval(slopes))
 
 
-def slope_answers(
-    found: Sequence[Growth], slopes: Sequence[Slope] = SLOPES, forms: Sequence[str] = FORMS
-) -> list[tuple[Slope, Answer]]:
+def slope_answers(found: Sequence[Growth], forms: Sequence[str] = FORMS) -> list[tuple[Slope, Answer]]:
     """Every demanded slope with every form; the ladders begin at the least size that counts."""
     known = {(g.of, g.cell, g.contender): g for g in found}
     rows = []
-    for slope in slopes:
+    for slope in SLOPES:
         for form in forms:
             grown = known.get((slope.of, slope.cell, form))
             value = grown.slope if grown and grown.sizes[0] >= slope.least else NOTHING

@@ -11,7 +11,7 @@ from impl.numpy_twin.fast_products import memory
 from impl.spec import GATES, Array
 
 
-def prepare(case: Case, arrays: Given, threads: int) -> Work:
+def products(case: Case, arrays: Given) -> Work:
     """As a contender, which gives no values: the products of one model's steps, once for each model, on one thread.
 
     Their operands are one step's, at a line of cache and never out of it.

@@ -99,12 +99,12 @@ def groups(preset: str, options: Any) -> list[Group]:
 def machine_group(preset: str, size: Preset) -> Group:
     """Ceilings, facts, and what `explain` says."""
     products = [[G * H, H, B] for G in (1, 4) for H, B in size.sizes]
-    settings = {"products": products, "copies": [], "explain": []}
+    settings = {"device": "cpu", "products": products, "copies": [], "explain": [], "kernels": False}
     if preset != "smoke":
-        settings = {"products": [*products, [64, 128, 64], [1536, 1536, 1536]], "copies": [2**20, 2**29]}
+        settings |= {"products": [*products, [64, 128, 64], [1536, 1536, 1536]], "copies": [2**20, 2**29]}
         settings["explain"] = [sizes("lstm", E, T, B, H, DTYPE) for H, B in size.sizes for E in (1, 8)]
         settings["explain"] += [sizes("rnn", E, T, B, H, DTYPE) for H, B in size.sizes[:1] for E in (1, 8)]
-    files = ("impl/torch_twin/kernels/compiled.csv", "impl/torch_twin/*.py", "impl/numpy_twin/fast_products.py")
+    files = ("impl/torch_twin/*.py", "impl/numpy_twin/fast_products.py")
     return group("machine", "machine", settings, size.rounds, 2 + 0.4 * size.rounds if preset != "smoke" else 1, files)
 
 

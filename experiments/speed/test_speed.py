@@ -238,7 +238,7 @@ def test_the_products_that_are_timed_are_those_of_a_step():
     products.step_by_step(2, z, W_T, a, W_hh, dh, dW, np.arange(2).astype("f4"))
     for got, wanted in ((a, z @ W_T), (dh, a @ W_hh), (dW, a.T @ z)):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
-    assert products.prepare(small, given(small), 1)() is None
+    assert products.products(small, given(small))() is None
 
 
 def test_a_planted_slowdown_turns_met_into_missed():

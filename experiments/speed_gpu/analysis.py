@@ -29,7 +29,7 @@ from experiments.speed.numbers import (
     word,
 )
 from experiments.speed.pictures import CELLS
-from experiments.speed_gpu.targets import CEILING, DTYPE, SLOPES, TARGETS, T, Target
+from experiments.speed_gpu.targets import CEILING, DTYPE, TARGETS, T, Target
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
@@ -42,7 +42,7 @@ def analyse(frame: pd.DataFrame) -> Report:
     frame = frame[~frame.setting.str.startswith("explain/device=cpu")]
     times = timed(frame)
     cost, top, grown = costs(times), ceilings(frame), growths(times)
-    found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, SLOPES, OURS[:1])
+    found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, OURS[:1])
     models = cost[cost.part == "card"]
     return Report(
         name="speed_gpu",
@@ -191,17 +191,12 @@ def ceiling_table(models: pd.DataFrame, top: Ceilings) -> Table:
 
 def cost_tables(models: pd.DataFrame) -> list[Table]:
     """Time, rate and memory, contenders in rows and sizes in columns."""
-    rate, peak = models.assign(value=models.rate / 1e6), models.assign(value=models.peak / 2**20)
+    us, rate, peak = (models.assign(value=a) for a in (models.us, models.rate / 1e6, models.peak / 2**20))
     return [
-        Table("us", "Microseconds a step of forward and backward, all models together, median", wide(of(models, "us"))),
+        Table("us", "Microseconds a step of forward and backward, all models together, median", wide(us)),
         Table("rate", "Million sequence-steps a second (E x B / time of a step)", wide(rate)),
         Table("peak", "MiB on the card that one call adds at its peak (torch's own count)", wide(peak)),
     ]
-
-
-def of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The rows with a column as their value."""
-    return rows.assign(value=rows[column])
 
 
 def rate_table(top: Ceilings) -> list[Table]:

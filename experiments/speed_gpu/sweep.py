@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.speed.sweep import MEASURED, card, entries_of, group, sizes
-from experiments.speed_gpu.targets import DTYPE, T
+from experiments.speed_gpu.targets import DTYPE, EXACT, T
 
 VERSION = 1
 ALONE = True
@@ -14,7 +14,6 @@ ALONE = True
 
 KERNELS = ("impl/torch_twin/kernels/*.py", "impl/torch_twin/kernels/compiled.csv")
 OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16", "cuda_auto")
-PEERS = ("cuda_nn", "cuda_nn_streams", "cuda_graph")
 FLASH = ("flashrnn", "flashrnn_bf16")
 """Only where targets name them: compiling them takes half a minute a size."""
 
@@ -57,10 +56,9 @@ def groups(preset: str, options: Any) -> list[Group]:
 
 def facts_group(preset: str, size: Preset) -> Group:
     """Ceilings of the card, facts, and what `explain` says."""
-    settings: dict[str, Any] = {"kernels": True, "explain": [], "products": [], "copies": []}
-    settings |= {"card_products": [], "card_copies": []}
+    settings: dict[str, Any] = {"device": "cuda", "products": [], "copies": [], "explain": [], "kernels": True}
     if preset != "smoke" and card():
-        settings |= {"card_products": [[4096] * 3, [8192] * 3], "card_copies": [2**26, 2**30]}
+        settings |= {"products": [[4096] * 3, [8192] * 3], "copies": [2**26, 2**30]}
         for cell in size.cells:
             settings["explain"] += [sizes(cell, E, T, B, H, DTYPE) for H, B in size.sizes for E in (1, 8)]
     return group("facts", "machine", settings, size.rounds, 10.0 if card() else 4.0, KERNELS, experiment="speed_gpu")
@@ -71,7 +69,7 @@ def models_group(size: Preset, cell: str, E: int) -> Group:
     entries = []
     for H, B in size.sizes:
         flash = FLASH if FLASH_AT[0] == E and H in FLASH_AT[1] else ()
-        names = tuple((name, 1) for name in (*PEERS, *OURS, *flash))
+        names = tuple((name, 1) for name in (*EXACT, *OURS, *flash))
         entries += entries_of("card", names, sizes(cell, E, size.T, B, H, DTYPE))
     return card_group(f"models/cell={cell}/E={E}", entries, size, 25.0 + E)
 

@@ -1,12 +1,12 @@
-"""What is demanded on a GPU, as plain data: ratios of times, a share of a ceiling, and slopes of cost."""
+"""What is demanded on a GPU, as plain data: ratios of times, and a share of a ceiling; slopes as on the CPU."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from experiments.speed.targets import DTYPE, Slope, T
+from experiments.speed.targets import DTYPE, T
 
-__all__ = ["DTYPE", "SLOPES", "TARGETS", "T", "Target"]
+__all__ = ["DTYPE", "TARGETS", "T", "Target"]
 
 EXACT = ("cuda_nn", "cuda_nn_streams", "cuda_graph")
 """Peers in float32 throughout. FlashRNN has TF32 or bfloat16 alone: it is compared with what is no more exact."""
@@ -41,5 +41,3 @@ TARGETS = (
 )
 CEILING = 2.0
 """The most times that our LSTM of E=32, H=64, B=64 may take what the measured ceilings allow."""
-
-SLOPES = tuple(Slope(of, least, cell) for of, least in (("T", 100), ("E", 8)) for cell in ("rnn", "lstm"))

@@ -114,11 +114,10 @@ def test_a_machine_with_a_card_measures_all_contenders(monkeypatch, preset):
     monkeypatch.setattr(sweep, "card", lambda: "A card")
     groups = sweep.groups(preset, Options())
     models = [group for group in groups if group.setting.startswith("models/")]
-    assert {group.experiment for group in groups} == {"speed_gpu"} and len({group.key for group in groups}) == len(
-        groups
-    )
+    assert {group.experiment for group in groups} == {"speed_gpu"}
+    assert len({group.key for group in groups}) == len(groups)
     for group in models:
         names = {entry[1] for entry in group.settings["entries"]}
-        assert names >= {*sweep.PEERS, *sweep.OURS}
+        assert names >= {*EXACT, *sweep.OURS}
     flash = [group.setting for group in models if any(entry[1] in sweep.FLASH for entry in group.settings["entries"])]
     assert flash == ([] if preset == "tour" else ["models/cell=lstm/E=32"])
