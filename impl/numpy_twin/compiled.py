@@ -242,7 +242,8 @@ def lstm_steps(
 def tanh_carried(h: Array, Z: Array, K: int, t: int) -> None:
     """Takes the tanh of h (B, H) in place and writes it to the next rows of Z, as `carry` where no row has ended.
 
-    No branch stands within: measured, one costs 5 % of a step (H128 B128).
+    No branch stands within, nor a call, so that the last loop of `carry` stands here again: measured, the one costs 5 %
+    of a step (H128 B128), the other 4 % (H32 B16).
     """
     B, H = h.shape
     a, R = h.reshape(B * H), max(1, TOGETHER // max(H, 1))
