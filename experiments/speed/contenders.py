@@ -217,6 +217,7 @@ CONTENDERS = {
     "products": Contender("our products alone", late("products", "products"), ("numba",)),
     "cuda_nn": Contender("torch.nn in turn", late("cuda", "nn", 1), **CARD),
     "cuda_nn_streams": Contender("torch.nn in 8 streams", late("cuda", "nn", 8), **CARD),
+    "cuda_nn_graph": Contender("torch.nn in 8 streams, in a CUDA graph", late("cuda", "nn_recorded", 8), **CARD),
     "cuda_graph": Contender("bmm loop in a CUDA graph", late("cuda", "graph"), **CARD),
     "cuda_fused": Contender("our module, fused", torch_module("fused", "cuda"), subject="torch_fused", **CARD),
     "cuda_fused_tf32x3": Contender(
@@ -224,6 +225,9 @@ CONTENDERS = {
     ),
     "cuda_fused_bf16": Contender(
         "our module, fused, bf16", torch_module("fused", "cuda", "bf16"), subject="torch_fused", **CARD
+    ),
+    "cuda_fused_graph": Contender(
+        "our module, fused, in a CUDA graph", late("cuda", "recorded"), subject="torch_fused", **CARD
     ),
     "cuda_auto": Contender("our module, auto", torch_module("auto", "cuda"), subject="torch_module", **CARD),
     "flashrnn": Contender("FlashRNN, Triton (TF32)", late("cuda", "flashrnn", "float32", "triton_fused"), **FLASH),

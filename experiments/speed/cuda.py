@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from experiments.speed.case import Case, Given, apart
-from experiments.speed.contenders import Work, layer, pulled, tensors
+from experiments.speed.contenders import Work, layer, pulled, recurrent, tensors
 from impl.spec import Array, Parameters, tree_map
 
 CUDA = "cuda"
@@ -34,6 +33,11 @@ def nn(case: Case, arrays: Given, streams: int) -> Work:
     return once
 
 
+def nn_recorded(case: Case, arrays: Given, streams: int) -> Work:
+    """torch.nn on cuDNN as `nn` has it, replayed from a CUDA graph: all that it does without the processor's part."""
+    return replayed(nn(case, arrays, streams))
+
+
 def graph(case: Case, arrays: Given) -> Work:
     """The loop as one bmm and a few pointwise kernels a step, forward and backward, replayed from a CUDA graph."""
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -41,10 +45,23 @@ def graph(case: Case, arrays: Given) -> Work:
     if case.E == 1:
         params, x, dh = Parameters(*(a[None] for a in params)), x[:, None], dh[:, None]
     loop = {"rnn": rnn_loop, "lstm": lstm_loop}[case.cell]
-    return replayed(lambda: loop(params, x, dh), single=case.E == 1)
+    once = replayed(lambda: loop(params, x, dh))
+    return once if case.E > 1 else lambda: alone(*once())
 
 
-def replayed(work: Callable[[], tuple[Any, Parameters]], single: bool) -> Work:
+def alone(h: Array, gradient: Parameters) -> tuple[Array, Parameters]:
+    """What a loop gave of a group of one model, without the axis E."""
+    return h[:, 0], Parameters(*(a[0] for a in gradient))
+
+
+def recorded(case: Case, arrays: Given, precision: str = "ieee") -> Work:
+    """Our module's fused loop, forward and backward, replayed from a CUDA graph."""
+    params, x, dh = tensors(arrays, CUDA)
+    module = recurrent(case, params, "fused", precision)
+    return replayed(lambda: pulled(module, x, dh))
+
+
+def replayed(work: Work) -> Work:
     """The work as a graph; its results are overwritten by every replay."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -54,13 +71,11 @@ def replayed(work: Callable[[], tuple[Any, Parameters]], single: bool) -> Work:
     torch.cuda.current_stream().wait_stream(side)
     captured = torch.cuda.CUDAGraph()
     with torch.cuda.graph(captured):
-        h, gradient = work()
-    if single:
-        h, gradient = h[:, 0], Parameters(*(a[0] for a in gradient))
+        results = work()
 
-    def once() -> tuple[Any, Parameters]:
+    def once() -> Any:
         captured.replay()
-        return h, gradient
+        return results
 
     return once
 

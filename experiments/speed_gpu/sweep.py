@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.speed.sweep import MEASURED, card, entries_of, group, sizes
-from experiments.speed_gpu.targets import DTYPE, EXACT, T
+from experiments.speed_gpu.targets import DTYPE, EXACT, RECORDED, T
 
 VERSION = 1
 ALONE = True
 """As in speed/sweep.py."""
 
 KERNELS = ("impl/torch_twin/kernels/*.py", "impl/torch_twin/kernels/compiled.csv")
-OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16", "cuda_auto")
+OURS = ("cuda_fused", "cuda_fused_graph", "cuda_fused_tf32x3", "cuda_fused_bf16", "cuda_auto")
 FLASH = ("flashrnn", "flashrnn_bf16")
 """Only where targets name them: compiling them takes half a minute a size."""
 
@@ -69,7 +69,7 @@ def models_group(size: Preset, cell: str, E: int) -> Group:
     entries = []
     for H, B in size.sizes:
         flash = FLASH if FLASH_AT[0] == E and H in FLASH_AT[1] else ()
-        names = tuple((name, 1) for name in (*EXACT, *OURS, *flash))
+        names = tuple((name, 1) for name in (*EXACT, RECORDED, *OURS, *flash))
         entries += entries_of("card", names, sizes(cell, E, size.T, B, H, DTYPE))
     return card_group(f"models/cell={cell}/E={E}", entries, size, 25.0 + E)
 

@@ -321,7 +321,7 @@ def forward(
     elif choice.backend == "fused":
         from .kernels import fused
 
-        run = fused.forward(*args, precision=precision)
+        run = fused.forward(*args, precision=precision, states=states)
     else:
         run = scan.forward(*args)
     return run._replace(cache=Cache(choice, run.cache if record else None))

@@ -114,6 +114,11 @@ class Layer(torch.autograd.Function):
         return None, *(d if need else None for d, need in zip(found, ctx.needs_input_grad[1:], strict=True))
 
 
+def stacked(arrays: Sequence[Array]) -> Array:
+    """The arrays along a new first axis; one alone without a copy."""
+    return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(list(arrays))
+
+
 def autocast_on(a: Array) -> bool:
     """Whether torch rounds products on the tensor's device; the meta device, which only tells shapes, has no such."""
     return a.device.type != "meta" and torch.is_autocast_enabled(a.device.type)
@@ -280,7 +285,7 @@ class Recurrent(nn.Module):
             runs = [self.run(given, h, params, k * self.directions + d, d == 1) for d, params in enumerate(directions)]
             h = runs[0][0] if len(runs) == 1 else torch.cat([run[0] for run in runs], -1)
             last += [run[1:] for run in runs]
-        return self.handed_out(given, h, [torch.stack(part) for part in zip(*last, strict=True)])
+        return self.handed_out(given, h, [stacked(part) for part in zip(*last, strict=True)])
 
     def run(self, given: Sequences, x: Array, params: Parameters, n: int, reverse: bool) -> tuple[Array, ...]:
         """The n-th layer and direction."""

@@ -70,18 +70,39 @@ FAULTS = {
     "the first model's weights for all": (
         "rnn.py",
         "w_hh + e * P * P + tl.arange(0, P)[:, None] * P + col), PRECISION)\n"
-        "    n = tl.load(lengths + e * B + first + row, mask=real, other=0)\n    h =",
+        "    n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)\n    h =",
         "w_hh + tl.arange(0, P)[:, None] * P + col), PRECISION)\n"
-        "    n = tl.load(lengths + e * B + first + row, mask=real, other=0)\n    h =",
+        "    n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)\n    h =",
         "rnn",
         "ensemble",
     ),
     "the first model's lengths for all": (
         "lstm.py",
-        "n = tl.load(lengths + e * B + first + row, mask=real, other=0)\n    h =",
-        "n = tl.load(lengths + first + row, mask=real, other=0)\n    h =",
+        "n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)\n    h =",
+        "n = tl.load(lengths + first + row, mask=real & (ragged != 0), other=T)\n    h =",
         "lstm",
         "ensemble",
+    ),
+    "lengths are not looked at": (
+        "rnn.py",
+        "mask=real & (ragged != 0), other=T)\n    h =",
+        "mask=real & (ragged == 0), other=T)\n    h =",
+        "rnn",
+        "lengths",
+    ),
+    "an initial state is taken for none": (
+        "lstm.py",
+        "c = tl.load(c0 + (e * B + first) * H + at_h, mask=inside & (started != 0), other=0.0)",
+        "c = tl.load(c0 + (e * B + first) * H + at_h, mask=inside & (started == 0), other=0.0)",
+        "lstm",
+        "value",
+    ),
+    "a gradient by the last state is taken for none": (
+        "rnn.py",
+        "mask=inside & (ended != 0), other=0.0)",
+        "mask=inside & (ended == 0), other=0.0)",
+        "rnn",
+        "vjp",
     ),
     "the old cell is forgotten twice": ("lstm.py", "f * c + i * g", "f * f * c + i * g", "lstm", "value"),
     "gates g and o exchanged": (

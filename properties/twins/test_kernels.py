@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 
 from impl.spec import GATES, STATES, Parameters, leaves, rebuild, tree_map
-from impl.torch_twin import scan
+from impl.torch_twin import module, scan
 from impl.torch_twin.kernels import common, compiled, fused, plan, stepped
 from properties.twins.test_scan import arguments
 
@@ -121,6 +121,14 @@ def test_one_direction_may_be_persistent_and_the_other_stepped():
 
 
 @interpreted
+def test_an_lstms_four_products_as_one():
+    """The variant of 33 to 64 units in float32; H=40 stands padded."""
+    args = wide("lstm", torch.float32, B=3, D=5, H=40, T=3)
+    assert fused.forward("lstm", *args[:3]).cache.plan.forward.variant == "joined"
+    assert distance(ran(fused, "lstm", *args), ran(scan, "lstm", *args)) < 128
+
+
+@interpreted
 @cells
 def test_a_group_of_no_models(cell):
     """Empty arrays; a shared x has the gradient zero."""
@@ -179,9 +187,24 @@ def test_a_recorded_graph_reads_this_calls_arrays_and_not_an_earlier_ones(cell, 
         assert distance(ran(fused, *call, force="stepped"), ran(scan, *call)) < 32
     assert len(graphs) == 2
     cell, params, x, state, dh, dlast, *_ = calls[0]
-    run = fused.forward(cell, params, x, state, None, reverse, force="stepped")
+    bare = cell, params, x, None, dh, None, None, reverse
+    for _ in range(2):
+        assert distance(ran(fused, *bare, force="stepped"), ran(scan, *bare)) < 32
+    assert len(graphs) == 4  # a call without lengths and states has graphs of its own
+    run = fused.forward(cell, params, x, state, lengths, reverse, force="stepped")
     assert fused.backward(cell, params, run.cache, dh, dlast, skip=["states"]).states is None
-    assert len(graphs) == 3
+    assert len(graphs) == 5
+
+
+@interpreted
+@paths
+def test_an_lstms_c_of_every_step_where_it_is_not_asked_for(force):
+    """None, and all else as where it is."""
+    params, x, state, dh, dlast = given("lstm", torch.float64)
+    whole, some = (fused.forward("lstm", params, x, state, force=force, states=asked) for asked in (True, False))
+    assert some.states.c is None and same((some.states.h, some.last), (whole.states.h, whole.last))
+    first, second = (fused.backward("lstm", params, run.cache, dh, dlast) for run in (whole, some))
+    assert same(first, second)
 
 
 @interpreted
@@ -300,23 +323,34 @@ def test_a_plan_follows_the_card():
         plan.plan("lstm", 300, torch.float32, "ieee", (9, 0), "persistent")
 
 
+@pytest.mark.parametrize("E, B, rows", [(1, 64, 4), (8, 64, 4), (9, 64, 8), (33, 64, 8), (34, 64, 16), (0, 5, 4)])
+def test_programs_have_few_rows_while_all_of_them_run_at_once(E, B, rows):
+    """One of 4 rows for each of 132 multiprocessors, two of 8; whatever has but one configuration keeps it."""
+    for config in plan.plan("rnn", 64, torch.float32, "ieee", (9, 0))[:2]:
+        assert config.spread(E, B, 132).rows == rows
+        assert config.spread(E, B, 0).rows == (16 if E else 4)
+    alone = plan.plan("lstm", 64, torch.float32, "tf32x3", (9, 0)).forward
+    assert alone.spread(E, B, 132) is alone
+
+
 def test_whatever_a_plan_may_choose_is_compiled_clean():
     """compiled.csv has a row for each, of both architectures and directions: no stack, and shared memory that fits."""
-    rows = {tuple(row[name] for name in compiled.Row._fields[:5]): row for row in compiled.read()}
-    wanted = [(*map(str, kernel[:4]), str(arch)) for kernel in compiled.kernels() for arch in compiled.ARCHES]
+    rows = {tuple(row[name] for name in compiled.Row._fields[:6]): row for row in compiled.read()}
+    fields = lambda kernel: (*map(str, kernel[:4]), str(kernel.config.rows if kernel.P else 0))  # noqa: E731
+    wanted = [(*fields(kernel), str(arch)) for kernel in compiled.kernels() for arch in compiled.ARCHES]
     assert sorted(rows) == sorted(wanted)
     for kernel in compiled.kernels():
         for arch in map(str, compiled.ARCHES):
-            row = rows[(*map(str, kernel[:4]), arch)]
+            row = rows[(*fields(kernel), arch)]
             assert (row["stack"], row["ok"]) == ("0", "True")
             assert (row["path"], row["warps"], row["variant"]) == tuple(map(str, kernel.config[:3]))
             assert int(row["shared"]) <= int(row["limit"]) == plan.limit_of(divmod(int(arch), 10))
             assert kernel.P == 0 or int(row["shared"]) <= kernel.config.shared
-    needs = {
-        key: max(int(rows[(*map(str, key), str(arch))]["shared"]) for arch in compiled.ARCHES)
-        for key in plan.PERSISTENT
-    }
-    assert needs == {key: config.shared for key, config in plan.PERSISTENT.items()}
+    needs = {(*key[:5],): 0 for key in rows if key[3] != "0"}
+    for key, row in rows.items():
+        needs |= {key[:5]: max(needs[key[:5]], int(row["shared"]))} if key[:5] in needs else {}
+    loops = [(key, one) for key, config in plan.PERSISTENT.items() for one in (config, *config.fewer)]
+    assert needs == {(*map(str, key), str(config.rows)): config.shared for key, config in loops}
 
 
 @pytest.mark.skipif(not compiled.CUOBJDUMP.exists(), reason="this triton has no tools of NVIDIA's")
@@ -326,7 +360,7 @@ def test_kernels_compile_without_a_card_as_the_table_has_it():
     command = [sys.executable, "-m", "impl.torch_twin.kernels.compiled", *only]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert [line.split(",")[4] for line in done.stdout.splitlines()[1:]] == ["80", "90"] * 2
+    assert [line.split(",")[5] for line in done.stdout.splitlines()[1:]] == ["80", "90"] * 4
 
 
 card = pytest.mark.skipif(
@@ -360,6 +394,31 @@ def test_a_card_gives_the_written_scans_numbers(cell, force, precision, bound):
 @pytest.mark.gpu
 @card
 @cells
+@pytest.mark.parametrize("H", [16, 32, 64, 128])
+def test_on_a_card_no_bit_depends_on_how_many_rows_a_program_has(cell, H):
+    """The same models in groups whose programs have 4, 8 and 16 rows."""
+    processors, least = common.processors_of(torch.device("cuda", 0)), 3
+    config = plan.plan(cell, H, torch.float32, "ieee", torch.cuda.get_device_capability()).forward
+    if config.path == "stepped":
+        pytest.skip("the weights do not stay on this card")
+    sizes, B = (least, processors // 2, 2 * processors), 16
+    assert [config.spread(E, B, processors).rows for E in sizes] == [4, 8, 16]  # 48, 132 and 264 programs on 132
+    params, x, state, dh, dlast = wide(cell, torch.float32, B=B, H=H, E=sizes[-1], device="cuda")
+    found = []
+    for E in sizes:
+        some = lambda tree, E=E: tree_map(lambda a: a[:E], tree)  # noqa: E731
+        given_x = x[:, None].expand(-1, E, -1, -1)
+        states, last, dx, _, dstate, dstates = ran(
+            fused, cell, some(params), given_x, some(state), dh[:, :E], some(dlast)
+        )
+        over = tree_map(lambda a: a[:, :least], (states, dx, dstates))
+        found.append((over, tree_map(lambda a: a[:least], (last, dstate))))
+    assert same(found[0], found[1]) and same(found[0], found[2])
+
+
+@pytest.mark.gpu
+@card
+@cells
 @pytest.mark.parametrize("precision", plan.PRECISIONS)
 def test_on_a_card_no_bit_of_a_row_depends_on_its_batch(cell, precision):
     """Rows in another order, and fewer of them, on the persistent path."""
@@ -371,3 +430,33 @@ def test_on_a_card_no_bit_of_a_row_depends_on_its_batch(cell, precision):
     alone = ran(fused, cell, params, x[:, rows], some(state), over(dh), some(dlast), precision=precision)
     assert same((alone[0], alone[5], alone[2]), (over(whole[0]), over(whole[5]), whole[2][:, rows]))
     assert same((alone[1], alone[4]), (some(whole[1]), some(whole[4])))
+
+
+@pytest.mark.gpu
+@card
+@pytest.mark.parametrize("kind", [module.RNN, module.LSTM], ids=["rnn", "lstm"])
+@pytest.mark.parametrize("H", [16, 300], ids=["persistent", "stepped"])
+def test_a_training_step_may_be_recorded_in_a_cuda_graph(kind, H):
+    """A forward and a backward as the user records them: on other inputs a replay has the bits of a call."""
+    model = kind(8, H, ensemble=2, backend="fused", device="cuda")
+    x, dh = torch.randn(5, 2, 3, 8, device="cuda"), torch.randn(5, 2, 3, H, device="cuda")
+
+    def step():
+        model.zero_grad()
+        h, _ = model(x)
+        h.backward(dh)
+        return h, *(weight.grad for weight in model.parameters())
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = step()
+    for seed in (1, 2):
+        x.copy_(torch.randn(x.shape, generator=torch.Generator().manual_seed(seed)))
+        graph.replay()
+        replayed = [a.clone() for a in found]
+        assert same(tuple(replayed), tuple(step()))

@@ -7,13 +7,15 @@ by a selection, not by a product with zero, since 0 * inf is NaN.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import triton
 import triton.language as tl
+from triton.runtime import driver
 
 from impl.spec import Array
 
@@ -27,7 +29,7 @@ INTERPRETED = tl.constexpr(not isinstance(_probe, triton.JITFunction))
 """Whether kernels run under triton's CPU interpreter (TRITON_INTERPRET=1 before the first import of triton)."""
 
 ROWS = 16
-"""Rows of a batch in one program: the least that tl.dot takes, so that most programs run side by side."""
+"""The most rows of a batch in one program: the least that tensor cores take."""
 
 
 def rows_of(count: int, product: int, least: int = ROWS) -> int:
@@ -51,8 +53,11 @@ def device_of(a: Array) -> AbstractContextManager:
     return torch.cuda.device(a.device)
 
 
+KEPT = 4096
+"""How many calls are remembered by their numbers."""
+
 _compiled: dict[tuple[Any, ...], Any] = {}
-"""Kernels by what triton compiles them for anew."""
+"""Kernels by all that triton compiles them for anew, and more: a call's numbers, of which it looks at a few alone."""
 
 
 def launch(
@@ -66,24 +71,25 @@ def launch(
     """Starts a kernel: its arguments are the arrays, the numbers and the compile-time constants, in this order.
 
     Triton looks at each of some 25 arguments of every call to find the kernel that was compiled for their kind, which
-    took 70 us on the host of an H100, three times a call of the fused loop. The kinds are told apart here in one key.
+    took 70 us on the host of an H100, three times a call of the fused loop. Here a call like an earlier one finds its
+    kernel by one key.
     """
     args = (*arrays, *numbers)
-    with device_of(arrays[0]):
-        if INTERPRETED.value:
+    if INTERPRETED.value:
+        with device_of(arrays[0]):
             kernel[(programs,)](*args, **constants, num_warps=warps)
+        return
+    device, kinds = arrays[0].device, [(a.dtype, a.data_ptr() % 16 == 0) for a in arrays]
+    key = (kernel, warps, device, *kinds, *numbers, *constants.values())
+    with nullcontext() if torch.cuda.current_device() == device.index else device_of(arrays[0]):
+        compiled = _compiled.get(key)
+        if compiled is not None:
+            stream = driver.active.get_current_stream(device.index)
+            compiled[(programs, 1, 1)](*args, *constants.values(), stream=stream)
             return
-        kinds = (*((a.dtype, a.data_ptr() % 16 == 0) for a in arrays), *map(kind_of, numbers))
-        key = (kernel, warps, arrays[0].device, kinds, *constants.items())
-        if key in _compiled:
-            _compiled[key][(programs, 1, 1)](*args, *constants.values())
-        else:
-            _compiled[key] = kernel[(programs,)](*args, **constants, num_warps=warps)
-
-
-def kind_of(number: int) -> tuple[bool, bool, bool]:
-    """What triton may compile a kernel for: 1, a multiple of 16, more than 32 bits."""
-    return number == 1, number % 16 == 0, not -(2**31) <= number < 2**31
+        if len(_compiled) == KEPT:
+            _compiled.clear()
+        _compiled[key] = kernel[(programs,)](*args, **constants, num_warps=warps)
 
 
 class Config(NamedTuple):
@@ -93,14 +99,31 @@ class Config(NamedTuple):
         path: "persistent" or "stepped".
         warps: of a program.
         variant: "hoist" where the compiler may move what is alike in every step out of the loop; "late" where a step's
-            product stands at the end of the step before; else "". They differ in what registers they need.
+            product stands at the end of the step before; "joined" where an LSTM's four products are one; else "". They
+            differ in what registers they need, and in how often they read the weights.
         shared: the shared memory that it needs, bytes.
+        rows: of a batch in one program.
+        beside: how many programs one multiprocessor is to run at the same time.
+        fewer: configurations of the same loop with fewer rows, the fewest first, that give the same bits.
     """
 
     path: str
     warps: int
     variant: str
     shared: int
+    rows: int = ROWS
+    beside: int = 1
+    fewer: tuple[Config, ...] = ()
+
+    def spread(self, E: int, B: int, processors: int) -> Config:
+        """The configuration with the fewest rows whose programs all run at once; itself where there is none.
+
+        A step takes a program the longer the more rows it has, while most of a card stands idle where models are few.
+        """
+        for config in self.fewer:
+            if E * -(-B // config.rows) <= processors * config.beside:
+                return config
+        return self
 
 
 class Forward(NamedTuple):
@@ -109,18 +132,18 @@ class Forward(NamedTuple):
     Attributes:
         a: (E, T, B, G*P), the input projections with biases; an LSTM's gates i, f, g, o afterwards.
         w_hh: (E, G*P, P).
-        state: initial h (and c), each (E, B, H).
-        lengths: (E, B) int32, the steps that each row runs.
+        state: initial h (and c), each (E, B, H); None for zeros.
+        lengths: (E, B) int32, the steps that each row runs; None for all T.
         saved: h (and c) before and after each step, each (E, T+1, B, P) in the order of x.
-        states: h (and c) after each step, each (T, E, B, H), zero at padding.
+        states: h (and c) after each step, each (T, E, B, H), zero at padding; h alone where c is not asked for.
         last: h (and c) of each row's last step, each (E, B, H).
         way: 1, or -1 where the loop runs from the last step to the first.
     """
 
     a: Array
     w_hh: Array
-    state: tuple[Array, ...]
-    lengths: Array
+    state: tuple[Array, ...] | None
+    lengths: Array | None
     saved: tuple[Array, ...]
     states: tuple[Array, ...]
     last: tuple[Array, ...]
@@ -132,7 +155,7 @@ class Backward(NamedTuple):
 
     Attributes:
         dh: (T, E, B, H) of any strides but the last, which is 1.
-        dlast: gradient by the last h (and c), each (E, B, H).
+        dlast: gradient by the last h (and c), each (E, B, H); None for zeros.
         da: (E, T, B, G*P), gradient by the pre-activations, zero at padding.
         dstates: gradient by h (and c) after each step, each (T, E, B, H); None where it is not asked for.
         dstate: gradient by the initial h (and c), each (E, B, H).
@@ -140,10 +163,10 @@ class Backward(NamedTuple):
 
     a: Array | None
     w_hh: Array
-    lengths: Array
+    lengths: Array | None
     saved: tuple[Array, ...]
     dh: Array
-    dlast: tuple[Array, ...]
+    dlast: tuple[Array, ...] | None
     da: Array
     dstates: tuple[Array, ...] | None
     dstate: tuple[Array, ...]
@@ -161,9 +184,32 @@ def launch_loop(
 ) -> None:
     """Starts a persistent time loop; its numbers begin with E, T, B, its own constants stand behind ROWS."""
     E, _, B = numbers[:3]
-    rows = rows_of(B, P * P)
+    config = config.spread(E, B, processors_of(arrays[0].device))
+    rows = rows_of(B, P * P, config.rows)
     constants = {"P": P, "ROWS": rows, **(constants or {}), "PRECISION": precision, "VARIANT": config.variant}
-    launch(loop, E * triton.cdiv(B, rows), arrays, numbers, config.warps, constants)
+    launch(loop, E * -(-B // rows), arrays, numbers, config.warps, constants)
+
+
+@cache
+def processors_of(device: torch.device) -> int:
+    """The multiprocessors of a card; none of what is interpreted, which has no programs side by side."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 0
+
+
+def given(arrays: tuple[Array, ...] | None, others: tuple[Array, ...]) -> tuple[tuple[Array, ...], int]:
+    """Arrays and 1 for a kernel that looks at them; others of that kind and 0, which it leaves alone, where None."""
+    return (others, 0) if arrays is None else (arrays, 1)
+
+
+def steps(lengths: Array | None, like: Array) -> tuple[Array, int]:
+    """The steps of each row and 1; where None an array that a kernel does not look at, and 0."""
+    return (_nothing(like.device), 0) if lengths is None else (lengths, 1)
+
+
+@cache
+def _nothing(device: torch.device) -> Array:
+    """An address that nobody reads."""
+    return torch.empty(4, dtype=torch.int32, device=device)
 
 
 @triton.jit

@@ -28,18 +28,22 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from . import lstm, pointwise, project, rnn
-from .common import INTERPRETED, ROWS, Config
+from .common import INTERPRETED, Config
 from .plan import PERSISTENT, PRECISIONS, STEPPED, limit_of
 
 TABLE = Path(__file__).with_suffix(".csv")
 CUOBJDUMP = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 ARCHES = (80, 90)
 POINTERS = {"a", "w_hh", "h0", "c0", "x", "w", "b", "out", "dh", "product", "da", "lengths"}
+EVEN = ("K", "N", "x_t", "x_e", "x_b", "w_e", "w_n", "w_k", "b_e", "out_t", "out_e", "out_b")
 PREFIXES = ("saved", "states", "last", "dlast", "dstate", "carry")
 
 
 class Kernel(NamedTuple):
-    """One kernel: where the table has it, its function, its compile-time arguments."""
+    """One kernel: where the table has it, its function, its compile-time arguments.
+
+    `even` names integers that are multiples of 16, as triton is told of them.
+    """
 
     cell: str
     direction: str
@@ -48,15 +52,20 @@ class Kernel(NamedTuple):
     config: Config
     function: Any
     constants: dict[str, Any]
+    even: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
-    """A row of the table: sizes in bytes, mma instructions counted, and by which triton. P is 0 where it may be any."""
+    """A row of the table: sizes in bytes, mma instructions counted, and by which triton.
+
+    P, and the rows of a time loop, are 0 where any may be.
+    """
 
     cell: str
     direction: str
     number: str
     P: int
+    rows: int
     arch: int
     path: str
     warps: int
@@ -74,9 +83,10 @@ def kernels() -> Iterator[Kernel]:
     """All that a plan may choose: the persistent loops, and what every path or the stepped one needs."""
     for (cell, direction, number, P), config in PERSISTENT.items():
         module = lstm if cell == "lstm" else rnn
-        constants = {"P": P, "ROWS": ROWS, "PRECISION": precision_of(number), "VARIANT": config.variant}
-        constants |= {} if cell == "lstm" else {"RELU": cell == "rnn_relu"}
-        yield Kernel(cell, direction, number, P, config, getattr(module, f"{direction}_loop"), constants)
+        for one in (*config.fewer, config):
+            constants = {"P": P, "ROWS": one.rows, "PRECISION": precision_of(number), "VARIANT": one.variant}
+            constants |= {} if cell == "lstm" else {"RELU": cell == "rnn_relu"}
+            yield Kernel(cell, direction, number, P, one, getattr(module, f"{direction}_loop"), constants)
     tile = {"ROWS": pointwise.ROWS, "COLS": pointwise.COLS}
     for cell in ("rnn", "rnn_relu", "lstm"):
         for direction in ("forward", "backward"):
@@ -86,7 +96,12 @@ def kernels() -> Iterator[Kernel]:
                 yield Kernel(cell, direction, number, 0, STEPPED, function, constants)
     for number in (*PRECISIONS, "float64"):
         constants = project.blocks_of(number) | {"PRECISION": precision_of(number)}
-        yield Kernel("any", "projection", number, 0, Config("both", project.WARPS, "", 0), project.affine, constants)
+        config = Config("both", project.warps_of(number, even=False), "", 0)
+        yield Kernel("any", "projection", number, 0, config, project.affine, constants)
+        even = Config("both", project.warps_of(number, even=True), "", 0)
+        for direction, unit in (("even projection", "w_k"), ("even projection back", "w_n")) if even != config else ():
+            names = tuple(name for name in EVEN if name != unit)
+            yield Kernel("any", direction, number, 0, even, project.affine, constants | {unit: 1}, names)
 
 
 def precision_of(number: str) -> str:
@@ -106,6 +121,8 @@ def compile_for(kernel: Kernel, arch: int) -> Row:
             aligned[(n,)] = [["tt.divisibility", 16]]
         else:
             signature[name] = "i32"
+            if name in kernel.even:
+                aligned[(n,)] = [["tt.divisibility", 16]]
     constants = {(function.arg_names.index(name),): value for name, value in kernel.constants.items()}
     source = ASTSource(function, signature, constants, aligned)
     built = triton.compile(source, target=GPUTarget("cuda", arch, 32), options={"num_warps": kernel.config.warps})
@@ -114,8 +131,8 @@ def compile_for(kernel: Kernel, arch: int) -> Row:
     mma = len(re.findall(r"\bw?g?mma\S*\.sync", built.asm["ptx"]))
     ok = stack == 0 and shared <= (min(limit, kernel.config.shared) if kernel.P else limit)
     config = kernel.config
-    where = kernel.cell, kernel.direction, kernel.number, kernel.P, arch, config.path, config.warps, config.variant
-    return Row(*where, registers, stack, shared, limit, mma, ok, triton.__version__)
+    what = *kernel[:4], config.rows if kernel.P else 0, arch, config.path, config.warps, config.variant
+    return Row(*what, registers, stack, shared, limit, mma, ok, triton.__version__)
 
 
 def usage(cubin: bytes) -> tuple[int, int]:

@@ -11,21 +11,23 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .common import Backward, Config, Forward, dot, launch_loop, operand, sigma, tanh
+from .common import Backward, Config, Forward, dot, given, launch_loop, operand, sigma, steps, tanh
 
 
-@triton.jit(do_not_specialize=["E", "T", "B", "H", "way"])
+@triton.jit(do_not_specialize=["E", "T", "B", "H", "way", "started", "ragged", "wanted"])
 def forward_loop(
     a, w_hh, h0, c0, lengths, saved_h, saved_c, states_h, states_c, last_h, last_c,
-    E, T, B, H, way,
+    E, T, B, H, way, started, ragged, wanted,
     P: tl.constexpr, ROWS: tl.constexpr, PRECISION: tl.constexpr, VARIANT: tl.constexpr,
 ):  # fmt: skip
     """h and c after every step, and the gates.
 
     Args:
-        a: (E, T, B, 4P), read and then written.  w_hh: (E, 4, P, P), each transposed.
-        h0, c0: (E, B, H).  lengths: (E, B).
-        saved_h, saved_c: (E, T+1, B, P), states_h, states_c: (T, E, B, H), last_h, last_c: (E, B, H), all written.
+        a: (E, T, B, 4P), read and then written.
+        w_hh: (E, 4, P, P), each transposed; of the variant "joined" (E, P, 4P), the four columns of a unit together.
+        h0, c0: (E, B, H), read where `started`, else zero.  lengths: (E, B), read where `ragged`, else all T.
+        saved_h, saved_c: (E, T+1, B, P), states_h, states_c: (T, E, B, H), last_h, last_c: (E, B, H), all written;
+            states_c only where `wanted`.
     """
     tiles = tl.cdiv(B, ROWS)
     e = (tl.program_id(0) // tiles).to(tl.int64)
@@ -34,12 +36,16 @@ def forward_loop(
     real = first + row < B
     inside = real & (col < H)
     at_a, at_p, at_h = row * (4 * P) + col, row * P + col, row * H + col
-    w = w_hh + e * 4 * P * P + tl.arange(0, P)[:, None] * P + col
-    W_i, W_f = operand(tl.load(w), PRECISION), operand(tl.load(w + P * P), PRECISION)
-    W_g, W_o = operand(tl.load(w + 2 * P * P), PRECISION), operand(tl.load(w + 3 * P * P), PRECISION)
-    n = tl.load(lengths + e * B + first + row, mask=real, other=0)
-    h = tl.load(h0 + (e * B + first) * H + at_h, mask=inside, other=0.0)
-    c = tl.load(c0 + (e * B + first) * H + at_h, mask=inside, other=0.0)
+    w_hh += e * 4 * P * P
+    if VARIANT == "joined":
+        W = operand(tl.load(w_hh + tl.arange(0, P)[:, None] * (4 * P) + tl.arange(0, 4 * P)[None, :]), PRECISION)
+    else:
+        w = w_hh + tl.arange(0, P)[:, None] * P + col
+        W_i, W_f = operand(tl.load(w), PRECISION), operand(tl.load(w + P * P), PRECISION)
+        W_g, W_o = operand(tl.load(w + 2 * P * P), PRECISION), operand(tl.load(w + 3 * P * P), PRECISION)
+    n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)
+    h = tl.load(h0 + (e * B + first) * H + at_h, mask=inside & (started != 0), other=0.0)
+    c = tl.load(c0 + (e * B + first) * H + at_h, mask=inside & (started != 0), other=0.0)
     t = tl.where(way > 0, 0, T - 1)
     slot = tl.where(way > 0, 0, T)
     a += ((e * T + t) * B + first) * (4 * P)
@@ -62,10 +68,16 @@ def forward_loop(
         next_f = tl.load(ahead + P + at_a, mask=more, other=0.0)
         next_g = tl.load(ahead + 2 * P + at_a, mask=more, other=0.0)
         next_o = tl.load(ahead + 3 * P + at_a, mask=more, other=0.0)
-        i = dot(h, W_i, a_i, PRECISION)
-        f = dot(h, W_f, a_f, PRECISION)
-        g = dot(h, W_g, a_g, PRECISION)
-        o = dot(h, W_o, a_o, PRECISION)
+        if VARIANT == "joined":
+            ig, fo = tl.reshape(dot(h, W, tl.zeros([ROWS, 4 * P], h.dtype), PRECISION), (ROWS, P, 2, 2)).split()
+            i, g = ig.split()
+            f, o = fo.split()
+            i, f, g, o = i + a_i, f + a_f, g + a_g, o + a_o
+        else:
+            i = dot(h, W_i, a_i, PRECISION)
+            f = dot(h, W_f, a_f, PRECISION)
+            g = dot(h, W_g, a_g, PRECISION)
+            o = dot(h, W_o, a_o, PRECISION)
         i, f, g, o = sigma(i), sigma(f), tanh(g), sigma(o)
         tl.store(a + at_a, i, mask=real)
         tl.store(a + P + at_a, f, mask=real)
@@ -79,7 +91,8 @@ def forward_loop(
         tl.store(saved_h + at_p, h, mask=real)
         tl.store(saved_c + at_p, c, mask=real)
         tl.store(states_h + at_h, tl.where(runs, h, 0.0), mask=inside)
-        tl.store(states_c + at_h, tl.where(runs, c, 0.0), mask=inside)
+        if wanted != 0:
+            tl.store(states_c + at_h, tl.where(runs, c, 0.0), mask=inside)
         states_h += step_h
         states_c += step_h
         a = ahead
@@ -88,17 +101,17 @@ def forward_loop(
     tl.store(last_c + (e * B + first) * H + at_h, c, mask=inside)
 
 
-@triton.jit(do_not_specialize=["E", "T", "B", "H", "way", "dh_t", "dh_e", "dh_b", "wanted"])
+@triton.jit(do_not_specialize=["E", "T", "B", "H", "way", "dh_t", "dh_e", "dh_b", "ended", "ragged", "wanted"])
 def backward_loop(
     a, w_hh, lengths, saved_c, dh, dlast_h, dlast_c, da, dstates_h, dstates_c, dstate_h, dstate_c,
-    E, T, B, H, way, dh_t, dh_e, dh_b, wanted,
+    E, T, B, H, way, dh_t, dh_e, dh_b, ended, ragged, wanted,
     P: tl.constexpr, ROWS: tl.constexpr, PRECISION: tl.constexpr, VARIANT: tl.constexpr,
 ):  # fmt: skip
     """The gradient by every pre-activation, by the initial h and c, and where `wanted` by every h and c.
 
     Args:
-        a: (E, T, B, 4P), the gates.  w_hh: (E, 4P, P).  lengths: (E, B).  saved_c: (E, T+1, B, P).
-        dh: (T, E, B, H), strides dh_t, dh_e, dh_b, 1.  dlast_h, dlast_c: (E, B, H).
+        a: (E, T, B, 4P), the gates.  w_hh: (E, 4P, P).  lengths: as in forward_loop.  saved_c: (E, T+1, B, P).
+        dh: (T, E, B, H), strides dh_t, dh_e, dh_b, 1.  dlast_h, dlast_c: (E, B, H), read where `ended`, else zero.
         da: (E, T, B, 4P), dstates_h, dstates_c: (T, E, B, H), dstate_h, dstate_c: (E, B, H), all written.
     """
     tiles = tl.cdiv(B, ROWS)
@@ -112,9 +125,9 @@ def backward_loop(
     w = w_hh + e * 4 * P * P + tl.arange(0, P)[:, None] * P + col
     W_i, W_f = operand(tl.load(w), PRECISION), operand(tl.load(w + P * P), PRECISION)
     W_g, W_o = operand(tl.load(w + 2 * P * P), PRECISION), operand(tl.load(w + 3 * P * P), PRECISION)
-    n = tl.load(lengths + e * B + first + row, mask=real, other=0)
-    d = tl.load(dlast_h + (e * B + first) * H + at_h, mask=inside, other=0.0)
-    dc = tl.load(dlast_c + (e * B + first) * H + at_h, mask=inside, other=0.0)
+    n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)
+    d = tl.load(dlast_h + (e * B + first) * H + at_h, mask=inside & (ended != 0), other=0.0)
+    dc = tl.load(dlast_c + (e * B + first) * H + at_h, mask=inside & (ended != 0), other=0.0)
     t = tl.where(way > 0, T - 1, 0)
     slot = tl.where(way > 0, T, 0)  # of c after step t
     a += ((e * T + t) * B + first) * (4 * P)
@@ -179,16 +192,21 @@ def backward_loop(
 def forward(work: Forward, H: int, precision: str, config: Config) -> None:
     """Runs the loop of `forward_loop` over all models and rows."""
     E, T, B, P = work.saved[0].shape[0], *work.a.shape[1:3], work.saved[0].shape[-1]
-    W = work.w_hh.reshape(E, 4, P, P).mT.contiguous()
-    arrays = work.a, W, *work.state, work.lengths, *work.saved, *work.states, *work.last
-    launch_loop(forward_loop, arrays, (E, T, B, H, work.way), P, precision, config)
+    W = work.w_hh.view(E, 4, P, P)
+    W = (W.permute(0, 3, 2, 1) if config.variant == "joined" else W.mT).contiguous()
+    state, started = given(work.state, work.last)
+    lengths, ragged = steps(work.lengths, work.a)
+    states, wanted = work.states if len(work.states) > 1 else (*work.states, work.last[1]), len(work.states) > 1
+    arrays = work.a, W, *state, lengths, *work.saved, *states, *work.last
+    launch_loop(forward_loop, arrays, (E, T, B, H, work.way, started, ragged, int(wanted)), P, precision, config)
 
 
 def backward(work: Backward, H: int, precision: str, config: Config) -> None:
     """Runs the loop of `backward_loop` over all models and rows."""
     E, T, B, P = work.saved[0].shape[0], *work.da.shape[1:3], work.saved[0].shape[-1]
-    wanted = work.dstates is not None
-    arrays = work.a, work.w_hh, work.lengths, work.saved[1], work.dh, *work.dlast, work.da
-    arrays += (*(work.dstates if wanted else work.dstate), *work.dstate)
-    numbers = E, T, B, H, work.way, *work.dh.stride()[:3], int(wanted)
+    dlast, ended = given(work.dlast, work.dstate)
+    dstates, wanted = given(work.dstates, work.dstate)
+    lengths, ragged = steps(work.lengths, work.da)
+    arrays = work.a, work.w_hh, lengths, work.saved[1], work.dh, *dlast, work.da, *dstates, *work.dstate
+    numbers = E, T, B, H, work.way, *work.dh.stride()[:3], ended, ragged, wanted
     launch_loop(backward_loop, arrays, numbers, P, precision, config)

@@ -39,9 +39,9 @@ def rnn_forward(
     tl.store(states + ((t.to(tl.int64) * E + e) * B + row) * H + col, tl.where(runs, h, 0.0), mask=real & (col < H))
 
 
-@triton.jit(do_not_specialize=["E", "T", "B", "H", "t", "way"])
+@triton.jit(do_not_specialize=["E", "T", "B", "H", "t", "way", "wanted"])
 def lstm_forward(
-    a, lengths, saved_h, saved_c, states_h, states_c, E, T, B, H, t, way,
+    a, lengths, saved_h, saved_c, states_h, states_c, E, T, B, H, t, way, wanted,
     P, ROWS: tl.constexpr, COLS: tl.constexpr,
 ):  # fmt: skip
     """h, c and the gates of step t; arguments as in lstm.forward_loop, `a` with the step's product added."""
@@ -71,7 +71,8 @@ def lstm_forward(
     tl.store(saved_c + after, c, mask=real)
     at = ((t.to(tl.int64) * E + e) * B + row) * H + col
     tl.store(states_h + at, tl.where(runs, h, 0.0), mask=inside)
-    tl.store(states_c + at, tl.where(runs, c, 0.0), mask=inside)
+    if wanted != 0:
+        tl.store(states_c + at, tl.where(runs, c, 0.0), mask=inside)
 
 
 @triton.jit(do_not_specialize=["E", "T", "B", "H", "t", "way", "dh_t", "dh_e", "dh_b", "wanted"])
@@ -157,9 +158,12 @@ def lstm_backward(
 def forward(work: Forward, H: int, t: int, relu: bool) -> None:
     """Runs step t, whose product stands in `work.a`: an RNN's kernel or an LSTM's, as there is c or not."""
     E, T, B, P = *work.a.shape[:3], work.saved[0].shape[-1]
-    arrays = work.a, work.lengths, *work.saved, *work.states
-    kernel, constants = (rnn_forward, {"RELU": relu}) if len(work.saved) == 1 else (lstm_forward, {})
-    _start(kernel, arrays, (E, T, B, H, t, work.way, P), constants)
+    arrays, numbers = (work.a, work.lengths, *work.saved, *work.states), (E, T, B, H, t, work.way)
+    if len(work.saved) == 1:
+        _start(rnn_forward, arrays, (*numbers, P), {"RELU": relu})
+    else:
+        wanted = len(work.states) > 1
+        _start(lstm_forward, arrays if wanted else (*arrays, work.last[1]), (*numbers, int(wanted), P), {})
 
 
 def backward(work: Backward, H: int, t: int, relu: bool, product: Array, carry: tuple[Array, ...]) -> None:

@@ -13,19 +13,20 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .common import Backward, Config, Forward, dot, launch_loop, operand, tanh
+from .common import Backward, Config, Forward, dot, given, launch_loop, operand, steps, tanh
 
 
-@triton.jit(do_not_specialize=["E", "T", "B", "H", "way"])
+@triton.jit(do_not_specialize=["E", "T", "B", "H", "way", "started", "ragged"])
 def forward_loop(
     a, w_hh, h0, lengths, saved, states, last,
-    E, T, B, H, way,
+    E, T, B, H, way, started, ragged,
     P: tl.constexpr, ROWS: tl.constexpr, RELU: tl.constexpr, PRECISION: tl.constexpr, VARIANT: tl.constexpr,
 ):  # fmt: skip
     """h after every step.
 
     Args:
-        a: (E, T, B, P).  w_hh: (E, P, P), transposed.  h0: (E, B, H).  lengths: (E, B).
+        a: (E, T, B, P).  w_hh: (E, P, P), transposed.
+        h0: (E, B, H), read where `started`, else zero.  lengths: (E, B), read where `ragged`, else all T.
         saved: (E, T+1, B, P), written.  states: (T, E, B, H), written.  last: (E, B, H), written.
     """
     tiles = tl.cdiv(B, ROWS)
@@ -36,8 +37,8 @@ def forward_loop(
     inside = real & (col < H)
     at_p, at_h = row * P + col, row * H + col
     W = operand(tl.load(w_hh + e * P * P + tl.arange(0, P)[:, None] * P + col), PRECISION)
-    n = tl.load(lengths + e * B + first + row, mask=real, other=0)
-    h = tl.load(h0 + (e * B + first) * H + at_h, mask=inside, other=0.0)
+    n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)
+    h = tl.load(h0 + (e * B + first) * H + at_h, mask=inside & (started != 0), other=0.0)
     t = tl.where(way > 0, 0, T - 1)
     slot = tl.where(way > 0, 0, T)
     a += ((e * T + t) * B + first) * P
@@ -68,17 +69,18 @@ def forward_loop(
     tl.store(last + (e * B + first) * H + at_h, h, mask=inside)
 
 
-@triton.jit(do_not_specialize=["E", "T", "B", "H", "way", "dh_t", "dh_e", "dh_b", "wanted"])
+@triton.jit(do_not_specialize=["E", "T", "B", "H", "way", "dh_t", "dh_e", "dh_b", "ended", "ragged", "wanted"])
 def backward_loop(
     w_hh, lengths, saved, dh, dlast, da, dstates, dstate,
-    E, T, B, H, way, dh_t, dh_e, dh_b, wanted,
+    E, T, B, H, way, dh_t, dh_e, dh_b, ended, ragged, wanted,
     P: tl.constexpr, ROWS: tl.constexpr, RELU: tl.constexpr, PRECISION: tl.constexpr, VARIANT: tl.constexpr,
 ):  # fmt: skip
     """The gradient by every pre-activation, by the initial h, and where `wanted` by every h.
 
     Args:
-        w_hh: (E, P, P).  lengths: (E, B).  saved: (E, T+1, B, P).  dh: (T, E, B, H), strides dh_t, dh_e, dh_b, 1.
-        dlast: (E, B, H).  da: (E, T, B, P), written.  dstates: (T, E, B, H), written.  dstate: (E, B, H), written.
+        w_hh: (E, P, P).  saved: (E, T+1, B, P).  dh: (T, E, B, H), strides dh_t, dh_e, dh_b, 1.
+        dlast: (E, B, H), read where `ended`, else zero.  lengths: as in forward_loop.
+        da: (E, T, B, P), written.  dstates: (T, E, B, H), written.  dstate: (E, B, H), written.
     """
     tiles = tl.cdiv(B, ROWS)
     e = (tl.program_id(0) // tiles).to(tl.int64)
@@ -88,8 +90,8 @@ def backward_loop(
     inside = real & (col < H)
     at_p, at_h, at_d = row * P + col, row * H + col, row.to(tl.int64) * dh_b + col
     W = operand(tl.load(w_hh + e * P * P + tl.arange(0, P)[:, None] * P + col), PRECISION)
-    n = tl.load(lengths + e * B + first + row, mask=real, other=0)
-    d = tl.load(dlast + (e * B + first) * H + at_h, mask=inside, other=0.0)
+    n = tl.load(lengths + e * B + first + row, mask=real & (ragged != 0), other=T)
+    d = tl.load(dlast + (e * B + first) * H + at_h, mask=inside & (ended != 0), other=0.0)
     t = tl.where(way > 0, T - 1, 0)
     slot = tl.where(way > 0, T, 0)  # of h after step t
     saved += ((e * (T + 1) + slot) * B + first) * P
@@ -123,15 +125,19 @@ def backward_loop(
 def forward(work: Forward, H: int, relu: bool, precision: str, config: Config) -> None:
     """Runs the loop of `forward_loop` over all models and rows."""
     E, T, B, P = work.a.shape
-    arrays = work.a, work.w_hh.mT.contiguous(), *work.state, work.lengths, *work.saved, *work.states, *work.last
-    launch_loop(forward_loop, arrays, (E, T, B, H, work.way), P, precision, config, {"RELU": relu})
+    state, started = given(work.state, work.last)
+    lengths, ragged = steps(work.lengths, work.a)
+    arrays = work.a, work.w_hh.mT.contiguous(), *state, lengths, *work.saved, *work.states, *work.last
+    numbers = E, T, B, H, work.way, started, ragged
+    launch_loop(forward_loop, arrays, numbers, P, precision, config, {"RELU": relu})
 
 
 def backward(work: Backward, H: int, relu: bool, precision: str, config: Config) -> None:
     """Runs the loop of `backward_loop` over all models and rows."""
     E, T, B, P = work.da.shape
-    wanted = work.dstates is not None
-    arrays = work.w_hh, work.lengths, *work.saved, work.dh, *work.dlast, work.da
-    arrays += (*(work.dstates if wanted else work.dstate), *work.dstate)
-    numbers = E, T, B, H, work.way, *work.dh.stride()[:3], int(wanted)
+    dlast, ended = given(work.dlast, work.dstate)
+    dstates, wanted = given(work.dstates, work.dstate)
+    lengths, ragged = steps(work.lengths, work.da)
+    arrays = work.w_hh, lengths, *work.saved, work.dh, *dlast, work.da, *dstates, *work.dstate
+    numbers = E, T, B, H, work.way, *work.dh.stride()[:3], ended, ragged, wanted
     launch_loop(backward_loop, arrays, numbers, P, precision, config, {"RELU": relu})

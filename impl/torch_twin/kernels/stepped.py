@@ -25,19 +25,21 @@ _graphs: OrderedDict[tuple[Any, ...], tuple[Any, torch.cuda.CUDAGraph]] = Ordere
 
 def forward(work: Forward, H: int, relu: bool, precision: str) -> None:
     """Runs all steps of a forward; the product is summed as the library sums it."""
-    read, written = (work.a, work.w_hh, *work.state, work.lengths), (work.a, *work.saved, *work.states, *work.last)
+    read = (work.a, work.w_hh, *leaves((work.state, work.lengths)))
+    written = (work.a, *work.saved, *work.states, *work.last)
     _run(work, read, written, lambda own: _forward(own, H, relu, precision), ("forward", H, relu, precision))
 
 
 def backward(work: Backward, H: int, relu: bool, precision: str) -> None:
     """Runs all steps of a backward."""
-    read = (*leaves(work.a), work.w_hh, work.lengths, *work.saved, work.dh, *work.dlast)
+    read = (*leaves((work.a, work.lengths, work.dlast)), work.w_hh, *work.saved, work.dh)
     written = (work.da, *(work.dstates or ()), *work.dstate)
     _run(work, read, written, lambda own: _backward(own, H, relu, precision), ("backward", H, relu, precision))
 
 
 def _forward(work: Forward, H: int, relu: bool, precision: str) -> None:
     T, first = work.a.shape[1], 0 if work.way > 0 else -1
+    work = work._replace(lengths=_lengths(work, work.a), state=work.state or (0.0,) * len(work.saved))
     for saved, start in zip(work.saved, work.state, strict=True):
         saved[:, first, :, :H] = start
         saved[:, first, :, H:] = 0
@@ -52,7 +54,10 @@ def _forward(work: Forward, H: int, relu: bool, precision: str) -> None:
 
 def _backward(work: Backward, H: int, relu: bool, precision: str) -> None:
     (E, T, B), P = work.da.shape[:3], work.saved[0].shape[-1]
-    carry = tuple(torch.nn.functional.pad(d, (0, P - H)).clone() for d in work.dlast)
+    work = work._replace(lengths=_lengths(work, work.da))
+    carry = tuple(work.da.new_zeros((E, B, P)) for _ in work.dstate)
+    for carried, d in zip(carry, work.dlast or (), strict=False):
+        carried[..., :H] = d
     product = torch.empty((E, B, P), dtype=work.da.dtype, device=work.da.device)
     W, steps = _factor(work.w_hh, precision), range(T)[:: -work.way]
     for t in steps:
@@ -63,6 +68,12 @@ def _backward(work: Backward, H: int, relu: bool, precision: str) -> None:
     work.dstate[0].copy_(torch.where(took, product, carry[0])[..., :H])
     for d, carried in zip(work.dstate[1:], carry[1:], strict=True):
         d.copy_(carried[..., :H])
+
+
+def _lengths(work: Forward | Backward, like: Array) -> Array:
+    """The steps of each row, all of them where none are given."""
+    E, T, B, _ = like.shape
+    return work.lengths if work.lengths is not None else like.new_full((E, B), T, dtype=torch.int32)
 
 
 def _factor(a: Array, precision: str) -> Array:
