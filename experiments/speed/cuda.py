@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -61,23 +61,38 @@ def recorded(case: Case, arrays: Given, precision: str = "ieee") -> Work:
     return replayed(lambda: pulled(module, x, dh))
 
 
-def replayed(work: Work) -> Work:
-    """The work as a graph; its results are overwritten by every replay."""
+class Replay(NamedTuple):
+    """Work that stands in a CUDA graph.
+
+    Attributes:
+        graph: the record.
+        results: what every run overwrites.
+        work: what was recorded. A graph reads its inputs where they stood and holds none of them: their memory is
+            given away, and unmapped before the next record, as soon as nobody else does.
+    """
+
+    graph: Any
+    results: Any
+    work: Work
+
+    def __call__(self) -> Any:
+        """Runs the graph."""
+        self.graph.replay()
+        return self.results
+
+
+def replayed(work: Work) -> Replay:
+    """The work as a graph."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
             work()
     torch.cuda.current_stream().wait_stream(side)
-    captured = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(captured):
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
         results = work()
-
-    def once() -> Any:
-        captured.replay()
-        return results
-
-    return once
+    return Replay(graph, results, work)
 
 
 def projected(params: Parameters, x: Array) -> Array:

@@ -22,7 +22,7 @@ QUIET = {"JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 class MeasureError(RuntimeError):
-    """The measuring process failed; its last line."""
+    """The measuring process failed: its error, whole, since CUDA's say at their end only how to learn more."""
 
 
 def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
@@ -43,6 +43,13 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
                 found = [Record(group.experiment, setting, 0, *rest) for setting, *rest in said["records"]]
         if child.wait():
             complaints.seek(0)
-            said = complaints.read().strip().splitlines() or [f"it ended with {child.returncode}"]
-            raise MeasureError(said[-1])
+            raise MeasureError(error_of(complaints.read()) or f"it ended with {child.returncode}")
     return found
+
+
+def error_of(complaints: str) -> str:
+    """The error in what a process wrote as it died: what stands behind the last traceback, or else the last line."""
+    lines = complaints.strip().splitlines()
+    traces = [n for n, line in enumerate(lines) if line.startswith("Traceback ")]
+    behind = [line for line in lines[traces[-1] + 1 :] if not line.startswith(" ")] if traces else lines[-1:]
+    return " ".join(behind)

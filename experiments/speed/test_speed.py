@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import subprocess
 import sys
+import weakref
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -78,6 +82,47 @@ def test_the_loop_of_the_cuda_graph_is_right_without_a_card(cell):
     agree(joined(loop(params, x, dh)), joined(CONTENDERS["numpy_scan"].prepare(case(cell, 3), arrays, 1)()))
 
 
+def test_what_a_graph_reads_is_held_for_as_long_as_the_graph(monkeypatch):
+    """Without a card: of a work that stands in a graph the inputs live on, though nobody else holds them."""
+    torch = pytest.importorskip("torch")
+    from experiments.speed import cuda
+
+    beside = SimpleNamespace(wait_stream=lambda other: None)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: beside)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: beside)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: SimpleNamespace(replay=lambda: None))
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: nullcontext())
+    x = torch.ones(3)
+    once, seen = cuda.replayed(lambda x=x: x + 1), weakref.ref(x)
+    del x
+    gc.collect()
+    assert seen() is not None and once().tolist() == [2, 2, 2]
+    del once
+    gc.collect()
+    assert seen() is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(missing("cuda_fused") != "", reason="needs a CUDA device")
+@pytest.mark.parametrize("E", [1, 3])
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_on_a_card_all_contenders_side_by_side_give_the_plain_twins_values(cell, E):
+    """As a group has them: all made ready, of two sizes, before the first is measured; what is free is overwritten."""
+    import torch
+
+    exact = [name for name in CONTENDERS if name.startswith("cuda_") and not name.endswith(("bf16", "tf32x3"))]
+    cases = [case(cell, E), case(cell, E)._replace(T=9, D=32, H=32)]
+    entries = [measure.Entry("card", name, 1, one) for one in cases for name in exact]
+    runners = [CONTENDERS[entry.contender].prepare(entry.case, given(entry.case), 1) for entry in entries]
+    torch.cuda.empty_cache()
+    garbage = [torch.full((n,), math.nan, device="cuda") for n in (2**10, 2**14, 2**18, 2**22) for _ in range(64)]
+    for entry, work in zip(entries, runners, strict=True):
+        work()
+        agree(joined(work()), joined(CONTENDERS["numpy_scan"].prepare(entry.case, given(entry.case), 1)()))
+    assert all(a.isnan().all() for a in garbage)
+
+
 def test_every_round_has_every_entry_once_and_begins_with_another():
     """Neither place nor time favours anyone."""
     rounds = [[n for r, n in measure.in_turn(4, 8) if r == round_] for round_ in range(8)]
@@ -146,15 +191,18 @@ def test_the_smoke_preset_gives_a_report_whose_bytes_its_records_give(tmp_path, 
 
 
 def test_a_child_that_fails_says_why(monkeypatch):
-    """The last line of the process that measures, and not a report without numbers."""
+    """The error of the process that measures, whole, and not a report without numbers."""
     from dataclasses import replace
 
-    from experiments.speed.experiment import MeasureError, run
+    from experiments.speed.experiment import MeasureError, error_of, run
 
     group = sweep.groups("smoke", Options())[0]
     broken = replace(group, settings=group.settings | {"part": "nonsense"})
-    with pytest.raises(MeasureError, match="nonsense"):
+    with pytest.raises(MeasureError, match="KeyError: 'nonsense'"):
         run(broken, lambda *_: None)
+    trace = "Traceback (most recent call last):\n  File x\nAcceleratorError: CUDA error: bad\nCompile with DSA.\n"
+    assert error_of("nvcc says\n" + trace) == "AcceleratorError: CUDA error: bad Compile with DSA."
+    assert (error_of("Killed\n"), error_of("")) == ("Killed", "")
 
 
 def test_what_a_library_and_its_compilers_print_is_no_result():
