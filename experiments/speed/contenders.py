@@ -217,7 +217,7 @@ CONTENDERS = {
     "products": Contender("our products alone", late("products", "products"), ("numba",)),
     "cuda_nn": Contender("torch.nn in turn", late("cuda", "nn", 1), **CARD),
     "cuda_nn_streams": Contender("torch.nn in 8 streams", late("cuda", "nn", 8), **CARD),
-    "cuda_nn_graph": Contender("torch.nn in 8 streams, in a CUDA graph", late("cuda", "nn_recorded", 8), **CARD),
+    "cuda_nn_graph": Contender("torch.nn in 8 streams in a CUDA graph", late("cuda", "nn_recorded", 8), **CARD),
     "cuda_graph": Contender("bmm loop in a CUDA graph", late("cuda", "graph"), **CARD),
     "cuda_fused": Contender("our module, fused", torch_module("fused", "cuda"), subject="torch_fused", **CARD),
     "cuda_fused_tf32x3": Contender(
