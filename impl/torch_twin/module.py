@@ -5,6 +5,9 @@ models (`ensemble`), lengths without packing, the choice of an engine and `expla
 autograd.Function over backend.forward and backend.backward. A gradient of the gradient is that of the plain loop, run
 again: its forward and its written backward are plain torch, which autograd differentiates, whatever the engine.
 
+On a card a call of few or small models takes what the processor needs to start it, about a millisecond: record the
+training step in a CUDA graph (torch.cuda.graph), as torch.nn's users do; without lengths, which are looked at.
+
 Not as in torch.nn: projections (proj_size), half precision and torch.jit.script are refused; under autocast the layers
 compute in the parameters' own dtype; torch.func's transforms and forward-mode differentiation raise. Activation
 checkpointing gives the right gradients and saves no memory here: an engine's record is its own.
