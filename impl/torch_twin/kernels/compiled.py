@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from itertools import islice, starmap
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,8 @@ from .plan import PERSISTENT, PRECISIONS, STEPPED, limit_of
 TABLE = Path(__file__).with_suffix(".csv")
 CUOBJDUMP = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 ARCHES = (80, 90)
+FEW = 16
+"""So many are compiled sooner than another process is ready to."""
 POINTERS = {"a", "w_hh", "h0", "c0", "x", "w", "b", "out", "dh", "product", "da", "lengths"}
 EVEN = ("K", "N", "x_t", "x_e", "x_b", "w_e", "w_n", "w_k", "b_e", "out_t", "out_e", "out_b")
 PREFIXES = ("saved", "states", "last", "dlast", "dstate", "carry")
@@ -145,9 +149,18 @@ def usage(cubin: bytes) -> tuple[int, int]:
 
 
 def table(only: list[str]) -> list[Row]:
-    """The rows of the kernels whose fields begin with one of `only`, or all of them."""
-    chosen = [k for k in kernels() if not only or any(_begins(k, fields.split(":")) for fields in only)]
-    return sorted(compile_for(kernel, arch) for kernel in chosen for arch in ARCHES)
+    """The rows of the kernels whose fields begin with one of `only`, or all of them, by one process a core."""
+    chosen = [n for n, k in enumerate(kernels()) if not only or any(_begins(k, fields.split(":")) for fields in only)]
+    jobs = [(n, arch) for n in chosen for arch in ARCHES]
+    if len(jobs) <= FEW:
+        return sorted(starmap(_row, jobs))
+    with get_context("spawn").Pool() as pool:
+        return sorted(pool.starmap(_row, jobs, chunksize=4))
+
+
+def _row(n: int, arch: int) -> Row:
+    """The row of the n-th kernel: a kernel itself does not travel from process to process."""
+    return compile_for(next(islice(kernels(), n, None)), arch)
 
 
 def _begins(kernel: Kernel, fields: list[str]) -> bool:
