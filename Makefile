@@ -2,10 +2,11 @@
 PYTHON ?= python3
 SUBJECT ?= all
 BIN := .venv/bin
+PY ?= $(BIN)/python
 READY := .venv/ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: report test verify bench mutants lint format
+.PHONY: report test verify bench card mutants lint format
 .DEFAULT_GOAL := report
 
 $(READY): pyproject.toml constraints.txt
@@ -28,6 +29,13 @@ verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path
 
 bench: $(READY)  ## about six minutes: ours against torch.nn and others, paired; a report
 	$(BIN)/python -m experiments run speed --preset quick
+
+# Warnings of other versions of torch are no errors there.
+CARD := TRITON_INTERPRET=0 $(PY) -m pytest -W default
+card:  ## with a GPU, about seven minutes: its tests, the laws on the kernels, their speed; PY is a python with its torch
+	$(CARD) properties/twins experiments/speed -m gpu --subject torch_twin
+	$(CARD) properties --ignore=properties/meta --ignore=properties/twins --subject torch_fused -n auto
+	TRITON_INTERPRET=0 $(PY) -m experiments run speed_gpu --preset quick
 
 .venv/subjects: $(READY)
 	$(BIN)/pip install --quiet -e '.[test,subjects]' -c constraints.txt
