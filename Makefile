@@ -30,7 +30,7 @@ verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path
 bench: $(READY)  ## about six minutes: ours against torch.nn and others, paired; a report
 	$(BIN)/python -m experiments run speed --preset quick
 
-# Warnings of other versions of torch are no errors there.
+# A Python with CUDA's torch is set up by hand (README.md); warnings of other versions are no errors there.
 CARD := TRITON_INTERPRET=0 $(PY) -m pytest -W default
 card:  ## with a GPU, about seven minutes: its tests, the laws on the kernels, their speed; PY is a python with its torch
 	$(CARD) properties/twins experiments/speed -m gpu --subject torch_twin

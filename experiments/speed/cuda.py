@@ -54,10 +54,10 @@ def alone(h: Array, gradient: Parameters) -> tuple[Array, Parameters]:
     return h[:, 0], Parameters(*(a[0] for a in gradient))
 
 
-def recorded(case: Case, arrays: Given, precision: str = "ieee") -> Work:
+def recorded(case: Case, arrays: Given) -> Work:
     """Our module's fused loop, forward and backward, replayed from a CUDA graph."""
     params, x, dh = tensors(arrays, CUDA)
-    module = recurrent(case, params, "fused", precision)
+    module = recurrent(case, params, "fused")
     return replayed(lambda: pulled(module, x, dh))
 
 

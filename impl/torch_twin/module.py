@@ -119,7 +119,7 @@ class Layer(torch.autograd.Function):
 
 def stacked(arrays: Sequence[Array]) -> Array:
     """The arrays along a new first axis; one alone without a copy."""
-    return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(list(arrays))
+    return arrays[0].unsqueeze(0) if len(arrays) == 1 else torch.stack(tuple(arrays))
 
 
 def autocast_on(a: Array) -> bool:

@@ -32,6 +32,11 @@ ROWS = 16
 """The most rows of a batch in one program: the least that tensor cores take."""
 
 
+def cdiv(a: int, b: int) -> int:
+    """a / b rounded up: triton.cdiv is a function of its language, and a call of it takes microseconds."""
+    return -(-a // b)
+
+
 def rows_of(count: int, product: int, least: int = ROWS) -> int:
     """Rows a program takes: `least` on a card; the more the better under the interpreter, whose cost is by program.
 
@@ -121,7 +126,7 @@ class Config(NamedTuple):
         A step takes a program the longer the more rows it has, while most of a card stands idle where models are few.
         """
         for config in self.fewer:
-            if E * -(-B // config.rows) <= processors * config.beside:
+            if E * cdiv(B, config.rows) <= processors * config.beside:
                 return config
         return self
 
@@ -187,7 +192,7 @@ def launch_loop(
     config = config.spread(E, B, processors_of(arrays[0].device))
     rows = rows_of(B, P * P, config.rows)
     constants = {"P": P, "ROWS": rows, **(constants or {}), "PRECISION": precision, "VARIANT": config.variant}
-    launch(loop, E * -(-B // rows), arrays, numbers, config.warps, constants)
+    launch(loop, E * cdiv(B, rows), arrays, numbers, config.warps, constants)
 
 
 @cache
@@ -197,8 +202,9 @@ def processors_of(device: torch.device) -> int:
 
 
 def given(arrays: tuple[Array, ...] | None, others: tuple[Array, ...]) -> tuple[tuple[Array, ...], int]:
-    """Arrays and 1 for a kernel that looks at them; others of that kind and 0, which it leaves alone, where None."""
-    return (others, 0) if arrays is None else (arrays, 1)
+    """A kernel's arrays, and 1 where all are given; for what is not others of their kind, which it leaves alone."""
+    arrays = arrays or ()
+    return (*arrays, *others[len(arrays) :]), int(len(arrays) == len(others))
 
 
 def steps(lengths: Array | None, like: Array) -> tuple[Array, int]:

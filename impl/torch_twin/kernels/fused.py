@@ -104,11 +104,10 @@ def forward(
         project.forward(seen, w_ih, b, a, precision)
         run_forward(cell, Forward(a, w_hh, start, steps, saved, after, last, way), H, chosen)
     elif T == 0:
-        last = tuple(new((E, B, H)).zero_() for _ in last) if start is None else tuple(s.clone() for s in start)
+        last = handed_on(start, last)
     cache = Cache(chosen, w_ih, w_hh, seen, a if cell == "lstm" else None, saved, steps, tuple(x.shape), batch, way)
-    shape = (*batch, H)
-    after, last = ((s.view(T, *shape) for s in after), (s.view(shape) for s in last)) if E == 1 else (after, last)
-    return Run(kind(*after, *(None,) * (len(kind._fields) - len(asked))), kind(*last), cache)
+    after = [*(s.view(T, *batch, H) for s in after), *(None,) * (len(kind._fields) - len(asked))]
+    return Run(kind(*after), kind(*(s.view(*batch, H) for s in last)), cache)
 
 
 @no_grad()
@@ -137,7 +136,7 @@ def backward(
         check_state("dlast", cell, dlast, (*batch, H), params.weight_hh)
     kind, new = STATES[cell], cache.x.new_empty
     end = states_of(dlast, (E, B, H))
-    dh = cache.x.new_zeros(H).expand(T, E, B, H) if dh is None else dense(dh if dh.ndim == 4 else dh[:, None])
+    dh = cache.x.new_zeros(H).expand(T, E, B, H) if dh is None else dense(dh.reshape(T, E, B, H))
     da, dstate = new((E, T, B, G * P)), tuple(new((E, B, H)) for _ in kind._fields)
     dstates = None if "states" in skip else tuple(new((T, E, B, H)) for _ in kind._fields)
     dx = None if "x" in skip else new(cache.x_shape)
@@ -148,13 +147,18 @@ def backward(
             project.backward(da, cache.w_ih, new(dx.shape[-1]).zero_(), dx, chosen.precision)
     else:
         dx = None if dx is None else dx.zero_()
-        if T == 0:
-            dstate = tuple(new((E, B, H)).zero_() for _ in dstate) if end is None else tuple(d.clone() for d in end)
-    if E == 1:
-        dstate = tuple(d.view(*batch, H) for d in dstate)
-        dstates = None if dstates is None else tuple(d.view(T, *batch, H) for d in dstates)
-    found = tied_gradient(params, cache, da, H, G, P)
-    return Gradient(dx, found, kind(*dstate), None if dstates is None else kind(*dstates))
+        dstate = handed_on(end, dstate) if T == 0 else dstate
+    return Gradient(
+        dx,
+        tied_gradient(params, cache, da, H, G, P),
+        kind(*(d.view(*batch, H) for d in dstate)),
+        None if dstates is None else kind(*(d.view(T, *batch, H) for d in dstates)),
+    )
+
+
+def handed_on(came: tuple[Array, ...] | None, out: tuple[Array, ...]) -> tuple[Array, ...]:
+    """What a loop without a step hands on: copies of what came, or `out` filled with zeros where nothing did."""
+    return tuple(a.zero_() for a in out) if came is None else tuple(copy(a) for a in came)
 
 
 def models(params: Parameters) -> int:

@@ -196,9 +196,9 @@ def forward(work: Forward, H: int, precision: str, config: Config) -> None:
     W = (W.permute(0, 3, 2, 1) if config.variant == "joined" else W.mT).contiguous()
     state, started = given(work.state, work.last)
     lengths, ragged = steps(work.lengths, work.a)
-    states, wanted = work.states if len(work.states) > 1 else (*work.states, work.last[1]), len(work.states) > 1
+    states, wanted = given(work.states, work.last)
     arrays = work.a, W, *state, lengths, *work.saved, *states, *work.last
-    launch_loop(forward_loop, arrays, (E, T, B, H, work.way, started, ragged, int(wanted)), P, precision, config)
+    launch_loop(forward_loop, arrays, (E, T, B, H, work.way, started, ragged, wanted), P, precision, config)
 
 
 def backward(work: Backward, H: int, precision: str, config: Config) -> None:

@@ -13,7 +13,7 @@ import triton.language as tl
 
 from impl.spec import Array
 
-from .common import Backward, Forward, launch, rows_of, sigma, tanh
+from .common import Backward, Forward, cdiv, given, launch, rows_of, sigma, tanh
 
 ROWS, COLS, WARPS = 4, 128, 4
 
@@ -158,20 +158,20 @@ def lstm_backward(
 def forward(work: Forward, H: int, t: int, relu: bool) -> None:
     """Runs step t, whose product stands in `work.a`: an RNN's kernel or an LSTM's, as there is c or not."""
     E, T, B, P = *work.a.shape[:3], work.saved[0].shape[-1]
-    arrays, numbers = (work.a, work.lengths, *work.saved, *work.states), (E, T, B, H, t, work.way)
+    states, wanted = given(work.states, work.last)
+    arrays, numbers = (work.a, work.lengths, *work.saved, *states), (E, T, B, H, t, work.way)
     if len(work.saved) == 1:
         _start(rnn_forward, arrays, (*numbers, P), {"RELU": relu})
     else:
-        wanted = len(work.states) > 1
-        _start(lstm_forward, arrays if wanted else (*arrays, work.last[1]), (*numbers, int(wanted), P), {})
+        _start(lstm_forward, arrays, (*numbers, wanted, P), {})
 
 
 def backward(work: Backward, H: int, t: int, relu: bool, product: Array, carry: tuple[Array, ...]) -> None:
     """Runs step t of the way back; `product` and `carry` as in `rnn_backward`."""
     E, T, B, P = *work.da.shape[:3], work.saved[0].shape[-1]
-    wanted = work.dstates is not None
-    arrays = work.lengths, work.saved[-1], work.dh, product, *carry, work.da, *(work.dstates if wanted else carry)
-    numbers = E, T, B, H, t, work.way, *work.dh.stride()[:3], int(wanted), P
+    dstates, wanted = given(work.dstates, carry)
+    arrays = work.lengths, work.saved[-1], work.dh, product, *carry, work.da, *dstates
+    numbers = E, T, B, H, t, work.way, *work.dh.stride()[:3], wanted, P
     if len(work.saved) == 1:
         _start(rnn_backward, arrays, numbers, {"RELU": relu})
     else:
@@ -181,5 +181,5 @@ def backward(work: Backward, H: int, t: int, relu: bool, product: Array, carry: 
 def _start(kernel: Any, arrays: tuple[Array, ...], numbers: tuple[int, ...], constants: dict[str, Any]) -> None:
     E, _, B, *_, P = numbers
     rows = rows_of(E * B, COLS, ROWS)
-    programs = triton.cdiv(E * B, rows) * triton.cdiv(P, COLS)
+    programs = cdiv(E * B, rows) * cdiv(P, COLS)
     launch(kernel, programs, arrays, numbers, WARPS, {"ROWS": rows, "COLS": COLS, **constants})

@@ -14,7 +14,7 @@ import triton.language as tl
 
 from impl.spec import Array
 
-from .common import dot, launch, operand, rows_of
+from .common import cdiv, dot, launch, operand, rows_of
 from .plan import number_of
 
 
@@ -119,7 +119,7 @@ def _start(
     number = number_of(x.dtype, precision)
     blocks = blocks_of(number)
     blocks |= {"BM": rows_of(T * B, blocks["BN"] * blocks["BK"], blocks["BM"])}
-    programs = groups * -(-T * B // blocks["BM"]) * -(-N // blocks["BN"])
+    programs = groups * cdiv(T * B, blocks["BM"]) * cdiv(N, blocks["BN"])
     numbers = T, B, K, N, models, *strides
     even = all(n % 16 == 0 or n == 1 for n in (K, N, *strides))
     launch(affine, programs, (x, w, b, out), numbers, warps_of(number, even), blocks | {"PRECISION": precision})
