@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from impl.numpy_twin import lstm
+from impl.numpy_twin import lstm, rnn
 from impl.spec import tree_map
 from properties.meta.carrier import TWIN, Carrier, fault, patched, recomputed
 from properties.subject import Cotangent
@@ -68,7 +68,28 @@ class CotangentOfTheLastCellIgnored(Carrier):
         return TWIN.backward(call, cotangent._replace(last=last._replace(c=np.zeros_like(last.c))))
 
 
-@fault("vjp", cells=("lstm",))
+@fault("spectrum", "vjp", cells=("rnn",))
+class SlopeOfTanhAtTheStateBefore(Carrier):
+    def backward(self, call, cotangent):
+        def wrong(weights, cache, dstate):
+            return rnn.step_backward(weights, cache._replace(h_next=cache.h), dstate)
+
+        with recomputed("rnn", step_backward=wrong):
+            return TWIN.backward(call, cotangent)
+
+
+@fault("spectrum", "vjp", cells=("lstm",))
+class ForgetGateAHundredthTooWideBackwards(Carrier):
+    def backward(self, call, cotangent):
+        def wrong(weights, cache, dstate):
+            dx, before, da = lstm.step_backward(weights, cache, dstate)
+            return dx, before._replace(c=before.c * np.float32(1.01)), da
+
+        with recomputed("lstm", step_backward=wrong):
+            return TWIN.backward(call, cotangent)
+
+
+@fault("spectrum", "vjp", cells=("lstm",))
 class GradientCutBetweenCells(Carrier):
     def backward(self, call, cotangent):
         def wrong(weights, cache, dstate):
