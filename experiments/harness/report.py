@@ -61,8 +61,19 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A part of a long report: heading, what was found in a paragraph of plain text, figures and tables."""
+
+    title: str
+    lead: str
+    figures: Sequence[Figure]
+    tables: Sequence[Table]
+
+
+@dataclass(frozen=True)
 class Report:
-    """What an analysis hands over; it is written in this order: verdicts, lead, figures, tables, programs, settings.
+    """What an analysis hands over; it is written in this order: verdicts, lead, figures, tables, sections, programs,
+    settings.
 
     Attributes:
         name, title, lead: folder, heading, and what was found in a paragraph of plain text.
@@ -72,18 +83,25 @@ class Report:
         files: tables that readers find as NAME.csv in the report's folder, beside results.csv.
         programs: written to programs/NAME.py, and shown.
         command: what makes the report, where that is not `run` with a preset.
+        sections: of a report that has several parts.
     """
 
     name: str
     title: str
     lead: str
     verdicts: Sequence[Verdict]
-    figures: Sequence[Figure]
-    tables: Sequence[Table]
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
     settings: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"setting": [], "value": []}))
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     programs: Sequence[Program] = ()
     command: str = ""
+    sections: Sequence[Section] = ()
+
+    @property
+    def every_figure(self) -> list[Figure]:
+        """Those of the sections too, in the order of reading."""
+        return [*self.figures, *(figure for section in self.sections for figure in section.figures)]
 
 
 class ReportError(Exception):
@@ -105,12 +123,12 @@ def build(name: str, results: Path, folder: Path) -> None:
     frame = getattr(analysis, "read", read_csv)(results)
     with figures.style():
         report = analysis.analyse(frame)
-        drawn = [(figure, figures.svg(figure.canvas, figure.name)) for figure in report.figures]
+        drawn = {figure.name: figures.svg(figure.canvas, figure.name) for figure in report.every_figure}
     for source in (results, *(results.parent / file for file in inputs(name))):
         shutil.copyfile(source, folder / source.name)
     (folder / "figures").mkdir()
-    for figure, picture in drawn:
-        write(folder / "figures" / f"{figure.name}.svg", picture)
+    for figure in report.every_figure:
+        write(folder / "figures" / f"{figure.name}.svg", drawn[figure.name])
         write(folder / "figures" / f"{figure.name}.csv", csv_of(figure.data))
     for file, table in report.files.items():
         write(folder / f"{file}.csv", csv_of(table))
@@ -120,7 +138,7 @@ def build(name: str, results: Path, folder: Path) -> None:
     page = content(report, drawn, frame, digest(results))
     write(folder / "index.html", render("report.html.j2", page))
     write(folder / "README.md", render("report.md.j2", page))
-    summary = {"name": name, "title": report.title, "findings": [figure.title for figure in report.figures]}
+    summary = {"name": name, "title": report.title, "findings": [figure.title for figure in report.every_figure]}
     write(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -129,26 +147,40 @@ def inputs(name: str) -> list[str]:
     return [f"{table}.csv" for table in getattr(catalogue.analysis(name), "INPUTS", ())]
 
 
-def content(report: Report, drawn: Sequence[tuple[Figure, str]], frame: Any, sha256: str) -> dict[str, Any]:
+def content(report: Report, drawn: Mapping[str, str], frame: Any, sha256: str) -> dict[str, Any]:
     """What the templates of a report speak of."""
     settings = report.settings
     if not report.command:
         settings = pd.concat([pd.DataFrame(run_settings(report.name, frame)), settings], ignore_index=True)
     return {
-        "title": report.title,
-        "title_md": escaped(report.title),
-        "lead": report.lead,
-        "lead_md": escaped(report.lead),
+        **part(report, drawn),
         **verdict_tables(report.verdicts),
+        "sections": [part(section, drawn) for section in report.sections],
+        "programs": [vars(p) | {"title_md": escaped(p.title), "about_md": escaped(p.about)} for p in report.programs],
+        "settings": html(settings),
+        "settings_md": markdown(settings),
+        "command": report.command or command_of(report.name, frame),
+        "check": f"python -m experiments report {report.name} --check",
+        "digest": sha256,
+    }
+
+
+def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
+    """Title, lead, figures and tables of a report or of a section, for the templates."""
+    return {
+        "title": some.title,
+        "title_md": escaped(some.title),
+        "lead": some.lead,
+        "lead_md": escaped(some.lead),
         "figures": [
             {
                 "name": f.name,
                 "title": f.title,
                 "title_md": escaped(f.title),
                 "alt_md": escaped(f.alt),
-                "svg": named(s, f),
+                "svg": named(drawn[f.name], f),
             }
-            for f, s in drawn
+            for f in some.figures
         ],
         "tables": [
             {
@@ -158,14 +190,8 @@ def content(report: Report, drawn: Sequence[tuple[Figure, str]], frame: Any, sha
                 "html": html(t.frame),
                 "md": markdown(t.frame),
             }
-            for t in report.tables
+            for t in some.tables
         ],
-        "programs": [vars(p) | {"title_md": escaped(p.title), "about_md": escaped(p.about)} for p in report.programs],
-        "settings": html(settings),
-        "settings_md": markdown(settings),
-        "command": report.command or command_of(report.name, frame),
-        "check": f"python -m experiments report {report.name} --check",
-        "digest": sha256,
     }
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from experiments import claims
 from experiments.harness import figures
-from experiments.harness.report import Figure, Report, Table
+from experiments.harness.report import Figure, Report, Section, Table
 from experiments.harness.statistics import order_interval
 
 
@@ -27,4 +27,5 @@ def analyse(frame: pd.DataFrame) -> Report:
         [Figure("sums", "The median is about 0 & <finite>", canvas, 'medians of "sums"', data)],
         [Table("sums", "Medians", data)],
         pd.DataFrame({"setting": ["terms"], "value": ["1 | 12"]}),
+        sections=[Section("A part & <more>", "What a *part* says.", [], [Table("ends", "Ends", data.tail(2))])],
     )
