@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments import claims
-from experiments.gradient_flow import analysis, experiment, predictions, sweep
+from experiments.gradient_flow.lags import analysis, experiment, predictions, sweep
 from experiments.gradient_flow.starts import EXACT, MEASURED, STARTS, parameters
 from experiments.harness import figures
 from impl.numpy_twin import scan
@@ -225,7 +225,7 @@ def smoke(tmp_path_factory):
 def test_a_report_is_a_function_of_the_records_alone(frame):
     """Twice the same text, tables and figures' data; rows in another order change nothing."""
     with figures.style():
-        a, b = analysis.analyse(frame), analysis.analyse(frame.sample(frac=1, random_state=1))
+        a, b = (analysis.analyse(some).section for some in (frame, frame.sample(frac=1, random_state=1)))
         assert a.lead == b.lead and [f.title for f in a.figures] == [f.title for f in b.figures]
         assert [t.frame.to_csv() for t in a.tables] == [t.frame.to_csv() for t in b.tables]
         assert [f.data.to_csv() for f in a.figures] == [f.data.to_csv() for f in b.figures]
@@ -236,7 +236,7 @@ def test_a_report_is_a_function_of_the_records_alone(frame):
 def test_a_preset_too_short_for_the_claim_says_so_and_draws_the_rest(smoke):
     """The smoke preset has both figures by lag and no number of N15."""
     with figures.style():
-        report = analysis.analyse(smoke)
+        report = analysis.analyse(smoke).section
         assert all(figures.svg(figure.canvas, figure.name).startswith("<svg") for figure in report.figures)
     assert [figure.name for figure in report.figures] == ["rnn_by_lag", "lstm_by_lag"]
     assert "too short for N15" in report.lead
@@ -245,7 +245,7 @@ def test_a_preset_too_short_for_the_claim_says_so_and_draws_the_rest(smoke):
 def test_two_seeds_leave_the_intervals_open_and_draw_all_the_same(smoke):
     """Fewer than 8 seeds have no interval at 99 %."""
     with figures.style():
-        report = analysis.analyse(smoke[smoke.seed < 2])
+        report = analysis.analyse(smoke[smoke.seed < 2]).section
         assert all(figures.svg(figure.canvas, figure.name).startswith("<svg") for figure in report.figures)
     assert np.isinf(report.figures[0].data.low).any()
 
@@ -255,7 +255,7 @@ def test_a_vanished_gradient_of_exactly_zero_is_minus_infinity_and_draws_all_the
     gone = (smoke.setting == "rnn/start=gaussian/gain=0.5") & (smoke["index"] > 5) & (smoke.seed < 6)
     zeroed = smoke.assign(value=smoke.value.mask(gone, -np.inf))
     with figures.style():
-        report = analysis.analyse(zeroed)
+        report = analysis.analyse(zeroed).section
         assert all(figures.svg(figure.canvas, figure.name).startswith("<svg") for figure in report.figures)
     assert (report.figures[0].data["median"] == -np.inf).any()
 

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 from scipy.special import log_expit
 
-from experiments.gradient_flow.lstm_field import field, total
+from experiments.gradient_flow.lags.lstm_field import field, total
 from experiments.gradient_flow.quadrature import expect, legendre, line
 from experiments.gradient_flow.starts import Start
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, special
 
-from experiments.gradient_flow import lstm_field, predictions, quadrature
-from experiments.gradient_flow.lstm_field import Field, Gates, Pair, Step
+from experiments.gradient_flow import quadrature
+from experiments.gradient_flow.lags import lstm_field, predictions
+from experiments.gradient_flow.lags.lstm_field import Field, Gates, Pair, Step
 from experiments.gradient_flow.starts import STARTS
 
 WIDE = 10**9

@@ -1,0 +1,28 @@
+"""What an analysis of a part hands over, and what the analyses share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from experiments.gradient_flow.parts import EXPERIMENT
+from experiments.harness.report import Section
+
+
+class Findings(NamedTuple):
+    """A part's section of the report, and what was run, as rows of the settings' table."""
+
+    section: Section
+    settings: Mapping[str, str]
+
+
+def own(frame: pd.DataFrame, *heads: str) -> pd.DataFrame:
+    """This experiment's records whose setting begins with one of these names."""
+    return frame[(frame.source == EXPERIMENT) & frame.setting.str.split("/").str[0].isin(heads)]
+
+
+def decades(value: float) -> str:
+    """A number of decades with its sign."""
+    return f"{value:+.1f}" if abs(value) >= 9.95 else f"{value:+.2f}"

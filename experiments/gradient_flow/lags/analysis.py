@@ -1,0 +1,470 @@
+"""What the records say: the gradient's norm by lag against its closed form, and claim N15. Reads records alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.gradient_flow.findings import Findings, decades, own
+from experiments.gradient_flow.lags import predictions
+from experiments.gradient_flow.lags.sweep import LAG, B, D, H
+from experiments.gradient_flow.starts import EXACT, MEASURED, STARTS, Start
+from experiments.harness import figures, statistics
+from experiments.harness.report import Figure, Section, Table
+from properties.record import parse_setting
+
+FIRST_LOOK = {
+    "rnn/start=torch": -24.0,
+    "lstm/start=torch": -20.0,
+    "lstm/start=forget_bias/b_f=1": -7.5,
+    "lstm/start=forget_bias/b_f=3": -0.7,
+    "lstm/start=chrono": -1.05,
+}
+"""N15's statistic in the look that came before its thresholds: single values, other seeds, chrono's T_max not kept."""
+
+THRESHOLDS = (-3, -1, 1, 3)
+"""N15: supported within -1..1, contradicted beyond -3 or 3."""
+
+
+def analyse(frame: pd.DataFrame) -> Findings:
+    """This part's section of the report from its records."""
+    table = curves(frame)
+    ratios = table[(table.metric == "N15") & (table.H == H)]
+    pictures = [rnn_figure(table), lstm_figure(table), *([ratio_figure(ratios)] if len(ratios) else [])]
+    tables = [*ratio_tables(ratios), direct_table(table), exact_table(frame), *width_tables(table)]
+    return Findings(
+        Section("How far back gradients reach at the start", lead(table), pictures, tables), settings(table)
+    )
+
+
+# Numbers
+
+
+def curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a setting, metric and lag: median over seeds with its interval, the closed form, measured minus it.
+
+    The total gradient is relative to lag 0, seed by seed. Isolated starts are left to `exact_table`.
+    """
+    rows = []
+    for (setting, metric), some in own(frame, *figures.NAMES).groupby(["setting", "metric"], sort=True):
+        start, width = start_of(setting), width_of(setting)
+        if not start.isolated:
+            wide = by_lag(some)
+            wide = wide.sub(wide[0.0], axis=0) if metric == "log10_norm" else wide
+            rows += summary(start, width, metric, wide, steps(frame, setting))
+    table = pd.DataFrame(rows)
+    table["order"] = table.start.map([start.setting for start in MEASURED].index)
+    return table.sort_values(["order", "H", "metric", "lag"], ignore_index=True).drop(columns="order")
+
+
+def start_of(setting: str) -> Start:
+    """The start of a setting, which may carry a width."""
+    return STARTS[setting.split("/H=")[0]]
+
+
+def width_of(setting: str) -> int:
+    """The width of a setting."""
+    return int(parse_setting(setting).get("H", H))
+
+
+def steps(frame: pd.DataFrame, setting: str) -> int:
+    """T: the last lag that is kept is T - 1."""
+    mine = own(frame, *figures.NAMES)
+    return int(mine.loc[(mine.setting == setting) & (mine.metric == "log10_norm"), "index"].max()) + 1
+
+
+def by_lag(some: pd.DataFrame) -> pd.DataFrame:
+    """Values with a row a seed and a column a lag."""
+    return some.pivot(index="seed", columns="index", values="value")
+
+
+def summary(start: Start, width: int, metric: str, wide: pd.DataFrame, T: int) -> list[dict[str, object]]:
+    """A row a lag of one setting and metric."""
+    form = closed_form(start, width, metric, T, wide.columns.to_numpy().astype(int))
+    rows = []
+    for lag, expected in zip(wide, form, strict=True):
+        median, low, high = statistics.order_interval(wide[lag].to_numpy())
+        name = {"start": start.setting, "cell": start.cell, "label": start.label, "H": width, "metric": metric}
+        row = name | {"lag": int(lag), "seeds": len(wide), "median": median, "low": low, "high": high}
+        left = {"residual": median - expected, "residual_low": low - expected, "residual_high": high - expected}
+        left = {name: np.round(values, 9) + 0.0 for name, values in left.items()}  # what rounding leaves is no residual
+        rows.append(row | {"predicted": expected} | left)
+    return rows
+
+
+def closed_form(start: Start, width: int, metric: str, T: int, lags: np.ndarray) -> np.ndarray:
+    """The prediction at each of the lags, NaN where the metric has none."""
+    if metric in ("log10_norm", "N15"):
+        return predictions.log10_norm(start, D, width, T)[lags]
+    if metric == "log10_direct":
+        return predictions.log10_direct(start, D, width, T)[lags]
+    return np.array([predictions.gate_survival(start, int(lag), D, width, T) for lag in lags])
+
+
+def pick(table: pd.DataFrame, cell: str, metric: str, kinds: Sequence[str] = (), width: int = H) -> pd.DataFrame:
+    """The rows of one cell, metric and width, of some kinds of start or of all."""
+    rows = table[(table.cell == cell) & (table.metric == metric) & (table["H"] == width)]
+    return rows[[not kinds or STARTS[name].kind in kinds for name in rows.start]]
+
+
+def last(rows: pd.DataFrame) -> pd.DataFrame:
+    """Every start's row at its longest lag."""
+    return rows.groupby("start", sort=False).tail(1)
+
+
+# Text
+
+
+def name(start: Start) -> str:
+    """A start's name in running text and tables."""
+    how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, "}.get(start.kind, "")
+    return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
+
+
+def moved(value: float) -> str:
+    """A change by decades as a verb."""
+    return f"{'loses' if value < 0 else 'gains'} {decades(value)[1:]} decades"
+
+
+def interval(row: object) -> str:
+    """The ends of an interval, in words."""
+    return f"{decades(row.low)} to {decades(row.high)}"
+
+
+def lead(table: pd.DataFrame) -> str:
+    """What was found, in words."""
+    lag = int(table.lag.max())
+    worst = [worst_residual(pick(table, cell, "log10_norm")) for cell in figures.NAMES]
+    apart = " and ".join(f"{decades(row.residual)} ({name(STARTS[row.start])})" for row in worst)
+    return (
+        f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "
+        f"RNN and (h, c) for the LSTM, some steps before the end? Norms are relative to the last step and in decades "
+        f"(log10). {ratio_text(table)} {path_text(table)} The rest of the total comes through h: the recurrent weights "
+        f"are the same at every step, so paths that go through them at different steps add up. The dashed forms are "
+        f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. Only "
+        f"the isolated cases, in a table below, have an exact form."
+    )
+
+
+def worst_residual(rows: pd.DataFrame) -> object:
+    """The row at the longest lag where measurement and form differ most."""
+    ends = last(rows)
+    return ends.loc[ends.residual.abs().idxmax()]
+
+
+def ratio_text(table: pd.DataFrame) -> str:
+    """N15's statistic at torch's default, and where the first look lies outside our intervals."""
+    rows = table[(table.metric == "N15") & (table.H == H)].set_index("start")
+    if rows.empty:
+        return f"This preset is too short for N15, which asks for a lag of {LAG}."
+    values = ", ".join(
+        f"{name(STARTS[s])} {decades(rows.loc[s, 'median'])} ({interval(rows.loc[s])})"
+        for s in FIRST_LOOK
+        if s in rows.index
+    )
+    outside = [
+        f"{name(STARTS[s])} ({look:g})"
+        for s, look in FIRST_LOOK.items()
+        if not rows.loc[s, "low"] <= look <= rows.loc[s, "high"]
+    ]
+    aside = "; its T_max for chrono was not written down, ours is T" if "chrono" in "".join(outside) else ""
+    seen = f"outside for {', '.join(outside)}{aside}" if outside else "inside each interval"
+    return (
+        f"N15's statistic at lag {LAG}, median and 99 % interval: {values}. The first look, before the rule was set, "
+        f"lies {seen}."
+    )
+
+
+def path_text(table: pd.DataFrame) -> str:
+    """Total against direct path at the two ends of the ladder."""
+    total, direct = (last(pick(table, "lstm", metric)).set_index("start") for metric in ("log10_norm", "log10_direct"))
+    some = ("lstm/start=torch", "lstm/start=forget_bias/b_f=1", "lstm/start=forget_bias/b_f=3")
+    parts = [
+        f"{name(STARTS[s])} {decades(total.loc[s, 'median'])} against {decades(direct.loc[s, 'median'])}" for s in some
+    ]
+    return f"In total against the product of forget gates alone, at the longest lag: {'; '.join(parts)}."
+
+
+# Tables
+
+
+def ratio_tables(ratios: pd.DataFrame) -> list[Table]:
+    """N15's statistic by start, beside its closed form and the first look."""
+    rows = [
+        {
+            "start": name(STARTS[row.start]),
+            "median (decades)": decades(row.median),
+            "99 % interval": interval(row),
+            "mean field": decades(row.predicted),
+            "first look": f"{FIRST_LOOK[row.start]:g}" if row.start in FIRST_LOOK else "",
+            "by N15's rule": zone(row),
+            "seeds": row.seeds,
+        }
+        for row in ratios.sort_values("median", kind="stable").itertuples()
+    ]
+    title = f"log10 of |dL/ds| at lag {LAG} over that at lag 0 (N15 is judged at LSTM torch)"
+    return [Table("n15", title, pd.DataFrame(rows))] if rows else []
+
+
+def zone(row: object) -> str:
+    """Where an interval lies by N15's thresholds."""
+    vanishes, low, high, explodes = THRESHOLDS
+    if row.low > low and row.high < high:
+        return "kept"
+    return "vanishes" if row.high < vanishes else "explodes" if row.low > explodes else "between"
+
+
+def direct_table(table: pd.DataFrame) -> Table:
+    """The direct path at the longest lag up to N15's: in the geometric and the arithmetic mean over units."""
+    lag = table.lag[(table.lag <= LAG) & (table.H == H)].max()
+    rows = []
+    for at in pick(table, "lstm", "log10_direct").query("lag == @lag").itertuples():
+        start = STARTS[at.start]
+        mean = pick(table, "lstm", "log10_direct_mean").query("lag == @lag and start == @at.start").iloc[0]
+        exact = predictions.half_life(start.value) if start.kind == "forget_bias" else math.nan
+        rows.append(
+            {
+                "start": name(start),
+                "mean log10 of the product": decades(at.median),
+                "99 % interval": interval(at),
+                "closed form": decades(at.predicted),
+                "half-life (steps)": f"{-math.log10(2) * lag / at.median:.3g}",
+                "half-life at the bias": "" if math.isnan(exact) else f"{exact:.3g}",
+                "mean of the product": f"{10 ** mean['median']:.3g}",
+                "E f^lag at the biases": f"{10**mean.predicted:.3g}",
+            }
+        )
+    title = (
+        f"The direct path, the product of forget gates over {lag} steps (chrono: E f^lag after Tallec, Ollivier 2018)"
+    )
+    return Table("direct", title, pd.DataFrame(rows))
+
+
+def exact_table(frame: pd.DataFrame) -> Table:
+    """Isolated starts: the largest difference from the exact form over seeds and lags, in decades."""
+    rows = []
+    for start in EXACT:
+        mine = own(frame, *figures.NAMES)[lambda f, setting=start.setting: f.setting == setting]
+        T = steps(frame, start.setting)
+        total = by_lag(mine[mine.metric == "log10_norm"])
+        total = total.sub(total[1.0 if start.cell == "lstm" else 0.0], axis=0)
+        row = {"start": name(start), "isolated by": start.setting.split("/")[-1], "lags": T - 1}
+        row["total, worst"] = worst(total, predictions.log10_norm(start, D, H, T))
+        if start.cell == "lstm":
+            row["direct, worst"] = worst(
+                by_lag(mine[mine.metric == "log10_direct"]), predictions.log10_direct(start, D, H, T)
+            )
+            row["half-life (steps)"] = f"{-math.log10(2) * (T - 2) / total[T - 1.0].median():.4g}"
+        rows.append(row)
+    return Table(
+        "exact",
+        "Where the form is exact: largest difference over seeds and lags (decades)",
+        pd.DataFrame(rows).fillna(""),
+    )
+
+
+def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
+    """The largest difference from a form by lag; lags where it is NaN are left out."""
+    expected = form[wide.columns.to_numpy().astype(int)]
+    return f"{np.nanmax(abs(wide.to_numpy() - expected)):.0e}"
+
+
+def width_tables(table: pd.DataFrame) -> list[Table]:
+    """Measured minus mean field at N15's lag by width; no table where there is one width."""
+    rows = table[table.metric == "N15"]
+    if rows.H.nunique() < 2:
+        return []
+    text = rows.assign(
+        text=[
+            f"{decades(r.residual)} ({decades(r.residual_low)} to {decades(r.residual_high)})"
+            for r in rows.itertuples()
+        ]
+    )
+    wide = text.pivot(index="start", columns="H", values="text").reindex(list(dict.fromkeys(rows.start)))
+    wide = wide.rename(columns=lambda width: f"H = {width}").rename_axis(columns=None).fillna("")
+    wide.insert(0, "start ", [name(STARTS[start]) for start in wide.index])
+    title = f"Measured minus mean field at lag {LAG} by width (decades, median and 99 % interval)"
+    return [Table("width", title, wide.rename(columns={"start ": "start"}).reset_index(drop=True))]
+
+
+def settings(table: pd.DataFrame) -> dict[str, str]:
+    """What was run."""
+    seeds = table.groupby("H").seeds.max()
+    return {
+        "loss": "L = v . h_T, v from N(0, 1); h_0 = c_0 = 0; nothing is trained",
+        "inputs": f"x_t from N(0, 1), D = {D}, B = {B} sequence a seed, the same for all starts",
+        "time steps T": f"{table.lag.max() + 1}",
+        "hidden units H: seeds": ", ".join(f"{width}: {n}" for width, n in seeds.items()),
+        "starts": "input weights and biases as torch.nn draws them, then what the start's name says; chrono: T_max = T",
+        "dtype": "float64",
+    }
+
+
+# Figures
+
+
+def rnn_figure(table: pd.DataFrame) -> Figure:
+    """The RNN: norm by lag, a line a gain, Gaussian and orthogonal recurrent weights side by side."""
+    rows = pick(table, "rnn", "log10_norm")
+    columns = {"Gaussian recurrent weights": ("torch", "gaussian"), "orthogonal recurrent weights": ("orthogonal",)}
+    panels = {title: pick(table, "rnn", "log10_norm", kinds) for title, kinds in columns.items()}
+    panels = {title: some.sort_values(["order", "lag"]) for title, some in ordered(panels).items()}
+    canvas, axes = figures.with_residual(2, (5.4, 5.2))
+    draw_columns(axes, panels, "rnn", "norm of dL/dh at the lag over that\nat the last step (log10)")
+    axes[0, 1].sharey(axes[0, 0])
+    return Figure("rnn_by_lag", rnn_title(rows), canvas, alt(rows), rows)
+
+
+def lstm_figure(table: pd.DataFrame) -> Figure:
+    """The LSTM: total gradient by lag, in a panel for starts that lose much and one for the others; the direct path."""
+    total, direct = (pick(table, "lstm", metric) for metric in ("log10_norm", "log10_direct"))
+    vanishes = THRESHOLDS[0]
+    ends = last(total).set_index("start").predicted
+    panels = {
+        f"total gradient, below $10^{{{vanishes}}}$ at last": total[total.start.map(ends) < vanishes],
+        f"total gradient, above $10^{{{vanishes}}}$ at last": total[total.start.map(ends) >= vanishes],
+        "direct path": direct,
+    }
+    panels = {title: rows for title, rows in panels.items() if len(rows)}
+    canvas, axes = figures.with_residual(len(panels), (4.7, 5.2))
+    draw_columns(axes, ordered(panels), "lstm", "norm of dL/ds at the lag over that\nat the last step (log10)")
+    axes[0, -1].set_ylabel("product of the forget gates since,\nmean over units of its log10")
+    data = pd.concat([total, direct], ignore_index=True)
+    return Figure("lstm_by_lag", lstm_title(table), canvas, alt(total), data)
+
+
+def ordered(panels: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Rows with their place in the order of shades: by the predicted value at the last lag."""
+    return {title: some.assign(order=some.start.map(shade_order(some))) for title, some in panels.items()}
+
+
+def shade_order(rows: pd.DataFrame) -> dict[str, int]:
+    """The starts of a panel from the fastest decay to the slowest."""
+    return {start: i for i, start in enumerate(last(rows).sort_values("predicted", kind="stable").start)}
+
+
+def draw_columns(axes: np.ndarray, panels: dict[str, pd.DataFrame], cell: str, ylabel: str) -> None:
+    """A column a panel: measured lines with bands and forms above, measured minus form below."""
+    for (top, below), (title, rows) in zip(axes.T, panels.items(), strict=True):
+        shades = figures.shades(cell, rows.start.nunique())
+        for order, line in rows.groupby("order"):
+            finite = line.replace([math.inf, -math.inf], math.nan)
+            figures.measured(top, line.lag, finite["median"], finite.low, finite.high, shades[order])
+            figures.predicted(top, line.lag, line.predicted)
+            below.fill_between(
+                line.lag, finite.residual_low, finite.residual_high, color=shades[order], alpha=0.1, lw=0
+            )
+            below.plot(line.lag, finite.residual, color=shades[order], lw=1.6)
+        ends = last(rows)
+        for axis, rows, column in ((top, ends, "median"), (below, outermost(ends), "residual")):
+            names = zip(rows.lag, rows[column], rows.label, strict=True)
+            figures.label_lines(axis, [(*name, figures.COLOURS[cell]) for name in names], height=11)
+        below.axhline(0, **figures.PREDICTION)
+        top.set_title(title)
+        top.margins(x=0)
+        below.set_xlabel("lag T - t (steps)")
+    axes[0, 0].set_ylabel(ylabel)
+    axes[1, 0].set_ylabel("measured minus\ndashed (log10)")
+
+
+def outermost(ends: pd.DataFrame) -> pd.DataFrame:
+    """The lines that end highest and lowest in a residual panel."""
+    return ends.loc[sorted({ends.residual.idxmax(), ends.residual.idxmin()})]
+
+
+def ratio_figure(ratios: pd.DataFrame) -> Figure:
+    """N15's statistic by start with its interval and the rule's thresholds; to the right what the form leaves."""
+    rows = ratios.sort_values(["predicted", "median"], kind="stable", ignore_index=True)
+    shape = {"figsize": (10, 0.27 * len(rows) + 1.4), "width_ratios": [3, 1], "layout": "constrained"}
+    canvas, (left, right) = plt.subplots(1, 2, sharey=True, **shape)
+    for y, row in enumerate(rows.itertuples()):
+        ratio_row(left, right, y, row)
+    left.axvspan(THRESHOLDS[1], THRESHOLDS[2], color="0.92", lw=0, zorder=0)
+    for threshold in THRESHOLDS:
+        left.axvline(threshold, color="0.6", lw=0.8, ls=":")
+    for x, word, side in ((0, "kept", "center"), (-3.4, "vanishes", "right"), (3.4, "explodes", "left")):
+        left.text(x, len(rows) - 0.3, word, ha=side, fontsize=8, color="0.35")
+    looked = rows[rows.start == "lstm/start=torch"].iloc[0]
+    figures.label_line(left, FIRST_LOOK[looked.start], looked.name, "first look", "0.25", xytext=(9, 0))
+    formed = rows[rows.start == "rnn/start=torch"].iloc[0]
+    figures.label_line(left, formed.predicted, formed.name, "mean field", xytext=(-5, 0), ha="right")
+    left.set_yticks(range(len(rows)), [name(STARTS[start]) for start in rows.start])
+    left.set_xlabel(f"log10 of the gradient's norm {LAG} steps back over that at the last step")
+    right.axvline(0, **figures.PREDICTION)
+    right.set_xlabel("measured minus\nmean field (log10)")
+    left.set_ylim(-0.7, len(rows) + 0.5)
+    return Figure("n15", ratio_title(rows), canvas, ratio_alt(rows), rows)
+
+
+def ratio_row(left: Axes, right: Axes, y: int, row: object) -> None:
+    """One start: dot and bar measured, dash predicted, hollow diamond the first look."""
+    colour = figures.COLOURS[row.cell]
+    for axis, value, low, high in (
+        (left, row.median, row.low, row.high),
+        (right, row.residual, row.residual_low, row.residual_high),
+    ):
+        if np.isfinite([value, low, high]).all():
+            axis.plot([low, high], [y, y], color=colour, lw=4, alpha=0.3, solid_capstyle="butt")
+            axis.plot(value, y, "o", color=colour, ms=5)
+    left.vlines(row.predicted, y - 0.38, y + 0.38, color="k", ls="--", lw=1.2)
+    if row.start in FIRST_LOOK:
+        left.plot(FIRST_LOOK[row.start], y, "D", mfc="none", color="0.25", ms=7)
+
+
+def rnn_title(rows: pd.DataFrame) -> str:
+    """Up to which gain the gradient surely vanishes and from which it explodes, and how far the form is off."""
+    ends = last(rows)
+    gains = ends.assign(gain=[STARTS[start].value for start in ends.start]).query("gain > 0").groupby("gain")
+    falls, grows = gains.high.max(), gains.low.min()
+    words = [f"vanishes at gains up to {falls[falls < 0].index.max():g}"] if (falls < 0).any() else []
+    words += [f"explodes from gain {grows[grows > 0].index.min():g}"] if (grows > 0).any() else []
+    return (
+        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}; in "
+        f"{ends.lag.max()} steps the mean field errs by at most {ends.residual.abs().max():.2g} decades of up to "
+        f"{ends['median'].abs().max():.2g}"
+    )
+
+
+def lstm_title(table: pd.DataFrame) -> str:
+    """Total against direct at torch's default."""
+    total, direct = (
+        last(pick(table, "lstm", metric)).set_index("start").loc["lstm/start=torch"]
+        for metric in ("log10_norm", "log10_direct")
+    )
+    ends = f"At torch's default the LSTM's gradient {moved(total['median'])} in {total.lag} steps; its direct path"
+    return f"{ends} {moved(direct['median'])}" + (": the rest comes through h" if total.low > direct.high else "")
+
+
+def ratio_title(rows: pd.DataFrame) -> str:
+    """Which LSTM starts keep the gradient within a decade, and how RNN and LSTM stand at torch's default."""
+    lstm = rows[rows.cell == "lstm"]
+    kept = [STARTS[row.start] for row in lstm.itertuples() if zone(row) == "kept"]
+    at = rows.set_index("start")["median"]
+    names = " and ".join(name(start).removeprefix("LSTM ") for start in kept)
+    keep = (
+        f"of {len(lstm)} LSTM starts {names} surely keep" if kept else f"none of {len(lstm)} LSTM starts surely keeps"
+    )
+    return (
+        f"Over {LAG} steps torch's LSTM {moved(at['lstm/start=torch'])} of gradient and its RNN "
+        f"{moved(at['rnn/start=torch'])}; {keep} it within one"
+    )
+
+
+def alt(rows: pd.DataFrame) -> str:
+    """What a figure by lag shows, for who cannot see it."""
+    parts = [
+        f"{name(STARTS[row.start])} {decades(row.median)} (form {decades(row.predicted)})"
+        for row in last(rows).itertuples()
+    ]
+    return f"log10 of the gradient's norm at lag {rows.lag.max()} over that at lag 0: " + ", ".join(parts) + "."
+
+
+def ratio_alt(rows: pd.DataFrame) -> str:
+    """What the figure of N15 shows, for who cannot see it."""
+    parts = [f"{name(STARTS[row.start])} {decades(row.median)} ({interval(row)})" for row in rows.itertuples()]
+    return f"log10 of the norm at lag {LAG} over that at lag 0, median and 99 % interval: " + ", ".join(parts) + "."

@@ -1,0 +1,27 @@
+"""The parts of the experiment: each is a folder with a sweep, an experiment and an analysis of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from experiments.harness.sweep import Group
+
+EXPERIMENT = "gradient_flow"
+PARTS = ("lags",)
+"""In the order of the report."""
+
+VERSION = 1
+
+
+def module(part: str, kind: str) -> ModuleType:
+    """A part's sweep, experiment or analysis."""
+    return import_module(f"experiments.{EXPERIMENT}.{part}.{kind}")
+
+
+def group(part: str, setting: str, settings: dict[str, Any], seeds: Sequence[int], options: Any, cost: float) -> Group:
+    """A group of a part, in float64; its settings hold plain data, and which part runs it."""
+    given = {"part": part} | settings
+    return Group(EXPERIMENT, VERSION, setting, given, tuple(seeds), "float64", options.engine, "", cost)
