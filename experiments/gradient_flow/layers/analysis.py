@@ -58,7 +58,7 @@ def summary(setting: str, wide: pd.DataFrame, T: int) -> Iterator[dict[str, obje
         expected = form[lag]
         row = place | {"lag": lag, "seeds": len(wide), "median": median, "low": low, "high": high}
         left = {"residual": median - expected, "residual_low": low - expected, "residual_high": high - expected}
-        left = {name: np.round(value, 9) + 0.0 for name, value in left.items()}  # what rounding leaves is no residual
+        left = {key: np.round(value, 9) + 0.0 for key, value in left.items()}  # what rounding leaves is no residual
         yield row | {"predicted": expected} | left
 
 
@@ -280,8 +280,8 @@ def depth_title(rows: pd.DataFrame) -> str:
     lag, deep = rows.lag.max(), rows.layers.max()
     near, back = (wide[at][deep] - wide[at][1] for at in (0, lag))
     return (
-        f"{deep - 1} more layers change the lowest layer's gradient by {span(near)} decades at the last step, and by "
-        f"{span(back)} {lag} steps back, where more paths lead down"
+        f"With {deep} layers in place of 1 the lowest layer's gradient changes by {span(near)} decades at the last "
+        f"step, and by {span(back)} {lag} steps back, where more paths lead down"
     )
 
 
