@@ -9,9 +9,9 @@ import numpy as np
 from impl import draw
 from impl.spec import Parameters
 
-ISOLATED = {"rnn": "input=zero", "lstm": "weights=zero"}
-"""What is taken away so that the closed form is exact: the RNN's inputs and biases, so that h = 0 and tanh' = 1; the
-LSTM's input and recurrent weights, so that every gate is constant."""
+NO_INPUT, NO_WEIGHTS, NO_RECURRENCE = "input=zero", "weights=zero", "recurrence=zero"
+"""What is taken away so that a form is exact: inputs and biases, so that an RNN's h = 0 and tanh' = 1; an LSTM's input
+and recurrent weights, so that every gate is constant; its recurrent weights alone, so that nothing passes but c."""
 
 
 class Start(NamedTuple):
@@ -19,45 +19,57 @@ class Start(NamedTuple):
 
     Attributes:
         cell: "rnn" or "lstm".
-        kind: "torch", "gaussian", "orthogonal", "forget_bias" or "chrono".
+        kind: "torch", "gaussian", "orthogonal", "identity", "forget_bias" or "chrono".
         value: the recurrent gain or the forget bias; 0 where the kind has none.
-        isolated: the exact case of ISOLATED.
+        isolated: what is taken away, one of the three names above, or "".
     """
 
     cell: str
     kind: str
     value: float = 0.0
-    isolated: bool = False
+    isolated: str = ""
 
     @property
     def setting(self) -> str:
         """Its path, such as "rnn/start=gaussian/gain=0.5"."""
-        name = {"gaussian": "gain", "orthogonal": "gain", "forget_bias": "b_f"}.get(self.kind)
+        name = "b_f" if self.kind == "forget_bias" else "gain" if self.kind in RECURRENT else ""
         parts = [self.cell, f"start={self.kind}"] + ([f"{name}={self.value:g}"] if name else [])
-        return "/".join(parts + ([ISOLATED[self.cell]] if self.isolated else []))
+        return "/".join(parts + ([self.isolated] if self.isolated else []))
 
     @property
     def label(self) -> str:
         """Its name for readers, without the cell."""
-        name = {"gaussian": f"gain {self.value:g}", "orthogonal": f"gain {self.value:g}"}
-        return (name | {"forget_bias": f"$b_f$ = {self.value:g}"}).get(self.kind, self.kind)
+        if self.kind in RECURRENT:
+            return f"gain {self.value:g}"
+        return f"$b_f$ = {self.value:g}" if self.kind == "forget_bias" else self.kind
 
+
+RECURRENT = ("gaussian", "orthogonal", "identity")
+"""Kinds that speak of the recurrent matrix, in draw.py under the same name."""
 
 GAINS = (0.5, 0.8, 1.0, 1.5, 2.0, 3.0)
 BIASES = (0.0, 1.0, 2.0, 3.0, 5.0)
 MEASURED = (
     Start("rnn", "torch"),
-    *(Start("rnn", "gaussian", gain) for gain in GAINS),
-    *(Start("rnn", "orthogonal", gain) for gain in GAINS),
+    *(Start("rnn", kind, gain) for kind in RECURRENT for gain in GAINS),
     Start("lstm", "torch"),
     *(Start("lstm", "forget_bias", bias) for bias in BIASES),
     Start("lstm", "chrono"),
 )
 EXACT = (
-    *(Start("rnn", "orthogonal", gain, isolated=True) for gain in (0.8, 1.0, 1.5)),
-    *(Start("lstm", "forget_bias", bias, isolated=True) for bias in BIASES),
+    *(Start("rnn", kind, gain, NO_INPUT) for kind in ("orthogonal", "identity") for gain in (0.8, 1.0, 1.5)),
+    *(Start("lstm", "forget_bias", bias, NO_WEIGHTS) for bias in BIASES),
 )
-STARTS = {start.setting: start for start in (*MEASURED, *EXACT)}
+"""Starts whose norm by lag is known exactly."""
+
+CELL_ALONE = (
+    Start("lstm", "torch", isolated=NO_RECURRENCE),
+    *(Start("lstm", "forget_bias", bias, NO_RECURRENCE) for bias in (1.0, 3.0)),
+    Start("lstm", "chrono", isolated=NO_RECURRENCE),
+)
+"""Starts whose direct path is the whole gradient, though the gates move."""
+
+STARTS = {start.setting: start for start in (*MEASURED, *EXACT, *CELL_ALONE)}
 
 
 def parameters(start: Start, seed: int, D: int, H: int, T: int, layer: int = 0) -> Parameters:
@@ -69,7 +81,7 @@ def parameters(start: Start, seed: int, D: int, H: int, T: int, layer: int = 0) 
     words = ("gradient_flow", start.cell, H, seed)
     place = (layer,) if layer else ()
     rng, more = (draw.generator(*words, what, *place) for what in ("weights", "chrono"))
-    if start.kind in ("gaussian", "orthogonal"):
+    if start.kind in RECURRENT:
         params = getattr(draw, start.kind)(rng, start.cell, D, H, start.value)
     else:
         params = draw.uniform(rng, start.cell, D, H)
@@ -77,12 +89,10 @@ def parameters(start: Start, seed: int, D: int, H: int, T: int, layer: int = 0) 
         params = draw.with_forget_bias(params, start.value)
     if start.kind == "chrono":
         params = draw.with_chrono(more, params, T)
-    return isolate(start.cell, params) if start.isolated else params
+    return isolated(start.isolated, params)
 
 
-def isolate(cell: str, params: Parameters) -> Parameters:
-    """The RNN without biases (its inputs are zero elsewhere); the LSTM without input and recurrent weights."""
-    if cell == "rnn":
-        return params._replace(bias_ih=np.zeros_like(params.bias_ih), bias_hh=np.zeros_like(params.bias_hh))
-    zero = [np.zeros_like(weight) for weight in (params.weight_ih, params.weight_hh)]
-    return params._replace(weight_ih=zero[0], weight_hh=zero[1])
+def isolated(what: str, params: Parameters) -> Parameters:
+    """The parameters without what is taken away; NO_INPUT takes the inputs away elsewhere."""
+    gone = {NO_INPUT: ("bias_ih", "bias_hh"), NO_WEIGHTS: ("weight_ih", "weight_hh"), NO_RECURRENCE: ("weight_hh",)}
+    return params._replace(**{name: np.zeros_like(getattr(params, name)) for name in gone.get(what, ())})

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.gradient_flow.findings import Findings, decades, own
 from experiments.gradient_flow.lags import predictions
 from experiments.gradient_flow.lags.sweep import LAG, B, D, H
-from experiments.gradient_flow.starts import EXACT, MEASURED, STARTS, Start
+from experiments.gradient_flow.starts import CELL_ALONE, EXACT, MEASURED, NO_WEIGHTS, STARTS, Start
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure, Section, Table
 from properties.record import parse_setting
@@ -36,7 +36,8 @@ def analyse(frame: pd.DataFrame) -> Findings:
     table = curves(frame)
     ratios = table[(table.metric == "N15") & (table.H == H)]
     pictures = [rnn_figure(table), lstm_figure(table), *([ratio_figure(ratios)] if len(ratios) else [])]
-    tables = [*ratio_tables(ratios), direct_table(table), exact_table(frame), *width_tables(table)]
+    tables = [*ratio_tables(table), half_life_table(frame, table), direct_table(table)]
+    tables += [exact_table(frame), alone_table(frame), *width_tables(table)]
     return Findings(
         Section("How far back gradients reach at the start", lead(table), pictures, tables), settings(table)
     )
@@ -103,6 +104,8 @@ def closed_form(start: Start, width: int, metric: str, T: int, lags: np.ndarray)
         return predictions.log10_norm(start, D, width, T)[lags]
     if metric == "log10_direct":
         return predictions.log10_direct(start, D, width, T)[lags]
+    if metric in ("log10_over_direct", "log10_jacobian"):
+        return np.full(len(lags), np.nan)
     return np.array([predictions.gate_survival(start, int(lag), D, width, T) for lag in lags])
 
 
@@ -122,7 +125,7 @@ def last(rows: pd.DataFrame) -> pd.DataFrame:
 
 def name(start: Start) -> str:
     """A start's name in running text and tables."""
-    how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, "}.get(start.kind, "")
+    how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, ", "identity": "identity, "}.get(start.kind, "")
     return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
 
 
@@ -139,15 +142,16 @@ def interval(row: object) -> str:
 def lead(table: pd.DataFrame) -> str:
     """What was found, in words."""
     lag = int(table.lag.max())
-    worst = [worst_residual(pick(table, cell, "log10_norm")) for cell in figures.NAMES]
+    dense = table[[STARTS[start].kind != "identity" for start in table.start]]
+    worst = [worst_residual(pick(dense, cell, "log10_norm")) for cell in figures.NAMES]
     apart = " and ".join(f"{decades(row.residual)} ({name(STARTS[row.start])})" for row in worst)
     return (
         f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "
         f"RNN and (h, c) for the LSTM, some steps before the end? Norms are relative to the last step and in decades "
         f"(log10). {ratio_text(table)} {path_text(table)} The rest of the total comes through h: the recurrent weights "
         f"are the same at every step, so paths that go through them at different steps add up. The dashed forms are "
-        f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. Only "
-        f"the isolated cases, in a table below, have an exact form."
+        f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. "
+        f"Units behind g times the identity have a form of their own; isolated cases, in tables below, an exact one."
     )
 
 
@@ -193,16 +197,19 @@ def path_text(table: pd.DataFrame) -> str:
 # Tables
 
 
-def ratio_tables(ratios: pd.DataFrame) -> list[Table]:
-    """N15's statistic by start, beside its closed form and the first look."""
+def ratio_tables(table: pd.DataFrame) -> list[Table]:
+    """N15's statistic by start, beside its closed form, the first look, and the norm of the whole Jacobian."""
+    ratios = table[(table.metric == "N15") & (table.H == H)]
+    whole = table[(table.metric == "log10_jacobian") & (table.lag == LAG)].set_index("start")["median"]
     rows = [
         {
             "start": name(STARTS[row.start]),
             "median (decades)": decades(row.median),
             "99 % interval": interval(row),
-            "mean field": decades(row.predicted),
+            "closed form": decades(row.predicted),
             "first look": f"{FIRST_LOOK[row.start]:g}" if row.start in FIRST_LOOK else "",
             "by N15's rule": zone(row),
+            "|ds_T/ds_t|, largest singular value": decades(whole[row.start]),
             "seeds": row.seeds,
         }
         for row in ratios.sort_values("median", kind="stable").itertuples()
@@ -219,6 +226,43 @@ def zone(row: object) -> str:
     return "vanishes" if row.high < vanishes else "explodes" if row.low > explodes else "between"
 
 
+def half_life_table(frame: pd.DataFrame, table: pd.DataFrame) -> Table:
+    """In how many steps a gradient by the cell halves: at the bias, in the isolated twin, at real starts."""
+    lag = table.lag[(table.lag <= LAG) & (table.H == H)].max()
+    at = {metric: pick(table[table.lag == lag], "lstm", metric).set_index("start") for metric in PATHS}
+    rows = []
+    for start in (start for start in MEASURED if start.cell == "lstm"):
+        row = {"start": name(start)}
+        if start.kind == "forget_bias":
+            row["closed form at the bias"] = f"{predictions.half_life(start.value):.6g}"
+            row["twin, no weights"] = f"{isolated_half_life(frame, start):.6g}"
+        for metric, words in PATHS.items():
+            found = at[metric].loc[start.setting]
+            median, low, high = (halved(found[column], lag) for column in ("median", "low", "high"))
+            row |= {words: median, f"99 % interval, {words}": f"{low} to {high}"}
+        rows.append(row)
+    title = f"Half-lives in steps, over {lag} steps: how fast a gradient along c halves, and the total one"
+    return Table("half_life", title, pd.DataFrame(rows).fillna(""))
+
+
+PATHS = {"log10_direct": "direct", "log10_norm": "total"}
+"""Metrics and what a half-life by them is called."""
+
+
+def halved(decades: float, lag: int) -> str:
+    """The steps that halve what loses so many decades over a lag; "never" where it grows."""
+    return f"{-math.log10(2) * lag / decades:.3g}" if decades < 0 else "never"
+
+
+def isolated_half_life(frame: pd.DataFrame, start: Start) -> float:
+    """Of the twin with zero input and recurrent weights, from the last two lags; all seeds are alike."""
+    mine = own(frame, "lstm")
+    setting = start._replace(isolated=NO_WEIGHTS).setting
+    total = by_lag(mine[(mine.setting == setting) & (mine.metric == "log10_norm")])
+    last_lag = total.columns.max()
+    return float(-math.log10(2) * (last_lag - 1) / (total[last_lag] - total[1.0]).median())
+
+
 def direct_table(table: pd.DataFrame) -> Table:
     """The direct path at the longest lag up to N15's: in the geometric and the arithmetic mean over units."""
     lag = table.lag[(table.lag <= LAG) & (table.H == H)].max()
@@ -226,15 +270,12 @@ def direct_table(table: pd.DataFrame) -> Table:
     for at in pick(table, "lstm", "log10_direct").query("lag == @lag").itertuples():
         start = STARTS[at.start]
         mean = pick(table, "lstm", "log10_direct_mean").query("lag == @lag and start == @at.start").iloc[0]
-        exact = predictions.half_life(start.value) if start.kind == "forget_bias" else math.nan
         rows.append(
             {
                 "start": name(start),
                 "mean log10 of the product": decades(at.median),
                 "99 % interval": interval(at),
                 "closed form": decades(at.predicted),
-                "half-life (steps)": f"{-math.log10(2) * lag / at.median:.3g}",
-                "half-life at the bias": "" if math.isnan(exact) else f"{exact:.3g}",
                 "mean of the product": f"{10 ** mean['median']:.3g}",
                 "E f^lag at the biases": f"{10**mean.predicted:.3g}",
             }
@@ -255,17 +296,41 @@ def exact_table(frame: pd.DataFrame) -> Table:
         total = total.sub(total[1.0 if start.cell == "lstm" else 0.0], axis=0)
         row = {"start": name(start), "isolated by": start.setting.split("/")[-1], "lags": T - 1}
         row["total, worst"] = worst(total, predictions.log10_norm(start, D, H, T))
+        if start.cell == "rnn":
+            whole = by_lag(mine[mine.metric == "log10_jacobian"])
+            row["|ds_T/ds_t|, worst"] = worst(whole, predictions.log10_norm(start, D, H, T))
         if start.cell == "lstm":
             row["direct, worst"] = worst(
                 by_lag(mine[mine.metric == "log10_direct"]), predictions.log10_direct(start, D, H, T)
             )
-            row["half-life (steps)"] = f"{-math.log10(2) * (T - 2) / total[T - 1.0].median():.4g}"
         rows.append(row)
     return Table(
         "exact",
         "Where the form is exact: largest difference over seeds and lags (decades)",
         pd.DataFrame(rows).fillna(""),
     )
+
+
+def alone_table(frame: pd.DataFrame) -> Table:
+    """How much larger the gradient along c is than its direct path: exactly not at all without recurrent weights."""
+    rows = []
+    for start in CELL_ALONE:
+        values = [over_direct(frame, some) for some in (start, start._replace(isolated=""))]
+        T = steps(frame, start.setting)
+        own_median = decades(values[1][T - 1.0].median())
+        row = {"start": name(start), "lags": f"1 to {T - 1}"}
+        row["without recurrent weights, worst"] = f"{values[0].abs().to_numpy().max():.0e}"
+        rows.append(row | {f"with them, at lag {T - 1}, median": own_median})
+    title = (
+        "dc_T/dc_t is the product of forget gates only without recurrent weights: |dL/dc| over its direct path (log10)"
+    )
+    return Table("over_direct", title, pd.DataFrame(rows))
+
+
+def over_direct(frame: pd.DataFrame, start: Start) -> pd.DataFrame:
+    """The metric of a start, with a row a seed and a column a lag."""
+    mine = own(frame, "lstm")
+    return by_lag(mine[(mine.setting == start.setting) & (mine.metric == "log10_over_direct")])
 
 
 def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
@@ -288,7 +353,7 @@ def width_tables(table: pd.DataFrame) -> list[Table]:
     wide = text.pivot(index="start", columns="H", values="text").reindex(list(dict.fromkeys(rows.start)))
     wide = wide.rename(columns=lambda width: f"H = {width}").rename_axis(columns=None).fillna("")
     wide.insert(0, "start ", [name(STARTS[start]) for start in wide.index])
-    title = f"Measured minus mean field at lag {LAG} by width (decades, median and 99 % interval)"
+    title = f"Measured minus closed form at lag {LAG} by width (decades, median and 99 % interval)"
     return [Table("width", title, wide.rename(columns={"start ": "start"}).reset_index(drop=True))]
 
 
@@ -311,10 +376,11 @@ def settings(table: pd.DataFrame) -> dict[str, str]:
 def rnn_figure(table: pd.DataFrame) -> Figure:
     """The RNN: norm by lag, a line a gain, Gaussian and orthogonal recurrent weights side by side."""
     rows = pick(table, "rnn", "log10_norm")
-    columns = {"Gaussian recurrent weights": ("torch", "gaussian"), "orthogonal recurrent weights": ("orthogonal",)}
+    columns = {"Gaussian recurrent weights": ("torch", "gaussian"), "orthogonal": ("orthogonal",)}
+    columns |= {"gain times the identity": ("identity",)}
     panels = {title: pick(table, "rnn", "log10_norm", kinds) for title, kinds in columns.items()}
     panels = {title: some.sort_values(["order", "lag"]) for title, some in ordered(panels).items()}
-    canvas, axes = figures.with_residual(2, (5.4, 5.2))
+    canvas, axes = figures.with_residual(3, (4.5, 5.2))
     draw_columns(axes, panels, "rnn", "norm of dL/dh at the lag over that\nat the last step (log10)")
     axes[0, 1].sharey(axes[0, 0])
     return Figure("rnn_by_lag", rnn_title(rows), canvas, alt(rows), rows)
@@ -418,13 +484,18 @@ def ratio_row(left: Axes, right: Axes, y: int, row: object) -> None:
 
 def rnn_title(rows: pd.DataFrame) -> str:
     """Up to which gain the gradient surely vanishes and from which it explodes, and how far the form is off."""
-    ends = last(rows)
-    gains = ends.assign(gain=[STARTS[start].value for start in ends.start]).query("gain > 0").groupby("gain")
-    falls, grows = gains.high.max(), gains.low.min()
+    every = last(rows)
+    kinds, gains = (
+        every.start.map(lambda start, part=part: getattr(STARTS[start], part)) for part in ("kind", "value")
+    )
+    ends, alone = every.assign(gain=gains)[kinds != "identity"], every[kinds == "identity"]
+    by_gain = ends[ends.gain > 0].groupby("gain")
+    falls, grows = by_gain.high.max(), by_gain.low.min()
     words = [f"vanishes at gains up to {falls[falls < 0].index.max():g}"] if (falls < 0).any() else []
     words += [f"explodes from gain {grows[grows > 0].index.min():g}"] if (grows > 0).any() else []
+    units = "; behind W = g 1, where units are alone, it vanishes at every gain" if (alone.high < 0).all() else ""
     return (
-        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}; in "
+        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}{units}; in "
         f"{ends.lag.max()} steps the mean field errs by at most {ends.residual.abs().max():.2g} decades of up to "
         f"{ends['median'].abs().max():.2g}"
     )

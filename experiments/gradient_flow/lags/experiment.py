@@ -7,22 +7,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.gradient_flow.starts import STARTS, Start, parameters
+from experiments.gradient_flow.starts import NO_INPUT, STARTS, Start, parameters
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
 from impl import draw
-from impl.spec import STATES, leaves
+from impl.spec import STATES, leaves, unpack
 from properties.record import Record
 
 
 class Paths(NamedTuple):
-    """By lag 0..T-1 and model: log10 of the total gradient's norm (T, E); the forget gates' log10 product (T, E, B, H).
+    """By lag 0..T-1 and model: log10 of the total gradient's norm (T, E); the forget gates' log10 product (T, E, B, H);
+    dL/dc (T, E, B, H).
 
-    `gates` is None for a cell that has no forget gate.
+    `gates` and `by_cell` are None for a cell that has no forget gate.
     """
 
     total: np.ndarray
-    gates: np.ndarray | None
+    gates: np.ndarray | None = None
+    by_cell: np.ndarray | None = None
 
 
 def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
@@ -31,11 +33,15 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     log10_norm: the norm of dL/ds_t, s = h for the RNN and (h, c) for the LSTM, h and c independent coordinates.
     log10_direct: of the direct path dc_T/dc_t = product of the forget gates, the mean over units of its log10.
     log10_direct_mean: the log10 of its mean over units.
+    log10_over_direct: of the norm of dL/dc_t over that of what reaches it on the direct path from step T - 1.
+    log10_jacobian: of the largest singular value of ds_T/ds_t, at kept lags and the width of the claim.
     N15: log10_norm at the lag of the claim minus that at lag 0; absent where the sequence is too short.
     """
     paths = measure(group)
-    checkpoint(1, 1)
-    return [*records(group, paths)]
+    checkpoint(1, 2)
+    found = [*records(group, paths), *jacobians(group)]
+    checkpoint(2, 2)
+    return found
 
 
 def measure(group: Group) -> Paths:
@@ -46,11 +52,12 @@ def measure(group: Group) -> Paths:
     ran = twin.states.forward(start.cell, params, x)
     dlast = STATES[start.cell](v, *(0 * v for _ in STATES[start.cell]._fields[1:]))
     gradient = twin.states.backward(start.cell, params, ran.cache, dlast=dlast)
-    total = log10_norm(np.concatenate(leaves(twin.numpy(gradient.states)), -1))[::-1]
+    states = twin.numpy(gradient.states)
+    total = log10_norm(np.concatenate(leaves(states), -1))[::-1]
     if start.cell == "rnn":
-        return Paths(total, None)
+        return Paths(total)
     gates = twin.plain.forward(start.cell, params, x).cache.steps  # which the plain loop alone tells
-    return Paths(total, direct(np.stack([twin.numpy(cache.f) for cache in gates])))
+    return Paths(total, direct(np.stack([twin.numpy(cache.f) for cache in gates])), states.c[::-1])
 
 
 def drawn(group: Group, start: Start) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -59,7 +66,7 @@ def drawn(group: Group, start: Start) -> tuple[Any, np.ndarray, np.ndarray]:
     params = draw.group([parameters(start, seed, D, H, T) for seed in group.seeds])
     x = np.stack([draw.generator("gradient_flow", "x", seed).normal(size=(T, B, D)) for seed in group.seeds], 1)
     v = np.stack([draw.generator("gradient_flow", "v", H, seed).normal(size=(B, H)) for seed in group.seeds])
-    return params, 0 * x if start.isolated else x, v
+    return params, 0 * x if start.isolated == NO_INPUT else x, v
 
 
 def direct(f: np.ndarray) -> np.ndarray:
@@ -67,6 +74,40 @@ def direct(f: np.ndarray) -> np.ndarray:
     with np.errstate(divide="ignore"):
         summed = np.cumsum(np.log10(f[:0:-1]), 0)
     return np.concatenate([np.zeros_like(f[:1]), summed])
+
+
+def over_direct(paths: Paths) -> np.ndarray:
+    """log10 of |dL/dc| over what of it came along the direct path from lag 1 on, (T, E); NaN at lag 0, where c is not
+    read. The direct path is a product of forget gates, here in decades, so that it cannot underflow."""
+    along = paths.gates - paths.gates[1] + safe_log10(np.abs(paths.by_cell[1]))
+    squares = 0.5 * log10_mean(2 * along) + 0.5 * np.log10(along[0].size / len(along[0]))
+    return np.concatenate([np.full_like(squares[:1], np.nan), (log10_norm(paths.by_cell) - squares)[1:]])
+
+
+def jacobians(group: Group) -> Iterator[Record]:
+    """log10 of the spectral norm of ds_T/ds_t, the gradients of all of s_T's coordinates taken back at once."""
+    s, twin = group.settings, engine(group.engine)
+    start, (T, H) = STARTS[s["start"]], (s["T"], s["H"])
+    if not s["jacobian"]:
+        return
+    params, x, _ = twin.asarray(drawn(group, start), group.dtype)
+    caches, weights = twin.plain.forward(start.cell, params, x[:, :, :1]).cache.steps, unpack(params)
+    fields = len(STATES[start.cell]._fields)
+    rows = np.tile(np.eye(fields * H), (len(group.seeds), 1, 1))
+    for lag in range(T):
+        if lag in s["lags"]:
+            norm = safe_log10(np.linalg.norm(rows, 2, (-2, -1)))
+            for seed, value in zip(group.seeds, norm, strict=True):
+                yield Record("gradient_flow", group.setting, seed, "log10_jacobian", lag, float(value))
+        cotangent = STATES[start.cell](*twin.asarray(np.split(rows, fields, -1), group.dtype))
+        _, before, _ = twin.plain.CELLS[start.cell].step_backward(weights, caches[T - 1 - lag], cotangent)
+        rows = np.concatenate(leaves(twin.numpy(before)), -1)
+
+
+def safe_log10(a: np.ndarray) -> np.ndarray:
+    """log10, -inf of zero."""
+    with np.errstate(divide="ignore"):
+        return np.log10(a)
 
 
 def log10_norm(a: np.ndarray) -> np.ndarray:
@@ -94,9 +135,10 @@ def records(group: Group, paths: Paths) -> Iterator[Record]:
     curves = {"log10_norm": paths.total}
     if paths.gates is not None:
         curves |= {"log10_direct": paths.gates.mean((-2, -1)), "log10_direct_mean": log10_mean(paths.gates)}
+        curves |= {"log10_over_direct": over_direct(paths)}
     for e, seed in enumerate(group.seeds):
         for metric, curve in curves.items():
-            for k in lags:
+            for k in lags if metric != "log10_over_direct" else lags[1:]:
                 yield Record("gradient_flow", group.setting, seed, metric, k, float(curve[k, e]))
         if lag < len(paths.total) and not STARTS[group.settings["start"]].isolated:
             value = float(paths.total[lag, e] - paths.total[0, e])

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import log_expit
 
 from experiments.gradient_flow.lags.lstm_field import field, total
-from experiments.gradient_flow.quadrature import expect, legendre, line
+from experiments.gradient_flow.quadrature import expect, hermite, legendre, line
 from experiments.gradient_flow.starts import Start
 
 GAIN_OF_UNIFORM = 3**-0.5
@@ -52,14 +52,63 @@ def log10_norm(start: Start, D: int, H: int, T: int) -> np.ndarray:
         return isolated_log10_norm(start, T)
     if start.cell == "lstm":
         return total(field(start, D, H, T))[:T]
+    if start.kind == "identity":
+        return alone_log10_norm(start.value, D, H, T)
     gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
     return by_lag(0.5 * np.log10(rnn_growth(gain, D, H, T)))
+
+
+POWERS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2.0)
+"""What `alone_log10_norm` tries."""
+
+
+def alone_log10_norm(gain: float, D: int, H: int, T: int) -> np.ndarray:
+    """The RNN with W_hh = g 1, by lag 0..T-1, (T,): each unit is alone, and its gradient a product of numbers.
+
+        a' = g tanh a + b + s z,   b from N(0, 2/(3 H)),   s^2 = |W_ih row|^2, about D/(3 H)
+        p_n = product of g sech^2 a_t over the last n steps,   norm at lag n = min over beta in (0, 2] of
+        (H E p_n^beta)^(1/beta) / sqrt(H)
+
+    A sum over H units of p^2 is no longer near H E p^2 where p varies by decades: the mean square lives on units that
+    cross zero again and again, which are rarer than one in H (at gain 2 and lag 100 it says 10^12, where 64 units have
+    10^-62). But a norm is at most that of the powers beta <= 2, and Markov's inequality for each of them is sharp where
+    the largest of H terms is that large: the random energy model's freezing.
+
+    Source: Derrida 1981; E over the unit's path by its transfer operator, over b and s^2 as normal (6 and 3 nodes).
+    """
+    by_power = np.zeros((len(POWERS), T))
+    for b, wb in zip(math.sqrt(2 / (3 * H)) * hermite(6)[0], hermite(6)[1], strict=True):
+        for place, ws in zip(*hermite(3), strict=True):
+            s = math.sqrt(D / (3 * H) * (1 + place * math.sqrt(0.8 / D)))  # E y^4 = 1.8 (E y^2)^2 for a uniform y
+            by_power += wb * ws * unit_powers(gain, b, s, T)
+    norms = (np.log10(by_power) + math.log10(H)) / np.array(POWERS)[:, None] - 0.5 * math.log10(H)
+    found = norms.min(0)
+    found[0] = 0.0
+    return found
+
+
+def unit_powers(gain: float, b: float, s: float, T: int) -> np.ndarray:
+    """E p_n^beta by POWERS and n = 0..T-1, for one bias and one strength of input, on a grid of a."""
+    reach = gain + abs(b) + 6 * s
+    a = np.linspace(-reach, reach, 2 * math.ceil(reach / (s / 2)) + 1)
+    passes = np.exp(-0.5 * ((a - gain * np.tanh(a)[:, None] - b) / s) ** 2)
+    passes /= passes.sum(1, keepdims=True)
+    start = np.exp(-0.5 * ((a - b) / s) ** 2)
+    density = [start / start.sum()]
+    for _ in range(T - 1):
+        density.append(density[-1] @ passes)
+    factor, found = (gain * np.cosh(a) ** -2)[:, None] ** np.array(POWERS), []
+    u = np.ones_like(factor)
+    for n in range(T):
+        found.append(density[T - 1 - n] @ u)
+        u = passes @ (factor * u)
+    return np.stack(found, -1)
 
 
 def isolated_log10_norm(start: Start, T: int) -> np.ndarray:
     """The exact cases by lag 0..T-1, (T,); the LSTM's is relative to lag 1 and NaN at lag 0.
 
-    RNN: x = 0, no bias, h_0 = 0, so tanh' = 1 and dL/dh_{T-k} = (W^T)^k v: an orthogonal W times g gives g^k.
+    RNN: x = 0, no bias, h_0 = 0, so tanh' = 1 and dL/dh_{T-k} = (W^T)^k v: an orthogonal W, or 1, times g gives g^k.
     LSTM: without input and recurrent weights dL/dh_t = 0 and dL/dc_{t-1} = sigma(b_f) dL/dc_t before the last step, so
     that |dL/ds_{T-k}| / |dL/ds_{T-1}| = sigma(b_f)^(k-1). (At lag 0 the gradient is (v, 0), by decision 0002.)
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from experiments.gradient_flow import parts
-from experiments.gradient_flow.starts import EXACT, MEASURED, Start
+from experiments.gradient_flow.starts import CELL_ALONE, EXACT, MEASURED, Start
 from experiments.harness.sweep import Group
 
 D, H, B = 8, 64, 1
@@ -41,25 +41,30 @@ def lags(T: int, width: int) -> list[int]:
 
 
 def groups(preset: str, options: Any) -> list[Group]:
-    """Every start at every width; all seeds of a setting are one group. The exact cases run at the first width only."""
+    """Every start at every width; all seeds of a setting are one group. Exact cases run at width H only."""
     T, widths = PRESETS[preset]
     measured = [group(start, width, T, n, options) for width, n in widths.items() for start in MEASURED]
-    return measured + [group(start, H, T, widths[H], options) for start in EXACT]
+    return measured + [group(start, H, T, widths[H], options) for start in (*EXACT, *CELL_ALONE)]
 
 
 def group(start: Start, width: int, T: int, seeds: int, options: Any) -> Group:
     """One setting of the sweep, in the order of its seeds."""
     setting = start.setting if width == H else f"{start.setting}/H={width}"
     settings = {"start": start.setting, "D": D, "H": width, "B": B, "T": T, "lags": lags(T, width), "lag": LAG}
-    return parts.group("lags", setting, settings, range(seeds), options, cost(start.cell, width, T, seeds))
+    settings |= {"jacobian": width == H}
+    return parts.group("lags", setting, settings, range(seeds), options, cost(start.cell, width, T, seeds, width == H))
 
 
 SECONDS = {"rnn": (6e-5, 9e-10), "lstm": (1e-4, 1.3e-9)}
 """Core-seconds on one AVX-512 core, forward and back: a step of the group; beside it an entry of a model's weights."""
 
+JACOBIAN = 1.5e-9
+"""Core-seconds of the singular values of one Jacobian, one of n^3."""
 
-def cost(cell: str, width: int, T: int, seeds: int) -> float:
+
+def cost(cell: str, width: int, T: int, seeds: int, jacobian: bool) -> float:
     """Predicted core-seconds of a group."""
     step, entry = SECONDS[cell]
-    blocks = {"rnn": 1, "lstm": 4}[cell]
-    return T * (step + entry * seeds * blocks * width * (width + D))
+    blocks, n = {"rnn": (1, width), "lstm": (4, 2 * width)}[cell]
+    whole = len(lags(T, width)) * seeds * JACOBIAN * n**3 if jacobian else 0.0
+    return T * (step + entry * seeds * blocks * width * (width + D)) + whole

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from experiments import claims
 from experiments.gradient_flow.lags import analysis, experiment, predictions, sweep
-from experiments.gradient_flow.starts import EXACT, MEASURED, STARTS, parameters
+from experiments.gradient_flow.starts import BIASES, CELL_ALONE, EXACT, MEASURED, STARTS, parameters
 from experiments.harness import figures
 from impl.numpy_twin import scan
-from impl.spec import LSTMState, block
+from impl.spec import LSTMState, block, tree_map
 from properties.record import read_csv, to_csv
 
 OPTIONS = SimpleNamespace(engine="numpy")
@@ -30,7 +31,7 @@ def test_a_sweep_holds_every_start_at_every_width_once_as_plain_data(preset):
     """Each setting is one group with its own name and key; its settings survive JSON unchanged."""
     groups = sweep.groups(preset, OPTIONS)
     widths = sweep.PRESETS[preset].seeds
-    assert len(groups) == len(widths) * len(MEASURED) + len(EXACT)
+    assert len(groups) == len(widths) * len(MEASURED) + len(EXACT) + len(CELL_ALONE)
     assert len({g.setting for g in groups}) == len({g.key for g in groups}) == len(groups)
     assert all(json.loads(json.dumps(g.settings)) == g.settings for g in groups)
     assert all(analysis.width_of(g.setting) == g.settings["H"] for g in groups)
@@ -110,13 +111,14 @@ def test_norms_far_outside_the_range_of_squares_and_of_nothing_are_right():
 def test_a_run_gives_every_seed_and_lag_and_is_the_same_twice():
     """Records hold the metrics of the cell at the kept lags; N15 only where the sequence is long enough."""
     marks = []
-    for name, metrics in (("rnn/start=torch", 1), ("lstm/start=torch", 3)):
+    for name, metrics, without_lag_0 in (("rnn/start=torch", 2, 0), ("lstm/start=torch", 5, 1)):
         group = small(name)
         records = experiment.run(group, lambda done, total: marks.append((done, total)))
         assert records == experiment.run(group, lambda done, total: None)
-        assert len(records) == metrics * len(group.seeds) * len(group.settings["lags"])
+        lags = len(group.settings["lags"])
+        assert len(records) == len(group.seeds) * (metrics * lags - without_lag_0)
         assert {r.setting for r in records} == {name} and {r.source for r in records} == {"gradient_flow"}
-    assert marks == [(1, 1)] * 2
+    assert marks == [(1, 2), (2, 2)] * 2
 
 
 def test_the_claims_number_is_the_norm_at_its_lag_over_that_at_the_last_step():
@@ -167,6 +169,35 @@ def test_isolated_starts_have_their_exact_form_to_1e_12(start, engine):
         assert abs(gates).max() < 1e-12
 
 
+@pytest.mark.parametrize("start", CELL_ALONE, ids=lambda start: start.setting)
+def test_without_recurrent_weights_the_direct_path_is_the_whole_gradient_by_the_cell(start):
+    """dL/dc is the product of the gates to 1e-12 decades, though inputs move them; with recurrent weights it is not."""
+    assert abs(experiment.over_direct(experiment.measure(small(start.setting)))[1:]).max() < 1e-12
+    coupled = experiment.over_direct(experiment.measure(small(start._replace(isolated="").setting)))[1:]
+    assert abs(coupled[-1]).min() > 1e-3
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_the_whole_jacobian_of_isolated_units_is_a_power_and_that_of_others_is_autograds(engine):
+    """|ds_T/ds_t| = g^lag to 1e-12 decades; elsewhere the largest singular value of what torch differentiates."""
+    exact = replace(small("rnn/start=orthogonal/gain=1.5/input=zero"), engine=engine)
+    assert all(abs(r.value - r.index * np.log10(1.5)) < 1e-12 for r in experiment.jacobians(exact))
+    group = replace(small("lstm/start=torch", T=5, H=4, seeds=1), engine=engine)
+    params, x, _ = drawn(group)
+    cell = torch.nn.LSTM(8, 4).double()
+    state = {f"{name}_l0": torch.tensor(a[0]) for name, a in params._asdict().items()}
+    cell.load_state_dict(state)
+    before = scan.forward("lstm", tree_map(lambda a: a[0], params), x[:2, 0]).last
+    given = torch.tensor(np.concatenate([before.h, before.c], -1))[None]
+
+    def last(s):
+        return torch.cat(cell(torch.tensor(x[2:, 0]), (s[..., :4].contiguous(), s[..., 4:].contiguous()))[1], -1)
+
+    whole = torch.autograd.functional.jacobian(last, given).reshape(8, 8)
+    (got,) = (r.value for r in experiment.jacobians(group) if r.index == 3)
+    assert got == pytest.approx(np.log10(np.linalg.norm(whole.numpy(), 2)), abs=1e-12)
+
+
 # Against the forms for large H
 
 CHECKED = ("rnn/start=gaussian/gain=0.8", "rnn/start=torch", "lstm/start=torch", "lstm/start=forget_bias/b_f=1")
@@ -212,7 +243,7 @@ def test_the_direct_path_holds_at_width_400_and_sees_a_bias_off_by_a_hundredth(b
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory):
     """Records of every start, long enough for N15, on few seeds and read back from a file."""
-    groups = [sweep.group(start, sweep.H, 104, 8, OPTIONS) for start in (*MEASURED, *EXACT)]
+    groups = [sweep.group(start, sweep.H, 104, 8, OPTIONS) for start in (*MEASURED, *EXACT, *CELL_ALONE)]
     return stored(groups, tmp_path_factory)
 
 
@@ -220,6 +251,25 @@ def frame(tmp_path_factory):
 def smoke(tmp_path_factory):
     """Records of the smoke preset."""
     return stored(sweep.groups("smoke", OPTIONS), tmp_path_factory)
+
+
+@pytest.mark.parametrize("bias", BIASES)
+def test_the_twin_without_weights_has_the_half_life_of_its_bias_to_1e_12(frame, bias):
+    """1.00, 2.21, 5.46, 103 at 0, 1, 2, 5; and a bias off by a hundredth is seen."""
+    start = STARTS[f"lstm/start=forget_bias/b_f={bias:g}"]
+    measured = analysis.isolated_half_life(frame, start)
+    assert measured == pytest.approx(predictions.half_life(bias), rel=1e-12)
+    assert measured != pytest.approx(predictions.half_life(bias + 0.01), rel=1e-3)
+
+
+def test_half_lives_at_real_starts_stand_beside_those_at_the_bias(frame):
+    """Direct and total, each with its interval; at b_f = 1 the direct one is that of the bias but for the gates' noise,
+    and the total one is longer."""
+    row = analysis.half_life_table(frame, analysis.curves(frame)).frame.set_index("start").loc["LSTM b_f=1"]
+    assert row["closed form at the bias"] == row["twin, no weights"] == "2.21268"
+    assert 2.1 < float(row["direct"]) < 2.25 < float(row["total"])
+    low, high = map(float, row["99 % interval, direct"].split(" to "))
+    assert low <= float(row["direct"]) <= high
 
 
 def test_a_report_is_a_function_of_the_records_alone(frame):
@@ -267,7 +317,7 @@ def test_the_table_says_of_every_start_what_the_rule_would(frame, value, word):
     """N15 planted at a value in all seeds of one start: its row shows the value and where it lies by the thresholds."""
     planted = (frame.setting == "lstm/start=chrono") & (frame.metric == "N15")
     table = analysis.curves(frame.assign(value=frame.value.mask(planted, value)))
-    (n15,) = analysis.ratio_tables(table[table.metric == "N15"])
+    (n15,) = analysis.ratio_tables(table)
     row = n15.frame.set_index("start").loc["LSTM chrono"]
     assert (float(row["median (decades)"]), row["by N15's rule"]) == (value, word)
 
