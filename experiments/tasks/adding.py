@@ -5,10 +5,10 @@
 
 The two halves share no step, so two different values are marked in every row and the loss can reach 0.
 
-Source: Hochreiter, Schmidhuber 1997, experiment 4, in the variant that is usual since Le, Jaitly, Hinton 2015. There the
-length varies by a tenth, values lie in [-1, 1], the first marker within the first ten steps, the first and last step are
-marked -1 where they carry no 1, and the target is (2 + value_i + value_j) / 4: half the sum here, so that its tolerance
-of .04 is .08 here.
+Source: Hochreiter, Schmidhuber 1997, experiment 4, in the variant that is usual since (Le, Jaitly, Hinton 2015). In the
+original the length varies by a tenth, values lie in [-1, 1], the first marker stands within the first ten steps, the
+first and last step are marked -1 where they carry no 1, and the target is (2 + value_i + value_j) / 4: half the sum
+here, so that its tolerance of .04 is .08 here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAME, LENGTH = "adding", "T"
 D, V, LOSS = 2, 1, "squared_error"
 TOLERANCE = 0.08
 SOLVED_BELOW = 0.01
-"""Solved: mean squared error on held-out rows below this, a twelfth of which knowing one value alone leaves .12."""
+"""Solved: the mean squared error on held-out rows is below this, an eighth of what knowing one value leaves."""
 CHANCE_ACCURACY = 1.0 - (1.0 - TOLERANCE) ** 2
 """Of who always says 1: the sum of two uniforms has the density 1 - |sum - 1|."""
 

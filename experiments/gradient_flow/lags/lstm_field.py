@@ -118,14 +118,17 @@ def nodes(start: Start, H: int, T: int) -> Nodes:
 
 
 @cache
-def field(start: Start, D: int, H: int, T: int) -> Field:
-    """The moments of an LSTM's gates and state over T steps from h = c = 0."""
+def field(start: Start, D: float, H: int, T: int, lasting: float = 0.0) -> Field:
+    """The moments of an LSTM's gates and state over T steps from h = c = 0.
+
+    D is the mean square of what is new in the inputs at a step, D for N(0, 1); `lasting` that of their mean.
+    """
     units = nodes(start, H, T)
     mean = variance = np.zeros(len(units.weight))
     Q = R = 0.0
     steps = []
     for _ in range(T):
-        gate, slope, log_f = gates(units, Q, D / (3 * H) + RECURRENT * R)
+        gate, slope, log_f = gates(units, Q + lasting / H, D / (3 * H) + RECURRENT * R)
         mean_next, variance_next = cell(gate, mean, variance)
         tanh, open_ = squashed(mean_next, variance_next)
         Q = units.weight @ (gate.o.mean * tanh.mean) ** 2
