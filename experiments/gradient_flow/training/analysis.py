@@ -93,13 +93,14 @@ def exploded_text(runs: list[Trained]) -> str:
     parts = []
     for cell in figures.NAMES:
         for words, clips in (("with clipping", True), ("without", False)):
-            mine = [t.once.exploded_at != NEVER for t in runs if t.cell == cell and (t.run.clip is not None) == clips]
+            mine = [t.once.exploded_at for t in runs if t.cell == cell and (t.run.clip is not None) == clips]
             if mine:
-                parts.append(f"{share(np.concatenate(mine))} {figures.NAMES[cell]}s {words}")
+                at = np.concatenate(mine)
+                parts.append(f"{(at != NEVER).sum()} of {at.size} {figures.NAMES[cell]}s {words}")
     largest = max(t.at("norm_max", t.updates[-1]).max() for t in runs)
     return (
         f"Before clipping a gradient's global norm exceeded {EXPLODED:g} at some update in {', '.join(parts)}; the "
-        f"largest was {few(largest)}."
+        f"largest was {few(largest)} (by run, with intervals of the share, in a table below: runs share their seeds)."
     )
 
 

@@ -116,7 +116,7 @@ def rows(group: Group, rngs: list[np.random.Generator], B: int) -> tuple[np.ndar
 
 def look(twin: Any, cell: str, model: Model, x: np.ndarray, target: np.ndarray) -> Look:
     """The models on held-out rows, in float64. A row's loss reaches no other row, so the sum's gradient is each own."""
-    model, x, target = (twin.asarray(twin.numpy(some), "float64") for some in (model, x, target))
+    model, x, target = (twin.asarray(some, "float64") for some in (twin.numpy(model), x, target))
     ran, B = twin.states.forward(cell, model.cell, x), target.shape[-2]
     h = ran.states.h[-1:]
     total, dy = twin.loss.squared_error(twin.head.forward(model.head, h), target)

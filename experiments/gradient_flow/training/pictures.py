@@ -137,14 +137,15 @@ def over_updates(axis: Axes, updates: list[int]) -> None:
 def update_title(runs: list[Trained]) -> str:
     """Where the gradient ends in models that solved the task and in the others; what moves it fastest."""
     t, change = fastest(runs)
-    start = f"the first {t.updates[1]} updates alone change the {name(t.run)}'s by {decades(change.value)}"
+    moved = f"by {decades(change.value)} in the {name(t.run)}"
     solved, others = (ends(runs, "lstm", which) for which in (True, False))
+    first = f"the first {t.updates[1]} updates alone change"
     if not len(solved):
-        return f"No LSTM solves the task in this budget; {start} decades"
+        return f"No LSTM solves the task in this budget; {first} the gradient at the first step {moved}, in decades"
     rest = f", that of the other {len(others)} at {within(others)}" if len(others) else ""
     return (
         f"The gradient at the first step of the {len(solved)} of {len(solved) + len(others)} LSTMs that solve the task "
-        f"ends at {within(solved)} decades of that at the last{rest}; {start}"
+        f"ends at {within(solved)} decades of that at the last{rest}; {first} it {moved}"
     )
 
 

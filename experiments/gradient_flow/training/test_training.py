@@ -145,6 +145,19 @@ def torch_norm(cell, module, head, x, target, lag):
     return float(square.mean().sqrt()), float(losses.detach().mean())
 
 
+@pytest.mark.parametrize("name", ["fast", "compiled", "torch"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_engine_sees_the_same_at_the_start(cell, name):
+    """Each engine's look at the untrained models agrees with that of NumPy's plain form, in float64."""
+    looks = []
+    for twin in (engine("numpy"), engine(name)):
+        group = small(cell)
+        looks.append(experiment.look(twin, cell, experiment.initial(group, twin), *experiment.held_out(group)))
+    for metric, curve in looks[0].by_lag.items():
+        np.testing.assert_allclose(looks[1].by_lag[metric], curve, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(looks[1].loss, looks[0].loss, rtol=1e-12)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_at_the_last_step_the_norm_is_twice_the_root_of_the_loss_times_that_of_the_readout(cell):
     """d (y - target)^2 / d h_T = 2 (y - target) W_hy, row by row."""
@@ -329,7 +342,7 @@ def test_a_norm_beyond_a_hundred_is_counted_with_its_first_update(frame):
     section = section_of(planted)
     row = section.tables[0].frame.query("run == 'RNN torch' and gradient == 'not clipped'").iloc[0]
     assert row["over 100"].startswith("2 of 8") and row["first at update"] == "5"
-    assert "2 of 16 (" in section.lead
+    assert "2 of 16 RNNs without" in section.lead
 
 
 def test_the_runs_are_read_back_in_the_order_of_the_sweep(frame):
