@@ -8,7 +8,7 @@ from experiments import claims
 from experiments.gradient_flow.parts import EXPERIMENT, PARTS, module
 from experiments.harness.report import Report
 
-DECIDED = ("N15",)
+DECIDED = ("N1", "N15")
 
 
 def analyse(frame: pd.DataFrame) -> Report:

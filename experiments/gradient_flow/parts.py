@@ -10,7 +10,7 @@ from typing import Any
 from experiments.harness.sweep import Group
 
 EXPERIMENT = "gradient_flow"
-PARTS = ("lags", "training")
+PARTS = ("lags", "layers", "training", "growth", "spectrum")
 """In the order of the report."""
 
 VERSION = 1

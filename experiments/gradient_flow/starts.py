@@ -60,12 +60,15 @@ EXACT = (
 STARTS = {start.setting: start for start in (*MEASURED, *EXACT)}
 
 
-def parameters(start: Start, seed: int, D: int, H: int, T: int) -> Parameters:
-    """One model's parameters, float64; starts of one cell share what they have in common.
+def parameters(start: Start, seed: int, D: int, H: int, T: int, layer: int = 0) -> Parameters:
+    """One layer's parameters, float64; starts of one cell share what they have in common.
 
-    Chrono reaches for T_max = T, the length of the sequence.
+    Chrono reaches for T_max = T, the length of the sequence. Layers above the first, 0, have random
+    numbers of their own.
     """
-    rng, more = (draw.generator("gradient_flow", start.cell, H, seed, what) for what in ("weights", "chrono"))
+    words = ("gradient_flow", start.cell, H, seed)
+    place = (layer,) if layer else ()
+    rng, more = (draw.generator(*words, what, *place) for what in ("weights", "chrono"))
     if start.kind in ("gaussian", "orthogonal"):
         params = getattr(draw, start.kind)(rng, start.cell, D, H, start.value)
     else:

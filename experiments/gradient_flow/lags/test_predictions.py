@@ -87,6 +87,42 @@ def test_in_the_linear_corner_paths_through_the_same_weights_add_up(forget):
         assert 100 ** got[n] == pytest.approx(o**2 * (forget**2 + i**2 / 3) * sum(powers), rel=1e-11)
 
 
+@pytest.mark.parametrize("forget", [0.5, 0.95])
+def test_in_the_linear_corner_of_two_layers_every_word_counts_as_often_as_it_occurs(forget):
+    """With constant gates and a small cell, the lower layer's gradient is a sum over words W^a U V^b of weights.
+
+    V and W are the recurrent weights of the upper and the lower layer, U the input weights between. delta_n, by the
+    lower c, is the sum over m of (f + i o W)^(n-m) o i U (f + i o V)^m o v, in which the word has the coefficient
+    o^2 i (i o)^(a+b) f^(n-a-b) C(n+1, a+b+1), by Vandermonde's identity; dh_n is (delta_n - f delta_{n-1}) / o. There
+    are s + 1 words of a + b = s. A form that forgets that what comes down is correlated over lags is far off.
+    """
+    i, o, T = 0.4, 0.3, 30
+    both = (constant(i, forget, o, T),) * 2
+    got = lstm_field.by_layer(both)
+    np.testing.assert_array_equal(got[1], lstm_field.total(both[0]))
+    for n in range(T):
+        words = [i * o * (i * o) ** s * forget ** (n - s) for s in range(n + 1)]
+        squares = [
+            (s + 1) / 3 ** (s + 1) * word**2 * (math.comb(n, s) ** 2 + o**2 * math.comb(n, s + 1) ** 2)
+            for s, word in enumerate(words)
+        ]
+        assert 100 ** got[0, n] == pytest.approx(sum(squares), rel=1e-11)
+    top = np.zeros((T + 1, T + 1))
+    top[0, 0] = 1.0
+    _, down = lstm_field.through(both[1], top)
+    fresh, _ = lstm_field.through(both[0], np.diag(np.diag(down)))
+    assert fresh[20] < 0.8 * 100 ** got[0, 20]
+
+
+def test_time_scales_even_in_the_logarithm_average_what_is_large_at_short_ones():
+    """E 1 / (1 + u)^2 over [1, T - 1] is (1/2 - 1/T) / (T - 2); the mean of u is T / 2."""
+    for T in (24, 120, 1000):
+        u, weight = lstm_field.even_in_logarithm(1.0, T - 1.0, 8)
+        assert weight.sum() == pytest.approx(1, rel=1e-12)
+        assert weight @ u == pytest.approx(T / 2, rel=1e-5)
+        assert weight @ (1 + u) ** -2 == pytest.approx((1 / 2 - 1 / T) / (T - 2), rel=1e-5)
+
+
 def test_a_constant_field_without_recurrence_leaves_the_direct_path():
     """At i = 0 nothing is written into the cell, so what is left is o f^n."""
     got = lstm_field.total(constant(0.0, 0.9, 0.5, 10))

@@ -166,7 +166,7 @@ def reach_table(runs: list[Trained]) -> Table:
         row |= {"at the start": told(interval(t.relative(lag, 0))), "at the end": told(interval(t.relative(lag, last)))}
         row |= {"change": told(interval(changed(t, last, lag))), "end, solved seeds": ended(t, lag, True)}
         row |= {"end, other seeds": ended(t, lag, False), "at lag 0 itself": from_to(t, "log10_norm", 0)}
-        row |= {"forget gates, mean unit": from_to(t, "log10_direct", lag)}
+        row |= {"forget gates, mean unit": from_to(t, "log10_direct", lag), "its mean field": gates_form(t, lag)}
         rows.append(row | {"forget gates, best unit": from_to(t, "log10_direct_best", lag)})
     title = (
         "N15's ratio before and after training: log10 of |dL/ds| at the lag over that at lag 0 (median, 99 % interval)"
@@ -185,6 +185,13 @@ def from_to(t: Trained, metric: str, lag: int) -> str:
     if metric not in t.by_lag:
         return ""
     return " to ".join(decades(interval(t.by_lag[metric].loc[n][lag]).value) for n in (0, t.updates[-1]))
+
+
+def gates_form(t: Trained, lag: int) -> str:
+    """The mean field of the forget gates' product at the start; nothing for a cell without them."""
+    if t.cell != "lstm":
+        return ""
+    return decades(predictions.log10_direct(ARMS[t.run.arm], H, t.T, predictions.inputs(t.T))[lag])
 
 
 def settings(runs: list[Trained]) -> dict[str, str]:

@@ -54,7 +54,7 @@ def by_update(runs: list[Trained]) -> Figure:
 
 def first_rows(t: Trained) -> pd.DataFrame:
     """The rows of the first step's lag at every checkpoint."""
-    return pd.DataFrame([row for n in t.updates for row in rows_of(t, "log10_norm", n) if row["lag"] == first_lag(t)])
+    return pd.DataFrame([row for n in t.updates for row in rows_of(t, n) if row["lag"] == first_lag(t)])
 
 
 def by_lag(runs: list[Trained]) -> Figure:
@@ -63,7 +63,7 @@ def by_lag(runs: list[Trained]) -> Figure:
     panels = []
     for t in shown:
         at = some_updates(t)
-        lines = [(pd.DataFrame(rows_of(t, "log10_norm", n)), f"{n}" + " updates" * (n == at[-1])) for n in at]
+        lines = [(pd.DataFrame(rows_of(t, n)), f"{n}" + " updates" * (n == at[-1])) for n in at]
         panels.append(Panel(f"{figures.NAMES[t.cell]} {LABELS[t.run.arm]}", t.cell, lines))
     canvas, axes = drawn(panels, "lag", 3.3, "norm of dL/ds at the lag over that\nat the last step (log10)")
     for below in axes[1]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.gradient_flow.lags.lstm_field import Field, field, total
+from experiments.gradient_flow.lags.lstm_field import Field, driven, nodes, total
 from experiments.gradient_flow.lags.predictions import GAIN_OF_UNIFORM, by_lag, rnn_growth
 from experiments.gradient_flow.starts import Start
 
@@ -54,5 +54,5 @@ def log10_direct(start: Start, H: int, T: int, given: Inputs) -> np.ndarray:
 
 
 def moments(start: Start, H: int, T: int, given: Inputs) -> Field:
-    """The LSTM's field under these inputs."""
-    return field(start, given.new, H, T, given.lasting)
+    """The LSTM's field under these inputs, the lasting part of which stands where a layer below would have its own."""
+    return driven(nodes(start, H, T), np.full(T, given.lasting / H), np.full(T, given.new / (3 * H)))

@@ -108,16 +108,14 @@ def interval(values: ArrayLike) -> statistics.Interval:
     return statistics.Interval(low.value if low.value == high.value else math.nan, low.low, high.high)
 
 
-def rows_of(t: Trained, metric: str, update: int) -> Iterator[dict[str, Any]]:
-    """A row a lag of one run, metric and checkpoint: median, interval, the form, and what it leaves."""
-    lags = list(t.by_lag[metric].columns)
-    given = predictions.inputs(t.T)
-    form = getattr(predictions, metric)(ARMS[t.run.arm], H, t.T, given)
-    for lag in lags:
-        values = t.relative(lag, update) if metric == "log10_norm" else t.by_lag[metric].loc[update][lag].to_numpy()
+def rows_of(t: Trained, update: int) -> Iterator[dict[str, Any]]:
+    """A row a lag of one run at a checkpoint: the relative norm's median and interval, the form, what it leaves."""
+    form = predictions.log10_norm(ARMS[t.run.arm], H, t.T, predictions.inputs(t.T))
+    for lag in t.by_lag["log10_norm"]:
+        values = t.relative(lag, update)
         median, low, high = interval(values)
-        name = {"arm": t.run.arm, "lr": t.run.lr, "clip": t.run.clip, "T": t.T, "metric": metric, "update": update}
-        row = name | {"lag": lag, "seeds": len(values), "lost": int(np.isnan(values).sum())}
+        name = {"arm": t.run.arm, "lr": t.run.lr, "clip": t.run.clip, "T": t.T, "update": update, "lag": lag}
+        row = name | {"seeds": len(values), "lost": int(np.isnan(values).sum())}
         row |= {"median": median, "low": low, "high": high, "predicted": form[lag]}
         yield row | {
             f"residual{end}": value - form[lag] for end, value in (("", median), ("_low", low), ("_high", high))

@@ -1,0 +1,176 @@
+"""What the records say: the largest exponent by width beside the mean field, and claim N1. Reads records alone."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from experiments.gradient_flow.findings import Findings, own
+from experiments.gradient_flow.growth.predictions import extrapolated, mean_field
+from experiments.gradient_flow.growth.sweep import BEHIND, BURN, QUIET
+from experiments.harness import figures, statistics
+from experiments.harness.report import Figure, Section, Table
+from properties.record import parse_setting
+
+LIMIT = 0
+"""Where the extrapolated value stands among the widths: at 1/N = 0, N infinite."""
+
+
+def analyse(frame: pd.DataFrame) -> Findings:
+    """This part's section of the report from its records."""
+    table = by_width(frame)
+    chaotic = table[table.gain > 1]
+    section = Section("Growth: the largest exponent", lead(table), [picture(chaotic)], [width_table(table)])
+    return Findings(section, settings(table))
+
+
+# Numbers
+
+
+def by_width(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a gain and width, and the extrapolated one: mean over seeds, its interval, the mean field."""
+    rows = []
+    for setting, some in own(frame, "growth").groupby("setting", sort=True):
+        gain = float(parse_setting(setting)["gain"])
+        wide = some.pivot(index="seed", columns="index", values="value")
+        columns = {int(N): wide[N].to_numpy() for N in wide}
+        if len(columns) > 2:
+            columns[LIMIT] = extrapolated(wide.to_numpy(), tuple(columns))
+        for N, values in columns.items():
+            mean, low, high = mean_interval(values)
+            expected = mean_field(gain)
+            row = {"gain": gain, "N": N, "one_over_N": 1 / N if N else 0.0, "seeds": len(values), "mean": mean}
+            row |= {"low": low, "high": high, "predicted": expected, "residual": mean - expected}
+            rows.append(row | {"residual_low": low - expected, "residual_high": high - expected})
+    return pd.DataFrame(rows).sort_values(["gain", "one_over_N"], ignore_index=True)
+
+
+def mean_interval(values: np.ndarray, level: float = statistics.LEVEL) -> tuple[float, float, float]:
+    """The mean over seeds and its Student interval; an exponent, a mean over draws, rows and steps, is near a normal.
+
+    Claim N1 has the median and order statistics, as every claim.
+    """
+    mean, n = float(values.mean()), len(values)
+    if n < 2:
+        return mean, -math.inf, math.inf
+    half = float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
+    return mean, mean - half, mean + half
+
+
+def holds(limit: np.ndarray, gain: float) -> bool:
+    """Whether the interval of the extrapolated exponents, (seeds,), holds the mean field of a gain."""
+    _, low, high = mean_interval(limit)
+    return low <= mean_field(gain) <= high
+
+
+# Text
+
+
+def lead(table: pd.DataFrame) -> str:
+    """What was found, in words."""
+    limits = table[table.N == LIMIT]
+    middle = table[(table.gain > 1) & (sorted(table.N.unique())[-2] == table.N)]
+    worst = middle.loc[(middle.residual / middle.predicted).abs().idxmax()]
+    ends = "; ".join(
+        f"gain {row.gain:g} {row.mean:.4f} ({row.low:.4f} to {row.high:.4f}), mean field {row.predicted:.4f}"
+        for row in limits.itertuples()
+    )
+    quiet = table[table.gain == QUIET].iloc[0]
+    return (
+        f"A tanh RNN of N units left to itself, h' = tanh(W h), W from N(0, g^2/N). From gain 1 on its state does not "
+        f"die out, and the mean field of infinite width knows how fast a gradient then grows. Extrapolated to 1/N = 0 "
+        f"by the polynomial in 1/N through all widths, mean and 99 % interval: {ends}. At a single width the mean "
+        f"field is off: at N = {int(worst.N)} by up to {abs(worst.residual / worst.predicted):.1%} (gain "
+        f"{worst.gain:g}). At gain {QUIET:g} the exponent at N = {int(quiet.N)} is {quiet['mean']:.4f} "
+        f"({quiet.low:.4f} to {quiet.high:.4f}), and ln g = {quiet.predicted:.4f}."
+    )
+
+
+def width_table(table: pd.DataFrame) -> Table:
+    """Every width, and how far from the mean field it is."""
+    rows = [
+        {
+            "gain": f"{row.gain:g}",
+            "N": f"{row.N}" if row.N else "infinite (extrapolated)",
+            "lambda_1, mean": f"{row.mean:.5f}",
+            "99 % interval": f"{row.low:.5f} to {row.high:.5f}",
+            "mean field": f"{row.predicted:.5f}",
+            "off by": f"{row.residual / abs(row.predicted):+.1%}",
+            "mean field inside": "yes" if row.low <= row.predicted <= row.high else "no",
+            "seeds": row.seeds,
+        }
+        for row in table.itertuples()
+    ]
+    return Table("growth", "lambda_1 per step by gain and width", pd.DataFrame(rows))
+
+
+def settings(table: pd.DataFrame) -> dict[str, str]:
+    """What was run."""
+    widths = ", ".join(f"{N}" for N in sorted(table.N.unique()) if N)
+    return {
+        "growth": f"N = {widths}; no input, no bias; {table.seeds.max()} seeds, each the mean of several draws of W",
+        "growth: steps": f"{BURN} to the attractor, then those that count, {BEHIND} to turn the gradient",
+    }
+
+
+# Figure
+
+
+def picture(table: pd.DataFrame) -> Figure:
+    """lambda_1 over 1/N, a column a gain; measured minus mean field below."""
+    gains = list(dict.fromkeys(table.gain))
+    canvas, axes = figures.with_residual(len(gains), (3.7, 4.6))
+    for (top, below), gain in zip(axes.T, gains, strict=True):
+        rows = table[table.gain == gain]
+        column(top, below, rows)
+        top.set_title(f"gain {gain:g}")
+        below.set_xlabel("1/N, N units")
+    axes[0, 0].set_ylabel("largest exponent\n(natural units a step)")
+    axes[1, 0].set_ylabel("measured minus\nmean field")
+    return Figure("growth", title(table), canvas, alt(table), table)
+
+
+def column(top: plt.Axes, below: plt.Axes, rows: pd.DataFrame) -> None:
+    """One gain: widths as dots, the extrapolated value hollow, intervals as bars."""
+    colour = figures.COLOURS["rnn"]
+    for row in rows.itertuples():
+        face = colour if row.N else "white"
+        for axis, low, value, high in (
+            (top, row.low, row.mean, row.high),
+            (below, row.residual_low, row.residual, row.residual_high),
+        ):
+            if np.isfinite([low, high]).all():
+                axis.plot([row.one_over_N] * 2, [low, high], color=colour, lw=3, alpha=0.35, solid_capstyle="butt")
+            axis.plot(row.one_over_N, value, "o", color=colour, mfc=face, ms=5)
+        figures.label_line(top, row.one_over_N, row.mean, f"N = {row.N}" if row.N else "extrapolated", colour)
+    top.axhline(rows.predicted.iloc[0], **figures.PREDICTION)
+    figures.label_line(top, rows.one_over_N.max(), rows.predicted.iloc[0], "mean field", xytext=(0, 5), ha="center")
+    below.axhline(0, **figures.PREDICTION)
+    top.set_xlim(-0.0004, 0.0066)
+    below.ticklabel_format(axis="x", style="sci", scilimits=(-3, -3))
+
+
+def title(table: pd.DataFrame) -> str:
+    """Whether the limits hold the mean field, and how far the widths are off."""
+    limits, widths = table[table.N == LIMIT], table[table.N != LIMIT]
+    inside = (limits.low <= limits.predicted) & (limits.predicted <= limits.high)
+    far = (widths.residual / widths.predicted).abs().max()
+    held = "at every gain" if inside.all() else f"at {inside.sum()} of {len(inside)} gains"
+    return (
+        f"Extrapolated to infinite width the gradient's growth agrees with the mean field {held}; at N = "
+        f"{int(widths.N.min())} it is up to {far:.0%} slower"
+    )
+
+
+def alt(table: pd.DataFrame) -> str:
+    """What the figure shows, for who cannot see it."""
+    parts = [
+        f"gain {row.gain:g}, N {row.N or 'infinite'}: {row.mean:.4f} ({row.low:.4f} to {row.high:.4f}), mean field "
+        f"{row.predicted:.4f}"
+        for row in table.itertuples()
+    ]
+    return "Largest Lyapunov exponent by gain and width: " + "; ".join(parts) + "."

@@ -1,0 +1,303 @@
+"""What the records say: whole spectra beside their closed forms, and how well sum rules hold. Reads records alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from scipy import stats
+
+from experiments.gradient_flow.findings import Findings, own
+from experiments.gradient_flow.spectrum import predictions
+from experiments.gradient_flow.spectrum.sweep import BEHIND, BURN, T_MAX, D
+from experiments.gradient_flow.starts import STARTS, Start
+from experiments.harness import figures, statistics
+from experiments.harness.report import Figure, Section, Table
+from properties.record import parse_setting
+
+U = float(np.finfo(float).eps) / 2
+KINDS = {"fresh": "a new Gaussian map a step", "gaussian": "one Gaussian map", "orthogonal": "one orthogonal map"}
+KINDS |= {"identity": "the identity"}
+
+
+def analyse(frame: pd.DataFrame) -> Findings:
+    """This part's section of the report from its records."""
+    mine = own(frame, "spectrum")
+    table = spectra(mine)
+    pictures = [linear_figure(table), rnn_figure(table), lstm_figure(table)]
+    tables = [largest_table(mine, table), rule_table(mine), exact_table(mine)]
+    section = Section("Spectra: all exponents", lead(mine, table), pictures, tables)
+    return Findings(section, settings(mine))
+
+
+# Numbers
+
+
+def spectra(mine: pd.DataFrame) -> pd.DataFrame:
+    """One row a setting and exponent: median over seeds with its interval, the closed form, what is left."""
+    rows = []
+    for setting, some in mine[mine.metric == "exponent"].groupby("setting", sort=True):
+        wide, expected = by_number(some), expected_of(setting, mine)
+        left = (wide - expected).agg(statistics.order_interval)
+        left.index = ["residual", "residual_low", "residual_high"]
+        found = wide.agg(statistics.order_interval)
+        found.index = ["median", "low", "high"]
+        size = len(found.columns)
+        place = {"setting": setting, "number": found.columns.astype(int), "place": predictions.places(size)}
+        rows.append(
+            pd.DataFrame(
+                place
+                | {"predicted": np.median(np.atleast_2d(expected), 0)}
+                | dict(zip([*found.index, *left.index], [*found.to_numpy(), *left.to_numpy()], strict=True))
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def by_number(some: pd.DataFrame) -> pd.DataFrame:
+    """Values with a row a seed and a column an exponent."""
+    return some.pivot(index="seed", columns="index", values="value")
+
+
+def expected_of(setting: str, mine: pd.DataFrame) -> np.ndarray:
+    """The closed form, (n,); of a linear map that stays its own eigenvalues, seed by seed, (seeds, n)."""
+    parts = parse_setting(setting)
+    H = int(parts["H"])
+    if "kind" in parts:
+        own_values = mine[(mine.setting == setting) & (mine.metric == "log_modulus")]
+        kept = len(own_values) > 0
+        return by_number(own_values).to_numpy() if kept else predictions.fresh(float(parts["gain"]), H)
+    start = start_of(setting)
+    return predictions.rnn(start, D, H) if start.cell == "rnn" else predictions.lstm(start, D, H, T_MAX)
+
+
+def start_of(setting: str) -> Start:
+    """The start of a driven cell's setting."""
+    return STARTS[setting.removeprefix("spectrum/").split("/H=")[0]]
+
+
+def is_linear(setting: str) -> bool:
+    """Whether a setting is that of a linear map."""
+    return setting.startswith("spectrum/linear")
+
+
+def widest(table: pd.DataFrame, cell: str) -> pd.DataFrame:
+    """The rows of a cell at its largest width."""
+    rows = table[table.setting.str.startswith(f"spectrum/{cell}/")]
+    widths = rows.setting.map(lambda setting: int(parse_setting(setting)["H"]))
+    return rows[widths == widths.max()]
+
+
+def rule_shares(mine: pd.DataFrame) -> pd.DataFrame:
+    """By setting and seed: the sum rule's error over n u times the mean condition number, and over the sum itself."""
+    wide = mine.pivot_table(index=["setting", "seed"], columns="metric", values="value", aggfunc="first")
+    some = mine[mine.metric == "exponent"].groupby(["setting", "seed"]).value
+    found = wide[["sum_rule", "condition"]].assign(n=some.size(), size=some.agg(lambda values: values.abs().sum()))
+    found["share"] = found.sum_rule.abs() / (found.n * U * found.condition)
+    found["relative"] = found.sum_rule.abs() / np.maximum(found["size"], 1)
+    return found.reset_index()
+
+
+def fresh_scores(exponents: np.ndarray, gain: float, steps: int) -> np.ndarray:
+    """By how many of their exact standard errors the mean exponents (seeds, N) are off the closed form, (N,)."""
+    seeds, N = exponents.shape
+    return (exponents.mean(0) - predictions.fresh(gain, N)) / predictions.fresh_error(N, seeds * steps)
+
+
+def score_limit(N: int, level: float = statistics.LEVEL) -> float:
+    """What the largest of N independent scores exceeds with probability 1 - level."""
+    return float(stats.norm.isf((1 - level ** (1 / N)) / 2))
+
+
+# Text
+
+
+def name(setting: str) -> str:
+    """A setting's name in tables."""
+    parts = parse_setting(setting)
+    if is_linear(setting):
+        return f"{KINDS[parts['kind']]}, gain {parts['gain']}"
+    start = start_of(setting)
+    how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, "}.get(start.kind, "")
+    return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
+
+
+def lead(mine: pd.DataFrame, table: pd.DataFrame) -> str:
+    """What was found, in words."""
+    shares = rule_shares(mine)
+    rnn, lstm = widest(table, "rnn"), widest(table, "lstm")
+    first = lstm[(lstm.number == 1) & (lstm.setting.str.contains("start=torch"))].iloc[0]
+    frozen = mine[(mine.setting == first.setting) & (mine.metric == "frozen_c")].value.median()
+    return (
+        f"A step's Jacobian stretches and turns; its long-run growth rates are the Lyapunov exponents, one a state "
+        f"unit, by QR of the twin's own backward. Their sum must be what a step does to volumes, known in closed form: "
+        f"that sum rule holds in every run, to {shares.share.max():.2g} of n u times the mean condition number. For "
+        f"linear maps every exponent is known; for wide cells under noise we derive the whole spectrum, RNN and LSTM. "
+        f"Over all exponents and starts the medians lie within {rnn.residual.abs().median():.2g} (RNN) and "
+        f"{lstm.residual.abs().median():.2g} (LSTM) of it, in the median. The LSTM's spectrum needs its full state "
+        f"(h, c): at torch's default the largest exponent is {first['median']:.3f} a step, and {frozen:.3f} to who "
+        f"freezes c and looks at h alone."
+    )
+
+
+def largest_table(mine: pd.DataFrame, table: pd.DataFrame) -> Table:
+    """The largest exponent by start: measured, predicted, and its bounds."""
+    rows = []
+    for row in pd.concat([widest(table, "rnn"), widest(table, "lstm")]).query("number == 1").itertuples():
+        start, single = start_of(row.setting), mine[mine.setting == row.setting].groupby("metric").value
+        H = int(parse_setting(row.setting)["H"])
+        form = predictions.lstm_largest(start, D, H, T_MAX) if start.cell == "lstm" else row.predicted
+        rows.append(
+            {
+                "start": name(row.setting),
+                "H": H,
+                "largest exponent": f"{row.median:.4f}",
+                "99 % interval": f"{row.low:.4f} to {row.high:.4f}",
+                "spectrum's form": f"{row.predicted:.4f}",
+                "mean field of the gradient": f"{form:.4f}" if start.cell == "lstm" else "the same at k = 0",
+                "ln sigma_max(W), never exceeded": f"{single.get_group('log_sigma').min():.3f}"
+                if start.cell == "rnn"
+                else "",
+                "with c frozen": f"{single.get_group('frozen_c').median():.3f}" if start.cell == "lstm" else "",
+            }
+        )
+    title = "The largest exponent per step (a gradient vanishes below 0; Pascanu 2013: surely where ln sigma_max < 0)"
+    return Table("largest", title, pd.DataFrame(rows))
+
+
+def rule_table(mine: pd.DataFrame) -> Table:
+    """The sum rule by setting."""
+    rows = [
+        {
+            "start": name(setting),
+            "exponents": int(some.n.iloc[0]),
+            "mean condition number, largest": f"{some.condition.max():.2g}",
+            "error of the sum, worst": f"{some.sum_rule.abs().max():.1e}",
+            "relative": f"{some.relative.max():.1e}",
+            "of n u times the condition number": f"{some.share.max():.3f}",
+        }
+        for setting, some in rule_shares(mine).groupby("setting", sort=False)
+    ]
+    return Table("sum_rules", "Sum rules: the exponents' sum against ln|det J| in closed form", pd.DataFrame(rows))
+
+
+def exact_table(mine: pd.DataFrame) -> Table:
+    """Linear maps: the largest difference from the exact exponents; of fresh maps in exact standard errors."""
+    rows = []
+    for setting, some in mine[mine.metric == "exponent"].groupby("setting", sort=True):
+        if is_linear(setting):
+            parts, values = parse_setting(setting), by_number(some).to_numpy()
+            off = np.abs(values - expected_of(setting, mine)).max()
+            row = {"map": name(setting), "N": int(parts["H"]), "largest difference, any seed": f"{off:.1e}"}
+            if parts["kind"] == "fresh":
+                scores = np.abs(fresh_scores(values, float(parts["gain"]), steps_of(mine)))
+                row["means, worst in standard errors"] = f"{scores.max():.2f} of {score_limit(len(scores)):.2f} allowed"
+            rows.append(row)
+    title = "Linear maps: measured minus exact (one Gaussian map approaches its eigenvalues as 1 / steps)"
+    return Table("linear", title, pd.DataFrame(rows).fillna(""))
+
+
+def steps_of(mine: pd.DataFrame) -> int:
+    """How many steps counted."""
+    return int(mine.loc[mine.metric == "steps", "value"].iloc[0])
+
+
+def settings(mine: pd.DataFrame) -> dict[str, str]:
+    """What was run."""
+    counted = f"{steps_of(mine)} steps count, after {BURN} and before {BEHIND}"
+    return {"spectra": f"{counted}; {mine.seed.nunique()} seeds; driven cells have x_t from N(0, 1), D = {D}"}
+
+
+# Figures
+
+
+def linear_figure(table: pd.DataFrame) -> Figure:
+    """Linear maps, a column a kind, a line a gain."""
+    rows = table[table.setting.map(is_linear)]
+    kinds = {title: rows[rows.setting.str.contains(f"kind={kind}/")] for kind, title in KINDS.items()}
+    canvas, axes = figures.with_residual(len(kinds), (3.4, 4.6))
+    columns(axes, kinds, "rnn", lambda setting: f"gain {parse_setting(setting)['gain']}")
+    for axis in axes[0, 1:]:
+        axis.sharey(axes[0, 0])
+    off = rows[~rows.setting.str.contains("kind=fresh")].residual.abs().max()
+    worst = rows[rows.setting.str.contains("kind=fresh")].residual.abs().max()
+    title = (
+        f"Products of linear maps grow as their closed forms say: within {off:.1g} where one map stays, and of fresh "
+        f"Gaussian maps the medians within {worst:.1g}"
+    )
+    return Figure("spectrum_linear", title, canvas, alt(rows), rows)
+
+
+def rnn_figure(table: pd.DataFrame) -> Figure:
+    """The driven RNN, Gaussian and orthogonal weights side by side."""
+    rows = widest(table, "rnn")
+    orthogonal = rows.setting.str.contains("orthogonal")
+    some = {"Gaussian recurrent weights": rows[~orthogonal], "orthogonal recurrent weights": rows[orthogonal]}
+    canvas, axes = figures.with_residual(2, (5.4, 5.2))
+    columns(axes, some, "rnn", lambda setting: start_of(setting).label)
+    positive = rows[(rows.low > 0) & (rows.number == 1)].setting
+    gains = sorted({start_of(setting).value for setting in positive})
+    grows = f"some directions grow from gain {gains[0]:g} on" if gains else "no direction surely grows"
+    title = (
+        f"The whole spectrum of a tanh RNN under noise follows the closed form, half of it within "
+        f"{rows.residual.abs().median():.2g}; {grows}, and most directions still shrink"
+    )
+    return Figure("spectrum_rnn", title, canvas, alt(rows), rows)
+
+
+def lstm_figure(table: pd.DataFrame) -> Figure:
+    """The LSTM: the cells' half of the spectrum, and what passes through h."""
+    rows = widest(table, "lstm")
+    upper = rows.number <= rows.number.max() // 2
+    some = {"the larger half: cells": rows[upper], "the smaller half: through h": rows[~upper]}
+    canvas, axes = figures.with_residual(2, (5.4, 5.2))
+    columns(axes, some, "lstm", lambda setting: start_of(setting).label)
+    first = rows[(rows.number == 1) & rows.setting.str.contains("start=torch")].iloc[0]
+    last = rows[(rows.number == rows.number.max() // 2) & rows.setting.str.contains("start=torch")].iloc[0]
+    title = (
+        f"Half of an LSTM's exponents belong to the cells: at torch's default {last['median']:.2f} to "
+        f"{first['median']:.2f} around ln(1/2) = {math.log(0.5):.2f}, spread by the recurrent weights as the closed "
+        f"form says ({last.predicted:.2f} to {first.predicted:.2f})"
+    )
+    return Figure("spectrum_lstm", title, canvas, alt(rows), rows)
+
+
+def columns(axes: np.ndarray, panels: dict[str, pd.DataFrame], cell: str, label: object) -> None:
+    """A column a panel: exponents with bands and forms above, measured minus form below; a line a setting."""
+    for (top, below), (title, rows) in zip(axes.T, panels.items(), strict=True):
+        order = rows.groupby("setting").predicted.max().sort_values(kind="stable").index
+        names = []
+        for setting, colour in zip(order, figures.shades(cell, len(order)), strict=True):
+            line = rows[rows.setting == setting].replace([math.inf, -math.inf], math.nan)
+            figures.measured(top, line.place, line["median"], line.low, line.high, colour)
+            figures.predicted(top, line.place, line.predicted)
+            below.fill_between(line.place, line.residual_low, line.residual_high, color=colour, alpha=0.1, lw=0)
+            below.plot(line.place, line.residual, color=colour, lw=1.4)
+            names.append((None, line["median"].iloc[-1], label(setting), figures.COLOURS[cell]))
+        finish(top, below, title, names)
+    axes[0, 0].set_ylabel("Lyapunov exponent\n(natural units a step)")
+    axes[1, 0].set_ylabel("measured minus\ndashed")
+
+
+def finish(top: Axes, below: Axes, title: str, names: list) -> None:
+    """Labels of a column; the residual panel holds all medians, and of a band that is wider what fits."""
+    below.axhline(0, **figures.PREDICTION)
+    reach = max((np.nanmax(np.abs(line.get_ydata())) for line in below.get_lines()), default=0)
+    if reach > 0:
+        below.set_ylim(-1.5 * reach, 1.5 * reach)
+    top.margins(x=0)
+    figures.label_lines(top, names, height=11)
+    top.set_title(title)
+    below.set_xlabel("place in the spectrum, (i $-$ ½) / n")
+
+
+def alt(rows: pd.DataFrame) -> str:
+    """What a figure shows, for who cannot see it."""
+    ends = rows[rows.number.isin([1, rows.number.max()])]
+    parts = [
+        f"{name(row.setting)}, i = {row.number} {row.median:.3f} (form {row.predicted:.3f})"
+        for row in ends.itertuples()
+    ]
+    return "Lyapunov exponents: " + "; ".join(parts) + "."
