@@ -77,15 +77,19 @@ def first_text(runs: list[Trained]) -> str:
 
 
 def gates_text(runs: list[Trained]) -> str:
-    """What training does to the product of forget gates: in the mean over units, and in the unit that keeps most."""
-    parts = []
-    for t in runs:
-        if t.cell == "lstm" and t.run.lr == MAIN_RATE and t.run.clip is not None:
-            lag = ratio_lag(t.T)
-            mean, best = (from_to(t, metric, lag) for metric in ("log10_direct", "log10_direct_best"))
-            parts.append(f"{name(t.run)} {mean} and {best} (lag {lag})")
-    found = f"log10 of the product of forget gates, in the mean over units and in the best unit: {'; '.join(parts)}. "
-    return f"Clipped training takes {found}" if parts else ""
+    """The product of forget gates of the unit that keeps most, in seeds that solved the task and in the others."""
+    lstms = [t for t in runs if t.cell == "lstm" and t.solved.any()]
+    if not lstms:
+        return ""
+    best = [t.by_lag["log10_direct_best"].loc[t.updates[-1]][ratio_lag(t.T)].to_numpy() for t in lstms]
+    solved = np.concatenate([t.solved for t in lstms])
+    done, others = (within(np.concatenate(best)[which]) for which in (solved, ~solved))
+    rest = "" if solved.all() else f", in the other seeds of the same runs at {others}"
+    where = " and ".join(f"{lag}" for lag in sorted({ratio_lag(t.T) for t in lstms}))
+    return (
+        f"The product of forget gates over {where} steps, in the unit that keeps most, ends at {done} decades in the "
+        f"LSTMs that solved it{rest}. "
+    )
 
 
 def exploded_text(runs: list[Trained]) -> str:
