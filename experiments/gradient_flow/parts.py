@@ -10,7 +10,7 @@ from typing import Any
 from experiments.harness.sweep import Group
 
 EXPERIMENT = "gradient_flow"
-PARTS = ("lags", "layers", "growth", "spectrum", "latch")
+PARTS = ("lags", "layers", "training", "growth", "spectrum", "latch")
 """In the order of the report."""
 
 VERSION = 1
@@ -21,7 +21,15 @@ def module(part: str, kind: str) -> ModuleType:
     return import_module(f"experiments.{EXPERIMENT}.{part}.{kind}")
 
 
-def group(part: str, setting: str, settings: dict[str, Any], seeds: Sequence[int], options: Any, cost: float) -> Group:
-    """A group of a part, in float64; its settings hold plain data, and which part runs it."""
+def group(
+    part: str,
+    setting: str,
+    settings: dict[str, Any],
+    seeds: Sequence[int],
+    options: Any,
+    cost: float,
+    dtype: str = "float64",
+) -> Group:
+    """A group of a part; its settings hold plain data, and which part runs it."""
     given = {"part": part} | settings
-    return Group(EXPERIMENT, VERSION, setting, given, tuple(seeds), "float64", options.engine, "", cost)
+    return Group(EXPERIMENT, VERSION, setting, given, tuple(seeds), dtype, options.engine, "", cost)

@@ -111,6 +111,14 @@ def test_gradients_are_clipped_before_the_update(twin, cell):
     assert (twin.numpy(update.norm) > 0.01).all()
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_without_a_limit_nothing_is_scaled_and_the_norm_is_told(twin, cell):
+    """Updates under no limit are those under a limit that no gradient reaches, bit for bit."""
+    free, high = (steps(twin, cell, group(cell), [classes(2), classes(2, 1)], max_norm=limit) for limit in (None, 1e6))
+    for a, b in zip(leaves((free[-1].model, free[-1].norm)), leaves((high[-1].model, high[-1].norm)), strict=True):
+        np.testing.assert_array_equal(twin.numpy(a), twin.numpy(b))
+
+
 def test_one_model_has_no_members_to_choose_from():
     """Choosing members asks for a group and says so."""
     one = Model(draw.uniform(draw.generator("w"), "rnn", D, H), draw.head(draw.generator("h"), V, H))

@@ -42,7 +42,7 @@ def train(
     model: Model,
     batches: Iterable[Batch],
     lr: float | Callable[[int], float],
-    max_norm: float = 1.0,
+    max_norm: float | None = 1.0,
     carry: Callable[[Any], Any] | None = None,
 ) -> Iterator[Update]:
     """Trains a model, or a group of models each on its own, with one update a batch; the caller stops when it likes.
@@ -54,16 +54,23 @@ def train(
         model: cell and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
-        max_norm: each model's gradient is clipped to this norm.
+        max_norm: each model's gradient is clipped to this norm; not at all if None.
         carry: gives the next batch's initial state from the last state of the batch before; zeros if None.
     """
     memory, state = engine.optim.adam_start(model), None
     for step, batch in enumerate(batches, 1):
         value, gradient, last = loss_and_gradient(engine, cell, loss, model, batch, state)
-        gradient, norm = engine.optim.clip(gradient, max_norm)
+        gradient, norm = clipped(engine, gradient, max_norm)
         model, memory = engine.optim.adam(model, gradient, memory, lr(step) if callable(lr) else lr)
         state = carry(last) if carry else None
         yield Update(step, model, value, norm, last)
+
+
+def clipped(engine: Any, gradient: Model, max_norm: float | None) -> tuple[Model, Array]:
+    """The gradient clipped to a norm, or as it is if that is None, and its norm before, () or (E,)."""
+    if max_norm is None:
+        return gradient, engine.optim.global_norm(gradient)
+    return engine.optim.clip(gradient, max_norm)
 
 
 def loss_and_gradient(

@@ -21,7 +21,7 @@ GAIN_OF_UNIFORM = 3**-0.5
 """Entries uniform in +-1/sqrt(H) have variance 1/(3 H)."""
 
 
-def rnn_growth(gain: float, D: int, H: int, T: int) -> np.ndarray:
+def rnn_growth(gain: float, D: float, H: int, T: int) -> np.ndarray:
     """By step 1..T, the factor chi_t by which the squared gradient of a tanh RNN changes across it: (T,).
 
         q_t = g^2 E tanh^2(sqrt(q_{t-1}) z) + D/(3 H) + 2/(3 H),   h_0 = 0       (variance of the pre-activation)
