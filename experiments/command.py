@@ -143,6 +143,7 @@ def run(command: Run) -> int:
     alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
     with Store(command.store) as store:
         groups = together + alone
+        tell_predictions(sweeps, store)
         executor = Workers(command.workers) if command.workers and together else InProcess()
         try:
             computed = compute(together, store, executor)
@@ -154,6 +155,14 @@ def run(command: Run) -> int:
             write_report(name, some, store, command, options.engine, out)
     print(reports().publish_index(out))
     return 0
+
+
+def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
+    """What experiments that are still to be computed predict, before they are."""
+    for name, groups in sweeps.items():
+        if len(store.finished(groups)) < len({group.key for group in groups}):
+            for line in catalogue.predicted(name):
+                print(f"predicted: {line}", file=sys.stderr)
 
 
 def chosen_engine(command: Run) -> str:

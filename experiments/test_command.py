@@ -99,3 +99,17 @@ def test_the_tour_fits_its_time():
     """`make report`: predicted for two cores, under the ten minutes that a newcomer is promised."""
     total = sum(g.cost for name in catalogue.EXPERIMENTS for g in catalogue.sweep(name, "tour", Options()))
     assert total < 2 * 8 * 60
+
+
+def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(here, capsys, monkeypatch):
+    """Each closed form of gradient_flow in a line of its own; an experiment without a module for it has none."""
+    assert catalogue.predicted("memory") == []
+    lines = catalogue.predicted("gradient_flow")
+    assert any("b_f: 0: 1, 1: 2.213, 2: 5.461, 3: 14.27, 5: 103.2" in line for line in lines)
+    assert any("1.5: 0.06522, 2: 0.15472, 3: 0.31025" in line for line in lines)
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    monkeypatch.setattr(catalogue, "predicted", lambda name: [f"{name} sums to 0"])
+    for first in (True, False):
+        assert command.main(["run", "harness.toy", "--workers", "0"]) == 0
+        said = capsys.readouterr().err
+        assert ("predicted: harness.toy sums to 0" in said.split("computed")[0]) is first

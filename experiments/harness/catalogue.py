@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -67,6 +68,12 @@ def alone(name: str) -> bool:
 def analysis(name: str) -> ModuleType:
     """The module whose `analyse` makes an experiment's report from records; imported late, since it draws."""
     return import_module(f"experiments.{name}.analysis")
+
+
+def predicted(name: str) -> list[str]:
+    """What an experiment predicts before it is run, in lines; none where it has no module `predicted`."""
+    package = f"experiments.{name}"
+    return list(import_module(f"{package}.predicted").lines()) if find_spec(f"{package}.predicted") else []
 
 
 def about(name: str) -> str:

@@ -32,17 +32,19 @@ def analyse(frame: pd.DataFrame) -> Findings:
 
 
 def by_width(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a gain and width, and the extrapolated one: mean over seeds, its interval, the mean field."""
+    """One row a gain and width, and the extrapolated one: mean over seeds, its interval, what is predicted: the mean
+    field, and below gain 1 the logarithm of the very matrices' spectral radius."""
     rows = []
     for setting, some in own(frame, "growth").groupby("setting", sort=True):
         gain = float(parse_setting(setting)["gain"])
-        wide = some.pivot(index="seed", columns="index", values="value")
+        radius = some[some.metric == "log_radius"].value
+        wide = some[some.metric == "lambda_1"].pivot(index="seed", columns="index", values="value")
         columns = {int(N): wide[N].to_numpy() for N in wide}
         if len(columns) > 2:
             columns[LIMIT] = extrapolated(wide.to_numpy(), tuple(columns))
         for N, values in columns.items():
             mean, low, high = mean_interval(values)
-            expected = mean_field(gain)
+            expected = radius.mean() if len(radius) else mean_field(gain)
             row = {"gain": gain, "N": N, "one_over_N": 1 / N if N else 0.0, "seeds": len(values), "mean": mean}
             row |= {"low": low, "high": high, "predicted": expected, "residual": mean - expected}
             rows.append(row | {"residual_low": low - expected, "residual_high": high - expected})
@@ -86,7 +88,8 @@ def lead(table: pd.DataFrame) -> str:
         f"by the polynomial in 1/N through all widths, mean and 99 % interval: {ends}. At a single width the mean "
         f"field is off: at N = {int(worst.N)} by up to {abs(worst.residual / worst.predicted):.1%} (gain "
         f"{worst.gain:g}). At gain {QUIET:g} the exponent at N = {int(quiet.N)} is {quiet['mean']:.4f} "
-        f"({quiet.low:.4f} to {quiet.high:.4f}), and ln g = {quiet.predicted:.4f}."
+        f"({quiet.low:.4f} to {quiet.high:.4f}): the state dies out, and what is left is the linear map, whose "
+        f"spectral radius gives {quiet.predicted:.4f} (ln g = {mean_field(QUIET):.4f} for infinite N)."
     )
 
 
@@ -98,9 +101,10 @@ def width_table(table: pd.DataFrame) -> Table:
             "N": f"{row.N}" if row.N else "infinite (extrapolated)",
             "lambda_1, mean": f"{row.mean:.5f}",
             "99 % interval": f"{row.low:.5f} to {row.high:.5f}",
-            "mean field": f"{row.predicted:.5f}",
+            "predicted": f"{row.predicted:.5f}",
+            "by": "spectral radius" if row.gain <= 1 else "mean field",
             "off by": f"{row.residual / abs(row.predicted):+.1%}",
-            "mean field inside": "yes" if row.low <= row.predicted <= row.high else "no",
+            "inside": "yes" if row.low <= row.predicted <= row.high else "no",
             "seeds": row.seeds,
         }
         for row in table.itertuples()

@@ -24,7 +24,8 @@ from properties.record import Record
 
 
 def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
-    """By seed: lambda_1 at each width (the index), the mean over the seed's draws; what claim N1 reads of it."""
+    """By seed and width (the index): lambda_1, the mean over the seed's draws; up to gain 1 log_radius, that of the
+    logarithm of W's spectral radius; and what claim N1 reads."""
     s, twin = group.settings, engine(group.engine)
     todo = [(N, some) for N, draws, *_ in s["sizes"] for some in chunks(models(group, N, draws))]
     found: dict[int, list[np.ndarray]] = {N: [] for N, *_ in s["sizes"]}
@@ -33,7 +34,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
         found[N].append(exponents(twin, s["gain"], N, some, rows, steps, group.dtype))
         checkpoint(done, len(todo))
     by_seed = {N: np.concatenate(parts).reshape(len(group.seeds), -1).mean(1) for N, parts in found.items()}
-    return [*records(group, by_seed)]
+    return [*records(group, by_seed), *(radii(group) if s["gain"] <= 1 else ())]
 
 
 def models(group: Group, N: int, draws: int) -> list[tuple[int, int]]:
@@ -75,6 +76,15 @@ def start(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def direction(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """The gradient by the last h."""
     return rng.normal(size=shape)
+
+
+def radii(group: Group) -> Iterator[Record]:
+    """The logarithm of the spectral radius, by seed and width: lambda_1 where the state dies out."""
+    for N, draws, *_ in group.settings["sizes"]:
+        for seed in group.seeds:
+            every = [np.linalg.eigvals(weights(group.settings["gain"], N, seed, number)) for number in range(draws)]
+            value = np.mean([np.log(np.abs(values).max()) for values in every])
+            yield Record("gradient_flow", group.setting, seed, "log_radius", N, float(value))
 
 
 def records(group: Group, by_seed: dict[int, np.ndarray]) -> Iterator[Record]:

@@ -52,14 +52,18 @@ def groups(preset: str, options: Any) -> list[Group]:
 def group(gain: float, sizes: tuple[Size, ...], seeds: int, options: Any) -> Group:
     """One gain at some widths."""
     settings = {"gain": gain, "sizes": [list(size) for size in sizes]}
-    return parts.group("growth", f"growth/gain={gain:g}", settings, range(seeds), options, cost(sizes, seeds))
+    return parts.group("growth", f"growth/gain={gain:g}", settings, range(seeds), options, cost(gain, sizes, seeds))
 
 
-def cost(sizes: tuple[Size, ...], seeds: int) -> float:
+def cost(gain: float, sizes: tuple[Size, ...], seeds: int) -> float:
     """Predicted core-seconds of a group."""
     each = [draws * (steps + BURN + BEHIND) * (STEP + PRODUCT * rows * N * N) for N, draws, rows, steps in sizes]
-    return seeds * sum(each)
+    radii = [draws * EIGENVALUES * N**3 for N, draws, *_ in sizes if gain <= 1]
+    return seeds * sum(each + radii)
 
 
 STEP, PRODUCT = 2e-5, 2.1e-10
 """Core-seconds on one AVX-512 core, forward and back: a step of a model; beside it an entry of W, a row."""
+
+EIGENVALUES = 6e-9
+"""Core-seconds of the eigenvalues of W, one of N^3."""

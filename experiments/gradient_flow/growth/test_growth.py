@@ -136,7 +136,7 @@ def test_the_table_says_whether_the_mean_field_is_inside():
     frames = [planted(2.0, form - 0.01, form + 0.01), planted(2.0, form + 0.01, form + 0.02)]
     for frame, word in zip(frames, ("yes", "no"), strict=True):
         table = analysis.width_table(analysis.by_width(frame)).frame
-        assert (table["mean field inside"] == word).all()
+        assert (table["inside"] == word).all()
 
 
 def test_a_report_is_a_function_of_the_records_alone_and_draws_two_seeds(tmp_path):
