@@ -210,6 +210,12 @@ def test_a_kill_is_an_assertion_and_nothing_else():
     assert kills.accused([fault, *controls], law, cell, fault.dtypes[0], how) == [fault]
 
 
+def test_a_promise_that_the_carrier_of_the_faults_does_not_make_is_not_asked_of_it():
+    """Of "rows" the test of equal bits is left out; of every law some test is run."""
+    assert all(test.needs != ("row bits", "ensemble", "lengths") for test, _, _ in kills.kinds_of("rows"))
+    assert all(kills.kinds_of(law) for law in registry())
+
+
 def test_the_cases_put_to_a_fault_are_those_of_the_laws_own_run():
     """They are noted while the law runs on the unchanged carrier: the same at each time."""
     law, how = registry()["causality"][0], kills.asking(5, derandomize=True)
