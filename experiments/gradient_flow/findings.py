@@ -20,7 +20,9 @@ class Findings(NamedTuple):
 
 def own(frame: pd.DataFrame, *heads: str) -> pd.DataFrame:
     """This experiment's records whose setting begins with one of these names."""
-    return frame[(frame.source == EXPERIMENT) & frame.setting.str.split("/").str[0].isin(heads)]
+    mine = frame[frame.source == EXPERIMENT]
+    some = [setting for setting in mine.setting.unique() if setting.split("/")[0] in heads]
+    return mine[mine.setting.isin(some)]
 
 
 def decades(value: float) -> str:

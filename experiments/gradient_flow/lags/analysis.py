@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from experiments.gradient_flow.findings import Findings, decades, own
 from experiments.gradient_flow.lags import predictions
 from experiments.gradient_flow.lags.sweep import LAG, B, D, H
+from experiments.gradient_flow.parts import EXPERIMENT
 from experiments.gradient_flow.starts import CELL_ALONE, EXACT, MEASURED, NO_WEIGHTS, STARTS, Start
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure, Section, Table
@@ -33,6 +34,7 @@ THRESHOLDS = (-3, -1, 1, 3)
 
 def analyse(frame: pd.DataFrame) -> Findings:
     """This part's section of the report from its records."""
+    frame = own(frame, *figures.NAMES)
     table = curves(frame)
     ratios = table[(table.metric == "N15") & (table.H == H)]
     pictures = [rnn_figure(table), lstm_figure(table), *([ratio_figure(ratios)] if len(ratios) else [])]
@@ -52,12 +54,12 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
     The total gradient is relative to lag 0, seed by seed. Isolated starts are left to `exact_table`.
     """
     rows = []
-    for (setting, metric), some in own(frame, *figures.NAMES).groupby(["setting", "metric"], sort=True):
+    for setting, mine in own(frame, *figures.NAMES).groupby("setting", sort=True):
         start, width = start_of(setting), width_of(setting)
-        if not start.isolated:
+        for metric, some in mine.groupby("metric", sort=True) if not start.isolated else ():
             wide = by_lag(some)
             wide = wide.sub(wide[0.0], axis=0) if metric == "log10_norm" else wide
-            rows += summary(start, width, metric, wide, steps(frame, setting))
+            rows += summary(start, width, metric, wide, steps(mine, setting))
     table = pd.DataFrame(rows)
     table["order"] = table.start.map([start.setting for start in MEASURED].index)
     return table.sort_values(["order", "H", "metric", "lag"], ignore_index=True).drop(columns="order")
@@ -75,7 +77,7 @@ def width_of(setting: str) -> int:
 
 def steps(frame: pd.DataFrame, setting: str) -> int:
     """T: the last lag that is kept is T - 1."""
-    mine = own(frame, *figures.NAMES)
+    mine = frame[frame.source == EXPERIMENT]
     return int(mine.loc[(mine.setting == setting) & (mine.metric == "log10_norm"), "index"].max()) + 1
 
 

@@ -34,7 +34,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     log10_direct: of the direct path dc_T/dc_t = product of the forget gates, the mean over units of its log10.
     log10_direct_mean: the log10 of its mean over units.
     log10_over_direct: of the norm of dL/dc_t over that of what reaches it on the direct path from step T - 1.
-    log10_jacobian: of the largest singular value of ds_T/ds_t, at kept lags and the width of the claim.
+    log10_jacobian: of the largest singular value of ds_T/ds_t, at the width of the claim.
     N15: log10_norm at the lag of the claim minus that at lag 0; absent where the sequence is too short.
     """
     paths = measure(group)
@@ -95,7 +95,7 @@ def jacobians(group: Group) -> Iterator[Record]:
     fields = len(STATES[start.cell]._fields)
     rows = np.tile(np.eye(fields * H), (len(group.seeds), 1, 1))
     for lag in range(T):
-        if lag in s["lags"]:
+        if lag in s["few"]:
             norm = safe_log10(np.linalg.norm(rows, 2, (-2, -1)))
             for seed, value in zip(group.seeds, norm, strict=True):
                 yield Record("gradient_flow", group.setting, seed, "log10_jacobian", lag, float(value))
@@ -131,14 +131,15 @@ def log10_mean(a: np.ndarray) -> np.ndarray:
 
 def records(group: Group, paths: Paths) -> Iterator[Record]:
     """What the group's run says, one value a seed, metric and kept lag."""
-    lags, lag = group.settings["lags"], group.settings["lag"]
-    curves = {"log10_norm": paths.total}
+    s, lag = group.settings, group.settings["lag"]
+    curves = {"log10_norm": (paths.total, s["lags"])}
     if paths.gates is not None:
-        curves |= {"log10_direct": paths.gates.mean((-2, -1)), "log10_direct_mean": log10_mean(paths.gates)}
-        curves |= {"log10_over_direct": over_direct(paths)}
+        curves["log10_direct"] = (paths.gates.mean((-2, -1)), s["lags"])
+        curves["log10_direct_mean"] = (log10_mean(paths.gates), s["few"])
+        curves["log10_over_direct"] = (over_direct(paths), s["few"][1:])
     for e, seed in enumerate(group.seeds):
-        for metric, curve in curves.items():
-            for k in lags if metric != "log10_over_direct" else lags[1:]:
+        for metric, (curve, lags) in curves.items():
+            for k in lags:
                 yield Record("gradient_flow", group.setting, seed, metric, k, float(curve[k, e]))
         if lag < len(paths.total) and not STARTS[group.settings["start"]].isolated:
             value = float(paths.total[lag, e] - paths.total[0, e])

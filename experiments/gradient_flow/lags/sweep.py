@@ -36,8 +36,13 @@ def lags(T: int, width: int) -> list[int]:
     At other widths than H a few are enough: they only tell how the large-H forms are approached.
     """
     if width != H:
-        return sorted({0, 1, 10, LAG // 2, LAG, T - 1} & set(range(T)))
+        return few(T)
     return [lag for lag in range(T) if lag <= 5 or (lag <= 20 and lag % 5 == 0) or lag % 10 == 0 or lag == T - 1]
+
+
+def few(T: int) -> list[int]:
+    """The lags at which all other metrics than the norm and the direct path are kept."""
+    return sorted({0, 1, 10, LAG // 2, LAG, T - 1} & set(range(T)))
 
 
 def groups(preset: str, options: Any) -> list[Group]:
@@ -51,7 +56,7 @@ def group(start: Start, width: int, T: int, seeds: int, options: Any) -> Group:
     """One setting of the sweep, in the order of its seeds."""
     setting = start.setting if width == H else f"{start.setting}/H={width}"
     settings = {"start": start.setting, "D": D, "H": width, "B": B, "T": T, "lags": lags(T, width), "lag": LAG}
-    settings |= {"jacobian": width == H}
+    settings |= {"few": few(T), "jacobian": width == H}
     return parts.group("lags", setting, settings, range(seeds), options, cost(start.cell, width, T, seeds, width == H))
 
 
@@ -66,5 +71,5 @@ def cost(cell: str, width: int, T: int, seeds: int, jacobian: bool) -> float:
     """Predicted core-seconds of a group."""
     step, entry = SECONDS[cell]
     blocks, n = {"rnn": (1, width), "lstm": (4, 2 * width)}[cell]
-    whole = len(lags(T, width)) * seeds * JACOBIAN * n**3 if jacobian else 0.0
+    whole = len(few(T)) * seeds * JACOBIAN * n**3 if jacobian else 0.0
     return T * (step + entry * seeds * blocks * width * (width + D)) + whole

@@ -38,22 +38,21 @@ def analyse(frame: pd.DataFrame) -> Findings:
 def spectra(mine: pd.DataFrame) -> pd.DataFrame:
     """One row a setting and exponent: median over seeds with its interval, the closed form, what is left."""
     rows = []
-    for setting, some in mine[mine.metric == "exponent"].groupby("setting", sort=True):
+    every = mine[mine.metric == "exponent"]
+    for setting, some in every[every.setting.isin(drawn_whole(every))].groupby("setting", sort=True):
         wide, expected = by_number(some), expected_of(setting, mine)
-        left = (wide - expected).agg(statistics.order_interval)
-        left.index = ["residual", "residual_low", "residual_high"]
-        found = wide.agg(statistics.order_interval)
-        found.index = ["median", "low", "high"]
-        size = len(found.columns)
-        place = {"setting": setting, "number": found.columns.astype(int), "place": predictions.places(size)}
-        rows.append(
-            pd.DataFrame(
-                place
-                | {"predicted": np.median(np.atleast_2d(expected), 0)}
-                | dict(zip([*found.index, *left.index], [*found.to_numpy(), *left.to_numpy()], strict=True))
-            )
-        )
+        found, left = (table.agg(statistics.order_interval).to_numpy() for table in (wide, wide - expected))
+        row = {"setting": setting, "number": wide.columns.astype(int), "place": predictions.places(wide.shape[1])}
+        row |= {"predicted": np.median(np.atleast_2d(expected), 0)}
+        row |= dict(zip(("median", "low", "high"), found, strict=True))
+        rows.append(pd.DataFrame(row | dict(zip(("residual", "residual_low", "residual_high"), left, strict=True))))
     return pd.concat(rows, ignore_index=True)
+
+
+def drawn_whole(every: pd.DataFrame) -> pd.Index:
+    """The settings of which more than the largest exponent is kept."""
+    longest = every.groupby("setting")["index"].max()
+    return longest.index[longest > 1]
 
 
 def by_number(some: pd.DataFrame) -> pd.DataFrame:
@@ -62,13 +61,15 @@ def by_number(some: pd.DataFrame) -> pd.DataFrame:
 
 
 def expected_of(setting: str, mine: pd.DataFrame) -> np.ndarray:
-    """The closed form, (n,); of a linear map that stays its own eigenvalues, seed by seed, (seeds, n)."""
+    """The closed form, (n,); of one Gaussian map its own eigenvalues, seed by seed, (seeds, n)."""
     parts = parse_setting(setting)
     H = int(parts["H"])
     if "kind" in parts:
-        own_values = mine[(mine.setting == setting) & (mine.metric == "log_modulus")]
-        kept = len(own_values) > 0
-        return by_number(own_values).to_numpy() if kept else predictions.fresh(float(parts["gain"]), H)
+        eigenvalues = mine[(mine.setting == setting) & (mine.metric == "log_modulus")]
+        known = parts["kind"] != "gaussian"
+        return (
+            predictions.linear(parts["kind"], float(parts["gain"]), H) if known else by_number(eigenvalues).to_numpy()
+        )
     start = start_of(setting)
     return predictions.rnn(start, D, H) if start.cell == "rnn" else predictions.lstm(start, D, H, T_MAX)
 
@@ -93,10 +94,9 @@ def widest(table: pd.DataFrame, cell: str) -> pd.DataFrame:
 def rule_shares(mine: pd.DataFrame) -> pd.DataFrame:
     """By setting and seed: the sum rule's error over n u times the mean condition number, and over the sum itself."""
     wide = mine.pivot_table(index=["setting", "seed"], columns="metric", values="value", aggfunc="first")
-    some = mine[mine.metric == "exponent"].groupby(["setting", "seed"]).value
-    found = wide[["sum_rule", "condition"]].assign(n=some.size(), size=some.agg(lambda values: values.abs().sum()))
-    found["share"] = found.sum_rule.abs() / (found.n * U * found.condition)
-    found["relative"] = found.sum_rule.abs() / np.maximum(found["size"], 1)
+    found = wide[["sum_rule", "condition", "number", "magnitude"]].astype({"number": int})
+    found["share"] = found.sum_rule.abs() / (found.number * U * found.condition)
+    found["relative"] = found.sum_rule.abs() / np.maximum(found.magnitude, 1)
     return found.reset_index()
 
 
@@ -172,7 +172,7 @@ def rule_table(mine: pd.DataFrame) -> Table:
     rows = [
         {
             "start": name(setting),
-            "exponents": int(some.n.iloc[0]),
+            "exponents": some.number.iloc[0],
             "mean condition number, largest": f"{some.condition.max():.2g}",
             "error of the sum, worst": f"{some.sum_rule.abs().max():.1e}",
             "relative": f"{some.relative.max():.1e}",

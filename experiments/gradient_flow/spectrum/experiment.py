@@ -44,9 +44,10 @@ class Spectrum(NamedTuple):
 def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     """By seed, an exponent's index counting from 1, the largest:
 
-    exponent; volume, ln|det J| in closed form; sum_rule, the exponents' sum minus volume; condition, the mean condition
-    number of J; steps that count; log_sigma, ln of the largest singular value of the RNN's W; frozen_c, the LSTM's
-    largest exponent to who lets no gradient pass through c; log_modulus, ln |eigenvalue| of a linear map that stays.
+    exponent; number of them; magnitude, the sum of theirs; volume, ln|det J| in closed form; sum_rule, the exponents'
+    sum minus volume; condition, the mean condition number of J; steps that count; log_sigma, ln of the largest singular
+    value of the RNN's W; frozen_c, the LSTM's largest exponent to who lets no gradient pass through c; log_modulus,
+    ln |eigenvalue| of one Gaussian map.
     """
     s, twin = group.settings, engine(group.engine)
     found = linear(twin, group) if "linear" in s else driven(twin, group, STARTS[s["start"]])
@@ -165,11 +166,12 @@ def records(group: Group, found: Spectrum) -> Iterator[Record]:
     """What the group's run says."""
     s, sums = group.settings, np.array([math.fsum(row) for row in found.exponents.tolist()])
     single = {"sum_rule": sums - found.volume, "volume": found.volume, "condition": found.condition}
-    single |= {"steps": np.full(len(sums), s["steps"])}
+    single |= {"steps": np.full(len(sums), s["steps"]), "number": np.full(len(sums), found.exponents.shape[-1])}
+    single |= {"magnitude": np.abs(found.exponents).sum(-1)}
     single |= {} if found.frozen is None else {"frozen_c": found.frozen}
     single |= {} if found.sigma is None else {"log_sigma": np.log(found.sigma)}
-    lists = {"exponent": found.exponents}
-    if s.get("linear", "fresh") != "fresh":
+    lists = {"exponent": found.exponents if s["every"] else found.exponents[:, :1]}
+    if s.get("linear") == "gaussian":
         W = maps(s["linear"], s["gain"], s["H"], group.seeds, 0).weight_hh
         lists["log_modulus"] = -np.sort(-np.log(np.abs(np.linalg.eigvals(W))), -1)
     for e, seed in enumerate(group.seeds):

@@ -52,20 +52,20 @@ def groups(preset: str, options: Any) -> list[Group]:
     """Every start at every width, every linear map at every gain."""
     seeds, widths, others, steps, gains = PRESETS[preset]
     every = [(start, H) for start in DRIVEN for H in (widths if start.cell == "rnn" else (others,))]
-    driven = [group(start, H, seeds, steps, options) for start, H in every]
+    driven = [group(start, H, seeds, steps, options, start.cell == "lstm" or widths[-1] == H) for start, H in every]
     return driven + [linear(kind, gain, others, seeds, steps, options) for kind in LINEAR for gain in gains]
 
 
-def group(start: Start, H: int, seeds: int, steps: int, options: Any) -> Group:
-    """A driven cell."""
-    settings = {"start": start.setting, "D": D, "H": H, "T_max": T_MAX, "steps": steps}
+def group(start: Start, H: int, seeds: int, steps: int, options: Any, every: bool = True) -> Group:
+    """A driven cell; of one that has `every` exponent drawn at another width the largest is kept."""
+    settings = {"start": start.setting, "D": D, "H": H, "T_max": T_MAX, "steps": steps, "every": every}
     name, size = f"spectrum/{start.setting}/H={H}", H * (2 if start.cell == "lstm" else 1)
     return parts.group("spectrum", name, settings, range(seeds), options, cost(size, seeds, steps))
 
 
 def linear(kind: str, gain: float, H: int, seeds: int, steps: int, options: Any) -> Group:
     """A linear map."""
-    settings = {"linear": kind, "gain": gain, "H": H, "steps": steps}
+    settings = {"linear": kind, "gain": gain, "H": H, "steps": steps, "every": True}
     name = f"spectrum/linear/kind={kind}/gain={gain:g}/H={H}"
     return parts.group("spectrum", name, settings, range(seeds), options, cost(H, seeds, steps))
 

@@ -64,7 +64,16 @@ def test_a_run_gives_what_it_says_and_the_same_twice():
         assert records == run(driven(name))
         exponents = values(records, "exponent")
         assert exponents.shape == (3, n) and (np.diff(exponents) <= 0).all()
-        assert {r.metric for r in records} == {"exponent", "sum_rule", "volume", "condition", "steps", more}
+        assert {r.metric for r in records} == {
+            "exponent",
+            "sum_rule",
+            "volume",
+            "condition",
+            "steps",
+            "number",
+            "magnitude",
+            more,
+        }
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -257,7 +266,7 @@ def test_every_committed_sum_rule_holds(measured):
     shares = analysis.rule_shares(measured)
     assert len(shares) > 500 and (shares.share <= 1).all()
     gains = shares.setting.str.extract(r"gain=([\d.]+)")[0].astype(float).fillna(0)
-    tame = shares[(shares.n <= 32) & (gains <= 1.5) | shares.setting.str.contains("/lstm/")]
+    tame = shares[(shares.number <= 32) & (gains <= 1.5) | shares.setting.str.contains("/lstm/")]
     assert len(tame) > 200 and (tame.relative < 1e-9).all()
 
 
