@@ -405,6 +405,7 @@ def html(frame: pd.DataFrame) -> str:
 def markdown(frame: pd.DataFrame) -> str:
     """The table for Markdown."""
     text = cells(frame).map(lambda value: escaped(value).replace("|", "\\|").replace("\n", " "))
+    text.columns = [str(name).replace("|", "\\|") for name in text.columns]
     return text.to_markdown(index=False, disable_numparse=True)
 
 

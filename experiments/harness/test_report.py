@@ -105,6 +105,7 @@ def test_text_with_markup_is_shown_as_it_is(out):
     page, text = ((out / NAME / name).read_text() for name in ("index.html", "README.md"))
     assert "Sums &amp; &lt;tests&gt;" in page and "A *lead* with &lt;markup&gt;" in page and "<tests>" not in page
     assert r"# Sums & \<tests\>" in text and r"A \*lead\* with \<markup\>" in text and r"1 \| 12" in text
+    assert r"## A part & \<more\>" in text and r"\|low\|" in text and "<h2>A part &amp; &lt;more&gt;</h2>" in page
 
 
 def test_page_and_markdown_hold_the_same_numbers(out):

@@ -132,7 +132,7 @@ def picture(table: pd.DataFrame) -> Figure:
         rows = table[table.gain == gain]
         column(top, below, rows)
         top.set_title(f"gain {gain:g}")
-        below.set_xlabel("1/N, N units")
+        below.set_xlabel("1000 / N, N units")
     axes[0, 0].set_ylabel("largest exponent\n(natural units a step)")
     axes[1, 0].set_ylabel("measured minus\nmean field")
     return Figure("growth", title(table), canvas, alt(table), table)
@@ -142,20 +142,22 @@ def column(top: plt.Axes, below: plt.Axes, rows: pd.DataFrame) -> None:
     """One gain: widths as dots, the extrapolated value hollow, intervals as bars."""
     colour = figures.COLOURS["rnn"]
     for row in rows.itertuples():
-        face = colour if row.N else "white"
+        x, face = 1000 * row.one_over_N, colour if row.N else "white"
         for axis, low, value, high in (
             (top, row.low, row.mean, row.high),
             (below, row.residual_low, row.residual, row.residual_high),
         ):
             if np.isfinite([low, high]).all():
-                axis.plot([row.one_over_N] * 2, [low, high], color=colour, lw=3, alpha=0.35, solid_capstyle="butt")
-            axis.plot(row.one_over_N, value, "o", color=colour, mfc=face, ms=5)
-        figures.label_line(top, row.one_over_N, row.mean, f"N = {row.N}" if row.N else "extrapolated", colour)
+                axis.plot(
+                    [1000 * row.one_over_N] * 2, [low, high], color=colour, lw=3, alpha=0.35, solid_capstyle="butt"
+                )
+            axis.plot(1000 * row.one_over_N, value, "o", color=colour, mfc=face, ms=5)
+        text, how = (f"N = {row.N}", {}) if row.N else ("extrapolated", {"xytext": (5, 9)})
+        figures.label_line(top, x, row.mean, text, colour, **how)
     top.axhline(rows.predicted.iloc[0], **figures.PREDICTION)
-    figures.label_line(top, rows.one_over_N.max(), rows.predicted.iloc[0], "mean field", xytext=(0, 5), ha="center")
+    figures.label_line(top, 5, rows.predicted.iloc[0], "mean field", xytext=(0, 5), ha="center")
     below.axhline(0, **figures.PREDICTION)
-    top.set_xlim(-0.0004, 0.0066)
-    below.ticklabel_format(axis="x", style="sci", scilimits=(-3, -3))
+    top.set_xlim(-0.4, 6.6)
 
 
 def title(table: pd.DataFrame) -> str:

@@ -211,7 +211,7 @@ def ratio_tables(table: pd.DataFrame) -> list[Table]:
             "closed form": decades(row.predicted),
             "first look": f"{FIRST_LOOK[row.start]:g}" if row.start in FIRST_LOOK else "",
             "by N15's rule": zone(row),
-            "|ds_T/ds_t|, largest singular value": decades(whole[row.start]),
+            "norm of ds_T/ds_t": decades(whole[row.start]),
             "seeds": row.seeds,
         }
         for row in ratios.sort_values("median", kind="stable").itertuples()
@@ -300,7 +300,7 @@ def exact_table(frame: pd.DataFrame) -> Table:
         row["total, worst"] = worst(total, predictions.log10_norm(start, D, H, T))
         if start.cell == "rnn":
             whole = by_lag(mine[mine.metric == "log10_jacobian"])
-            row["|ds_T/ds_t|, worst"] = worst(whole, predictions.log10_norm(start, D, H, T))
+            row["norm of ds_T/ds_t, worst"] = worst(whole, predictions.log10_norm(start, D, H, T))
         if start.cell == "lstm":
             row["direct, worst"] = worst(
                 by_lag(mine[mine.metric == "log10_direct"]), predictions.log10_direct(start, D, H, T)
@@ -460,18 +460,25 @@ def ratio_figure(ratios: pd.DataFrame) -> Figure:
     looked = rows[rows.start == "lstm/start=torch"].iloc[0]
     figures.label_line(left, FIRST_LOOK[looked.start], looked.name, "first look", "0.25", xytext=(9, 0))
     formed = rows[rows.start == "rnn/start=torch"].iloc[0]
-    figures.label_line(left, formed.predicted, formed.name, "mean field", xytext=(-5, 0), ha="right")
+    figures.label_line(left, formed.predicted, formed.name, "closed form", xytext=(-5, 0), ha="right")
     left.set_yticks(range(len(rows)), [name(STARTS[start]) for start in rows.start])
+    left.set_xlim(LEFTMOST, None)
     left.set_xlabel(f"log10 of the gradient's norm {LAG} steps back over that at the last step")
     right.axvline(0, **figures.PREDICTION)
-    right.set_xlabel("measured minus\nmean field (log10)")
+    right.set_xlabel("measured minus\nclosed form (log10)")
     left.set_ylim(-0.7, len(rows) + 0.5)
     return Figure("n15", ratio_title(rows), canvas, ratio_alt(rows), rows)
+
+
+LEFTMOST = -42.0
+"""Where the figure of N15 begins; what lies below is written at its edge."""
 
 
 def ratio_row(left: Axes, right: Axes, y: int, row: object) -> None:
     """One start: dot and bar measured, dash predicted, hollow diamond the first look."""
     colour = figures.COLOURS[row.cell]
+    if row.high < LEFTMOST:
+        figures.label_line(left, LEFTMOST, y, f"\N{LEFTWARDS ARROW} {decades(row.median)}", colour)
     for axis, value, low, high in (
         (left, row.median, row.low, row.high),
         (right, row.residual, row.residual_low, row.residual_high),

@@ -19,6 +19,7 @@ def analyse(frame: pd.DataFrame) -> Report:
     figures.measured(axes[0, 0], data.terms, data["median"], data.low, data.high, figures.COLOURS["rnn"])
     figures.predicted(axes[0, 0], data.terms, 0 * data.terms)
     axes[1, 0].plot(data.terms, data["median"])
+    ends = data.tail(2).rename(columns={"low": "|low|"})
     return Report(
         "harness.toy",
         "Sums & <tests>",
@@ -27,5 +28,12 @@ def analyse(frame: pd.DataFrame) -> Report:
         [Figure("sums", "The median is about 0 & <finite>", canvas, 'medians of "sums"', data)],
         [Table("sums", "Medians", data)],
         pd.DataFrame({"setting": ["terms"], "value": ["1 | 12"]}),
-        sections=[Section("A part & <more>", "What a *part* says.", [], [Table("ends", "Ends", data.tail(2))])],
+        sections=[
+            Section(
+                "A part & <more>",
+                "What a *part* says.",
+                [],
+                [Table("ends", "Ends", ends)],
+            )
+        ],
     )
