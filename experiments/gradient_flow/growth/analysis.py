@@ -152,8 +152,10 @@ def column(top: plt.Axes, below: plt.Axes, rows: pd.DataFrame) -> None:
                     [1000 * row.one_over_N] * 2, [low, high], color=colour, lw=3, alpha=0.35, solid_capstyle="butt"
                 )
             axis.plot(1000 * row.one_over_N, value, "o", color=colour, mfc=face, ms=5)
-        text, how = (f"N = {row.N}", {}) if row.N else ("extrapolated", {"xytext": (5, 9)})
-        figures.label_line(top, x, row.mean, text, colour, **how)
+        if row.N:
+            figures.label_line(top, x, row.mean, f"N = {row.N}", colour)
+        else:
+            figures.label_line(top, x, row.high if np.isfinite(row.high) else row.mean, "extrapolated", colour)
     top.axhline(rows.predicted.iloc[0], **figures.PREDICTION)
     figures.label_line(top, 5, rows.predicted.iloc[0], "mean field", xytext=(0, 5), ha="center")
     below.axhline(0, **figures.PREDICTION)
