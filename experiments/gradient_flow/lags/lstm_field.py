@@ -61,12 +61,6 @@ class Pair(NamedTuple):
     mean: np.ndarray
     square: np.ndarray
 
-    def two(self, n: int) -> np.ndarray:
-        """E[q_n q_m | node] for m = 0..n, (n + 1, K): means multiply, since steps are independent given the node."""
-        product = self.mean[n] * self.mean[: n + 1]
-        product[n] = self.square[n]
-        return product
-
 
 class Gates(NamedTuple):
     """One Pair a gate."""
@@ -267,11 +261,20 @@ def cell_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray) -> np.
 
 
 def hidden_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """S(n, m) for m = 0..n, (n + 1,): what h one step before, and the layer below at the same step, get from here."""
-    i, f, g, _ = (gate.two(n) for gate in back.gate)
-    di, df, dg, do = (slope.two(n) for slope in back.slope)
-    kept = np.ones_like(f)  # the product of forget gates between the two steps
-    kept[:n] = np.cumprod(back.gate.f.mean[n:0:-1], 0)[::-1]
-    c = back.mean[n] * back.mean[: n + 1] + back.variance[n] * kept
-    by_h = delta[n, : n + 1, None] * do * back.tanh.two(n)
-    return RECURRENT * ((by_h + P * (c * df + g * di + i * dg)) @ weight)
+    """S(n, m) for m = 0..n, (n + 1,): what h one step before, and the layer below at the same step, get from here.
+
+    For m < n means multiply, so that each of the four terms is a sum over nodes of a factor of n and one of m.
+    """
+    i, f, g, _ = back.gate
+    di, df, dg, do = back.slope
+    kept = np.ones_like(P)  # the product of forget gates between the two steps
+    kept[:n] = np.cumprod(f.mean[n:0:-1], 0)[::-1]
+    terms = [(back.mean, df.mean), (g.mean, di.mean), (i.mean, dg.mean)]
+    pairs = [(weight * a[n] * b[n]) * (a[: n + 1] * b[: n + 1]) for a, b in terms]
+    pairs.append((weight * back.variance[n] * df.mean[n]) * (kept * df.mean[: n + 1]))
+    by_h = (do.mean[: n + 1] * back.tanh.mean[: n + 1]) @ (weight * do.mean[n] * back.tanh.mean[n])
+    S = delta[n, : n + 1] * by_h + np.einsum("mk,mk->m", P, sum(pairs))
+    squares = (back.mean[n] ** 2 + back.variance[n]) * df.square[n]
+    squares = squares + g.square[n] * di.square[n] + i.square[n] * dg.square[n]
+    S[n] = weight @ (delta[n, n] * do.square[n] * back.tanh.square[n] + P[n] * squares)
+    return RECURRENT * S
