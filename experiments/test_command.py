@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -88,9 +89,17 @@ def test_sweeps_are_sound(name):
 
 
 @pytest.mark.parametrize("name", catalogue.EXPERIMENTS)
-def test_every_experiment_is_a_script_of_its_own(name):
+def test_every_experiment_is_a_script_of_its_own(name, monkeypatch, capsys):
     """`python -m experiments.NAME` takes what `run NAME` takes."""
-    line = [sys.executable, "-m", f"experiments.{name}", "--workers", "-1"]
+    monkeypatch.setattr(sys, "argv", [name, "--workers", "-1"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(f"experiments.{name}", run_name="__main__")
+    assert end.value.code == 2 and "--workers must be 0 or more" in capsys.readouterr().err
+
+
+def test_a_script_is_a_process_that_ends_with_the_commands_code():
+    """The same from outside."""
+    line = [sys.executable, "-m", "experiments.memory", "--workers", "-1"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "--workers must be 0 or more" in done.stderr
 

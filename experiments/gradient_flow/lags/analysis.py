@@ -211,7 +211,7 @@ def ratio_tables(table: pd.DataFrame) -> list[Table]:
             "closed form": decades(row.predicted),
             "first look": f"{FIRST_LOOK[row.start]:g}" if row.start in FIRST_LOOK else "",
             "by N15's rule": zone(row),
-            "norm of ds_T/ds_t": decades(whole[row.start]),
+            "norm of ds_T/ds_t": decades(whole[row.start]) if row.start in whole else "",
             "seeds": row.seeds,
         }
         for row in ratios.sort_values("median", kind="stable").itertuples()
