@@ -8,6 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from experiments.gradient_flow.parts import EXPERIMENT
+from experiments.gradient_flow.starts import RECURRENT, Start
+from experiments.harness import figures
 from experiments.harness.report import Section
 
 
@@ -28,3 +30,20 @@ def own(frame: pd.DataFrame, *heads: str) -> pd.DataFrame:
 def decades(value: float) -> str:
     """A number of decades with its sign."""
     return f"{value:+.1f}" if abs(value) >= 9.95 else f"{value:+.2f}"
+
+
+def interval(row: object) -> str:
+    """The ends of an interval in decades, in words."""
+    return f"{decades(row.low)} to {decades(row.high)}"
+
+
+def by_seed(some: pd.DataFrame) -> pd.DataFrame:
+    """Values with a row a seed and a column an index: a lag, or an exponent's number."""
+    return some.pivot(index="seed", columns="index", values="value")
+
+
+def name(start: Start) -> str:
+    """A start's name in running text and tables."""
+    words = {"gaussian": "Gaussian"}
+    how = f"{words.get(start.kind, start.kind)}, " if start.kind in RECURRENT else ""
+    return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"

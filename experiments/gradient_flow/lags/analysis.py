@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.gradient_flow.findings import Findings, decades, own
+from experiments.gradient_flow.findings import Findings, by_seed, decades, interval, name, own
 from experiments.gradient_flow.lags import predictions
 from experiments.gradient_flow.lags.sweep import LAG, B, D, H
 from experiments.gradient_flow.parts import EXPERIMENT
@@ -57,7 +57,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
     for setting, mine in own(frame, *figures.NAMES).groupby("setting", sort=True):
         start, width = start_of(setting), width_of(setting)
         for metric, some in mine.groupby("metric", sort=True) if not start.isolated else ():
-            wide = by_lag(some)
+            wide = by_seed(some)
             wide = wide.sub(wide[0.0], axis=0) if metric == "log10_norm" else wide
             rows += summary(start, width, metric, wide, steps(mine, setting))
     table = pd.DataFrame(rows)
@@ -79,11 +79,6 @@ def steps(frame: pd.DataFrame, setting: str) -> int:
     """T: the last lag that is kept is T - 1."""
     mine = frame[frame.source == EXPERIMENT]
     return int(mine.loc[(mine.setting == setting) & (mine.metric == "log10_norm"), "index"].max()) + 1
-
-
-def by_lag(some: pd.DataFrame) -> pd.DataFrame:
-    """Values with a row a seed and a column a lag."""
-    return some.pivot(index="seed", columns="index", values="value")
 
 
 def summary(start: Start, width: int, metric: str, wide: pd.DataFrame, T: int) -> list[dict[str, object]]:
@@ -125,20 +120,9 @@ def last(rows: pd.DataFrame) -> pd.DataFrame:
 # Text
 
 
-def name(start: Start) -> str:
-    """A start's name in running text and tables."""
-    how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, ", "identity": "identity, "}.get(start.kind, "")
-    return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
-
-
 def moved(value: float) -> str:
     """A change by decades as a verb."""
     return f"{'loses' if value < 0 else 'gains'} {decades(value)[1:]} decades"
-
-
-def interval(row: object) -> str:
-    """The ends of an interval, in words."""
-    return f"{decades(row.low)} to {decades(row.high)}"
 
 
 def lead(table: pd.DataFrame) -> str:
@@ -260,7 +244,7 @@ def isolated_half_life(frame: pd.DataFrame, start: Start) -> float:
     """Of the twin with zero input and recurrent weights, from the last two lags; all seeds are alike."""
     mine = own(frame, "lstm")
     setting = start._replace(isolated=NO_WEIGHTS).setting
-    total = by_lag(mine[(mine.setting == setting) & (mine.metric == "log10_norm")])
+    total = by_seed(mine[(mine.setting == setting) & (mine.metric == "log10_norm")])
     last_lag = total.columns.max()
     return float(-math.log10(2) * (last_lag - 1) / (total[last_lag] - total[1.0]).median())
 
@@ -294,16 +278,16 @@ def exact_table(frame: pd.DataFrame) -> Table:
     for start in EXACT:
         mine = own(frame, *figures.NAMES)[lambda f, setting=start.setting: f.setting == setting]
         T = steps(frame, start.setting)
-        total = by_lag(mine[mine.metric == "log10_norm"])
+        total = by_seed(mine[mine.metric == "log10_norm"])
         total = total.sub(total[1.0 if start.cell == "lstm" else 0.0], axis=0)
         row = {"start": name(start), "isolated by": start.setting.split("/")[-1], "lags": T - 1}
         row["total, worst"] = worst(total, predictions.log10_norm(start, D, H, T))
         if start.cell == "rnn":
-            whole = by_lag(mine[mine.metric == "log10_jacobian"])
+            whole = by_seed(mine[mine.metric == "log10_jacobian"])
             row["norm of ds_T/ds_t, worst"] = worst(whole, predictions.log10_norm(start, D, H, T))
         if start.cell == "lstm":
             row["direct, worst"] = worst(
-                by_lag(mine[mine.metric == "log10_direct"]), predictions.log10_direct(start, D, H, T)
+                by_seed(mine[mine.metric == "log10_direct"]), predictions.log10_direct(start, D, H, T)
             )
         rows.append(row)
     return Table(
@@ -332,7 +316,7 @@ def alone_table(frame: pd.DataFrame) -> Table:
 def over_direct(frame: pd.DataFrame, start: Start) -> pd.DataFrame:
     """The metric of a start, with a row a seed and a column a lag."""
     mine = own(frame, "lstm")
-    return by_lag(mine[(mine.setting == start.setting) & (mine.metric == "log10_over_direct")])
+    return by_seed(mine[(mine.setting == start.setting) & (mine.metric == "log10_over_direct")])
 
 
 def worst(wide: pd.DataFrame, form: np.ndarray) -> str:

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.gradient_flow.findings import Findings, decades, own
-from experiments.gradient_flow.lags.analysis import by_lag, interval, name
+from experiments.gradient_flow.findings import Findings, by_seed, decades, interval, name, own
 from experiments.gradient_flow.lags.sweep import LAG
 from experiments.gradient_flow.layers import predictions
 from experiments.gradient_flow.layers.sweep import STACKED, B, D, H
@@ -39,7 +38,7 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a stack, layer and lag: median over seeds with its interval, the closed form, measured minus it."""
     mine = own(frame, "layers")
     T = int(mine["index"].max()) + 1  # the last lag that is kept is T - 1
-    rows = [row for setting, some in mine.groupby("setting", sort=True) for row in summary(setting, by_lag(some), T)]
+    rows = [row for setting, some in mine.groupby("setting", sort=True) for row in summary(setting, by_seed(some), T)]
     table = pd.DataFrame(rows)
     table["order"] = table.start.map(ORDER.index)
     keys = ["order", "H", "layers", "layer", "lag"]

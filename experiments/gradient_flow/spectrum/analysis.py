@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from scipy import stats
 
-from experiments.gradient_flow.findings import Findings, own
+from experiments.gradient_flow.findings import Findings, by_seed, name, own
 from experiments.gradient_flow.spectrum import predictions
 from experiments.gradient_flow.spectrum.sweep import BEHIND, BURN, T_MAX, D
 from experiments.gradient_flow.starts import STARTS, Start
@@ -40,7 +40,7 @@ def spectra(mine: pd.DataFrame) -> pd.DataFrame:
     rows = []
     every = mine[mine.metric == "exponent"]
     for setting, some in every[every.setting.isin(drawn_whole(every))].groupby("setting", sort=True):
-        wide, expected = by_number(some), expected_of(setting, mine)
+        wide, expected = by_seed(some), expected_of(setting, mine)
         found, left = (table.agg(statistics.order_interval).to_numpy() for table in (wide, wide - expected))
         row = {"setting": setting, "number": wide.columns.astype(int), "place": predictions.places(wide.shape[1])}
         row |= {"predicted": np.median(np.atleast_2d(expected), 0)}
@@ -55,11 +55,6 @@ def drawn_whole(every: pd.DataFrame) -> pd.Index:
     return longest.index[longest > 1]
 
 
-def by_number(some: pd.DataFrame) -> pd.DataFrame:
-    """Values with a row a seed and a column an exponent."""
-    return some.pivot(index="seed", columns="index", values="value")
-
-
 def expected_of(setting: str, mine: pd.DataFrame) -> np.ndarray:
     """The closed form, (n,); of one Gaussian map its own eigenvalues, seed by seed, (seeds, n)."""
     parts = parse_setting(setting)
@@ -67,9 +62,7 @@ def expected_of(setting: str, mine: pd.DataFrame) -> np.ndarray:
     if "kind" in parts:
         eigenvalues = mine[(mine.setting == setting) & (mine.metric == "log_modulus")]
         known = parts["kind"] != "gaussian"
-        return (
-            predictions.linear(parts["kind"], float(parts["gain"]), H) if known else by_number(eigenvalues).to_numpy()
-        )
+        return predictions.linear(parts["kind"], float(parts["gain"]), H) if known else by_seed(eigenvalues).to_numpy()
     start = start_of(setting)
     return predictions.rnn(start, D, H) if start.cell == "rnn" else predictions.lstm(start, D, H, T_MAX)
 
@@ -114,14 +107,12 @@ def score_limit(N: int, level: float = statistics.LEVEL) -> float:
 # Text
 
 
-def name(setting: str) -> str:
+def called(setting: str) -> str:
     """A setting's name in tables."""
     parts = parse_setting(setting)
     if is_linear(setting):
         return f"{KINDS[parts['kind']]}, gain {parts['gain']}"
-    start = start_of(setting)
-    how = {"gaussian": "Gaussian, ", "orthogonal": "orthogonal, "}.get(start.kind, "")
-    return f"{figures.NAMES[start.cell]} {how}{start.label.replace('$', '').replace('b_f = ', 'b_f=')}"
+    return name(start_of(setting))
 
 
 def lead(mine: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -151,7 +142,7 @@ def largest_table(mine: pd.DataFrame, table: pd.DataFrame) -> Table:
         form = predictions.lstm_largest(start, D, H, T_MAX) if start.cell == "lstm" else row.predicted
         rows.append(
             {
-                "start": name(row.setting),
+                "start": called(row.setting),
                 "H": H,
                 "largest exponent": f"{row.median:.4f}",
                 "99 % interval": f"{row.low:.4f} to {row.high:.4f}",
@@ -171,7 +162,7 @@ def rule_table(mine: pd.DataFrame) -> Table:
     """The sum rule by setting."""
     rows = [
         {
-            "start": name(setting),
+            "start": called(setting),
             "exponents": some.number.iloc[0],
             "mean condition number, largest": f"{some.condition.max():.2g}",
             "error of the sum, worst": f"{some.sum_rule.abs().max():.1e}",
@@ -188,9 +179,9 @@ def exact_table(mine: pd.DataFrame) -> Table:
     rows = []
     for setting, some in mine[mine.metric == "exponent"].groupby("setting", sort=True):
         if is_linear(setting):
-            parts, values = parse_setting(setting), by_number(some).to_numpy()
+            parts, values = parse_setting(setting), by_seed(some).to_numpy()
             off = np.abs(values - expected_of(setting, mine)).max()
-            row = {"map": name(setting), "N": int(parts["H"]), "largest difference, any seed": f"{off:.1e}"}
+            row = {"map": called(setting), "N": int(parts["H"]), "largest difference, any seed": f"{off:.1e}"}
             if parts["kind"] == "fresh":
                 scores = np.abs(fresh_scores(values, float(parts["gain"]), steps_of(mine)))
                 row["means, worst in standard errors"] = f"{scores.max():.2f} of {score_limit(len(scores)):.2f} allowed"
@@ -297,7 +288,7 @@ def alt(rows: pd.DataFrame) -> str:
     """What a figure shows, for who cannot see it."""
     ends = rows[rows.number.isin([1, rows.number.max()])]
     parts = [
-        f"{name(row.setting)}, i = {row.number} {row.median:.3f} (form {row.predicted:.3f})"
+        f"{called(row.setting)}, i = {row.number} {row.median:.3f} (form {row.predicted:.3f})"
         for row in ends.itertuples()
     ]
     return "Lyapunov exponents: " + "; ".join(parts) + "."

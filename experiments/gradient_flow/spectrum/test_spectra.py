@@ -277,7 +277,7 @@ def test_committed_exponents_of_fresh_maps_lie_within_their_error_and_not_with_a
     """At every gain."""
     some = measured[(measured.metric == "exponent") & measured.setting.str.contains("kind=fresh")]
     for setting, rows in some.groupby("setting"):
-        exponents = analysis.by_number(rows).to_numpy()
+        exponents = analysis.by_seed(rows).to_numpy()
         gain, limit = float(analysis.parse_setting(setting)["gain"]), analysis.score_limit(exponents.shape[1])
         steps = analysis.steps_of(measured)
         assert abs(analysis.fresh_scores(exponents, gain, steps)).max() < limit
