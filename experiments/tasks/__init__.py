@@ -1,1 +1,17 @@
-"""Generators of data, each with its chance level and its floor in closed form."""
+"""Generators of data, each with its chance level and its floor in closed form.
+
+A task that cells are trained on from fresh data is a module of these names:
+
+    NAME, LENGTH         what it is called, and what its length counts ("delay", "steps")
+    D, V, LOSS           features of x, outputs of the read-out, the loss in both twins' loss.py
+    draw(rng, length, B) x (T, B, D) and target: (K, B) classes or (K, B, V) values, asked for at the last K steps;
+                         then, where the task needs them, mask (K, B) and lengths (B,), as in harness.training.Batch.
+                         Floats are float64 and classes int64.
+    cost(y, *asked)      one number >= 0 a row, from the outputs y (K, [E,] B, V) and what draw gave after x, with the
+                         same axis E: what decides whether a model has solved the task. ([E,] B)
+    SOLVED_BELOW         solved: the mean cost over held-out rows is below this
+    CHANCE_LOSS          mean loss of who has seen nothing, in the loss's own unit; a function of the length where it
+                         depends on it
+    bayes_loss(...)      the closed form of the rungs below it: what who sees the last steps, or knows some parts, pays
+    correct(y, *asked)   where answers are right or wrong: whether a row's are, all of them; ([E,] B)
+"""

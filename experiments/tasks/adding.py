@@ -41,6 +41,11 @@ def correct(y: np.ndarray, target: np.ndarray) -> np.ndarray:
     return (abs(y - target) < TOLERANCE)[0, ..., 0]
 
 
+def cost(y: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The squared error: ([E,] B)."""
+    return ((y - target) ** 2)[0, ..., 0]
+
+
 def floor(known: int) -> float:
     """The least mean squared error of who knows 0, 1 or 2 of the marked values: 1/6, 1/12, 0.
 

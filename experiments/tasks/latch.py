@@ -18,6 +18,8 @@ NAME, LENGTH = "latch", "delay"
 D, V, LOSS = 1, 1, "logistic"
 NOISE = 0.2
 SOLVED_ABOVE = 0.99
+SOLVED_BELOW = 0.01
+"""Solved: the share of wrong answers on held-out rows is below this."""
 CHANCE_ACCURACY = 0.5
 CHANCE_LOSS = math.log(2.0)
 
@@ -35,6 +37,11 @@ def draw(rng: np.random.Generator, delay: int, B: int) -> tuple[np.ndarray, np.n
 def correct(y: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Whether the logit's sign answers right: (1, [E,] B, 1) gives ([E,] B)."""
     return ((y > 0) == (target > 0.5))[0, ..., 0]
+
+
+def cost(y: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """1 where the answer is wrong, else 0: ([E,] B)."""
+    return 1.0 - correct(y, target)
 
 
 def bayes_error(window: int, delay: int, noise_at_bit: float = 0.0) -> float:
