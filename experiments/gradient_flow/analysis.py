@@ -5,22 +5,21 @@ from __future__ import annotations
 import pandas as pd
 
 from experiments import claims
-from experiments.gradient_flow.parts import EXPERIMENT, PARTS, module
-from experiments.harness.report import Report
+from experiments.gradient_flow.parts import EXPERIMENT, PARTS
+from experiments.harness.report import Report, settings_table
 
 DECIDED = ("N1", "N15")
 
 
 def analyse(frame: pd.DataFrame) -> Report:
     """The report of gradient_flow from its records."""
-    found = [module(part, "analysis").analyse(frame) for part in PARTS]
-    rows = [(name, value) for part in found for name, value in part.settings.items()]
+    found = PARTS.findings(frame)
     return Report(
         name=EXPERIMENT,
         title="Gradients: vanishing and exploding, against closed forms",
         lead=LEAD,
         verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in DECIDED],
-        settings=pd.DataFrame(rows, columns=["setting", "value"]),
+        settings=settings_table(found),
         sections=[part.section for part in found],
     )
 

@@ -1,23 +1,13 @@
-"""What an analysis of a part hands over, and what the analyses share."""
+"""What the analyses of the parts share."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import NamedTuple
 
 import pandas as pd
 
 from experiments.gradient_flow.parts import EXPERIMENT
 from experiments.gradient_flow.starts import RECURRENT, Start
 from experiments.harness import figures
-from experiments.harness.report import Section
-
-
-class Findings(NamedTuple):
-    """A part's section of the report, and what was run, as rows of the settings' table."""
-
-    section: Section
-    settings: Mapping[str, str]
+from experiments.harness.report import Findings as Findings
 
 
 def own(frame: pd.DataFrame, *heads: str) -> pd.DataFrame:

@@ -71,6 +71,14 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Findings:
+    """A part's section of the report, and what was run, as rows of the settings' table."""
+
+    section: Section
+    settings: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Report:
     """What an analysis hands over; it is written in this order: verdicts, lead, figures, tables, sections, programs,
     settings.
@@ -102,6 +110,12 @@ class Report:
     def every_figure(self) -> list[Figure]:
         """Those of the sections too, in the order of reading."""
         return [*self.figures, *(figure for section in self.sections for figure in section.figures)]
+
+
+def settings_table(findings: Sequence[Findings]) -> pd.DataFrame:
+    """The settings of all parts as the report has them: columns "setting" and "value"."""
+    rows = [(name, value) for part in findings for name, value in part.settings.items()]
+    return pd.DataFrame(rows, columns=["setting", "value"])
 
 
 class ReportError(Exception):
