@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from experiments.harness.engine import engine
-from experiments.harness.training import Batch, choose, loss_and_gradient, outputs, train
+from experiments.harness.training import Batch, choose, fresh, loss_and_gradient, outputs, rows, train
+from experiments.tasks import adding
 from impl import draw
 from impl.spec import Model, leaves, tree_map
 
@@ -117,6 +118,50 @@ def test_without_a_limit_nothing_is_scaled_and_the_norm_is_told(twin, cell):
     free, high = (steps(twin, cell, group(cell), [classes(2), classes(2, 1)], max_norm=limit) for limit in (None, 1e6))
     for a, b in zip(leaves((free[-1].model, free[-1].norm)), leaves((high[-1].model, high[-1].norm)), strict=True):
         np.testing.assert_array_equal(twin.numpy(a), twin.numpy(b))
+
+
+class Counting:
+    """A task of one step a row that ends early: every part says which stream drew it and which row it is."""
+
+    @staticmethod
+    def draw(rng, length, B):
+        """Rows of `length` steps of which the first b + 1 count."""
+        number, rows_ = rng.integers(1000), np.arange(B)
+        x = np.full((length, B, 1), float(number))
+        return x, x + rows_[:, None], np.arange(length)[:, None] <= rows_, rows_ + 1
+
+
+def test_each_model_has_rows_of_its_own_stream_with_masks_and_lengths():
+    """Axis E is second in what has steps and first in lengths; a task without mask and lengths has none."""
+    streams = [draw.generator("rows", seed) for seed in range(E)]
+    numbers = [draw.generator("rows", seed).integers(1000) for seed in range(E)]
+    batch = rows(Counting, T, streams, B)
+    assert batch.x.shape == batch.target.shape == (T, E, B, 1) and batch.mask.shape == (T, E, B)
+    np.testing.assert_array_equal(batch.x[0, :, 0, 0], numbers)
+    np.testing.assert_array_equal(batch.lengths, np.broadcast_to(np.arange(B) + 1, (E, B)))
+    np.testing.assert_array_equal(batch.mask.sum(0), batch.lengths)
+    short = rows(adding, T, streams, B)
+    assert short.mask is None and short.lengths is None and short.x.shape == (T, E, B, adding.D)
+
+
+def test_batches_are_fresh_at_every_update_and_reach_the_engine_in_its_dtype(twin):
+    """No value comes twice in three updates; whole numbers keep their kind."""
+    streams = [draw.generator("fresh", seed) for seed in range(E)]
+    batches = list(fresh(twin, adding, T, streams, B, "float64", 3))
+    values = np.stack([twin.numpy(batch.x)[..., 0] for batch in batches])
+    assert len(np.unique(values)) == values.size and values.dtype == "float64"
+    assert twin.numpy(next(fresh(twin, Counting, T, streams, B, "float32", 1)).lengths).dtype.kind == "i"
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_outputs_with_lengths_are_those_of_each_row_up_to_its_own(twin, cell):
+    """What stands behind a row's length is not read."""
+    model, x, lengths = group(cell), classes(1).x, np.array([1, 3, T, 2])
+    padded = np.where((np.arange(T)[:, None] < lengths)[:, None, :, None], x, np.nan)
+    arrays = [twin.asarray(some, "float64") for some in (model, padded, np.broadcast_to(lengths, (E, B)))]
+    y, whole = twin.numpy(outputs(twin, cell, *arrays[:2], T, lengths=arrays[2])), unrolled(cell, model, x)
+    for b, length in enumerate(lengths):
+        np.testing.assert_allclose(y[:length, :, b], whole[:length, :, b], rtol=0, atol=1e-13)
 
 
 def test_one_model_has_no_members_to_choose_from():

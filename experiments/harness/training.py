@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from impl.spec import Array, Model, members, tree_map
+
+Rngs = Sequence[np.random.Generator]
 
 
 class Batch(NamedTuple):
@@ -66,6 +70,26 @@ def train(
         yield Update(step, model, value, norm, last)
 
 
+def fresh(engine: Any, task: Any, length: int, rngs: Rngs, B: int, dtype: str, updates: int) -> Iterator[Batch]:
+    """Fresh training batches in the engine's arrays, one an update, each model's rows from its own stream."""
+    for _ in range(updates):
+        yield engine.asarray(rows(task, length, rngs, B), dtype)
+
+
+def rows(task: Any, length: int, rngs: Rngs, B: int) -> Batch:
+    """B rows a model, as NumPy arrays.
+
+    Args:
+        task: a module of experiments.tasks.
+        length: what its `draw` takes.
+        rngs: a generator a model, in the order of axis E.
+        B: rows a model.
+    """
+    batch = Batch(*zip(*(task.draw(rng, length, B) for rng in rngs), strict=True))
+    over_steps = [part if part is None else np.stack(part, 1) for part in batch[:3]]
+    return Batch(*over_steps, batch.lengths if batch.lengths is None else np.stack(batch.lengths))
+
+
 def clipped(engine: Any, gradient: Model, max_norm: float | None) -> tuple[Model, Array]:
     """The gradient clipped to a norm, or as it is if that is None, and its norm before, () or (E,)."""
     if max_norm is None:
@@ -109,11 +133,16 @@ def over_all_steps(dh: Array, h: Array) -> Array:
     return full
 
 
-def outputs(engine: Any, cell: str, model: Model, x: Array, K: int = 1, window: int = 16) -> Array:
+def outputs(
+    engine: Any, cell: str, model: Model, x: Array, K: int = 1, window: int = 16, lengths: Array | None = None
+) -> Array:
     """The read-out y (K, [E,] B, V) at the last K steps of x (T, [E,] B, D), without a cache over all of them.
 
-    The state carries everything, so the steps before are run a window at a time and only their last state is kept.
+    The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
+    lengths, as in Batch, K is T.
     """
+    if lengths is not None:
+        return engine.head.forward(model.head, engine.scan.forward(cell, model.cell, x, None, lengths).states.h)
     state, start = None, x.shape[0] - K
     for t in range(0, start, window):
         state = engine.scan.forward(cell, model.cell, x[t : min(t + window, start)], state).last

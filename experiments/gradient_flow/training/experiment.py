@@ -13,7 +13,7 @@ from experiments.gradient_flow.starts import parameters
 from experiments.gradient_flow.training.sweep import ARMS, CLIP
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
-from experiments.harness.training import Batch, train
+from experiments.harness.training import Batch, fresh, rows, train
 from experiments.tasks import adding
 from impl import draw
 from impl.spec import STATES, Model, leaves
@@ -88,27 +88,20 @@ def initial(group: Group, twin: Any) -> Model:
 
 
 def batches(group: Group, twin: Any) -> Iterator[Batch]:
-    """Fresh training batches in the twin's arrays, one an update, each model's rows from its own stream."""
-    rngs = streams(group, "training")
-    for _ in range(group.settings["updates"]):
-        yield Batch(*twin.asarray(rows(group, rngs, group.settings["B"]), group.dtype))
+    """Fresh training batches, one an update."""
+    s = group.settings
+    return fresh(twin, adding, s["T"], streams(group, "training"), s["B"], group.dtype, s["updates"])
 
 
 def held_out(group: Group) -> tuple[np.ndarray, np.ndarray]:
     """Each seed's own held-out rows, the same at every checkpoint, float64: x (T, E, N, 2), target (1, E, N, 1)."""
-    return rows(group, streams(group, "held-out"), group.settings["held_out"])
+    s = group.settings
+    return rows(adding, s["T"], streams(group, "held-out"), s["held_out"])[:2]
 
 
 def streams(group: Group, purpose: str) -> list[np.random.Generator]:
     """A generator a seed, from the length, the seed and the purpose, not from the arm: runs are paired."""
     return [draw.generator(EXPERIMENT, adding.NAME, group.settings["T"], seed, purpose) for seed in group.seeds]
-
-
-def rows(group: Group, rngs: list[np.random.Generator], B: int) -> tuple[np.ndarray, np.ndarray]:
-    """B rows from each stream, float64: x (T, E, B, 2), target (1, E, B, 1)."""
-    drawn = (adding.draw(rng, group.settings["T"], B) for rng in rngs)
-    x, target = (np.stack(arrays, 1) for arrays in zip(*drawn, strict=True))
-    return x, target
 
 
 # What is measured
