@@ -39,6 +39,11 @@ def draw(rng: np.random.Generator, length: int, B: int, part: str = "training") 
     return images.draw(data(), rng, length, B, part)
 
 
+def held_out(rng: np.random.Generator, length: int, B: int) -> tuple[np.ndarray, np.ndarray]:
+    """B rows of the test part, with replacement, as `draw` gives them."""
+    return draw(rng, length, B, "test")
+
+
 def chance(part: str = "test") -> images.Rung:
     """Error and loss of who knows the classes' shares alone."""
     return images.chance(data(), part)

@@ -21,7 +21,7 @@ import numpy as np
 
 from experiments.tasks import arguments
 
-NAME, LENGTH = "temporal order", "T"
+NAME, LENGTH = "temporal_order", "T"
 DISTRACTORS, MARKS = 4, 2
 D, V, LOSS = DISTRACTORS + 2, 2**MARKS, "softmax_cross_entropy"
 STARTS = {2: (10, 50), 3: (10, 33, 66)}

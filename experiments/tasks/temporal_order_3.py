@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.tasks import temporal_order
 
-NAME, LENGTH = "temporal order 3", temporal_order.LENGTH
+NAME, LENGTH = "temporal_order_3", temporal_order.LENGTH
 MARKS = 3
 D, V, LOSS = temporal_order.D, 2**MARKS, temporal_order.LOSS
 SOLVED_BELOW = temporal_order.SOLVED_BELOW

@@ -11,7 +11,7 @@ from impl.numpy_twin import loss
 
 TASKS = (latch, adding, multiplication, xor, temporal_order, temporal_order_3, copy_memory, parity)
 LENGTH, B, E = 20, 6, 3
-every = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.NAME.replace(" ", "_"))
+every = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.NAME)
 
 
 def test_no_two_tasks_have_one_name():
