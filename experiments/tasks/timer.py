@@ -4,8 +4,8 @@
 
 The next symbol is asked for at every step. The age of a step is how many zeros stand since the last 1: below n a 0
 follows for certain, from n on a 1 follows with chance 1/2. Every sequence starts right after a 1, so its state is known
-from step 0, and who counts to n predicts as well as anybody. Between two 1s lie n zeros and coins, 2 in the mean, so that the entropy rate is 2/(n + 2)
-bits a symbol; the Markov order is n.
+from step 0, and who counts to n predicts as well as anybody. From one 1 to the next there are n zeros and in the mean 2
+coins, so the entropy rate is 2/(n + 2) bits a symbol; the Markov order is n.
 
 Source: ours; a delayed renewal process, the plainest whose Markov order is n exactly.
 """
