@@ -1,6 +1,6 @@
 """Bucket sort: symbols of an alphabet of 5, then a delimiter, from which on they are asked for in order.
 
-    x_t = one-hot of symbol t for t = 0 .. length - 1     x_length = the delimiter, feature 5     then length - 1 times 0
+    x_t = one-hot of symbol t for t = 0 .. length - 1    x_length = the delimiter, feature 5    then length - 1 times 0
     target_k = the symbol of rank k, k = 0 .. length - 1, at step length + k: the lowest at the delimiter's own step
 
 Symbols are uniform and independent, so what is to be kept is how often each came, and the step's place in the answer.
@@ -48,7 +48,7 @@ def bayes_loss(known: int, length: int) -> float:
     """The least mean loss a step, nats, of who knows `known` of the symbols and the place k in the answer.
 
     Let c_s of the known symbols be at most s. The symbol of rank k is at most s iff more than k of all are, which has
-    the chance P(Binomial(length - known, (s + 1) / 5) > k - c_s). The differences over s are the chances of the symbols;
+    chance P(Binomial(length - known, (s + 1) / 5) > k - c_s). Its differences over s are the chances of the symbols;
     their entropy, averaged over k and over the multinomial counts of what is known, is the loss. 0 once all are known.
     """
     counts, weight = multinomial(known)

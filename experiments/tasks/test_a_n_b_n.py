@@ -62,7 +62,7 @@ def test_chance_is_what_the_shares_of_a_drawn_batch_cost():
 
 
 def test_the_floor_is_zero_for_who_sees_the_word_and_the_last_symbol_is_not_enough():
-    """The whole word leaves 0, as do two steps less of the longest; the last symbol h(1/m) twice at m of 2m + 1 steps."""
+    """The whole word leaves 0, as do two steps less; the last symbol h(1/m) twice at m of 2m + 1 steps."""
     assert a_n_b_n.bayes_loss(2 * N + 1, N) == a_n_b_n.bayes_loss(2 * N - 1, N) == 0 < a_n_b_n.bayes_loss(2 * N - 2, N)
     m = (1 + N) / 2
     assert a_n_b_n.bayes_loss(1, N) == pytest.approx(2 * m * entropy(1 / m) / (2 * m + 1), rel=1e-14)
