@@ -1,8 +1,9 @@
 """Trains all seeds of one arm on one task as a group, and says which of them solved it, and when.
 
 A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
-test has another length than training also test_length. In place of one arm there may be `arms`, several of one cell: the
-group then has all seeds of the first, all of the second, and so on along axis E, with the same data for each.
+test has another length than training also test_length; decay, the share of the updates over which the rate falls to
+zero at last. In place of one arm there may be `arms`, several of one cell: the group then has all seeds of the first,
+all of the second, and so on along axis E, with the same data for each.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
     """
     s, task, cell = group.settings, task_of(group), cell_of(group)
     asked, solved_at = held_out(group), np.full(len(group.seeds) * len(arms_of(group)), NEVER)
-    for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), s["lr"], s["clip"]):
+    for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), rate(s), s["clip"]):
         if update.step % s["every"] == 0 or update.step == s["updates"]:
             check(solved_at, update.step, twin, cell, task, update.model, asked)
             checkpoint(update.step, s["updates"])
@@ -106,6 +107,12 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
                 break
     checkpoint(s["updates"], s["updates"])
     return Learned(update.model, solved_at, update.step, asked)
+
+
+def rate(s: dict[str, Any]) -> Callable[[int], float]:
+    """Adam's rate at each update, counted from 1: constant, then falling in a straight line towards zero."""
+    falling = s.get("decay", 0.0) * s["updates"]
+    return lambda step: s["lr"] * min(1.0, (s["updates"] - step + 1) / max(falling, 1.0))
 
 
 # What a group computes with
@@ -155,7 +162,7 @@ def held_out(group: Group) -> Batch:
 
 
 def for_every_arm(group: Group, batch: Batch) -> Batch:
-    """A batch of the group's seeds as one of all its models: each arm sees the same rows. NumPy arrays or the engine's."""
+    """A batch of the group's seeds, of NumPy or the engine, as one of all its models: each arm sees the same rows."""
     if len(arms_of(group)) == 1:
         return batch
     every = list(range(len(group.seeds))) * len(arms_of(group))
