@@ -15,8 +15,8 @@ ENGINES = ("fast", "compiled", "numpy", "torch")
 """fast: the NumPy twin's fast form, on threads; compiled: the same with loops compiled by numba; numpy: its plain form;
 torch: the torch twin, on the engine that impl.torch_twin.backend chooses, on a device (torch:cuda).
 
-The quick forms know the cells of impl.spec.COMMON. The LSTM's variants (impl.spec.VARIANTS) have none: fast and compiled
-run them by the NumPy twin's plain loop, on one thread, and torch's backend by its own plain loop."""
+Only the cells of impl.spec.COMMON have a quick form. The LSTM's variants (impl.spec.VARIANTS) have none: fast and
+compiled run them by the NumPy twin's plain loop, on one thread, and torch's backend by the torch twin's."""
 
 _threads = 1
 
@@ -68,10 +68,8 @@ def loops(form: str, plain: ModuleType) -> tuple[Any, Any]:
         asked = SimpleNamespace(forward=partial(backend.forward, states=True), backward=backend.backward)
         return backend, asked
     module = import_module(f"impl.numpy_twin.{form}")
-    forward, backward = (
-        partial(by_cell, getattr(module, name), getattr(plain, name), threads=_threads)
-        for name in ("forward", "backward")
-    )
+    pairs = ((getattr(form, name) for form in (module, plain)) for name in ("forward", "backward"))
+    forward, backward = (partial(by_cell, *pair, threads=_threads) for pair in pairs)
     trained = SimpleNamespace(forward=partial(forward, states=False), backward=backward)
     return trained, SimpleNamespace(forward=forward, backward=backward)
 

@@ -113,7 +113,7 @@ def test_chrono_and_forget_bias_refuse_what_they_cannot_do():
 
 @pytest.mark.parametrize("cell", VARIANTS)
 def test_a_variant_is_drawn_like_the_lstm_and_its_forget_gate_set_where_it_has_one(cell):
-    """Every parameter in +-1/sqrt(H), nearly reaching both ends; the biases of a gate are refused where it is absent."""
+    """Every parameter in +-1/sqrt(H), nearly reaching both ends; a gate that is absent has no bias to set."""
     params, H = draw.uniform(rng(cell), cell, 5, 16), 16
     assert [a.shape for a in params] == [(len(GATES[cell]) * H, n) for n in (5, H)] + [(len(GATES[cell]) * H,)] * 2
     assert 0.245 < np.abs(params.weight_hh).max() <= 0.25 and params.weight_hh.dtype == np.float64
