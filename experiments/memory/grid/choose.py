@@ -25,7 +25,7 @@ from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import compute
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
-from experiments.memory.grid.sweep import DEFAULT, SETTINGS, STARTS, every, width
+from experiments.memory.grid.sweep import DEFAULT, POINTS, SETTINGS, STARTS, every, width
 from experiments.memory.learning import NEVER, TASKS
 from properties.record import COLUMNS, parse_setting
 
@@ -35,7 +35,7 @@ KEYS = ["task", "cell", "arm", "H", "lr"]
 
 @dataclass(frozen=True)
 class Choose:
-    """Computes what the store lacks of the grid, and writes what is chosen beside its provenance."""
+    """Computes what the store lacks of the grid; writes its points, and what is chosen beside its provenance."""
 
     engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
     device: str = "auto"
@@ -53,10 +53,11 @@ def main() -> int:
             compute(groups, store, executor)
         finally:
             executor.close()
-        chosen = choices(points(pd.DataFrame(store.records(groups), columns=COLUMNS)))
+        found = points(pd.DataFrame(store.records(groups), columns=COLUMNS))
         typed = " ".join(["python -m experiments.memory.grid", *sys.argv[1:]])
         facts = provenance.collect(groups, store, typed)
-    chosen.to_csv(CHOSEN, index=False, lineterminator="\n")
+    found.to_csv(POINTS, index=False, lineterminator="\n")
+    choices(found).to_csv(CHOSEN, index=False, lineterminator="\n")
     CHOSEN.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     print(CHOSEN)
     return 0
@@ -65,7 +66,7 @@ def main() -> int:
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a point of the grid: task, cell, arm, H, lr; over lengths and seeds how many runs there were and how many
     solved, the mean updates until solved and the mean cost."""
-    mine = frame[(frame.source == "memory") & frame.setting.str.startswith("grid/")]
+    mine = frame[(frame.source == "memory") & frame.setting.str.match("grid/(?!points/)")]
     runs = mine.pivot(index=["setting", "index", "seed"], columns="metric", values="value").reset_index()
     words = runs.setting.map(parse_setting)
     runs["task"] = runs.setting.str.split("/").str[1]

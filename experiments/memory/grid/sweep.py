@@ -1,7 +1,12 @@
-"""The grid, as plain data. It runs on seeds that no verdict uses, and in the full preset alone: see choose.py."""
+"""The grid, as plain data. It runs on seeds that no verdict uses, in the full preset and by choose.py.
+
+Every preset reads the points that choose.py left, so that each report shows what was chosen from what.
+"""
 
 from __future__ import annotations
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
@@ -11,6 +16,7 @@ from experiments.memory.costs import core_seconds
 from experiments.memory.learning import TASKS
 from experiments.tasks import timer
 
+POINTS = Path(__file__).parent / "points.csv"
 SEEDS = tuple(range(1000, 1008))
 RATES = (1e-3, 3e-3, 1e-2)
 STARTS = {
@@ -62,8 +68,9 @@ def width(cell: str, H: int, D: int) -> int:
 
 
 def groups(preset: str, options: Any) -> list[Group]:
-    """Every point of the grid, the starts of a cell in one group; nothing but in the full preset."""
-    return every(options) if preset == "full" else []
+    """The points that were chosen from; in the full preset also every point anew, the starts of a cell in one group."""
+    read = parts.group("grid", "grid/points", {}, (0,), options, 0.05, data=sha256(POINTS.read_bytes()).hexdigest())
+    return [read, *(every(options) if preset == "full" else [])]
 
 
 def every(options: Any) -> list[Group]:

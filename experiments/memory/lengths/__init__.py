@@ -1,1 +1,1 @@
-"""Success by length for cells at torch's own start and for tuned cells (claim N12), and for temporal order."""
+"""Success by length: cells at torch's own start and tuned cells (claim N12), and the pilot's settings again."""

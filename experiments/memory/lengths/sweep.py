@@ -1,4 +1,4 @@
-"""What is measured, as plain data: the chosen cells at rising lengths, and temporal order by arm and length."""
+"""What is measured, as plain data: the chosen cells at rising lengths, and the pilot's settings again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from experiments.memory.grid.choose import CHOSEN
 from experiments.memory.grid.sweep import SETTINGS, steps
 from experiments.memory.latch.sweep import ladder
 from experiments.memory.learning import TASKS
-from experiments.tasks import temporal_order
 
 SEEDS = 16
 
@@ -66,22 +65,32 @@ FULL = {
     ("timer", "rnn"): Reach(7, 113),
 }
 
-ORDER = {
-    "lstm_b1": (16, 1e-2),
-    "lstm_chrono": (16, 1e-2),
-    "rnn_uniform": (16, 1e-2),
-    "rnn_orthogonal": (64, 1e-3),
-}
-"""Units and rate by arm on temporal order, those of the pilot."""
 
-ORDER_LENGTHS = {
-    "smoke": (10,),
-    "tour": (20, 40),
-    "quick": (20, 30, 40, 60, 100),
-    "full": (20, 30, 40, 60, 100, 140, 200),
-}
-ORDER_UPDATES = {"lstm": 800, "rnn": 1500}
-ORDER_SEEDS = {"smoke": 8, "tour": 8, "quick": 8, "full": 16}
+class Trial(NamedTuple):
+    """An arm on a task at the settings of the pilot, and how many of its 8 seeds solved each length there."""
+
+    task: str
+    arm: str
+    H: int
+    lr: float
+    updates: int
+    pilot: dict[int, int]
+    early: float = 1.0
+
+
+PILOT_SEEDS = 8
+TRIALS = (
+    Trial("temporal_order", "lstm_b1", 16, 1e-2, 800, {20: 8, 30: 8, 40: 6, 60: 0, 100: 0}, 0.8),
+    Trial("temporal_order", "lstm_chrono", 16, 1e-2, 800, {20: 8, 30: 8, 40: 8, 60: 8, 100: 7}, 0.7),
+    Trial("temporal_order", "rnn_uniform", 16, 1e-2, 1500, {20: 8, 30: 3, 40: 0, 60: 0, 100: 0}),
+    Trial("adding", "lstm_b1", 32, 1e-2, 2000, {50: 8, 100: 8}, 0.6),
+    Trial("adding", "lstm_chrono", 32, 1e-2, 2000, {100: 8, 200: 8}, 0.25),
+    Trial("adding", "rnn_uniform", 32, 3e-3, 2000, {50: 3}),
+)
+"""The pilot of the page, one shot of 8 seeds a length; its RNN had 7,000 updates on adding."""
+
+MORE = (Trial("temporal_order", "rnn_orthogonal", 64, 1e-3, 1500, {60: 6, 100: 0}),)
+"""Of 8 and of 6 seeds; in the full preset."""
 
 
 @cache
@@ -92,10 +101,19 @@ def chosen() -> tuple[Cell, ...]:
 
 
 def groups(preset: str, options: Any) -> list[Group]:
-    """Every chosen cell at its lengths, then temporal order."""
+    """Every chosen cell at its lengths, then the pilot's settings again."""
     cells = [group(cell, length, preset, options) for cell in chosen() for length in lengths(cell, preset)]
-    pairs = [(arm, length) for arm in ORDER for length in ORDER_LENGTHS[preset]]
-    return cells + [order_group(arm, length, preset, options) for arm, length in pairs]
+    trials = {"tour": TRIALS[:1], "full": TRIALS + MORE}.get(preset, TRIALS)
+    return cells + [
+        trial_group(trial, length, preset, options) for trial in trials for length in trial_lengths(trial, preset)
+    ]
+
+
+def trial_lengths(trial: Trial, preset: str) -> list[int]:
+    """At which lengths the pilot's settings are run again: two in the smallest presets."""
+    if preset == "smoke":
+        return [10]
+    return list(trial.pilot)[: 2 if preset == "tour" else None]
 
 
 def reach(cell: Cell, preset: str) -> Reach:
@@ -120,17 +138,16 @@ def group(cell: Cell, length: int, preset: str, options: Any) -> Group:
     updates = settings["updates"] * (given.early if length <= given.until else 1)
     D, seeds = TASKS[cell.task].D, 8 if preset == "smoke" else SEEDS
     cost = core_seconds(settings, seeds, steps(cell.task, length), updates, D)
-    setting = f"{cell.comparison}/{cell.task}/arm={cell.arm}/delay={length}"
+    setting = f"{cell.comparison}/{cell.task}/arm={cell.arm}/H={cell.H}/lr={cell.lr:g}/delay={length}"
     return parts.group("lengths", setting, settings, range(seeds), options, cost, "float32")
 
 
-def order_group(arm: str, length: int, preset: str, options: Any) -> Group:
-    """One arm on temporal order at one length."""
-    H, lr = ORDER[arm]
-    settings = {"task": temporal_order.NAME, "arm": arm, "length": length, "H": H, "B": 32, "lr": lr, "clip": 1.0}
-    settings |= {"updates": 60 if preset == "smoke" else ORDER_UPDATES[arm.split("_")[0]], "every": 25}
+def trial_group(trial: Trial, length: int, preset: str, options: Any) -> Group:
+    """The pilot's settings at one length."""
+    settings = {"task": trial.task, "arm": trial.arm, "length": length, "H": trial.H, "B": 32, "lr": trial.lr}
+    settings |= {"clip": 1.0, "updates": 60 if preset == "smoke" else trial.updates, "every": 25}
     settings |= {"held_out": 250 if preset == "smoke" else 2000}
-    seeds, early = ORDER_SEEDS[preset], 0.6 if length <= 30 or "chrono" in arm else 1.0
-    cost = core_seconds(settings, seeds, length, early * settings["updates"], temporal_order.D)
-    setting = f"{temporal_order.NAME}/arm={arm}/delay={length}"
+    seeds = SEEDS if preset == "full" else PILOT_SEEDS
+    cost = core_seconds(settings, seeds, length, trial.early * settings["updates"], TASKS[trial.task].D)
+    setting = f"pilot/{trial.task}/arm={trial.arm}/delay={length}"
     return parts.group("lengths", setting, settings, range(seeds), options, cost, "float32")
