@@ -59,15 +59,16 @@ QUICK = {
 FULL = {
     ("latch", "lstm"): Reach(5, 1280),
     ("latch", "rnn"): Reach(14, 1280),
-    ("adding", "lstm"): Reach(28, 453),
+    ("adding", "lstm"): Reach(28, 320),
     ("adding", "rnn"): Reach(7, 113),
-    ("timer", "lstm"): Reach(14, 113),
-    ("timer", "rnn"): Reach(7, 113),
+    ("timer", "lstm"): Reach(14, 80),
+    ("timer", "rnn"): Reach(7, 80),
 }
 
 
 class Trial(NamedTuple):
-    """An arm on a task at the settings of the pilot, and how many of its 8 seeds solved each length there."""
+    """An arm on a task at the settings of the pilot, how many of its 8 seeds solved each length there, the share of the
+    updates that is expected to be used, and a length beside the pilot's where it had but one."""
 
     task: str
     arm: str
@@ -76,6 +77,7 @@ class Trial(NamedTuple):
     updates: int
     pilot: dict[int, int]
     early: float = 1.0
+    beside: tuple[int, ...] = ()
 
 
 PILOT_SEEDS = 8
@@ -85,7 +87,7 @@ TRIALS = (
     Trial("temporal_order", "rnn_uniform", 16, 1e-2, 1500, {20: 8, 30: 3, 40: 0, 60: 0, 100: 0}),
     Trial("adding", "lstm_b1", 32, 1e-2, 2000, {50: 8, 100: 8}, 0.6),
     Trial("adding", "lstm_chrono", 32, 1e-2, 2000, {100: 8, 200: 8}, 0.25),
-    Trial("adding", "rnn_uniform", 32, 3e-3, 2000, {50: 3}),
+    Trial("adding", "rnn_uniform", 32, 3e-3, 2000, {50: 3}, beside=(25,)),
 )
 """The pilot of the page, one shot of 8 seeds a length; its RNN had 7,000 updates on adding."""
 
@@ -112,8 +114,8 @@ def groups(preset: str, options: Any) -> list[Group]:
 def trial_lengths(trial: Trial, preset: str) -> list[int]:
     """At which lengths the pilot's settings are run again: two in the smallest presets."""
     if preset == "smoke":
-        return [10]
-    return list(trial.pilot)[: 2 if preset == "tour" else None]
+        return [10, 14]
+    return sorted((*trial.pilot, *trial.beside))[: 2 if preset == "tour" else None]
 
 
 def reach(cell: Cell, preset: str) -> Reach:
