@@ -117,6 +117,14 @@ def order_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     return Interval(_median(ordered), float(low), float(high))
 
 
+def against(found: Interval, predicted: float, decimals: int = 9) -> dict[str, float]:
+    """A measured value's columns beside a closed form: median, low, high and predicted; residual, what the form leaves,
+    with its ends residual_low and residual_high, to some decimals: less is rounding, and no residual."""
+    row = dict(zip(("median", "low", "high"), found, strict=True)) | {"predicted": predicted}
+    left = zip(("residual", "residual_low", "residual_high"), found, strict=True)
+    return row | {name: np.round(value - predicted, decimals) + 0.0 for name, value in left}
+
+
 def _median(ordered: np.ndarray) -> float:
     """The mean of the middle two, or either of them where they are equal (inf - inf is not a number)."""
     low, high = ordered[(ordered.size - 1) // 2], ordered[ordered.size // 2]
