@@ -268,11 +268,15 @@ def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
 
 def test_a_process_ends_with_the_suites(tmp_path):
     """Also while its subject is in a loop."""
-    path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", "    while True: pass"))
-    script = "import os, sys, threading\nfrom properties.check import check_subject\n"
-    script += "threading.Timer(4, lambda: os.kill(os.getpid(), 9)).start()\n"
+    begun = "open(__file__ + '.begun', 'w').close()"
+    path = changed(tmp_path, "function", ("    h, c, hs = h0, c0, []", f"    {begun}\n    while True: pass"))
+    script = "import os, pathlib, threading, time\nfrom properties.check import check_subject\n"
+    script += f"def kill():\n    while not pathlib.Path({str(path) + '.begun'!r}).exists(): time.sleep(0.05)\n"
+    script += "    os.kill(os.getpid(), 9)\n"
+    script += "threading.Thread(target=kill, daemon=True).start()\n"
     script += f"check_subject({str(path) + ':lstm'!r}, ('value',), 4)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60)
+    assert Path(f"{path}.begun").exists()
     for _ in range(20):
         alive = subprocess.run(["pgrep", "-f", str(path)], capture_output=True, text=True).stdout
         if not alive:
