@@ -12,7 +12,6 @@ import pytest
 from experiments.gradient_flow import experiment, sweep
 from experiments.gradient_flow.lags import experiment as lags
 from experiments.gradient_flow.lags import sweep as lags_sweep
-from experiments.gradient_flow.spectrum import experiment as spectrum
 from experiments.gradient_flow.starts import MEASURED, STARTS
 from experiments.harness.engine import engine
 from impl.spec import STATES, tree_map, unpack
@@ -35,7 +34,7 @@ def judged_norm(group, e):
     """ln of |dL/ds_1| of one model with its bound: the exact norm, and how far entries within their bounds move it."""
     start = STARTS[group.settings["start"]]
     params, x, v = lags.drawn(group, start)
-    last = STATES[start.cell](v[e], *(0 * v[e] for _ in STATES[start.cell]._fields[1:]))
+    last = lags.by_output(start.cell, v[e])
     call = Call(start.cell, tree_map(lambda a: a[e], params), x[:, e])
     judged = judge(call, Cotangent(np.zeros((len(x), *v[e].shape)), last), "float64")
     some = [judged[name].take(0) for name in ("h_t", "c_t")[: len(last)]]
@@ -73,7 +72,7 @@ def test_a_steps_jacobian_is_exact_to_the_referees_bound_on_both_twins(start):
         twin = engine(name)
         given = twin.asarray((params, x), "float64")
         cache = twin.plain.forward(start.cell, *given).cache.steps[0]
-        J = spectrum.back(twin, start.cell, unpack(given[0]), cache, np.eye(n)[None])[0]
+        J = lags.step_vjp(twin, start.cell, unpack(given[0]), cache, np.eye(n)[None])[0]
         for k, state in enumerate(("h0", "c0")[:fields]):
             assert judged[state].fraction(J[:, k * H : (k + 1) * H])[0] <= 1
 

@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -55,6 +56,37 @@ def measured(axis: Axes, x: Any, value: Any, low: Any, high: Any, colour: Any) -
 def predicted(axis: Axes, x: Any, y: Any) -> None:
     """A closed form: black, dashed."""
     axis.plot(x, y, **PREDICTION)
+
+
+def measured_and_predicted(top: Axes, below: Axes, x: Any, rows: pd.DataFrame, colour: Any) -> None:
+    """A measured line with its interval and its closed form; in the residual panel what the form leaves.
+
+    Args:
+        top: the panel. below: its residual panel.
+        x: one value a row.
+        rows: with the columns of `statistics.against`; where a value is infinite the line has a gap.
+        colour: of the measured line.
+    """
+    rows = rows.replace([np.inf, -np.inf], np.nan)
+    measured(top, x, rows["median"], rows.low, rows.high, colour)
+    predicted(top, x, rows.predicted)
+    below.fill_between(x, rows.residual_low, rows.residual_high, color=colour, alpha=0.1, linewidth=0)
+    below.plot(x, rows.residual, color=colour, linewidth=1.6)
+
+
+def label_ends(top: Axes, below: Axes, ends: pd.DataFrame, x: str, names: Iterable[str]) -> None:
+    """Names beside the lines' ends; in the residual panel those of the highest and the lowest line alone.
+
+    Args:
+        top: the panel. below: its residual panel.
+        ends: a line's last row each, with the columns of `statistics.against` and `cell`.
+        x: the column of their places.
+        names: of the lines.
+    """
+    ends = ends.assign(name=list(names))
+    outer = ends.loc[sorted({ends.residual.idxmax(), ends.residual.idxmin()})]
+    for axis, rows, column in ((top, ends, "median"), (below, outer, "residual")):
+        label_lines(axis, zip(rows[x], rows[column], rows["name"], rows.cell.map(COLOURS), strict=True), height=11)
 
 
 def label_line(axis: Axes, x: float, y: float, text: str, colour: Any = "black", **how: Any) -> None:

@@ -223,7 +223,8 @@ def run_settings(name: str, frame: pd.DataFrame) -> dict[str, list[str]]:
 
 def run_records(name: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The records that the harness added: what was run."""
-    return frame[(frame.source == "run") & (frame.setting.str.split("/").str[0] == name)]
+    rows = frame[frame.source == "run"]
+    return rows[rows.setting.str.split("/").str[0] == name]
 
 
 def command_of(name: str, frame: pd.DataFrame) -> str:

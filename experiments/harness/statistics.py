@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,9 +113,23 @@ def order_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
             f"`values` must be one number a seed without NaN, since a seed left out is a bias; got {values}."
         )
     n = ordered.size
-    k = int((stats.binom.cdf(np.arange(n), n, 0.5) <= (1 - level) / 2).sum())
+    k = _ends(n, level)
     low, high = (ordered[k - 1], ordered[n - k]) if k else (-np.inf, np.inf)
     return Interval(_median(ordered), float(low), float(high))
+
+
+def against(found: Interval, predicted: float, decimals: int = 9) -> dict[str, float]:
+    """A measured value's columns beside a closed form: median, low, high and predicted; residual, what the form leaves,
+    with its ends residual_low and residual_high, to some decimals: less is rounding, and no residual."""
+    row = dict(zip(("median", "low", "high"), found, strict=True)) | {"predicted": predicted}
+    left = zip(("residual", "residual_low", "residual_high"), found, strict=True)
+    return row | {name: np.round(value - predicted, decimals) + 0.0 for name, value in left}
+
+
+@cache
+def _ends(n: int, level: float) -> int:
+    """k of `order_interval`, 0 where no pair of n order statistics reaches the level."""
+    return int((stats.binom.cdf(np.arange(n), n, 0.5) <= (1 - level) / 2).sum())
 
 
 def _median(ordered: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.gradient_flow.findings import Findings, by_seed, decades, interval, name, own
+from experiments.gradient_flow.findings import Findings, by_seed, decades, interval, name, own, residuals_by_width
 from experiments.gradient_flow.lags import predictions
 from experiments.gradient_flow.lags.sweep import LAG, B, D, H
 from experiments.gradient_flow.parts import EXPERIMENT
@@ -86,12 +86,9 @@ def summary(start: Start, width: int, metric: str, wide: pd.DataFrame, T: int) -
     form = closed_form(start, width, metric, T, wide.columns.to_numpy().astype(int))
     rows = []
     for lag, expected in zip(wide, form, strict=True):
-        median, low, high = statistics.order_interval(wide[lag].to_numpy())
         name = {"start": start.setting, "cell": start.cell, "label": start.label, "H": width, "metric": metric}
-        row = name | {"lag": int(lag), "seeds": len(wide), "median": median, "low": low, "high": high}
-        left = {"residual": median - expected, "residual_low": low - expected, "residual_high": high - expected}
-        left = {name: np.round(values, 9) + 0.0 for name, values in left.items()}  # what rounding leaves is no residual
-        rows.append(row | {"predicted": expected} | left)
+        row = name | {"lag": int(lag), "seeds": len(wide)}
+        rows.append(row | statistics.against(statistics.order_interval(wide[lag].to_numpy()), expected))
     return rows
 
 
@@ -327,20 +324,8 @@ def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
 
 def width_tables(table: pd.DataFrame) -> list[Table]:
     """Measured minus mean field at N15's lag by width; no table where there is one width."""
-    rows = table[table.metric == "N15"]
-    if rows.H.nunique() < 2:
-        return []
-    text = rows.assign(
-        text=[
-            f"{decades(r.residual)} ({decades(r.residual_low)} to {decades(r.residual_high)})"
-            for r in rows.itertuples()
-        ]
-    )
-    wide = text.pivot(index="start", columns="H", values="text").reindex(list(dict.fromkeys(rows.start)))
-    wide = wide.rename(columns=lambda width: f"H = {width}").rename_axis(columns=None).fillna("")
-    wide.insert(0, "start ", [name(STARTS[start]) for start in wide.index])
     title = f"Measured minus closed form at lag {LAG} by width (decades, median and 99 % interval)"
-    return [Table("width", title, wide.rename(columns={"start ": "start"}).reset_index(drop=True))]
+    return residuals_by_width("width", title, table[table.metric == "N15"])
 
 
 def settings(table: pd.DataFrame) -> dict[str, str]:
@@ -405,28 +390,15 @@ def draw_columns(axes: np.ndarray, panels: dict[str, pd.DataFrame], cell: str, y
     for (top, below), (title, rows) in zip(axes.T, panels.items(), strict=True):
         shades = figures.shades(cell, rows.start.nunique())
         for order, line in rows.groupby("order"):
-            finite = line.replace([math.inf, -math.inf], math.nan)
-            figures.measured(top, line.lag, finite["median"], finite.low, finite.high, shades[order])
-            figures.predicted(top, line.lag, line.predicted)
-            below.fill_between(
-                line.lag, finite.residual_low, finite.residual_high, color=shades[order], alpha=0.1, lw=0
-            )
-            below.plot(line.lag, finite.residual, color=shades[order], lw=1.6)
+            figures.measured_and_predicted(top, below, line.lag, line, shades[order])
         ends = last(rows)
-        for axis, rows, column in ((top, ends, "median"), (below, outermost(ends), "residual")):
-            names = zip(rows.lag, rows[column], rows.label, strict=True)
-            figures.label_lines(axis, [(*name, figures.COLOURS[cell]) for name in names], height=11)
+        figures.label_ends(top, below, ends, "lag", ends.label)
         below.axhline(0, **figures.PREDICTION)
         top.set_title(title)
         top.margins(x=0)
         below.set_xlabel("lag T - t (steps)")
     axes[0, 0].set_ylabel(ylabel)
     axes[1, 0].set_ylabel("measured minus\ndashed (log10)")
-
-
-def outermost(ends: pd.DataFrame) -> pd.DataFrame:
-    """The lines that end highest and lowest in a residual panel."""
-    return ends.loc[sorted({ends.residual.idxmax(), ends.residual.idxmin()})]
 
 
 def ratio_figure(ratios: pd.DataFrame) -> Figure:

@@ -8,11 +8,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.gradient_flow.starts import NO_INPUT, STARTS, Start, parameters
-from experiments.harness.engine import engine
+from experiments.harness.engine import Engine, engine
 from experiments.harness.sweep import Group
 from impl import draw
-from impl.spec import STATES, leaves, unpack
+from impl.spec import STATES, Parameters, leaves, tree_map, unpack
 from properties.record import Record
+
+
+class Models(NamedTuple):
+    """A group's models and what they read, in the arrays of the twin that computes.
+
+    `caches` are those of the plain loop, step by step: it alone tells gates and takes single steps back.
+    """
+
+    twin: Engine
+    start: Start
+    params: Parameters
+    x: Any
+    v: Any
+    caches: list[Any]
 
 
 class Paths(NamedTuple):
@@ -37,27 +51,34 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     log10_jacobian: of the largest singular value of ds_T/ds_t, at the width of the claim.
     N15: log10_norm at the lag of the claim minus that at lag 0; absent where the sequence is too short.
     """
-    paths = measure(group)
+    given = models(group)
+    paths = measure(given)
     checkpoint(1, 2)
-    found = [*records(group, paths), *jacobians(group)]
+    found = [*records(group, paths), *jacobians(group, given)]
     checkpoint(2, 2)
     return found
 
 
-def measure(group: Group) -> Paths:
-    """All seeds of the group, forward and back."""
+def models(group: Group) -> Models:
+    """All seeds of the group, drawn, and forward through the plain loop where its caches are asked for."""
     s, twin = group.settings, engine(group.engine)
     start = STARTS[s["start"]]
     params, x, v = twin.asarray(drawn(group, start), group.dtype)
-    ran = twin.states.forward(start.cell, params, x)
-    dlast = STATES[start.cell](v, *(0 * v for _ in STATES[start.cell]._fields[1:]))
-    gradient = twin.states.backward(start.cell, params, ran.cache, dlast=dlast)
+    asked = start.cell == "lstm" or s.get("jacobian", False)
+    caches = twin.plain.forward(start.cell, params, x).cache.steps if asked else []
+    return Models(twin, start, params, x, v, caches)
+
+
+def measure(given: Models) -> Paths:
+    """Forward and back."""
+    twin, cell = given.twin, given.start.cell
+    ran = twin.states.forward(cell, given.params, given.x)
+    gradient = twin.states.backward(cell, given.params, ran.cache, dlast=by_output(cell, given.v))
     states = twin.numpy(gradient.states)
     total = log10_norm(np.concatenate(leaves(states), -1))[::-1]
-    if start.cell == "rnn":
+    if cell == "rnn":
         return Paths(total)
-    gates = twin.plain.forward(start.cell, params, x).cache.steps  # which the plain loop alone tells
-    return Paths(total, direct(np.stack([twin.numpy(cache.f) for cache in gates])), states.c[::-1])
+    return Paths(total, direct(np.stack([twin.numpy(cache.f) for cache in given.caches])), states.c[::-1])
 
 
 def drawn(group: Group, start: Start) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -84,24 +105,43 @@ def over_direct(paths: Paths) -> np.ndarray:
     return np.concatenate([np.full_like(squares[:1], np.nan), (log10_norm(paths.by_cell) - squares)[1:]])
 
 
-def jacobians(group: Group) -> Iterator[Record]:
-    """log10 of the spectral norm of ds_T/ds_t, the gradients of all of s_T's coordinates taken back at once."""
-    s, twin = group.settings, engine(group.engine)
-    start, (T, H) = STARTS[s["start"]], (s["T"], s["H"])
+def jacobians(group: Group, given: Models) -> Iterator[Record]:
+    """log10 of the spectral norm of ds_T/ds_t of a model's first sequence, all of s_T's coordinates taken back at once.
+
+    Args:
+        group: says which lags are kept.
+        given: its models.
+    """
+    s, cell, weights = group.settings, given.start.cell, unpack(given.params)
     if not s["jacobian"]:
         return
-    params, x, _ = twin.asarray(drawn(group, start), group.dtype)
-    caches, weights = twin.plain.forward(start.cell, params, x[:, :, :1]).cache.steps, unpack(params)
-    fields = len(STATES[start.cell]._fields)
-    rows = np.tile(np.eye(fields * H), (len(group.seeds), 1, 1))
-    for lag in range(T):
+    rows = np.tile(np.eye(len(STATES[cell]._fields) * s["H"]), (len(group.seeds), 1, 1))
+    for lag, cache in enumerate(reversed(given.caches)):
         if lag in s["few"]:
             norm = safe_log10(np.linalg.norm(rows, 2, (-2, -1)))
             for seed, value in zip(group.seeds, norm, strict=True):
                 yield Record("gradient_flow", group.setting, seed, "log10_jacobian", lag, float(value))
-        cotangent = STATES[start.cell](*twin.asarray(np.split(rows, fields, -1), group.dtype))
-        _, before, _ = twin.plain.CELLS[start.cell].step_backward(weights, caches[T - 1 - lag], cotangent)
-        rows = np.concatenate(leaves(twin.numpy(before)), -1)
+        rows = step_vjp(given.twin, cell, weights, tree_map(lambda a: a[:, :1], cache), rows)
+
+
+def by_output(cell: str, v: Any) -> Any:
+    """A gradient by the last state that is v by h, and 0 by what else the state has."""
+    return STATES[cell](v, *(0 * v for _ in STATES[cell]._fields[1:]))
+
+
+def step_vjp(twin: Engine, cell: str, weights: Any, cache: Any, Q: np.ndarray) -> np.ndarray:
+    """Rows of cotangents by the state after a step as those by the state before it: Q J, without forming the Jacobian.
+
+    Args:
+        twin, cell, weights: what computes, "rnn" or "lstm", a group's weights.
+        cache: of the step, one sequence a model.
+        Q: (E, n, n), n = H times the number of the state's parts; n = H: by h alone, no gradient passing through c.
+    """
+    H = cache.h.shape[-1]
+    rows = [Q[..., k : k + H] for k in range(0, Q.shape[-1], H)]
+    rows += [np.zeros_like(rows[0])] * (len(STATES[cell]._fields) - len(rows))
+    _, before, _ = twin.plain.CELLS[cell].step_backward(weights, cache, STATES[cell](*twin.asarray(rows, "float64")))
+    return np.concatenate(leaves(twin.numpy(before)), -1)[..., : Q.shape[-1]]
 
 
 def safe_log10(a: np.ndarray) -> np.ndarray:

@@ -72,12 +72,17 @@ class Gates(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """The quadrature over units: weight (K,), the biases (K,), the lasting parts z (K,) and their bias variance."""
+    """The quadrature over units: weight (K,), the biases (K,), the lasting parts z (K,) and their bias variance.
+
+    Many nodes are alike in what a function asks of them, which is then computed once: `alike` names the first of those
+    that are alike and, (K,), which of them a node is; by gate, and under "c" in all that the cell depends on.
+    """
 
     weight: np.ndarray
     bias: dict[str, np.ndarray]
     z: dict[str, np.ndarray]
     lasting: dict[str, float]
+    alike: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Step(NamedTuple):
@@ -95,6 +100,16 @@ class Step(NamedTuple):
     tanh: Pair
     open: Pair
     square: np.ndarray
+
+
+class Factors(NamedTuple):
+    """What depends on one lag alone in what h gets from a step, (T, K) by lag: of three of the terms, and of what comes
+    through o. kept: of the fourth, the slope of f times the forget gates' product between the lag and lag n, which
+    `hidden_covariance` takes from one n to the next."""
+
+    terms: tuple[np.ndarray, ...]
+    by_h: np.ndarray
+    kept: np.ndarray
 
 
 class Field(NamedTuple):
@@ -119,7 +134,15 @@ def nodes(start: Start, H: int, T: int, scales: Rule | None = None) -> Nodes:
     bias = {"i": -b_f if chrono else 0 * b_f, "f": b_f, "g": 0 * b_f, "o": 0 * b_f}
     exact = {"chrono": "if", "forget_bias": "f"}.get(start.kind, "")
     lasting = {gate: 0.0 if gate in exact else 2 / (3 * H) for gate in GATES}
-    return Nodes(weight_u[k] * half_line()[1][g] / 8, bias, z, lasting)
+    alike = {gate: first_of_each(bias[gate], z[gate]) for gate in GATES}
+    alike["c"] = first_of_each(*(part[gate] for part in (bias, z) for gate in "ifg"))
+    return Nodes(weight_u[k] * half_line()[1][g] / 8, bias, z, lasting, alike)
+
+
+def first_of_each(*given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first of the nodes that are alike in some numbers (K,) each, and which of these every node is like, (K,)."""
+    _, first, which = np.unique(np.stack(given), axis=1, return_index=True, return_inverse=True)
+    return first, which.reshape(-1)
 
 
 @cache
@@ -132,12 +155,12 @@ def field(start: Start, D: int, H: int, T: int) -> Field:
 def fields(start: Start, D: int, H: int, T: int, layers: int) -> tuple[Field, ...]:
     """The moments of each layer of a stack, from the lowest."""
     units = nodes(start, H, T, even_in_logarithm)
-    stack = [driven(units, np.zeros(T), np.full(T, D / (3 * H)))]
-    for _ in range(1, layers):
-        weight, steps = stack[-1]
-        Q = (steps.gate.o.mean * steps.tanh.mean) ** 2 @ weight
-        stack.append(driven(units, Q, RECURRENT * (steps.square - Q)))
-    return tuple(stack)
+    if layers == 1:
+        return (driven(units, np.zeros(T), np.full(T, D / (3 * H))),)
+    below = fields(start, D, H, T, layers - 1)  # what lies above changes nothing here
+    weight, steps = below[-1]
+    Q = (steps.gate.o.mean * steps.tanh.mean) ** 2 @ weight
+    return (*below, driven(units, Q, RECURRENT * (steps.square - Q)))
 
 
 def even_in_logarithm(low: float, high: float, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +187,8 @@ def driven(units: Nodes, lasting: np.ndarray, new: np.ndarray) -> Field:
     for t in range(len(new)):
         gate, slope, log_f = gates(units, Q + lasting[t], new[t] + RECURRENT * R)
         mean_next, variance_next = cell(gate, mean, variance)
-        tanh, open_ = squashed(mean_next, variance_next)
+        first, which = units.alike["c"]
+        tanh, open_ = tree_map(lambda a, which=which: a[which], squashed(mean_next[first], variance_next[first]))
         Q = units.weight @ (gate.o.mean * tanh.mean) ** 2
         R = units.weight @ (gate.o.square * tanh.square) - Q
         steps.append(Step(gate, slope, log_f, mean, variance, tanh, open_, Q + R))
@@ -175,15 +199,16 @@ def driven(units: Nodes, lasting: np.ndarray, new: np.ndarray) -> Field:
 def gates(units: Nodes, Q: float, new: float) -> tuple[Gates, Gates, np.ndarray]:
     """The four gates and their slopes given the node, and E ln f, where `new` is the variance of what is new."""
     z, weight = hermite(12)
-    a = {
-        gate: (units.bias[gate] + np.sqrt(units.lasting[gate] + RECURRENT * Q) * units.z[gate])[:, None]
-        + np.sqrt(new) * z
-        for gate in GATES
-    }
-    y = {gate: FUNCTIONS[gate](a[gate]) for gate in GATES}
-    gate = Gates(*(pair(y[gate], weight) for gate in GATES))
-    slope = Gates(*(pair(SLOPES[gate](y[gate]), weight) for gate in GATES))
-    return gate, slope, log_expit(a["f"]) @ weight
+    gate, slope = {}, {}
+    for name in GATES:
+        first, which = units.alike[name]
+        lasting = np.sqrt(units.lasting[name] + RECURRENT * Q) * units.z[name][first]
+        a = (units.bias[name][first] + lasting)[:, None] + np.sqrt(new) * z
+        y = FUNCTIONS[name](a)
+        gate[name], slope[name] = (Pair(*(moment[which] for moment in pair(of, weight))) for of in (y, SLOPES[name](y)))
+        if name == "f":
+            log_f = (log_expit(a) @ weight)[which]
+    return Gates(**gate), Gates(**slope), log_f
 
 
 def cell(gate: Gates, mean: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -234,10 +259,10 @@ def through(moments: Field, above: np.ndarray) -> tuple[list[float], np.ndarray]
     """
     weight, back = moments.weight, tree_map(lambda each: each[::-1], moments.steps)  # the index is now the lag
     delta, down = above.copy(), np.zeros_like(above)
-    P, squares = np.zeros((0, len(weight))), [delta[0, 0]]
+    P, squares, across = np.zeros((0, len(weight))), [delta[0, 0]], hidden_factors(back)
     for n in range(len(back.square)):
         P = cell_covariance(back, n, P, delta)
-        S = hidden_covariance(back, n, P, delta, weight)
+        S = hidden_covariance(back, across, n, P, delta, weight)
         down[n, : n + 1] = down[: n + 1, n] = S
         delta[n + 1, 1 : n + 2] += S
         delta[1 : n + 2, n + 1] = delta[n + 1, 1 : n + 2]
@@ -248,10 +273,10 @@ def through(moments: Field, above: np.ndarray) -> tuple[list[float], np.ndarray]
 def cell_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray) -> np.ndarray:
     """P(n, m) for m = 0..n, (n + 1, K), from P(n-1, m) and Delta."""
     f, o = back.gate.f, back.gate.o
-    k = o.mean * back.open.mean
-    mixed = np.zeros((n + 1, k.shape[1]))  # E[dh_n delta_m | node]
-    for m in range(n + 1):
-        mixed[m] = k[m] * delta[n, m] + (f.mean[m - 1] * mixed[m - 1] if m else 0)
+    k = o.mean[: n + 1] * back.open.mean[: n + 1]
+    mixed = k * delta[n, : n + 1, None]  # E[dh_n delta_m | node]
+    for m in range(1, n + 1):
+        mixed[m] += f.mean[m - 1] * mixed[m - 1]
     row = k[n] * mixed
     row[n] = o.square[n] * back.open.square[n] * delta[n, n]
     if n:
@@ -260,20 +285,29 @@ def cell_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray) -> np.
     return row
 
 
-def hidden_covariance(back: Step, n: int, P: np.ndarray, delta: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def hidden_factors(back: Step) -> Factors:
+    """What `hidden_covariance` multiplies."""
+    i, f, g, _ = back.gate
+    di, df, dg, do = back.slope
+    terms = (back.mean * df.mean, g.mean * di.mean, i.mean * dg.mean)
+    return Factors(terms, do.mean * back.tanh.mean, np.empty_like(f.mean))
+
+
+def hidden_covariance(
+    back: Step, across: Factors, n: int, P: np.ndarray, delta: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     """S(n, m) for m = 0..n, (n + 1,): what h one step before, and the layer below at the same step, get from here.
 
     For m < n means multiply, so that each of the four terms is a sum over nodes of a factor of n and one of m.
     """
     i, f, g, _ = back.gate
     di, df, dg, do = back.slope
-    kept = np.ones_like(P)  # the product of forget gates between the two steps
-    kept[:n] = np.cumprod(f.mean[n:0:-1], 0)[::-1]
-    terms = [(back.mean, df.mean), (g.mean, di.mean), (i.mean, dg.mean)]
-    pairs = [(weight * a[n] * b[n]) * (a[: n + 1] * b[: n + 1]) for a, b in terms]
-    pairs.append((weight * back.variance[n] * df.mean[n]) * (kept * df.mean[: n + 1]))
-    by_h = (do.mean[: n + 1] * back.tanh.mean[: n + 1]) @ (weight * do.mean[n] * back.tanh.mean[n])
-    S = delta[n, : n + 1] * by_h + np.einsum("mk,mk->m", P, sum(pairs))
+    across.kept[:n] *= f.mean[n]
+    across.kept[n] = df.mean[n]
+    pairs = (weight * back.variance[n] * df.mean[n]) * across.kept[: n + 1]
+    for term in across.terms:
+        pairs += (weight * term[n]) * term[: n + 1]
+    S = delta[n, : n + 1] * (across.by_h[: n + 1] @ (weight * across.by_h[n])) + np.einsum("mk,mk->m", P, pairs)
     squares = (back.mean[n] ** 2 + back.variance[n]) * df.square[n]
     squares = squares + g.square[n] * di.square[n] + i.square[n] * dg.square[n]
     S[n] = weight @ (delta[n, n] * do.square[n] * back.tanh.square[n] + P[n] * squares)

@@ -84,7 +84,7 @@ def test_the_norm_at_a_lag_is_that_of_the_gradient_by_the_state_from_which_the_r
     """Cut at a step and carried on from the state there, the gradient by (h, c) has the recorded norm."""
     group = small("lstm/start=forget_bias/b_f=1", seeds=2)
     params, x, v = drawn(group)
-    whole = experiment.measure(group)
+    whole = paths_of(group)
     for lag in (1, 7, 20):
         first = scan.forward("lstm", params, x[:-lag])
         rest = scan.forward("lstm", params, x[-lag:], first.last)
@@ -156,7 +156,7 @@ def test_isolated_starts_have_their_exact_form_to_1e_12(start, engine):
     that of 24 steps to 24 * 64 u = 2e-13, and a decade is 2.3 natural units. The LSTM's step is one product.
     """
     group = replace(small(start.setting, H=16), engine=engine)
-    paths = experiment.measure(group)
+    paths = paths_of(group)
     zero = 1 if start.cell == "lstm" else 0
     measured = (paths.total - paths.total[zero])[zero:]
     form = predictions.log10_norm(start, 8, 16, 24)[zero:, None]
@@ -171,8 +171,8 @@ def test_isolated_starts_have_their_exact_form_to_1e_12(start, engine):
 @pytest.mark.parametrize("start", CELL_ALONE, ids=lambda start: start.setting)
 def test_without_recurrent_weights_the_direct_path_is_the_whole_gradient_by_the_cell(start):
     """dL/dc is the product of the gates to 1e-12 decades, though inputs move them; with recurrent weights it is not."""
-    assert abs(experiment.over_direct(experiment.measure(small(start.setting)))[1:]).max() < 1e-12
-    coupled = experiment.over_direct(experiment.measure(small(start._replace(isolated="").setting)))[1:]
+    assert abs(experiment.over_direct(paths_of(small(start.setting)))[1:]).max() < 1e-12
+    coupled = experiment.over_direct(paths_of(small(start._replace(isolated="").setting)))[1:]
     assert abs(coupled[-1]).min() > 1e-3
 
 
@@ -180,7 +180,8 @@ def test_without_recurrent_weights_the_direct_path_is_the_whole_gradient_by_the_
 def test_the_whole_jacobian_of_isolated_units_is_a_power_and_that_of_others_is_autograds(engine):
     """|ds_T/ds_t| = g^lag to 1e-12 decades; elsewhere the largest singular value of what torch differentiates."""
     exact = replace(small("rnn/start=orthogonal/gain=1.5/input=zero"), engine=engine)
-    assert all(abs(r.value - r.index * np.log10(1.5)) < 1e-12 for r in experiment.jacobians(exact))
+    records = experiment.jacobians(exact, experiment.models(exact))
+    assert all(abs(r.value - r.index * np.log10(1.5)) < 1e-12 for r in records)
     group = replace(small("lstm/start=torch", T=5, H=4, seeds=1), engine=engine)
     group.settings["few"] = [3]
     params, x, _ = drawn(group)
@@ -194,7 +195,7 @@ def test_the_whole_jacobian_of_isolated_units_is_a_power_and_that_of_others_is_a
         return torch.cat(cell(torch.tensor(x[2:, 0]), (s[..., :4].contiguous(), s[..., 4:].contiguous()))[1], -1)
 
     whole = torch.autograd.functional.jacobian(last, given).reshape(8, 8)
-    (got,) = (r.value for r in experiment.jacobians(group) if r.index == 3)
+    (got,) = (r.value for r in experiment.jacobians(group, experiment.models(group)) if r.index == 3)
     assert got == pytest.approx(np.log10(np.linalg.norm(whole.numpy(), 2)), abs=1e-12)
 
 
@@ -214,7 +215,7 @@ def test_the_mean_field_holds_at_width_400(name):
     start, lag, T = STARTS[name], 8, 16
     group = sweep.group(start, 400, T, 12, OPTIONS)
     group.settings["B"] = 8
-    total = experiment.measure(group).total
+    total = paths_of(group).total
     square = 100 ** (total[lag] - total[0])
     wrong = {
         "gaussian": start._replace(value=start.value * 1.03),
@@ -231,7 +232,7 @@ def test_the_direct_path_holds_at_width_400_and_sees_a_bias_off_by_a_hundredth(b
     start, lag, T = STARTS[f"lstm/start=forget_bias/b_f={bias:g}"], 10, 12
     group = sweep.group(start, 400, T, 12, OPTIONS)
     group.settings["B"] = 8
-    got = experiment.measure(group).gates.mean((-2, -1))[lag]
+    got = paths_of(group).gates.mean((-2, -1))[lag]
     assert abs(z_score(got, predictions.log10_direct(start, 8, 400, T)[lag])) < 5
     off = start._replace(value=bias + 0.01)
     assert abs(z_score(got, predictions.log10_direct(off, 8, 400, T)[lag])) > 5
@@ -346,6 +347,11 @@ def small(name, T=24, H=16, seeds=3):
     """A small group of one start."""
     group = sweep.group(STARTS[name], sweep.H, T, seeds, OPTIONS)
     return replace(group, settings=group.settings | {"H": H})
+
+
+def paths_of(group):
+    """What a group's run measures of its paths."""
+    return experiment.measure(experiment.models(group))
 
 
 def drawn(group):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.gradient_flow.findings import Findings, by_seed, decades, interval, name, own
+from experiments.gradient_flow.findings import Findings, by_seed, decades, interval, name, own, residuals_by_width
 from experiments.gradient_flow.lags.sweep import LAG
 from experiments.gradient_flow.layers import predictions
 from experiments.gradient_flow.layers.sweep import STACKED, B, D, H
@@ -53,12 +51,8 @@ def summary(setting: str, wide: pd.DataFrame, T: int) -> Iterator[dict[str, obje
     form = predictions.log10_norm(start, D, width, T, layers)[layer - 1]
     place = {"start": start.setting, "cell": start.cell, "H": width, "layers": layers, "layer": layer}
     for lag in wide.columns.astype(int):
-        median, low, high = statistics.order_interval(wide[lag].to_numpy())
-        expected = form[lag]
-        row = place | {"lag": lag, "seeds": len(wide), "median": median, "low": low, "high": high}
-        left = {"residual": median - expected, "residual_low": low - expected, "residual_high": high - expected}
-        left = {key: np.round(value, 9) + 0.0 for key, value in left.items()}  # what rounding leaves is no residual
-        yield row | {"predicted": expected} | left
+        found = statistics.order_interval(wide[lag].to_numpy())
+        yield place | {"lag": lag, "seeds": len(wide)} | statistics.against(found, form[lag])
 
 
 def far(table: pd.DataFrame) -> int:
@@ -168,21 +162,8 @@ def width_tables(table: pd.DataFrame) -> list[Table]:
     """Measured minus mean field in the lowest of the deepest layers by width; no table where there is one width."""
     lag, depth = far(table), table.layers.max()
     rows = table[(table.layers == depth) & (table.layer == 1) & table.lag.isin([0, lag])]
-    if rows.H.nunique() < 2:
-        return []
-    text = rows.assign(
-        text=[
-            f"{decades(r.residual)} ({decades(r.residual_low)} to {decades(r.residual_high)})"
-            for r in rows.itertuples()
-        ],
-        column=[f"lag {r.lag}, H = {r.H}" for r in rows.itertuples()],
-    )
-    columns = text.sort_values(["lag", "H"]).column.unique()
-    wide = text.pivot(index="start", columns="column", values="text").reindex(ORDER)[columns]
-    wide.insert(0, "start ", [name(STARTS[start]) for start in wide.index])
-    wide = wide.rename(columns={"start ": "start"}).rename_axis(columns=None).reset_index(drop=True)
     title = f"Measured minus mean field in the lowest of {depth} layers by width (decades, median and 99 % interval)"
-    return [Table("layers_width", title, wide)]
+    return residuals_by_width("layers_width", title, rows)
 
 
 def settings(table: pd.DataFrame) -> dict[str, str]:
@@ -211,7 +192,8 @@ def layers_figure(table: pd.DataFrame, cell: str) -> Figure:
     for (top, below), start in zip(axes.T, starts, strict=True):
         some = rows[rows.start == start]
         draw_lines(top, below, some, "lag", "layer", figures.shades(cell, some.layer.nunique()))
-        name_ends(top, below, some[some.lag == some.lag.max()], "lag", [f"layer {k}" for k in some.layer.unique()])
+        ends = some[some.lag == some.lag.max()]
+        figures.label_ends(top, below, ends, "lag", [f"layer {k}" for k in ends.layer])
         top.set_title(name(STARTS[start]))
         below.set_xlabel("lag T - t (steps)")
     state = {"rnn": "dL/dh", "lstm": "dL/d(h, c)"}[cell]
@@ -231,7 +213,7 @@ def depth_figure(table: pd.DataFrame) -> Figure:
         some = rows[rows.lag == lag].assign(order=rows.start.map(ORDER.index))
         draw_lines(top, below, some, "layers", "order", shades)
         ends = some[some.layers == some.layers.max()]
-        name_ends(top, below, ends, "layers", [name(STARTS[start]) for start in ends.start])
+        figures.label_ends(top, below, ends, "layers", [name(STARTS[start]) for start in ends.start])
         top.set_title("at the last step, lag 0" if lag == 0 else f"{lag} steps back")
         below.set_xlabel("layers in the stack")
         below.set_xticks(sorted(rows.layers.unique()))
@@ -243,22 +225,9 @@ def depth_figure(table: pd.DataFrame) -> Figure:
 def draw_lines(top: Axes, below: Axes, rows: pd.DataFrame, x: str, line: str, shades: list[object]) -> None:
     """Measured lines with bands and forms above, measured minus form below."""
     for (_, some), shade in zip(rows.groupby(line), shades, strict=True):
-        finite = some.replace([math.inf, -math.inf], math.nan)
-        figures.measured(top, some[x], finite["median"], finite.low, finite.high, shade)
-        figures.predicted(top, some[x], some.predicted)
-        below.fill_between(some[x], finite.residual_low, finite.residual_high, color=shade, alpha=0.1, lw=0)
-        below.plot(some[x], finite.residual, color=shade, lw=1.6)
+        figures.measured_and_predicted(top, below, some[x], some, shade)
     below.axhline(0, **figures.PREDICTION)
     top.margins(x=0)
-
-
-def name_ends(top: Axes, below: Axes, ends: pd.DataFrame, x: str, names: list[str]) -> None:
-    """Names beside the lines' ends; in the residual panel those of the highest and the lowest line alone."""
-    named = ends.assign(name=names)
-    outer = named.loc[sorted({ends.residual.idxmax(), ends.residual.idxmin()})]
-    for axis, rows, column in ((top, named, "median"), (below, outer, "residual")):
-        places = zip(rows[x], rows[column], rows["name"], rows.cell.map(figures.COLOURS), strict=True)
-        figures.label_lines(axis, list(places), height=11)
 
 
 def layers_title(rows: pd.DataFrame, cell: str) -> str:

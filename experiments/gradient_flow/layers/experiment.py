@@ -13,7 +13,7 @@ from experiments.gradient_flow.starts import STARTS, parameters
 from experiments.harness.engine import Engine, engine
 from experiments.harness.sweep import Group
 from impl import draw
-from impl.spec import STATES, leaves
+from impl.spec import leaves
 from properties.record import Record
 
 
@@ -54,7 +54,7 @@ def by_layer(twin: Engine, cell: str, layers: tuple[Any, ...], x: Any, v: Any) -
     runs, norms = [], []
     for params in layers:
         runs.append(twin.states.forward(cell, params, runs[-1].states.h if runs else x))
-    dh, dlast = None, STATES[cell](v, *(0 * v for _ in STATES[cell]._fields[1:]))
+    dh, dlast = None, one_layer.by_output(cell, v)
     for params, ran in zip(reversed(layers), reversed(runs), strict=True):
         gradient = twin.states.backward(cell, params, ran.cache, dh=dh, dlast=dlast)
         norms.append(log10_norm(np.concatenate(leaves(twin.numpy(gradient.states)), -1))[::-1])

@@ -70,7 +70,7 @@ def test_the_lowest_layer_has_the_one_layers_numbers_and_all_layers_differ(name)
 @pytest.mark.parametrize("name", ["rnn/start=torch", "lstm/start=forget_bias/b_f=3"])
 def test_a_stack_of_one_layer_is_what_the_part_on_lags_measures(name):
     """The same norms, relative to |v| here and to the last step there, where the gradient is v."""
-    ours, theirs = experiment.measure(small(name, layers=1)), one_layer.measure(small(name)).total
+    ours, theirs = experiment.measure(small(name, layers=1)), one_layer.measure(one_layer.models(small(name))).total
     assert (ours[:, 0] == 0).all()
     np.testing.assert_array_equal(ours[0], theirs - theirs[0])
 

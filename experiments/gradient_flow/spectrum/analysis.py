@@ -261,11 +261,8 @@ def columns(axes: np.ndarray, panels: dict[str, pd.DataFrame], cell: str, label:
         order = rows.groupby("setting").predicted.max().sort_values(kind="stable").index
         names = []
         for setting, colour in zip(order, figures.shades(cell, len(order)), strict=True):
-            line = rows[rows.setting == setting].replace([math.inf, -math.inf], math.nan)
-            figures.measured(top, line.place, line["median"], line.low, line.high, colour)
-            figures.predicted(top, line.place, line.predicted)
-            below.fill_between(line.place, line.residual_low, line.residual_high, color=colour, alpha=0.1, lw=0)
-            below.plot(line.place, line.residual, color=colour, lw=1.4)
+            line = rows[rows.setting == setting]
+            figures.measured_and_predicted(top, below, line.place, line, colour)
             names.append((None, line["median"].iloc[-1], label(setting), figures.COLOURS[cell]))
         finish(top, below, title, names)
     axes[0, 0].set_ylabel("Lyapunov exponent\n(natural units a step)")

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import lu_factor
 
+from experiments.gradient_flow.lags.experiment import step_vjp
 from experiments.gradient_flow.spectrum.sweep import BEHIND, BURN
 from experiments.gradient_flow.starts import STARTS, Start, parameters
 from experiments.harness.engine import Engine, engine
@@ -68,7 +69,8 @@ def driven(twin: Engine, group: Group, start: Start) -> Spectrum:
     counted = range(BURN, BURN + s["steps"])
     exponents = by_qr(twin, cell, [weights] * T, caches, counted)
     frozen = by_qr(twin, cell, [weights] * T, caches, counted, frozen=True)[:, 0] if cell == "lstm" else None
-    volume = mean([log_volume(twin, cell, weights, caches[t]) for t in counted])
+    W = log_det(recurrent(twin, cell, weights))
+    volume = mean([log_volume(twin, cell, W, caches[t]) for t in counted])
     condition = mean([conditions(twin, cell, weights, caches[t]) for t in counted])
     sigma = np.linalg.norm(twin.numpy(weights.W_hh), 2, (-2, -1)) if cell == "rnn" else None
     return Spectrum(exponents, volume, condition, frozen, sigma)
@@ -86,7 +88,7 @@ def linear(twin: Engine, group: Group) -> Spectrum:
     counted = range(BURN, BURN + s["steps"])
     exponents = by_qr(twin, "rnn", weights * again, caches * again, counted)
     some = counted if len(every) > 1 else [0]
-    volume = mean([log_volume(twin, "rnn", weights[t], caches[t]) for t in some])
+    volume = mean([log_volume(twin, "rnn", log_det(recurrent(twin, "rnn", weights[t])), caches[t]) for t in some])
     condition = mean([conditions(twin, "rnn", weights[t], caches[t]) for t in some])
     return Spectrum(exponents, volume, condition)
 
@@ -112,7 +114,7 @@ def by_qr(
     n = H if frozen or cell == "rnn" else 2 * H
     Q, logs = np.tile(frame(n), (E, 1, 1)), []
     for t in reversed(range(len(caches))):
-        Q, R = np.linalg.qr(back(twin, cell, weights[t], caches[t], Q).mT)
+        Q, R = np.linalg.qr(step_vjp(twin, cell, weights[t], caches[t], Q).mT)
         Q = Q.mT
         if t in counted:
             logs.append(np.log(np.abs(np.diagonal(R, axis1=1, axis2=2))))
@@ -131,23 +133,24 @@ def mean(steps: list[np.ndarray]) -> np.ndarray:
     return np.reshape([math.fsum(row) for row in a.reshape(-1, len(steps)).tolist()], a.shape[:-1]) / len(steps)
 
 
-def back(twin: Engine, cell: str, weights: Any, cache: Any, Q: np.ndarray) -> np.ndarray:
-    """Rows of cotangents by the state after a step as those by the state before it: (E, n, n); n = H: by h alone."""
-    H = cache.h.shape[-1]
-    rows = [Q[..., k : k + H] for k in range(0, Q.shape[-1], H)]
-    rows += [np.zeros_like(rows[0])] * (len(STATES[cell]._fields) - len(rows))
-    _, before, _ = twin.plain.CELLS[cell].step_backward(weights, cache, STATES[cell](*twin.asarray(rows, "float64")))
-    return np.concatenate([twin.numpy(part) for part in before], -1)[..., : Q.shape[-1]]
+def log_volume(twin: Engine, cell: str, W: np.ndarray, cache: Any) -> np.ndarray:
+    """ln|det J| of a step in closed form, (E,): properties/test_spectrum.py derives both.
 
-
-def log_volume(twin: Engine, cell: str, weights: Any, cache: Any) -> np.ndarray:
-    """ln|det J| of a step in closed form, (E,): properties/test_spectrum.py derives both."""
-    cache, W = twin.numpy(cache), twin.numpy(weights.W_hh)
+    Args:
+        W: (E,), `log_det` of the recurrent weights, the same at every step of a run.
+    """
+    cache = twin.numpy(cache)
     with np.errstate(divide="ignore"):
         if cell == "rnn":
-            return np.log1p(-(cache.h_next**2)).sum((-2, -1)) + log_det(W)
+            return np.log1p(-(cache.h_next**2)).sum((-2, -1)) + W
         opened = np.log(np.abs(cache.tanh_c)) + np.log(cache.o) + np.log1p(-cache.o)
-        return (np.log(cache.f) + opened).sum((-2, -1)) + log_det(W[:, block("lstm", "o", W.shape[-1])])
+        return (np.log(cache.f) + opened).sum((-2, -1)) + W
+
+
+def recurrent(twin: Engine, cell: str, weights: Any) -> np.ndarray:
+    """The recurrent weights of which a step's volume knows, (E, H, H): W of the RNN, U_o of the LSTM."""
+    W = twin.numpy(weights.W_hh)
+    return W if cell == "rnn" else W[:, block("lstm", "o", W.shape[-1])]
 
 
 def log_det(W: np.ndarray) -> np.ndarray:
@@ -159,7 +162,7 @@ def conditions(twin: Engine, cell: str, weights: Any, cache: Any) -> np.ndarray:
     """The condition number of J, (E,)."""
     E, _, H = cache.h.shape
     n = H * len(STATES[cell]._fields)
-    return np.linalg.cond(back(twin, cell, weights, cache, np.tile(np.eye(n), (E, 1, 1))))
+    return np.linalg.cond(step_vjp(twin, cell, weights, cache, np.tile(np.eye(n), (E, 1, 1))))
 
 
 def records(group: Group, found: Spectrum) -> Iterator[Record]:

@@ -14,6 +14,7 @@ import pytest
 from scipy.special import psi
 
 from experiments.gradient_flow.findings import own
+from experiments.gradient_flow.lags.experiment import step_vjp
 from experiments.gradient_flow.lags.predictions import rnn_growth
 from experiments.gradient_flow.spectrum import analysis, experiment, predictions, sweep
 from experiments.gradient_flow.starts import BIASES, STARTS
@@ -93,7 +94,7 @@ def test_rows_taken_back_are_rows_times_the_steps_jacobian(cell):
     here = np.concatenate([part.ravel() for part in state])
     J = np.stack([(after(here + eps * e) - after(here - eps * e)) / (2 * eps) for e in np.eye(n)], -1)
     Q = draw.generator("back", "Q").normal(size=(1, n, n))
-    np.testing.assert_allclose(experiment.back(twin, cell, weights, run_.cache.steps[1], Q)[0], Q[0] @ J, atol=1e-8)
+    np.testing.assert_allclose(step_vjp(twin, cell, weights, run_.cache.steps[1], Q)[0], Q[0] @ J, atol=1e-8)
 
 
 def test_the_exponents_are_the_singular_values_of_the_whole_product():
@@ -136,9 +137,9 @@ def test_a_forget_bias_off_by_a_hundredth_breaks_the_sum_rule(bias, monkeypatch)
     own_volume = experiment.log_volume
     b_off = 0.01
 
-    def wrong(twin, cell, weights, cache):
+    def wrong(twin, cell, W, cache):
         f = cache.f / (cache.f + (1 - cache.f) * math.exp(-b_off))
-        return own_volume(twin, cell, weights, cache._replace(f=f))
+        return own_volume(twin, cell, W, cache._replace(f=f))
 
     monkeypatch.setattr(experiment, "log_volume", wrong)
     records = run(driven(f"lstm/start=forget_bias/b_f={bias:g}", H=16))

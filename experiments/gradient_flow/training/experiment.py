@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.gradient_flow.lags.experiment import direct, log10_norm
+from experiments.gradient_flow.lags.experiment import by_output, direct, log10_norm
 from experiments.gradient_flow.parts import EXPERIMENT
 from experiments.gradient_flow.starts import parameters
 from experiments.gradient_flow.training.sweep import ARMS, CLIP
@@ -16,7 +16,7 @@ from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, fresh, rows, train
 from experiments.tasks import adding
 from impl import draw
-from impl.spec import STATES, Model, leaves
+from impl.spec import Model, leaves
 from properties.record import Record
 
 NEVER, EXPLODED = -1, 100.0
@@ -114,8 +114,7 @@ def look(twin: Any, cell: str, model: Model, x: np.ndarray, target: np.ndarray) 
     h = ran.states.h[-1:]
     total, dy = twin.loss.squared_error(twin.head.forward(model.head, h), target)
     dh, _ = twin.head.backward(model.head, h, dy)
-    dlast = STATES[cell](dh[0], *(0 * dh[0] for _ in STATES[cell]._fields[1:]))
-    gradient = twin.states.backward(cell, model.cell, ran.cache, dlast=dlast, skip=("x",))
+    gradient = twin.states.backward(cell, model.cell, ran.cache, dlast=by_output(cell, dh[0]), skip=("x",))
     by_row = np.concatenate(leaves(twin.numpy(gradient.states)), -1)[::-1]
     by_lag = {"log10_norm": log10_norm(by_row) - 0.5 * np.log10(B)}
     return Look(twin.numpy(total) / B, by_lag | (gates(twin, model, x) if cell == "lstm" else {}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,7 +90,7 @@ def drawn(panels: list[Panel], x: str, width: float, ylabel: str) -> tuple[Any, 
     for (top, below), panel in zip(axes.T, panels, strict=True):
         shades = figures.shades(panel.cell, len(panel.lines))
         for (rows, _), shade in zip(panel.lines, shades, strict=True):
-            line(top, below, rows[x], rows.replace([math.inf, -math.inf], math.nan), shade)
+            figures.measured_and_predicted(top, below, rows[x], rows, shade)
         below.axhline(0, **figures.PREDICTION)
         top.set_title(panel.title)
         top.margins(x=0)
@@ -103,14 +102,6 @@ def drawn(panels: list[Panel], x: str, width: float, ylabel: str) -> tuple[Any, 
     axes[0, 0].set_ylabel(ylabel)
     axes[1, 0].set_ylabel("measured minus\ndashed (log10)")
     return canvas, axes
-
-
-def line(top: Axes, below: Axes, x: pd.Series, rows: pd.DataFrame, colour: Any) -> None:
-    """One line with its band and form, and what the form leaves."""
-    figures.measured(top, x, rows["median"], rows.low, rows.high, colour)
-    figures.predicted(top, x, rows.predicted)
-    below.fill_between(x, rows.residual_low, rows.residual_high, color=colour, alpha=0.1, lw=0)
-    below.plot(x, rows.residual, color=colour, lw=1.6)
 
 
 def limits(panels: list[Panel], columns: tuple[str, ...]) -> tuple[float, float]:

@@ -113,13 +113,9 @@ def rows_of(t: Trained, update: int) -> Iterator[dict[str, Any]]:
     form = predictions.log10_norm(ARMS[t.run.arm], H, t.T, predictions.inputs(t.T))
     for lag in t.by_lag["log10_norm"]:
         values = t.relative(lag, update)
-        median, low, high = interval(values)
         name = {"arm": t.run.arm, "lr": t.run.lr, "clip": t.run.clip, "T": t.T, "update": update, "lag": lag}
         row = name | {"seeds": len(values), "lost": int(np.isnan(values).sum())}
-        row |= {"median": median, "low": low, "high": high, "predicted": form[lag]}
-        yield row | {
-            f"residual{end}": value - form[lag] for end, value in (("", median), ("_low", low), ("_high", high))
-        }
+        yield row | statistics.against(interval(values), form[lag], decimals=12)
 
 
 def first_lag(t: Trained) -> int:
