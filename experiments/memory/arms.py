@@ -24,7 +24,12 @@ class Arm(NamedTuple):
     cell: str
     label: str
     start: Callable[[np.random.Generator, np.random.Generator, int, int, int], Parameters]
-    half_life: float | None
+    half_life: float | None = None
+
+    @property
+    def family(self) -> str:
+        """rnn or lstm, of which the cell is one."""
+        return self.cell.split("_")[0]
 
 
 def forget_bias(value: float) -> Callable[..., Parameters]:
@@ -32,9 +37,9 @@ def forget_bias(value: float) -> Callable[..., Parameters]:
     return lambda rng, extra, D, H, length: draw.with_forget_bias(draw.uniform(rng, "lstm", D, H), value)
 
 
-def uniform_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
-    """torch's default for an RNN."""
-    return draw.uniform(rng, "rnn", D, H)
+def torch_default(cell: str) -> Callable[..., Parameters]:
+    """torch's default: all of a cell's parameters uniform in +-1/sqrt(H)."""
+    return lambda rng, extra, D, H, length: draw.uniform(rng, cell, D, H)
 
 
 def orthogonal_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
@@ -49,6 +54,19 @@ def orthogonal_rnn(rng: Any, extra: Any, D: int, H: int, length: int) -> Paramet
 def orthogonal_rnn_torch_biases(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
     """torch's default, then an orthogonal recurrent matrix; the biases stay uniform in +-1/sqrt(H)."""
     return draw.orthogonal(rng, "rnn", D, H)
+
+
+def identity_rnn(cell: str) -> Callable[..., Parameters]:
+    """torch's default, then W_hh = 1 and biases of zero, which are trained like the others.
+
+    Source: Le, Jaitly, Hinton 2015, whose IRNN (relu) draws its other weights from N(0, .001^2); ours keep torch's.
+    """
+
+    def start(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
+        params = draw.identity(rng, cell, D, H)
+        return params._replace(bias_ih=0.0 * params.bias_ih, bias_hh=0.0 * params.bias_hh)
+
+    return start
 
 
 def chrono(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
@@ -70,10 +88,13 @@ ARMS = {
         Arm("lstm_b0", "lstm", "LSTM b_f=0", forget_bias(0.0), half_life_of_gate(0.0)),
         Arm("lstm_b1", "lstm", "LSTM b_f=1", forget_bias(1.0), half_life_of_gate(1.0)),
         Arm("lstm_b3", "lstm", "LSTM b_f=3", forget_bias(3.0), half_life_of_gate(3.0)),
-        Arm("lstm_chrono", "lstm", "LSTM chrono", chrono, None),
-        Arm("rnn_uniform", "rnn", "RNN uniform", uniform_rnn, HALF_LIFE_UNIFORM),
-        Arm("rnn_orthogonal", "rnn", "RNN orthogonal", orthogonal_rnn, None),
-        Arm("rnn_orthogonal_torch_biases", "rnn", "RNN orthogonal, torch biases", orthogonal_rnn_torch_biases, None),
+        Arm("lstm_torch", "lstm", "LSTM torch", torch_default("lstm")),
+        Arm("lstm_chrono", "lstm", "LSTM chrono", chrono),
+        Arm("rnn_uniform", "rnn", "RNN uniform", torch_default("rnn"), HALF_LIFE_UNIFORM),
+        Arm("rnn_orthogonal", "rnn", "RNN orthogonal", orthogonal_rnn),
+        Arm("rnn_orthogonal_torch_biases", "rnn", "RNN orthogonal, torch biases", orthogonal_rnn_torch_biases),
+        Arm("rnn_identity", "rnn", "RNN identity", identity_rnn("rnn")),
+        Arm("irnn", "rnn_relu", "IRNN", identity_rnn("rnn_relu")),
     )
 }
 

@@ -17,7 +17,6 @@ import numpy as np
 NAME, LENGTH = "latch", "delay"
 D, V, LOSS = 1, 1, "logistic"
 NOISE = 0.2
-SOLVED_ABOVE = 0.99
 SOLVED_BELOW = 0.01
 """Solved: the share of wrong answers on held-out rows is below this."""
 CHANCE_ACCURACY = 0.5

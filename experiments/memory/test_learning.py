@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from experiments.harness.engine import engine
-from experiments.memory import arms, experiment, sweep
+from experiments.memory import arms, learning
+from experiments.memory.latch import sweep
 from experiments.tasks import latch
 from impl import draw
 from impl.spec import Model, Parameters, block, leaves
@@ -17,40 +17,6 @@ from impl.spec import Model, Parameters, block, leaves
 OPTIONS = SimpleNamespace(engine="numpy")
 TINY = sweep.Preset((5,), seeds=4, updates=50, every=10, held_out=600)
 PRESETS = tuple(sweep.PRESETS)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_a_sweep_holds_every_arm_at_every_length_once_as_plain_data(preset):
-    """Each cell is one group with its own setting and key; its settings survive JSON unchanged."""
-    groups = sweep.groups(preset, OPTIONS)
-    cells = {(g.settings["arm"], g.settings["length"]) for g in groups}
-    assert cells == {(arm, length) for arm in arms.ARMS for length in sweep.PRESETS[preset].lengths}
-    assert len({g.setting for g in groups}) == len({g.key for g in groups}) == len(groups) == len(cells)
-    assert all(json.loads(json.dumps(g.settings)) == g.settings for g in groups)
-
-
-def test_the_tour_is_a_part_of_the_quick_preset_and_quick_of_full():
-    """What one preset has computed the larger one takes from the store: the same keys."""
-    tour, quick, full = ({g.key for g in sweep.groups(p, OPTIONS)} for p in ("tour", "quick", "full"))
-    assert tour < quick < full
-
-
-def test_lengths_grow_by_the_root_of_two_and_each_preset_fits_its_time():
-    """5 to 160 in eleven lengths, to 1280 in seventeen; core-seconds: tour under 360, quick under 600, full an hour."""
-    assert sweep.ladder(160) == (5, 7, 10, 14, 20, 28, 40, 57, 80, 113, 160)
-    assert len(sweep.ladder(1280)) == 17 and sweep.ladder(1280)[-1] == 1280
-    total = {preset: sum(g.cost for g in sweep.groups(preset, OPTIONS)) for preset in PRESETS}
-    assert total["smoke"] < 10 and total["tour"] < 360 and total["quick"] < 600 and total["full"] < 3600
-    assert max(g.cost for g in sweep.groups("full", OPTIONS)) < 9 * 60
-
-
-def test_a_group_that_is_expected_to_end_early_costs_less_than_one_that_is_not():
-    """Cost grows with the delay except where EARLY says nothing else; more seeds cost more, and never twice as much."""
-    for arm in arms.ARMS:
-        costs = np.array([sweep.cost(arm, length, sweep.PRESETS["full"]) for length in sweep.ladder(1280)])
-        assert (np.diff(costs) > 0).all()
-    one, two = (sweep.cost("lstm_b1", 40, sweep.Preset((40,), seeds=n)) for n in (8, 16))
-    assert one < two < 2 * one
 
 
 @pytest.mark.parametrize(("arm", "value"), [("lstm_b0", 0.0), ("lstm_b1", 1.0), ("lstm_b3", 3.0)])
@@ -107,16 +73,16 @@ def test_half_lives_at_the_start():
 def test_arms_of_one_seed_and_length_see_the_same_data_and_seeds_do_not():
     """The streams do not know the arm; held-out rows are none of the training rows."""
     twin = engine("numpy")
-    a, b = (next(experiment.batches(group(arm), twin)) for arm in ("lstm_b1", "rnn_uniform"))
+    a, b = (next(learning.batches(group(arm), twin)) for arm in ("lstm_b1", "rnn_uniform"))
     np.testing.assert_array_equal(a.x, b.x)
     assert len(np.unique(a.x[1, :, :, 0])) == a.x[1].size, "two seeds share noise"
-    assert not np.isin(experiment.held_out(group("lstm_b1"))[0][1], a.x[1]).any()
+    assert not np.isin(learning.held_out(group("lstm_b1"))[0][1], a.x[1]).any()
 
 
 def test_batches_are_fresh_at_every_update():
     """No noise value comes twice in ten updates (float64, so that values do not collide by rounding)."""
     g = group("lstm_b1", dtype="float64")
-    x = np.stack([batch.x[1:] for batch, _ in zip(experiment.batches(g, engine("numpy")), range(10), strict=False)])
+    x = np.stack([batch.x[1:] for batch, _ in zip(learning.batches(g, engine("numpy")), range(10), strict=False)])
     assert len(np.unique(x)) == x.size
 
 
@@ -124,13 +90,13 @@ def test_batches_are_fresh_at_every_update():
 def test_dropping_hopeless_models_changes_no_verdict(name):
     """A model passes after the early stop exactly if it passes on all rows, and its share is then the same."""
     g, twin = group("rnn_uniform"), engine(name)
-    x, target = experiment.held_out(g)
+    x, target = learning.held_out(g)
     errors = [0, 5, 6, 300]  # of 600: more than .99 right means at most 5 wrong
     for e, n in enumerate(errors):
         target[:, e, :n] = 1 - target[:, e, :n]
     model_ = twin.asarray(reader_of_the_first_step(len(errors)), g.dtype)
-    full = experiment.share_right(twin, "rnn", latch, model_, x, target)
-    quick = experiment.share_right(twin, "rnn", latch, model_, x, target, latch.SOLVED_ABOVE)
+    full = learning.share_right(twin, "rnn", latch, model_, x, target)
+    quick = learning.share_right(twin, "rnn", latch, model_, x, target, latch.SOLVED_ABOVE)
     np.testing.assert_array_equal(full, 1 - np.array(errors) / 600)
     np.testing.assert_array_equal(quick > latch.SOLVED_ABOVE, [True, True, False, False])
     np.testing.assert_array_equal(quick[:2], full[:2])
@@ -139,8 +105,8 @@ def test_dropping_hopeless_models_changes_no_verdict(name):
 def test_a_run_says_who_solved_when_and_is_the_same_twice():
     """At delay 5 an LSTM with b_f = 3 solves within 50 updates: at a check, for good, and bit for bit again."""
     marks = []
-    first = experiment.run(group("lstm_b3"), lambda done, total: marks.append((done, total)))
-    again = experiment.run(group("lstm_b3"), lambda done, total: None)
+    first = learning.run(group("lstm_b3"), lambda done, total: marks.append((done, total)))
+    again = learning.run(group("lstm_b3"), lambda done, total: None)
     assert first == again
     got = {m: np.array([r.value for r in first if r.metric == m]) for m in METRICS}
     assert [r.seed for r in first if r.metric == "solved"] == [0, 1, 2, 3]
@@ -155,10 +121,10 @@ def test_a_run_says_who_solved_when_and_is_the_same_twice():
 def test_models_that_do_not_learn_answer_by_chance_and_never_solve():
     """At a rate of zero every model stays within five standard deviations of one half."""
     g = group("lstm_b0", length=40, lr=0.0)
-    got = experiment.run(g, lambda done, total: None)
+    got = learning.run(g, lambda done, total: None)
     share = np.array([r.value for r in got if r.metric == "accuracy"])
     assert (abs(share - latch.CHANCE_ACCURACY) < 5 * 0.5 / np.sqrt(TINY.held_out)).all()
-    assert {r.value for r in got if r.metric == "first_solved_step"} == {experiment.NEVER}
+    assert {r.value for r in got if r.metric == "first_solved_step"} == {learning.NEVER}
     assert {r.value for r in got if r.metric == "solved"} == {0.0}
     assert {r.value for r in got if r.metric == "updates"} == {TINY.updates}
 
@@ -173,7 +139,7 @@ def test_a_stop_asked_for_at_a_checkpoint_ends_the_run():
         raise Asked
 
     with pytest.raises(Asked):
-        experiment.run(group("rnn_uniform"), stop)
+        learning.run(group("rnn_uniform"), stop)
 
 
 METRICS = ("solved", "accuracy", "first_solved_step", "updates")

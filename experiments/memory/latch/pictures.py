@@ -1,4 +1,4 @@
-"""The figures of the memory experiment: success by delay, T50 by arm, updates until solved."""
+"""The figures of the latch: success by delay, T50 by arm, updates until solved."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure
 from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
-from experiments.memory.experiment import NEVER
+from experiments.memory.learning import NEVER
 
 PILOT = {"marker": "D", "mfc": "none", "color": "0.35", "ms": 5, "ls": ""}
 
@@ -48,7 +48,7 @@ def in_steps(value: float, delays: Any) -> str:
 
 def colour(arm: str) -> str:
     """The colour of an arm's cell."""
-    return figures.COLOURS[ARMS[arm].cell]
+    return figures.COLOURS[ARMS[arm].family]
 
 
 # Success by delay
@@ -108,7 +108,7 @@ def success_title(fits: list[Fit]) -> str:
     """The span of T50 within each cell."""
     spans = []
     for cell in ("lstm", "rnn"):
-        ordered = by_t50([fit for fit in fits if ARMS[fit.arm].cell == cell])
+        ordered = by_t50([fit for fit in fits if ARMS[fit.arm].family == cell])
         if ordered:
             ends = dict.fromkeys(in_steps(fit.t50.value, fit.delays) for fit in (ordered[0], ordered[-1]))
             spans.append(f"{' to '.join(ends)} steps over the {figures.NAMES[cell]}'s starts")
@@ -119,7 +119,7 @@ def start_decides(fits: list[Fit]) -> bool:
     """Whether T50 differs more between the starts of each cell than between the cells' best starts."""
     values: dict[str, list[float]] = {"lstm": [], "rnn": []}
     for fit in fits:
-        values[ARMS[fit.arm].cell].append(math.log(np.clip(fit.t50.value, fit.delays[0], fit.delays[-1])))
+        values[ARMS[fit.arm].family].append(math.log(np.clip(fit.t50.value, fit.delays[0], fit.delays[-1])))
     if not all(values.values()):
         return False
     return abs(max(values["lstm"]) - max(values["rnn"])) < min(max(some) - min(some) for some in values.values())
@@ -312,7 +312,7 @@ def updates_alt(data: pd.DataFrame) -> str:
 
 def panels(arms: list[str], heights: tuple[int, ...], key: str, inches: float) -> tuple[Canvas, dict[str, list[Axes]]]:
     """A row of panels a cell, each panel of `heights` axes over one delay axis; the key stands in an empty place."""
-    cells = [row for cell in ("lstm", "rnn") if (row := [arm for arm in arms if ARMS[arm].cell == cell])]
+    cells = [row for cell in ("lstm", "rnn") if (row := [arm for arm in arms if ARMS[arm].family == cell])]
     width, n = max(map(len, cells)) + (len({len(row) for row in cells}) == 1), len(heights)
     shape = {"figsize": (2.9 * width, inches), "height_ratios": heights * len(cells), "layout": "constrained"}
     canvas, grid = plt.subplots(n * len(cells), width, sharex=True, sharey="row", squeeze=False, **shape)

@@ -1,0 +1,1 @@
+"""How long one bit is kept, by start: T50 on the latch."""

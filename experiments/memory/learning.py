@@ -1,0 +1,174 @@
+"""Trains all seeds of one arm on one task as a group, and says which of them solved it, and when.
+
+A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
+test has another length than training also test_length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.harness.engine import engine
+from experiments.harness.sweep import Group
+from experiments.harness.training import Batch, choose, fresh, outputs, rows, train
+from experiments.memory import arms
+from experiments.memory.parts import EXPERIMENT
+from experiments.tasks import adding, latch
+from impl import draw
+from impl.spec import Model
+from properties.record import Record
+
+TASKS = {task.NAME: task for task in (latch, adding)}
+NEVER = -1
+CHUNK = 250
+"""Held-out rows that a model is shown before a check may give it up."""
+
+Checkpoint = Callable[[int, int], None]
+
+
+class Learned(NamedTuple):
+    """What training left: the models (the engine's arrays), when each solved the task (E,) or NEVER, the updates run,
+    and the held-out rows by which that was judged (NumPy arrays)."""
+
+    model: Model
+    solved_at: np.ndarray
+    updates: int
+    held_out: Batch
+
+
+def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
+    """One record a seed of: solved, cost and (where answers are right or wrong) accuracy on held-out rows at the end,
+    first_solved_step (-1: never), and what the run was given.
+
+    The group trains on until all have solved or the updates are used up, so cost and accuracy are those of the state in
+    which the group stopped. The index is the length.
+    """
+    twin = engine(group.engine)
+    learned = learn(group, twin, checkpoint)
+    return [*records(group, learned, measured(group, twin, learned.model, learned.held_out))]
+
+
+def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
+    """Trains a group until all its models have solved the task or the updates are used up.
+
+    A seed has solved the task when the mean cost of its held-out rows is below the task's SOLVED_BELOW at a periodic
+    check; the first such check is its step.
+    """
+    s, task, cell = group.settings, task_of(group), arms.ARMS[group.settings["arm"]].cell
+    asked, solved_at = held_out(group), np.full(len(group.seeds), NEVER)
+    for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), s["lr"], s["clip"]):
+        if update.step % s["every"] == 0 or update.step == s["updates"]:
+            check(solved_at, update.step, twin, cell, task, update.model, asked)
+            checkpoint(update.step, s["updates"])
+            if NEVER not in solved_at:
+                break
+    checkpoint(s["updates"], s["updates"])
+    return Learned(update.model, solved_at, update.step, asked)
+
+
+# What a group computes with
+
+
+def task_of(group: Group) -> Any:
+    """The module of the group's task."""
+    return TASKS[group.settings["task"]]
+
+
+def initial(group: Group, twin: Any) -> Model:
+    """The group's models at the start, in the twin's arrays."""
+    s, task = group.settings, task_of(group)
+    models = [arms.model(s["arm"], s["task"], s["length"], seed, task.D, task.V, s["H"]) for seed in group.seeds]
+    return twin.asarray(draw.group(models), group.dtype)
+
+
+def batches(group: Group, twin: Any) -> Iterator[Batch]:
+    """Fresh training batches, one an update."""
+    s, rngs = group.settings, streams(group, "training")
+    return fresh(twin, task_of(group), s["length"], rngs, s["B"], group.dtype, s["updates"])
+
+
+def held_out(group: Group) -> Batch:
+    """Each seed's own held-out rows, the same at every check, as NumPy arrays in the group's dtype."""
+    s = group.settings
+    batch = rows(task_of(group), s.get("test_length", s["length"]), streams(group, "held-out"), s["held_out"])
+    return Batch(*(a.astype(group.dtype) if a is not None and a.dtype.kind == "f" else a for a in batch))
+
+
+def streams(group: Group, purpose: str) -> list[np.random.Generator]:
+    """A generator a seed, from the task, the length, the seed and the purpose, not from the arm: arms are paired."""
+    s = group.settings
+    return [draw.generator(EXPERIMENT, s["task"], s["length"], seed, purpose) for seed in group.seeds]
+
+
+# How good a model is
+
+
+def check(solved_at: np.ndarray, step: int, twin: Any, cell: str, task: Any, model: Model, asked: Batch) -> None:
+    """Notes `step` in `solved_at` (E,) for the models that pass now and had not before."""
+    open_ = np.flatnonzero(solved_at == NEVER)
+    cost = mean_cost(twin, cell, task, choose(model, open_), members(asked, open_), task.SOLVED_BELOW)
+    solved_at[open_[cost < task.SOLVED_BELOW]] = step
+
+
+def mean_cost(
+    twin: Any, cell: str, task: Any, model: Model, asked: Batch, below: float | None = None, of: str = "cost"
+) -> np.ndarray:
+    """The mean over rows of the task's cost, (E,); with `below`, exact for a model that passes and a lower end else.
+
+    With `below` a model is dropped once its cost so far rules out that it passes, so hopeless ones are shown one chunk.
+
+    Args:
+        twin, cell, task, model: an engine, its cell, a module of tasks, a group of models.
+        asked: NumPy arrays of the models' own rows.
+        below: what the mean must be below for a model to pass; None: every model sees every row.
+        of: which of the task's functions of outputs and answers is averaged.
+    """
+    N, E = asked.x.shape[-2], asked.x.shape[1]
+    total, running, function = np.zeros(E), np.arange(E), getattr(task, of)
+    for start in range(0, N, CHUNK):
+        some = members(asked, running, slice(start, start + CHUNK))
+        total[running] += function(answers(twin, cell, choose(model, running), some), *given(some)).sum(-1)
+        running = running if below is None else running[total[running] / N < below]
+        if not running.size:
+            break
+    return total / N
+
+
+def answers(twin: Any, cell: str, model: Model, asked: Batch) -> np.ndarray:
+    """The outputs y (K, E, N, V) at the steps that are asked for, as a NumPy array."""
+    x, lengths = (part if part is None else twin.asarray(part) for part in (asked.x, asked.lengths))
+    return twin.numpy(outputs(twin, cell, model, x, len(asked.target), lengths=lengths))
+
+
+def given(asked: Batch) -> list[np.ndarray]:
+    """What a task's functions take after the outputs."""
+    return [part for part in asked[1:] if part is not None]
+
+
+def members(asked: Batch, which: np.ndarray, some: slice = slice(None)) -> Batch:
+    """Some models' rows, all of them or some."""
+    over_steps = [part if part is None else part[:, which][:, :, some] for part in asked[:3]]
+    return Batch(*over_steps, asked.lengths if asked.lengths is None else asked.lengths[which][:, some])
+
+
+def measured(group: Group, twin: Any, model: Model, asked: Batch) -> dict[str, np.ndarray]:
+    """Mean cost and, where answers are right or wrong, the share of rows answered right: each (E,)."""
+    task, cell = task_of(group), arms.ARMS[group.settings["arm"]].cell
+    mean = partial(mean_cost, twin, cell, task, model, asked)
+    return {"cost": mean()} | ({"accuracy": mean(of="correct")} if hasattr(task, "correct") else {})
+
+
+def records(group: Group, learned: Learned, found: dict[str, np.ndarray]) -> Iterator[Record]:
+    """What the group's run says, one value a seed and metric; the index is the length."""
+    s, E = group.settings, len(group.seeds)
+    given = {"updates": learned.updates, "updates_allowed": s["updates"], "held_out_rows": s["held_out"]}
+    steps = learned.solved_at
+    each = {"solved": steps != NEVER, **found, "first_solved_step": steps}
+    each |= {metric: np.full(E, value) for metric, value in given.items()}
+    for e, seed in enumerate(group.seeds):
+        for metric, values in each.items():
+            yield Record(EXPERIMENT, group.setting, seed, metric, s["length"], float(values[e]))
