@@ -17,12 +17,12 @@ from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, choose, fresh, outputs, rows, train
 from experiments.memory import arms
 from experiments.memory.parts import EXPERIMENT
-from experiments.tasks import adding, latch
+from experiments.tasks import adding, latch, mixed_latch
 from impl import draw
 from impl.spec import Model
 from properties.record import Record
 
-TASKS = {task.NAME: task for task in (latch, adding)}
+TASKS = {task.NAME: task for task in (latch, adding, mixed_latch)}
 NEVER = -1
 CHUNK = 250
 """Held-out rows that a model is shown before a check may give it up."""
