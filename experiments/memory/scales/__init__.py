@@ -1,1 +1,1 @@
-"""The time scales that units take on a latch of mixed delays: how far apart they are, before training and after (N16)."""
+"""The time scales that units take on a latch of mixed delays, and how far training spreads them apart (N16)."""

@@ -40,6 +40,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
 
     Once (index 0):
     N16: the spread at the end over that at the start.
+    longest_delay: of those that rows are drawn from.
 
     Training is in the group's dtype, what is looked at in float64.
     """
@@ -109,6 +110,7 @@ def records(group: Group, seen: dict[int, Look], delays: np.ndarray) -> Iterator
         for metric, rows in (("loss", look.loss), ("accuracy", look.right)):
             for shortest, values in by_delay(rows, delays, group.settings["length"]):
                 yield from each(group, metric, shortest, values, f"/update={n}")
+    yield from each(group, "longest_delay", 0, np.full(len(group.seeds), group.settings["length"]))
     yield from each(group, "N16", 0, spread(seen[max(seen)].scales) / spread(seen[0].scales))
 
 

@@ -71,6 +71,9 @@ def looks(updates: int) -> list[int]:
     return sorted({0, updates // 3, updates})
 
 
+PADDED = 2.0
+"""How much more an update costs whose rows end at steps of their own: read-out, loss and masks at all steps."""
+
 LOOK = 2.2e-8
 """Core-seconds of a unit and gate at one step of one held-out row, in the plain loop and float64."""
 
@@ -79,4 +82,4 @@ def cost(case: Case, settings: dict[str, Any]) -> float:
     """Predicted core-seconds of a group: training, with no checks on the way, and the looks."""
     steps = case.longest + 1
     trained = core_seconds(settings | {"held_out": 0, "every": 1e9}, case.seeds, steps, case.updates)
-    return trained + LOOK * len(settings["looks"]) * steps * HELD_OUT * case.seeds * 4 * case.H
+    return PADDED * trained + LOOK * len(settings["looks"]) * steps * HELD_OUT * case.seeds * 4 * case.H
