@@ -126,8 +126,9 @@ def claim_sentence(t: Trained) -> str:
     return (
         f"At the claim's setting ({t.name}) the test loss of untied minus tied weights is {words(t.gap)} after "
         f"{t.updates} updates (median of {len(t.gap)} seeds, 99 % interval, {unit(t)}): "
-        f"{words(t.end('untied', 'test'))} against {words(t.end('tied', 'test'))}, with {words(t.end('untied', SEEN[0]))} "
-        f"against {words(t.end('tied', SEEN[0]))} on the training rows. Were each stopped at its best test loss, the "
+        f"{words(t.end('untied', 'test'))} against {words(t.end('tied', 'test'))}, with "
+        f"{words(t.end('untied', 'training'))} against {words(t.end('tied', 'training'))} on the training rows. Were "
+        f"each stopped at its best test loss, the "
         f"difference would be {words(t.best_gap())}."
     )
 
@@ -204,24 +205,40 @@ def rows_figure(runs: list[Trained]) -> Figure:
         line(below, some[some.what == "difference"], figures.COLOURS[cell], "-")
         floors(top)
         below.axhline(0, **figures.PREDICTION)
-        top.set(title=figures.NAMES[cell], xscale="log", ylim=(0, None))
+        top.set(title=figures.NAMES[cell], xscale="log", yscale="log")
+        below.set_yscale("symlog", linthresh=0.01)
         below.set_xlabel("rows of the training set")
         sizes = sorted(some.rows.unique())
         below.set_xticks(sizes, [f"{n}" for n in sizes])
         below.minorticks_off()
-        names = [some[some.what == weights].iloc[-1] for weights in WEIGHTS]
-        figures.label_lines(top, [(None, row["median"], row.what, figures.COLOURS[cell]) for row in names])
+        name_lines(top, some, figures.COLOURS[cell])
+    for row in axes:
+        share_limits(row)
     axes[0, 0].set_ylabel("test loss after training\n(squared error)")
     axes[1, 0].set_ylabel("untied\nminus tied")
     return Figure("untied_by_rows", rows_title(runs), canvas, rows_alt(runs), data)
 
 
+def share_limits(axes: np.ndarray) -> None:
+    """Gives axes that are to be compared the same vertical limits."""
+    ends = np.array([axis.get_ylim() for axis in axes])
+    for axis in axes:
+        axis.set_ylim(ends[:, 0].min(), ends[:, 1].max())
+
+
+def name_lines(axis: Axes, rows: pd.DataFrame, colour: str) -> None:
+    """The names of the two lines at their ends, the upper one's a little up and the lower one's a little down."""
+    last = rows[(rows.rows == rows.rows.max()) & rows.what.isin(WEIGHTS)].sort_values("median")
+    for row, shift in zip(last.itertuples(), (-4, 4), strict=True):
+        figures.label_line(axis, row.rows, row.median, row.what, colour, xytext=(6, shift))
+
+
 def floors(axis: Axes) -> None:
     """What who knows none and one of the two values pays: closed forms."""
-    for known, text in ((0, "neither value known: 1/6"), (1, "one value known: 1/12")):
+    for known, text, up in ((0, "neither value known: 1/6", True), (1, "one value known: 1/12", False)):
         axis.axhline(adding.floor(known), **figures.PREDICTION)
-        place = {"xycoords": axis.get_yaxis_transform(), "xytext": (3, 2), "va": "bottom"}
-        figures.label_line(axis, 0, adding.floor(known), text, **place)
+        place = {"xytext": (3, 3 if up else -3), "va": "bottom" if up else "top"}
+        figures.label_line(axis, 0, adding.floor(known), text, xycoords=axis.get_yaxis_transform(), **place)
 
 
 def ends(t: Trained) -> list[dict[str, object]]:
@@ -286,17 +303,15 @@ def updates_figure(t: Trained) -> Figure:
     data = pd.concat(frames, ignore_index=True)
     canvas = figures.plt.figure(figsize=(7.4, 3.2), layout="constrained")
     axes = canvas.subplots(1, 2, sharey=True)
-    light, dark = figures.shades(t.cell, 3)[0], figures.COLOURS[t.cell]
+    colours = {"training": figures.shades(t.cell, 3)[0], "test": figures.COLOURS[t.cell]}
     for axis, weights in zip(axes, WEIGHTS, strict=True):
-        for seen, colour, how in (("training", light, "-"), ("test", dark, "-")):
-            line(axis, data[(data.weights == weights) & (data.seen == seen)], colour, how, "updates")
-        axis.set(title=f"{figures.NAMES[t.cell]}, {weights}", xlabel="updates", ylim=(0, None))
+        for seen, colour in colours.items():
+            line(axis, data[(data.weights == weights) & (data.seen == seen)], colour, "-", "updates")
+        axis.set(title=f"{figures.NAMES[t.cell]}, {weights}", xlabel="updates", yscale="log")
         if t.task == adding.NAME:
             floors(axis)
-    handles = [
-        figures.plt.Line2D([], [], color=c, lw=2, label=f"{s} rows") for s, c in (("training", light), ("test", dark))
-    ]
-    axes[1].legend(handles=handles, fontsize=8)
+    handles = [figures.plt.Line2D([], [], color=c, lw=2, label=f"{seen} rows") for seen, c in colours.items()]
+    axes[1].legend(handles=handles, fontsize=8, loc="lower left")
     axes[0].set_ylabel(f"loss ({unit(t)})")
     return Figure("untied_by_updates", updates_title(t), canvas, updates_alt(t), data)
 
