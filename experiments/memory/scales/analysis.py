@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from experiments.harness import figures
 from experiments.harness.report import Figure, Findings, Section, Table
@@ -144,8 +147,8 @@ def memory_sentence(runs: list[Trained]) -> str:
         f"answered right by models whose longest time scale is {words(t.after[:, -1])} steps, at delays up to "
         f"{t.longest}. A forget gate alone keeps exp(-{t.longest}/{longest:.3g}) = {np.exp(-t.longest / longest):.1g} "
         f"of a value so long; but the loss at delays from {last} is {words((t.loss[last] / t.loss[first]).to_numpy())} "
-        f"times that at delays from {first}: the bit does not fade, since what is written at each step depends on it "
-        f"through h."
+        f"times that at delays from {first}: the bit does not fade, so what is written at each step must depend on "
+        f"it, through h."
     )
 
 
@@ -212,13 +215,19 @@ def scales_figure(runs: list[Trained]) -> Figure:
     canvas, axes = panels(len(runs))
     for axis, t in zip(axes, runs, strict=True):
         panel(axis, t, data[data.start == t.start])
+    handles = [
+        *(Line2D([], [], color=c, lw=2, label=f"{w} training") for w, c in (("before", BEFORE), ("after", AFTER))),
+        Line2D([], [], label="start, closed form", **figures.PREDICTION),
+        Rectangle((0, 0), 1, 1, color="0.93", label="delays"),
+    ]
+    axes[0].legend(handles=handles, loc="upper left", fontsize=7)
     axes[0].set_ylabel("time scale of a unit,\n-1 / mean ln f (steps)")
     return Figure("time_scales", scales_title(runs), canvas, scales_alt(runs), data)
 
 
 def panels(n: int) -> tuple[Canvas, np.ndarray]:
     """A row of panels on one logarithmic axis of time scales."""
-    canvas = figures.plt.figure(figsize=(1.0 + 2.6 * n, 3.4), layout="constrained")
+    canvas = plt.figure(figsize=(1.0 + 2.6 * n, 3.4), layout="constrained")
     axes = canvas.subplots(1, n, sharey=True, squeeze=False)[0]
     axes[0].set_yscale("log")
     return canvas, axes
@@ -247,14 +256,6 @@ def panel(axis: Axes, t: Trained, rows: pd.DataFrame) -> None:
     figures.predicted(axis, form, predictions.quantile(t.start, form, t.H, t.longest))
     axis.axhspan(mixed_latch.SHORTEST, t.longest, color="0.93", lw=0, zorder=-1)
     axis.set(title=f"LSTM {t.label}", xlabel="share of units below", xlim=(0, 1))
-    ends = (("before", BEFORE), ("after", AFTER))
-    axis.legend(
-        handles=[figures.plt.Line2D([], [], color=c, lw=2, label=f"{w} training") for w, c in ends]
-        + [figures.plt.Line2D([], [], label="start, closed form", **figures.PREDICTION)]
-        + [figures.plt.Rectangle((0, 0), 1, 1, color="0.93", label="delays")],
-        loc="upper left",
-        fontsize=7,
-    ) if axis.get_subplotspec().is_first_col() else None
 
 
 def finite(ends: pd.Series) -> pd.Series:
@@ -290,7 +291,7 @@ def scales_alt(runs: list[Trained]) -> str:
 def ratio_figure(runs: list[Trained]) -> Figure:
     """The spread after training over that before: seeds as dots, median and interval, a row a setting."""
     data = pd.DataFrame([ratio_row(t) for t in runs])
-    canvas = figures.plt.figure(figsize=(6.0, 0.9 + 0.42 * len(runs)), layout="constrained")
+    canvas = plt.figure(figsize=(6.0, 0.9 + 0.42 * len(runs)), layout="constrained")
     axis = canvas.subplots()
     for y, (t, row) in enumerate(zip(runs, data.itertuples(), strict=True)):
         if np.isfinite([row.low, row.high]).all():
@@ -322,9 +323,10 @@ def ratio_title(runs: list[Trained]) -> str:
     found = [(t, order_interval(t.ratio)) for t in runs]
     apart = sum(interval.low > 1 for _, interval in found)
     (least, a), (most, b) = (pick(found, key=lambda pair: pair[1].value) for pick in (min, max))
+    factors = f"from {a.value:.2g} ({least.name}) to {b.value:.2g} ({most.name})"
     return (
-        f"Training spreads the units' time scales apart at {apart} of {len(runs)} settings (99 % interval above 1): by "
-        f"a factor from {a.value:.2g} ({least.name}) to {b.value:.2g} ({most.name})"
+        f"Training spreads the units' time scales apart at {apart} of {len(runs)} settings (99 % interval above 1), by "
+        f"a factor {factors if len(runs) > 1 else f'of {a.value:.2g}'}"
     )
 
 

@@ -39,11 +39,10 @@ class Case(NamedTuple):
         return f"{HEAD}/start={self.start}{width}" + ("" if self.updates <= UPDATES else f"/updates={self.updates}")
 
 
-TOUR = (Case("bf1", 16),)
-QUICK = (*TOUR, *(Case(start, 8) for start in ("torch", "bf3", "chrono")), Case("bf1", 8, H=8))
+QUICK = (Case("bf1", 16), *(Case(start, 8) for start in ("torch", "bf3", "chrono")), Case("bf1", 8, H=8))
 PRESETS = {
     "smoke": tuple(Case(start, 8, updates=6, longest=20) for start in STARTS),
-    "tour": TOUR,
+    "tour": (Case("bf1", 8, updates=150),),
     "quick": QUICK,
     "full": (
         *QUICK,

@@ -40,11 +40,11 @@ def test_a_sweep_holds_every_case_once_as_plain_data(preset):
     assert [g.settings["arm"] for g in groups if g.setting == CLAIM] == ["lstm_b1"]
 
 
-def test_the_tour_is_a_part_of_quick_and_quick_of_full_and_each_keeps_its_time():
-    """What one preset has computed the larger one takes from the store."""
-    tour, quick, full = ({g.key for g in sweep.groups(p, OPTIONS)} for p in ("tour", "quick", "full"))
-    assert tour < quick < full
-    for preset, most in (("smoke", 3), ("tour", 11), ("quick", 36), ("full", 500)):
+def test_quick_is_a_part_of_full_and_each_preset_keeps_its_time():
+    """What the smaller preset has computed the larger one takes from the store."""
+    quick, full = ({g.key for g in sweep.groups(p, OPTIONS)} for p in ("quick", "full"))
+    assert quick < full
+    for preset, most in (("smoke", 1), ("tour", 5), ("quick", 36), ("full", 500)):
         assert sum(g.cost for g in sweep.groups(preset, OPTIONS)) < most
 
 

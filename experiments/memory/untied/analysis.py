@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from experiments.harness import figures
 from experiments.harness.report import Figure, Findings, Section, Table
@@ -122,9 +124,10 @@ def start_sentence(runs: list[Trained]) -> str:
 
 
 def claim_sentence(t: Trained) -> str:
-    """The claim's own numbers."""
+    """The claim's own numbers, or those of a setting where that was not run."""
+    where = "At the claim's setting" if t.claim else "At one setting"
     return (
-        f"At the claim's setting ({t.name}) the test loss of untied minus tied weights is {words(t.gap)} after "
+        f"{where} ({t.name}) the test loss of untied minus tied weights is {words(t.gap)} after "
         f"{t.updates} updates (median of {len(t.gap)} seeds, 99 % interval, {unit(t)}): "
         f"{words(t.end('untied', 'test'))} against {words(t.end('tied', 'test'))}, with "
         f"{words(t.end('untied', 'training'))} against {words(t.end('tied', 'training'))} on the training rows. Were "
@@ -141,7 +144,7 @@ def others_sentence(runs: list[Trained], own: Trained) -> str:
     worse = [f"{t.name} {words(t.gap)}" for t, gap in others if gap.low > 0]
     better = [f"{t.name} {words(t.gap)}" for t, gap in others if gap.high < 0]
     open_ = [f"{t.name} {words(t.gap)}" for t, gap in others if gap.low <= 0 <= gap.high]
-    parts = (("Worse untied as well", worse), ("Better untied", better), ("Not told apart", open_))
+    parts = (("Worse untied", worse), ("Better untied", better), ("Not told apart", open_))
     return " ".join(f"{text}: {'; '.join(names)}." for text, names in parts if names)
 
 
@@ -301,7 +304,7 @@ def updates_figure(t: Trained) -> Figure:
         found = pd.DataFrame([interval(loss[n].to_numpy()) for n in loss.columns])
         frames.append(found.assign(weights=weights, seen=seen, updates=loss.columns, seeds=len(loss)))
     data = pd.concat(frames, ignore_index=True)
-    canvas = figures.plt.figure(figsize=(7.4, 3.2), layout="constrained")
+    canvas = plt.figure(figsize=(7.4, 3.2), layout="constrained")
     axes = canvas.subplots(1, 2, sharey=True)
     colours = {"training": figures.shades(t.cell, 3)[0], "test": figures.COLOURS[t.cell]}
     for axis, weights in zip(axes, WEIGHTS, strict=True):
@@ -310,7 +313,7 @@ def updates_figure(t: Trained) -> Figure:
         axis.set(title=f"{figures.NAMES[t.cell]}, {weights}", xlabel="updates", yscale="log")
         if t.task == adding.NAME:
             floors(axis)
-    handles = [figures.plt.Line2D([], [], color=c, lw=2, label=f"{seen} rows") for seen, c in colours.items()]
+    handles = [Line2D([], [], color=c, lw=2, label=f"{seen} rows") for seen, c in colours.items()]
     axes[1].legend(handles=handles, fontsize=8, loc="lower left")
     axes[0].set_ylabel(f"loss ({unit(t)})")
     return Figure("untied_by_updates", updates_title(t), canvas, updates_alt(t), data)

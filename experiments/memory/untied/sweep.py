@@ -47,8 +47,8 @@ def adding_cases(T: int, updates: int, seeds: int, sizes: tuple[int, ...]) -> li
 
 QUICK = (*adding_cases(12, 500, 8, (64, 256, 1024)), CONTRAST)
 PRESETS = {
-    "smoke": (*(case._replace(updates=4) for case in adding_cases(12, 4, 8, (64, 256))), CONTRAST._replace(updates=4)),
-    "tour": (CASE_OF_CLAIM,),
+    "smoke": tuple(case._replace(updates=4, seeds=8) for case in (*adding_cases(12, 4, 8, (64, 256)), CONTRAST)),
+    "tour": (CASE_OF_CLAIM._replace(seeds=8),),
     "quick": QUICK,
     "full": (
         *QUICK,
