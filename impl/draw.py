@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.spec import GATES, Head, Parameters, block, tree_map
+from impl.spec import GATES, Head, Parameters, block, check_parameters, tree_map
 
 
 def generator(*words: str | int) -> np.random.Generator:
@@ -53,22 +53,29 @@ def identity(rng: np.random.Generator, cell: str, D: int, H: int, gain: float = 
     return params._replace(weight_hh=gain * np.tile(np.eye(H), (len(GATES[cell]), 1)))
 
 
-def with_forget_bias(params: Parameters, value: float) -> Parameters:
-    """The same LSTM with its summed forget bias exactly `value` (Gers et al. 2000; Jozefowicz et al. 2015: 1)."""
-    return _with_bias(params, "f", np.full(params.weight_hh.shape[-1], float(value)))
-
-
-def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float) -> Parameters:
-    """The same LSTM with summed biases b_f = ln u, b_i = -b_f, u uniform in [1, T_max - 1], one draw a unit.
+def with_forget_bias(params: Parameters, value: float, cell: str = "lstm") -> Parameters:
+    """The same LSTM with its summed forget bias exactly `value` (Gers et al. 2000; Jozefowicz et al. 2015: 1).
 
     Raises:
-        ValueError: T_max is below 2.
+        ValueError: the cell has no forget gate, or the parameters are not its own.
+    """
+    return _with_bias(cell, params, "f", np.full(params.weight_hh.shape[-1], float(value)))
+
+
+def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell: str = "lstm") -> Parameters:
+    """The same LSTM with summed biases b_f = ln u, b_i = -b_f, u uniform in [1, T_max - 1], one draw a unit.
+
+    A variant without an input gate of its own has b_f alone; where i = 1 - f, that is b_i = -b_f.
+
+    Raises:
+        ValueError: T_max is below 2, the cell has no forget gate, or the parameters are not its own.
     Source: Tallec, Ollivier 2018, equation 16.
     """
     if not T_max >= 2:
         raise ValueError(f"`T_max` must be at least 2, since ln u is drawn for u in [1, T_max - 1]; got {T_max}.")
     b_f = np.log(rng.uniform(1.0, T_max - 1.0, params.weight_hh.shape[-1]))
-    return _with_bias(_with_bias(params, "f", b_f), "i", -b_f)
+    params = _with_bias(cell, params, "f", b_f)
+    return _with_bias(cell, params, "i", -b_f) if "i" in GATES[cell] else params
 
 
 def head(rng: np.random.Generator, V: int, H: int, bias: bool = True) -> Head:
@@ -105,10 +112,13 @@ def group(models: list[Any]) -> Any:
     return tree_map(lambda *arrays: np.stack(arrays), *models)
 
 
-def _with_bias(params: Parameters, gate: str, value: np.ndarray) -> Parameters:
+def _with_bias(cell: str, params: Parameters, gate: str, value: np.ndarray) -> Parameters:
+    check_parameters(cell, params)
+    if gate not in GATES[cell]:
+        raise ValueError(f"`cell` must have the gate {gate}, since its bias is to be set; got {cell!r}.")
     if params.bias_ih is None or params.bias_hh is None:
         raise ValueError(f"`params` must have both biases, since that of gate {gate} is to be set; got none.")
-    rows = block("lstm", gate, params.weight_hh.shape[-1])
+    rows = block(cell, gate, params.weight_hh.shape[-1])
     bias_ih, bias_hh = params.bias_ih.copy(), params.bias_hh.copy()
     bias_ih[rows], bias_hh[rows] = value, 0.0
     return params._replace(bias_ih=bias_ih, bias_hh=bias_hh)

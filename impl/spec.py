@@ -1,6 +1,6 @@
 """What both twins share: names, shapes, gate order, dtypes, and the checks that refuse bad input by name.
 
-Symbols: T time steps, B sequences of a batch, D input features, H hidden units, G stacked blocks of a cell (1 or 4),
+Symbols: T time steps, B sequences of a batch, D input features, H hidden units, G stacked blocks of a cell (1, 3 or 4),
 V outputs, E models of a group. Time is axis 0 of a sequence; a group's axis E stands before B. One model has no axis E.
 """
 
@@ -13,10 +13,22 @@ from typing import Any, NamedTuple, TypeAlias
 
 Array: TypeAlias = Any  # numpy.ndarray or torch.Tensor: this file imports neither
 
-GATES = {"rnn": ("a",), "rnn_relu": ("a",), "lstm": ("i", "f", "g", "o")}
+COMMON = ("rnn", "rnn_relu", "lstm")
+"""The cells that every form and layout knows; the plain loops know those of GATES."""
+
+VARIANTS = {
+    "lstm_no_forget": ("i", "g", "o"),
+    "lstm_no_input": ("f", "g", "o"),
+    "lstm_no_output": ("i", "f", "g"),
+    "lstm_coupled": ("f", "g", "o"),
+    "lstm_linear_output": ("i", "f", "g", "o"),
+}
+"""The LSTM's variants of variants.py and their blocks: a gate that is absent has no parameters."""
+
+GATES = {"rnn": ("a",), "rnn_relu": ("a",), "lstm": ("i", "f", "g", "o"), **VARIANTS}
 """The stacked blocks of each cell's parameters, first rows first. The LSTM's order is that of torch.nn.LSTM."""
 
-ONNX_GATES = GATES | {"lstm": ("i", "o", "f", "g")}
+ONNX_GATES = {"rnn": ("a",), "rnn_relu": ("a",), "lstm": ("i", "o", "f", "g")}
 """The same blocks in ONNX's order, whose c is our g. Source: ONNX operator specification, LSTM-22."""
 
 BIASES = ("bias_ih", "bias_hh")
@@ -77,7 +89,7 @@ class LSTMState(NamedTuple):
     c: Array
 
 
-STATES = {"rnn": RNNState, "rnn_relu": RNNState, "lstm": LSTMState}
+STATES = {"rnn": RNNState, "rnn_relu": RNNState, "lstm": LSTMState, **dict.fromkeys(VARIANTS, LSTMState)}
 
 
 class Run(NamedTuple):
@@ -255,7 +267,7 @@ def check_layers(cell: str | None, layers: Layers, called: Callable[[int, int, s
     """Refuses layers that do not fit the cell or each other, by name.
 
     Args:
-        cell: a name in GATES; None where any will do that has as many blocks as the first weight_hh.
+        cell: a name in GATES; None where any of COMMON will do that has as many blocks as the first weight_hh.
         layers: Parameters by layer and direction; all of one number of directions, of one group and one dtype.
         called: what to call a parameter of a layer and direction.
     """
@@ -310,7 +322,7 @@ def _require_directions(name: str, directions: Any) -> None:
 
 
 def _cell_like(weight_hh: Any) -> str:
-    """A cell whose weight_hh has this shape, if any has it: a square one is an RNN's."""
+    """The cell among COMMON whose weight_hh has this shape, if one has it: a square one is an RNN's."""
     shape = tuple(getattr(weight_hh, "shape", ()))
     return "rnn" if shape[-2:-1] == shape[-1:] else "lstm"
 
@@ -358,6 +370,12 @@ def check_parameters(cell: str, params: Parameters, called: Callable[[str], str]
         if bias is not None:
             require_array(called(name), bias, dtype)
             _require_shape(called(name), bias, (*group, G * H), like)
+
+
+def check_common(cell: str, why: str) -> None:
+    """Refuses a cell that is none of COMMON, by name: what is no plain loop knows no variants."""
+    if cell not in COMMON:
+        raise ValueError(f"`cell` must be one of {', '.join(COMMON)}, since {why}; got {cell!r}.")
 
 
 def check_state(name: str, cell: str, state: Any, shape: tuple[int, ...], like: Array) -> None:
@@ -421,10 +439,10 @@ def check_onnx(cell: str, tensors: Any) -> None:
     """Refuses what is not one layer as ONNX has it, by name.
 
     Args:
-        cell: a name in GATES.
+        cell: a name in COMMON.
         tensors: W (directions, G*H, D), R (directions, G*H, H), and B (directions, 2*G*H) or no such name.
     """
-    _require_cell(cell)
+    check_common(cell, "ONNX has no other")
     _require_mapping("tensors", tensors)
     if not {"W", "R"} <= set(tensors) <= {"W", "R", "B"}:
         raise ValueError(f"`tensors` must hold W and R, and B or not; got {_listed(tensors)}.")

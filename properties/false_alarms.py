@@ -21,7 +21,7 @@ import tyro
 from tqdm import tqdm
 
 from impl import draw
-from impl.spec import DTYPES, GATES
+from impl.spec import COMMON, DTYPES
 from properties.cases import Plan, results
 from properties.loading import load
 from properties.record import Record, to_csv
@@ -85,7 +85,7 @@ def judge_case(subject: Subject, plan: Plan, cell: str, dtype: str) -> list[Seen
 
 def judge_chunk(word: str, seed: int, numbers: range) -> list[list[Seen]]:
     """Some cases in a row, in a worker: number n is of the n-th kind of cell and dtype, in turn."""
-    subject, kinds = load(word), list(product(GATES, DTYPES))
+    subject, kinds = load(word), list(product(COMMON, DTYPES))
     return [judge_case(subject, random_plan(seed, n, subject), *kinds[n % len(kinds)]) for n in numbers]
 
 
@@ -115,7 +115,7 @@ def summarise(cases: Iterable[list[Seen]]) -> tuple[int, int, dict[tuple[str, st
 
 def text(options: Options, subject: Subject, count: int, alarms: int, worst: dict[tuple[str, str, str], Seen]) -> str:
     """What is printed: a head, the worst fraction by output (rows) and cell and dtype (columns), the nearest case."""
-    kinds = list(product(GATES, DTYPES))
+    kinds = list(product(COMMON, DTYPES))
     lines = [f"{options.subject} ({subject.version}), seed {options.seed}: {count:,} cases, {alarms} false alarms", ""]
     lines.append(f"{'worst fraction of the bound':<29}" + "".join(f"{' '.join(kind):>18}" for kind in kinds))
     for name in (n for n in OUTPUTS if any(key[2] == n for key in worst)):

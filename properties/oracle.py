@@ -83,7 +83,7 @@ def judge(
     """What one model must give for a call, by name (see the module's head).
 
     Args:
-        cell: "rnn", "rnn_relu" or "lstm".
+        cell: a name in CELLS.
         params: weight_ih (G*H, D), weight_hh (G*H, H), bias_ih, bias_hh (G*H,) or None.
         x: (T, B, D). state: h (and c), each (B, H), or None for zeros. lengths: (B,) or None.
         dh: (T, B, H), cotangent of h; dlast: cotangents of hT (and cT), each (B, H). Without them, values only.
@@ -269,10 +269,41 @@ def _lstm_back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matr
     return a.concatenate([di, df, dg, do], 1), [a.mul(dc, f)]
 
 
+def _variant(gates: str, coupled: bool = False, linear: bool = False) -> Cell:
+    """An LSTM that computes these gates alone, i, f or o being 1 where absent; or i = 1 - f; or h = o c."""
+
+    def step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Matrix], tuple[Matrix, ...]]:
+        H = pre.shape[1] // len(gates)
+        y = {gate: a.columns(pre, slice(k * H, (k + 1) * H)) for k, gate in enumerate(gates)}
+        y = {gate: (a.tanh if gate == "g" else a.sigma)(y[gate]) for gate in gates}
+        i = a.one_minus(y["f"]) if coupled else y.get("i")
+        old = a.mul(y["f"], state[1]) if "f" in y else state[1]
+        c = a.add(old, y["g"] if i is None else a.mul(i, y["g"]))
+        seen = c if linear else a.tanh(c)
+        return [a.mul(y["o"], seen) if "o" in y else seen, c], (y, i, seen)
+
+    def back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
+        (y, i, seen), (_, c), (dh, dc) = kept, state, total
+        slope = [] if linear else [a.one_minus(a.mul(seen, seen))]
+        dc = a.add(dc, a.mul(dh, *([y["o"]] if "o" in y else []), *slope))
+        by_f = [a.mul(dc, c), a.sub(a.constant(np.zeros(dc.shape)), a.mul(dc, y["g"]))] if coupled else [a.mul(dc, c)]
+        d = {"i": a.mul(dc, y["g"]), "f": a.add(*by_f), "o": a.mul(dh, seen)}
+        d = {gate: a.mul(d[gate], y[gate], a.one_minus(y[gate])) for gate in "ifo" if gate in y}
+        d["g"] = a.mul(dc if i is None else a.mul(dc, i), a.one_minus(a.mul(y["g"], y["g"])))
+        return a.concatenate([d[gate] for gate in gates], 1), [a.mul(dc, y["f"]) if "f" in y else dc]
+
+    return Cell("hc", step, back)
+
+
 CELLS = {
     "rnn": Cell("h", _rnn_step, _rnn_back),
     "rnn_relu": Cell("h", _relu_step, _relu_back),
     "lstm": Cell("hc", _lstm_step, _lstm_back),
+    "lstm_no_forget": _variant("igo"),
+    "lstm_no_input": _variant("fgo"),
+    "lstm_no_output": _variant("ifg"),
+    "lstm_coupled": _variant("fgo", coupled=True),
+    "lstm_linear_output": _variant("ifgo", linear=True),
 }
 
 

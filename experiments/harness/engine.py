@@ -9,9 +9,14 @@ from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
+from impl.spec import COMMON
+
 ENGINES = ("fast", "compiled", "numpy", "torch")
 """fast: the NumPy twin's fast form, on threads; compiled: the same with loops compiled by numba; numpy: its plain form;
-torch: the torch twin, on the engine that impl.torch_twin.backend chooses, on a device (torch:cuda)."""
+torch: the torch twin, on the engine that impl.torch_twin.backend chooses, on a device (torch:cuda).
+
+Only the cells of impl.spec.COMMON have a quick form. The LSTM's variants (impl.spec.VARIANTS) have none: fast and
+compiled run them by the NumPy twin's plain loop, on one thread, and torch's backend by the torch twin's."""
 
 _threads = 1
 
@@ -63,9 +68,17 @@ def loops(form: str, plain: ModuleType) -> tuple[Any, Any]:
         asked = SimpleNamespace(forward=partial(backend.forward, states=True), backward=backend.backward)
         return backend, asked
     module = import_module(f"impl.numpy_twin.{form}")
-    forward, backward = (partial(getattr(module, name), threads=_threads) for name in ("forward", "backward"))
+    pairs = ((getattr(form, name) for form in (module, plain)) for name in ("forward", "backward"))
+    forward, backward = (partial(by_cell, *pair, threads=_threads) for pair in pairs)
     trained = SimpleNamespace(forward=partial(forward, states=False), backward=backward)
     return trained, SimpleNamespace(forward=forward, backward=backward)
+
+
+def by_cell(quick: Callable[..., Any], plain: Callable[..., Any], cell: str, *args: Any, **options: Any) -> Any:
+    """A function of a time loop in its quick form, or in the plain one where the cell has no other."""
+    if cell in COMMON:
+        return quick(cell, *args, **options)
+    return plain(cell, *args, **{name: value for name, value in options.items() if name not in ("threads", "states")})
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def test_an_unknown_engine_is_refused():
 
 
 @pytest.mark.parametrize("name", ENGINES)
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "lstm_coupled"])
 def test_every_engine_gives_the_plain_twins_gradients_and_on_request_those_by_every_state(name, cell):
     """One contract: which form computes is no part of an experiment."""
     rng, twin = draw.generator("engines"), engine(name)

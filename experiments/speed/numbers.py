@@ -14,7 +14,7 @@ from experiments.harness import statistics
 from experiments.harness.statistics import Interval
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.targets import DTYPE, FORMS, SLOPES, TARGETS, Slope, T, Target
-from impl.spec import GATES
+from impl.spec import COMMON, GATES
 from properties.loading import OUR_FORMS, OWN
 from properties.record import parse_setting
 
@@ -192,7 +192,7 @@ def costs(times: pd.DataFrame) -> pd.DataFrame:
 
 
 ORDER = ["part", "cell", "contender", "threads", "dtype", "E", "H", "B", "T"]
-PLACES = {"cell": list(GATES), "contender": list(CONTENDERS)}
+PLACES = {"cell": list(COMMON), "contender": list(CONTENDERS)}
 
 
 def placed(column: pd.Series) -> pd.Series:

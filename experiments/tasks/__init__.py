@@ -8,10 +8,25 @@ A task that cells are trained on from fresh data is a module of these names:
                          then, where the task needs them, mask (K, B) and lengths (B,), as in harness.training.Batch.
                          Floats are float64 and classes int64.
     cost(y, *asked)      one number >= 0 a row, from the outputs y (K, [E,] B, V) and what draw gave after x, with the
-                         same axis E: what decides whether a model has solved the task. ([E,] B)
+                         same axis E: what decides whether a model has solved the task. ([E,] B). A task whose cost
+                         depends on its length declares the keyword `length`, without a default; `cost_at` binds it
     SOLVED_BELOW         solved: the mean cost over held-out rows is below this
     CHANCE_LOSS          mean loss of who has seen nothing, in the loss's own unit; a function of the length where it
                          depends on it
     bayes_loss(...)      the closed form of the rungs below it: what who sees the last steps, or knows some parts, pays
     correct(y, *asked)   where answers are right or wrong: whether a row's are, all of them; ([E,] B)
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from inspect import signature
+from types import ModuleType
+
+import numpy as np
+
+
+def cost_at(task: ModuleType, length: int) -> Callable[..., np.ndarray]:
+    """The task's cost(y, *asked) at a length, which is bound where the cost declares the keyword."""
+    return partial(task.cost, length=length) if "length" in signature(task.cost).parameters else task.cost

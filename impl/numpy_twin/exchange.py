@@ -19,6 +19,7 @@ from impl.spec import (
     Layers,
     Parameters,
     block,
+    check_common,
     check_directions,
     check_layers,
     check_one_model,
@@ -75,13 +76,14 @@ def to_onnx(cell: str, directions: tuple[Parameters, ...]) -> dict[str, Array]:
     """One layer as the inputs W, R and B of ONNX's RNN or LSTM; whether an RNN is one of relu its attributes must say.
 
     Args:
-        cell: a name in impl.spec.GATES.
+        cell: a name in impl.spec.COMMON.
         directions: one or two Parameters without axis E, with all their biases or none.
     Returns:
         W (directions, G*H, D), R (directions, G*H, H), and B (directions, 2*G*H) where there are biases.
     Raises:
         TypeError, ValueError: a direction does not fit, or some biases are absent; the message names it.
     """
+    check_common(cell, "ONNX has no other")
     check_directions(cell, directions, "directions", direction_field)
     check_one_model(direction_field(0, "weight_ih"), directions[0].weight_ih, "ONNX")
     check_onnx_biases(directions)
@@ -96,7 +98,7 @@ def from_onnx(cell: str, tensors: Mapping[str, Array]) -> tuple[Parameters, ...]
     """The directions of one layer from the inputs W, R and B of ONNX's RNN or LSTM.
 
     Args:
-        cell: a name in impl.spec.GATES.
+        cell: a name in impl.spec.COMMON.
         tensors: W (directions, G*H, D), R (directions, G*H, H), and B (directions, 2*G*H), or no B for no biases.
     Raises:
         TypeError, ValueError: a name is unknown or missing, or a tensor does not fit; the message names it.

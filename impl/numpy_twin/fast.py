@@ -22,6 +22,7 @@ from impl.spec import (
     Gradient,
     Parameters,
     Run,
+    check_common,
     check_like,
     check_sequence,
     check_skip,
@@ -107,13 +108,14 @@ def forward(
     states: bool = True,
     cells: dict[str, Cell] = CELLS,
 ) -> Run:
-    """Runs a cell over a sequence; arguments, result and errors are those of scan.py, and besides:
+    """Runs a cell over a sequence; arguments, result and errors are those of scan.py, for cells of COMMON, and besides:
 
     Args:
         threads: how many parts of a group run at once.
         states: whether an LSTM's c of every step is asked for; else states.c is None.
         cells: the cells' fast forms: these, or others of the same functions.
     """
+    check_common(cell, "the fast forms have no other")
     check_sequence(cell, params, x, state, lengths)
     way, batch = -1 if reverse else 1, batch_of(params, x)
     running = running_rows(x, lengths, batch)
@@ -145,6 +147,7 @@ def backward(
     Args:
         threads, cells: as in `forward`.
     """
+    check_common(cell, "the fast forms have no other")
     T, shape, way = cache.x_shape[0], (*cache.batch, params.weight_hh.shape[-1]), cache.way
     check_skip(skip)
     if dh is not None:

@@ -218,7 +218,7 @@ def refusal(
     """Why a backend cannot do what is asked, or None; and the path of the fused kernels' plan, None of the others."""
     if backend == "fused":
         return fused_plan(cell, params, x, precision, auto)
-    return (vendor.why_not(params, x, precision) if backend == "vendor" else eager_refusal(x, precision)), None
+    return (vendor.why_not(cell, params, x, precision) if backend == "vendor" else eager_refusal(x, precision)), None
 
 
 def eager_refusal(x: Array, precision: str) -> str | None:

@@ -28,9 +28,9 @@ from impl.spec import (
     unpack,
 )
 
-from . import lstm, rnn, rnn_relu
+from . import lstm, rnn, rnn_relu, variants
 
-CELLS = {"rnn": rnn, "rnn_relu": rnn_relu, "lstm": lstm}
+CELLS = {"rnn": rnn, "rnn_relu": rnn_relu, "lstm": lstm, **variants.CELLS}
 
 
 class Cache(NamedTuple):

@@ -63,9 +63,11 @@ class Cache(NamedTuple):
     precision: str
 
 
-def why_not(params: Parameters, x: Array, precision: str = "ieee") -> str | None:
+def why_not(cell: str, params: Parameters, x: Array, precision: str = "ieee") -> str | None:
     """A sentence that says why these kernels cannot do what is asked; None where they can."""
     known = PRECISIONS.get(x.device.type, ("ieee",))
+    if cell not in KERNELS:
+        return f"torch has no kernel of the cell {cell}"
     if members(params) == 0:
         return "a group of no models gives torch's kernels nothing to run"
     if precision not in known:
@@ -97,7 +99,7 @@ def forward(
         TypeError, ValueError: an argument has the wrong kind, dtype or shape; the message names it.
     """
     check_sequence(cell, params, x, state, lengths)
-    reason = why_not(params, x, precision)
+    reason = why_not(cell, params, x, precision)
     if reason:
         raise ValueError(f"`backend` cannot be 'vendor': {reason}.")
     with torch.inference_mode(False), torch.set_grad_enabled(record), products(x, precision):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from impl.numpy_twin import scan
-from impl.spec import GATES, Head
+from impl.spec import COMMON, Head
 from properties.subject import USUAL, Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.numpy_twin import subject as TWIN
 
@@ -46,7 +46,7 @@ class Carrier(Subject):
     """The NumPy twin, handed on unchanged: where a fault is planted, and the control that every law must pass."""
 
     name = "carrier"
-    cells = tuple(GATES)
+    cells = COMMON
     capabilities = USUAL
 
     def before(self, call: Call) -> Call:

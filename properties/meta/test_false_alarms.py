@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from impl.spec import DTYPES, GATES
+from impl.spec import COMMON, DTYPES
 from properties import false_alarms
 from properties.false_alarms import Options, judge_chunk, main, random_plan, summarise
 from properties.loading import load
@@ -23,7 +23,7 @@ def test_a_right_subject_raises_no_alarm_and_its_numbers_become_records(tmp_path
     counts = dict(zip(frame["metric"], frame["value"], strict=True))
     assert (counts["cases"], counts["alarms"]) == (12, 0)
     worst = frame[frame["metric"] == "worst fraction of the bound"]
-    assert set(GATES) == {s.split("cell=")[1].split("/")[0] for s in worst["setting"]}
+    assert set(COMMON) == {s.split("cell=")[1].split("/")[0] for s in worst["setting"]}
     assert 0 < worst["value"].max() <= 1
     assert f"at {worst['value'].max():.4f}" in printed.out
 
@@ -50,7 +50,7 @@ def test_the_cases_do_not_depend_on_how_they_are_dealt_out():
     assert whole != judge_chunk("numpy_twin", 4, range(12))
     count, alarms, worst = summarise(whole)
     assert (count, alarms) == (12, 0)
-    assert {key[:2] for key in worst} == set(product(GATES, DTYPES))
+    assert {key[:2] for key in worst} == set(product(COMMON, DTYPES))
     assert {key[2] for key in worst} == set(false_alarms.OUTPUTS)
 
 

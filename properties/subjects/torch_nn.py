@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from impl.spec import GATES, Head, leaves, rebuild
+from impl.spec import COMMON, Head, leaves, rebuild
 from properties.subject import Stack
 from properties.subjects.module import Layers
 from properties.subjects.torch_twin import own, tensor
@@ -27,7 +27,7 @@ class TorchNN(Layers):
     """
 
     name = "torch_nn"
-    cells = tuple(GATES)
+    cells = COMMON
     capabilities = frozenset(
         {
             "backward",

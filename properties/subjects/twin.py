@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from impl import draw
-from impl.spec import GATES, Head
+from impl.spec import COMMON, Head
 from properties.subject import USUAL, Call, Cotangent, Output, Result, Stack, Subject
 
 
@@ -19,7 +19,7 @@ class Twin(Subject):
     `loop` is its time loop: the plain one, package.scan, or another form with the same functions.
     """
 
-    cells = tuple(GATES)
+    cells = COMMON
     capabilities = USUAL
 
     def __init__(self, name: str, package: ModuleType, version: str, loop: Any = None) -> None:

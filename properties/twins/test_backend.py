@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from impl.spec import GATES, STATES, Parameters, leaves, tree_map
+from impl.spec import COMMON, STATES, Parameters, leaves, tree_map
 from impl.torch_twin import backend, scan, stack, vendor
 from properties.cases import Plan, gradients, judge, judge_once, member, member_cotangent, outputs
 from properties.oracle import judge_group
@@ -81,7 +81,7 @@ def test_auto_takes_the_first_rule_that_fits(given, reasons, wanted):
 
 def test_no_choice_is_silent():
     """Whatever the facts and whoever is refused: a sentence why, one for each other backend, or an error with all."""
-    spans = (("cpu", "cuda"), GATES, ("float32", "float64"), (None, 1, 2, 64), (8, 300), (False, True))
+    spans = (("cpu", "cuda"), COMMON, ("float32", "float64"), (None, 1, 2, 64), (8, 300), (False, True))
     for given, out in product(product(*spans, ("persistent", "stepped")), product((False, True), repeat=3)):
         gone = dict(zip(backend.BACKENDS, out, strict=True)) | ({"fused": True} if given[0] == "cpu" else {})
         reasons = {name: f"no {name}" for name, is_gone in gone.items() if is_gone}
@@ -210,7 +210,7 @@ def test_cotangents_that_do_not_fit_are_refused_by_vendor_as_by_the_loop():
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("E", [None, 2])
 @pytest.mark.parametrize("biases", ["both", "ih", "none"])
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 def test_vendor_is_exact_in_either_direction(cell, biases, E, reverse):
     """Values and gradients, those by every h_t and c_t too, with rows that have ended: within the referee's bound."""
     case, (params, *rest) = arguments(cell, "float32", replace(PLAN, biases=biases, E=E))
@@ -279,7 +279,7 @@ def test_a_stack_runs_on_the_switch():
 
 
 @pytest.mark.parametrize("E", [None, 2])
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 def test_fused_runs_where_it_is_named(cell, E):
     """Under triton's interpreter: values and gradients within the referee's bound, by the same two functions."""
     pytest.importorskip("triton")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from impl import draw
-from impl.spec import GATES, leaves
+from impl.spec import COMMON, leaves
 
 KINDS = ("gaussian", "orthogonal", "identity")
 
@@ -21,7 +21,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 def test_an_initialiser_has_gain_one_and_biases_unless_told_otherwise(kind, cell):
     """The bits are those of the same words with both options written out."""
     initialise = getattr(draw, kind)

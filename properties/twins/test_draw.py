@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from impl import draw
-from impl.spec import GATES, Parameters, block, leaves
+from impl.spec import COMMON, GATES, VARIANTS, Parameters, block, leaves
 
 cells = pytest.mark.parametrize("cell", GATES)
 
@@ -15,7 +15,7 @@ def rng(*words):
     return draw.generator("test of draw", *words)
 
 
-@cells
+@pytest.mark.parametrize("cell", COMMON)
 def test_uniform_has_the_shapes_and_the_range_of_torch_nn(cell):
     """Every parameter in +-1/sqrt(H), nearly reaching both ends; H = 16 makes that 1/4."""
     mine = draw.uniform(rng(cell), cell, 5, 16)
@@ -111,6 +111,38 @@ def test_chrono_and_forget_bias_refuse_what_they_cannot_do():
         draw.with_forget_bias(draw.uniform(rng(), "lstm", 2, 3, bias=False), 1.0)
 
 
+@pytest.mark.parametrize("cell", VARIANTS)
+def test_a_variant_is_drawn_like_the_lstm_and_its_forget_gate_set_where_it_has_one(cell):
+    """Every parameter in +-1/sqrt(H), nearly reaching both ends; a gate that is absent has no bias to set."""
+    params, H = draw.uniform(rng(cell), cell, 5, 16), 16
+    assert [a.shape for a in params] == [(len(GATES[cell]) * H, n) for n in (5, H)] + [(len(GATES[cell]) * H,)] * 2
+    assert 0.245 < np.abs(params.weight_hh).max() <= 0.25 and params.weight_hh.dtype == np.float64
+    if "f" not in GATES[cell]:
+        for change in (
+            lambda: draw.with_forget_bias(params, 1.0, cell),
+            lambda: draw.with_chrono(rng(), params, 9, cell),
+        ):
+            with pytest.raises(
+                ValueError, match=f"^`cell` must have the gate f, since its bias is to be set; got '{cell}'"
+            ):
+                change()
+        return
+    forget, chrono = draw.with_forget_bias(params, 3.0, cell), draw.with_chrono(rng(), params, 9, cell)
+    b, rows = chrono.bias_ih + chrono.bias_hh, block(cell, "f", H)
+    assert (forget.bias_ih + forget.bias_hh)[rows].tolist() == [3.0] * H
+    assert b[rows].min() >= 0 and b[rows].max() <= np.log(8) and len(set(b[rows])) == H
+    changed = [rows, block(cell, "i", H)] if "i" in GATES[cell] else [rows]
+    assert "i" not in GATES[cell] or np.array_equal(b[changed[1]], -b[rows])
+    gone, was = np.concatenate([np.r_[s] for s in changed]), params.bias_ih + params.bias_hh
+    assert np.array_equal(np.delete(b, gone), np.delete(was, gone))
+
+
+def test_the_forget_bias_of_another_cells_parameters_is_refused():
+    """Three blocks are no LSTM's: whose they are must be said."""
+    with pytest.raises(ValueError, match=r"^`weight_hh` must have shape \(12, 3\), since the cell is lstm, 4 blocks"):
+        draw.with_forget_bias(draw.uniform(rng(), "lstm_coupled", 2, 3), 1.0)
+
+
 def test_equal_words_give_equal_bits_and_other_words_others():
     """The words alone decide: their number, order and borders count, and nothing else draws from the same stream."""
     words = [("a", "bc"), ("ab", "c"), ("abc",), ("c", "ab"), ("a", "b", "c"), ("a", "bc", 0), ("a", "bc", 1)]
@@ -149,7 +181,7 @@ def test_sizes_and_cells_are_checked_by_name():
     """A width below 1, a cell that is none."""
     with pytest.raises(ValueError, match="`H` must be at least 1, since it is a width; got 0"):
         draw.uniform(rng(), "lstm", 2, 0)
-    with pytest.raises(ValueError, match="`cell` must be one of rnn, rnn_relu, lstm; got 'gru'"):
+    with pytest.raises(ValueError, match=f"`cell` must be one of {', '.join(GATES)}; got 'gru'"):
         draw.uniform(rng(), "gru", 2, 3)
 
 

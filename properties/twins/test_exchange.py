@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from impl import draw
-from impl.spec import GATES, ONNX_GATES, Parameters, block, leaves, tree_map
+from impl.spec import COMMON, GATES, ONNX_GATES, Parameters, block, leaves, tree_map
 from properties.twins.both import both, into, out, part
 from properties.twins.test_scan import near, same
 
 D, H = 4, 2
-cells = pytest.mark.parametrize("cell", GATES)
+cells = pytest.mark.parametrize("cell", COMMON)
 counts = pytest.mark.parametrize("n", [1, 2])
 biases = pytest.mark.parametrize("bias", ["both", "none", "ih", "hh"])
 dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -280,7 +280,11 @@ TORCH_IN = {
 }
 ONE_BIAS = "since ONNX's B holds both biases of every direction; got None."
 ONNX_OUT = {
-    "an unknown cell": (("gru", LSTM[0]), ValueError, "`cell` must be one of rnn, rnn_relu, lstm; got 'gru'."),
+    "an unknown cell": (
+        ("gru", LSTM[0]),
+        ValueError,
+        "`cell` must be one of rnn, rnn_relu, lstm, since ONNX has no other; got 'gru'.",
+    ),
     "no tuple": (("lstm", [*LSTM[0]]), TypeError, "`directions` must be a tuple of one direction or two; got list."),
     "bare parameters": (
         ("lstm", LSTM[0][0]),
@@ -331,7 +335,11 @@ ONNX_OUT = {
 }
 NAMES = "`tensors` must hold W and R, and B or not; got "
 ONNX_IN = {
-    "an unknown cell": (("gru", {}), ValueError, "`cell` must be one of rnn, rnn_relu, lstm; got 'gru'."),
+    "an unknown cell": (
+        ("gru", {}),
+        ValueError,
+        "`cell` must be one of rnn, rnn_relu, lstm, since ONNX has no other; got 'gru'.",
+    ),
     "no dict": (("lstm", [W, R]), TypeError, "`tensors` must be a dict of arrays by name; got list."),
     "nothing": (("lstm", {}), ValueError, NAMES + "no names."),
     "peepholes": (("lstm", {"W": W, "R": R, "B": B, "P": B}), ValueError, NAMES + "W, R, B, P."),

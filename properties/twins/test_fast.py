@@ -6,7 +6,7 @@ from numba import njit
 
 from impl import draw
 from impl.numpy_twin import compiled, fast, fast_products
-from impl.spec import GATES, leaves
+from impl.spec import COMMON, leaves
 from properties.cases import Plan
 from properties.loading import load
 from properties.twins.long import LONG, within
@@ -16,7 +16,7 @@ forms = pytest.mark.parametrize("name", FORMS)
 
 
 @forms
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("what", LONG)
 def test_divided_work_is_right_within_the_bounds(name, cell, dtype, what):
@@ -33,7 +33,7 @@ def whole(form, case, **options):
 
 
 @forms
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 def test_a_groups_bits_do_not_depend_on_the_threads(name, cell):
     """How a group is divided is a matter of its sizes alone."""
     case = Plan(12, 64, 3, 17, seed=2, E=9).case(cell, "float32")
@@ -148,7 +148,7 @@ def test_the_compiled_tanh_is_right_within_some_three_roundoffs(dtype):
 
 @forms
 @pytest.mark.parametrize("skip", [("x",), ("states",), ("x", "states")])
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 def test_what_is_skipped_is_none_and_the_rest_is_as_it_was(name, cell, skip):
     """As of the plain form."""
     case, form = Plan(5, 3, 2, 4, seed=3).case(cell, "float32"), FORMS[name]
@@ -161,7 +161,7 @@ def test_what_is_skipped_is_none_and_the_rest_is_as_it_was(name, cell, skip):
 
 
 @forms
-@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("cell", COMMON)
 def test_outputs_are_written_over_without_changing_the_backward(name, cell):
     """The cache has its own memory: y, states and the last state belong to the caller."""
     case, form = Plan(5, 3, 2, 4, seed=3).case(cell, "float32"), FORMS[name]

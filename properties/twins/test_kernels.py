@@ -13,12 +13,12 @@ pytest.importorskip("triton", reason="the kernels need triton")
 import triton
 import triton.language as tl
 
-from impl.spec import GATES, STATES, Parameters, leaves, rebuild, tree_map
+from impl.spec import COMMON, GATES, STATES, Parameters, leaves, rebuild, tree_map
 from impl.torch_twin import module, scan
 from impl.torch_twin.kernels import common, compiled, fused, plan, stepped
 from properties.twins.test_scan import arguments
 
-cells = pytest.mark.parametrize("cell", GATES)
+cells = pytest.mark.parametrize("cell", COMMON)
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
 paths = pytest.mark.parametrize("force", plan.PATHS)
 interpreted = pytest.mark.skipif(not common.INTERPRETED.value, reason="kernels are compiled: TRITON_INTERPRET is not 1")

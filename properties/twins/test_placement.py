@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from impl.spec import GATES, leaves, tree_map
+from impl.spec import COMMON, leaves, tree_map
 from properties.cases import Plan
 from properties.twins.both import both, into, out, part
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
-CELLS = pytest.mark.parametrize("cell", GATES)
+CELLS = pytest.mark.parametrize("cell", COMMON)
 LENGTHS = ((5, 0, 2), (1, 4, 5))
 
 

@@ -117,7 +117,7 @@ def test_an_argument_that_is_no_array_and_an_unknown_cell_are_refused(twin):
     for name in ("weight_ih", "weight_hh", "bias_ih"):
         with pytest.raises(TypeError, match=f"^`{name}` must be an array; got list\\.$"):
             scan.forward("lstm", into(twin, PARAMS)._replace(**{name: [1.0]}), into(twin, X))
-    with pytest.raises(ValueError, match="`cell` must be one of rnn, rnn_relu, lstm; got 'gru'"):
+    with pytest.raises(ValueError, match=f"`cell` must be one of {', '.join(GATES)}; got 'gru'"):
         scan.forward("gru", into(twin, PARAMS), into(twin, X))
     with pytest.raises(TypeError, match=r"`weight_hh` must be float32 or float64; got .*float16"):
         half = Parameters(*(a.astype(np.float16) for a in PARAMS))
@@ -161,7 +161,7 @@ STATES_ = tuple(tuple(LSTMState(np.ones((3, 2)), np.zeros((3, 2))) for _ in rang
 MASK = np.ones((5, 3, 4))
 DIRECTIONS = "a tuple of 2 directions, as `layers[1]` is"
 STACK = {
-    "an unknown cell": (("gru", LAYERS, DEEP_X), "`cell` must be one of rnn, rnn_relu, lstm; got 'gru'."),
+    "an unknown cell": (("gru", LAYERS, DEEP_X), f"`cell` must be one of {', '.join(GATES)}; got 'gru'."),
     "layers of another cell": (
         deep(2, cell="rnn"),
         "`layers[0][0].weight_hh` must have shape (8, 2), since the cell is lstm, 4 blocks of H=2 rows; got (2, 2).",

@@ -7,12 +7,12 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from impl import draw
-from impl.spec import GATES, STATES, StackGradient, StackRun, leaves, rebuild, tree_map
+from impl.spec import COMMON, STATES, StackGradient, StackRun, leaves, rebuild, tree_map
 from properties.twins.both import both, into, out, part
 from properties.twins.test_scan import near, same
 
 T, B, D, H, L = 5, 3, 4, 2, 3
-cells = pytest.mark.parametrize("cell", GATES)
+cells = pytest.mark.parametrize("cell", COMMON)
 directions = pytest.mark.parametrize("n", [1, 2])
 layouts = pytest.mark.parametrize("batch_first", [False, True])
 

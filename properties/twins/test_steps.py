@@ -22,7 +22,7 @@ def test_the_weights_gradients_of_single_steps_add_up_to_the_tied_one(twin, cell
     dstate, dW_ih, dW_hh = dlast, 0.0, 0.0
     for t in reversed(range(5)):
         cache, dtotal = run.cache.steps[t], dstate._replace(h=dstate.h + dh[t])
-        _, dstate, da = part(twin, cell).step_backward(unpack(params), cache, dtotal)
+        _, dstate, da = part(twin, "scan").CELLS[cell].step_backward(unpack(params), cache, dtotal)
         dW_ih, dW_hh = dW_ih + out(twin, da.mT @ cache.x), dW_hh + out(twin, da.mT @ cache.h)
     assert np.abs(dW_ih - wanted.weight_ih).max() < 1e-13
     assert np.abs(dW_hh - wanted.weight_hh).max() < 1e-13

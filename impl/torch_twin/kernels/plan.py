@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple
 
+from impl.spec import check_common
+
 from .common import Config
 
 PRECISIONS = ("ieee", "tf32x3", "bf16")
@@ -133,15 +135,16 @@ def plan(
     """Chooses the path of either direction.
 
     Args:
-        cell: a name in impl.spec.GATES.
+        cell: a name in impl.spec.COMMON.
         H: hidden units.
         dtype: float32 or float64, of torch or by name.
         precision: "ieee"; of float32 also "tf32x3" or "bf16".
         capability: the card's compute capability; None for the interpreter, which has no limit.
         force: a path that is to be taken.
     Raises:
-        ValueError: a precision or path that there is not.
+        ValueError: a cell, precision or path that there is not.
     """
+    check_common(cell, "the kernels know no other")
     number = number_of(dtype, precision)
     if force not in (None, *PATHS):
         raise ValueError(f"`force` must be {' or '.join(PATHS)}, or None; got {force!r}.")
