@@ -1,7 +1,7 @@
 """Trains all seeds of one arm on one task as a group, and says which of them solved it, and when.
 
 A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
-test has another length than training also test_length.
+test has another length than training also test_length; stops: false where all updates are run, whoever has solved.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, choose, fresh, outputs, rows, train
 from experiments.memory import arms
 from experiments.memory.parts import EXPERIMENT
-from experiments.tasks import adding, latch
+from experiments.tasks import adding, distractors, flip_flop, latch
 from impl import draw
 from impl.spec import Model
 from properties.record import Record
 
-TASKS = {task.NAME: task for task in (latch, adding)}
+TASKS = {task.NAME: task for task in (latch, adding, flip_flop, distractors)}
 NEVER = -1
 CHUNK = 250
 """Held-out rows that a model is shown before a check may give it up."""
@@ -53,7 +53,7 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 
 
 def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
-    """Trains a group until all its models have solved the task or the updates are used up.
+    """Trains a group until all its models have solved the task (if it stops then) or the updates are used up.
 
     A seed has solved the task when the mean cost of its held-out rows is below the task's SOLVED_BELOW at a periodic
     check; the first such check is its step.
@@ -62,9 +62,10 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
     asked, solved_at = held_out(group), np.full(len(group.seeds), NEVER)
     for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), s["lr"], s["clip"]):
         if update.step % s["every"] == 0 or update.step == s["updates"]:
-            check(solved_at, update.step, twin, cell, task, update.model, asked)
+            if NEVER in solved_at:
+                check(solved_at, update.step, twin, cell, task, update.model, asked)
             checkpoint(update.step, s["updates"])
-            if NEVER not in solved_at:
+            if NEVER not in solved_at and s.get("stops", True):
                 break
     checkpoint(s["updates"], s["updates"])
     return Learned(update.model, solved_at, update.step, asked)

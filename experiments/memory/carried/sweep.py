@@ -39,14 +39,19 @@ LATCHES = (
 all seeds, where b_f = 1 solves none."""
 
 ADDING = (
-    Run("adding", "lstm_b1", 50, 12, 1000, 1000, ("N13",)),
-    Run("adding", "lstm_chrono", 50, 12, 500, 500),
+    Run("adding", "lstm_b1", 50, 8, 1000, 1000, ("N13",)),
+    Run("adding", "lstm_chrono", 50, 8, 500, 500),
 )
 """N13 is decided by b_f = 1: chrono's start moves b_i too, so that it begins with input gates that are almost shut."""
 
 LONGER = tuple(
     Run("latch", arm, delay, 16, 1000, 1000)
-    for arm, delays in {"lstm_torch": (5, 14), "lstm_b1": (10, 28), "lstm_b3": (20, 80), "lstm_chrono": (80, 160)}.items()
+    for arm, delays in {
+        "lstm_torch": (5, 14),
+        "lstm_b1": (10, 28),
+        "lstm_b3": (20, 80),
+        "lstm_chrono": (80, 160),
+    }.items()
     for delay in delays
 )
 
