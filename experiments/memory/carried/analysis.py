@@ -72,16 +72,16 @@ def carrier_text(runs: list[Run]) -> str:
     carriers = np.concatenate([run.values("carriers") for run in held])
     some = int((carriers > 0).sum())
     parts = [
-        f"{run.name}, {told(order_interval(run.values('needed')))} of {SMALL['H']} units, the largest product "
+        f"{run.name}, {told(order_interval(run.values('needed')))} of {SMALL['H']} units, product "
         f"{told(order_interval(run.values('needed_product')))} where the biases at the start give "
         f"{few(order_interval(run.values('start')).value)}"
         for run in held
     ]
     return (
-        f"A unit carries the bit if exchanging its c alone half-way flips more than {CARRIES:.0%} of the answers: so it "
-        f"is in {some or 'none'} of {carriers.size} seeds. {n14_text(held)}Exchanged together, those that move the "
-        f"logit most first, it takes these units to carry it, and among them the product of forget gates over the delay "
-        f"is at most: {'; '.join(parts)}."
+        f"A unit carries the bit if exchanging its c alone half-way flips more than {CARRIES:.0%} of the answers: "
+        f"{some or 'none'} of {carriers.size} seeds {'has' if some == 1 else 'have'} one. {n14_text(held)}Exchanged "
+        "together, those that move the logit most first, it takes so many units to carry the bit, and among them the "
+        f"largest product of forget gates over the delay is: {'; '.join(parts)}."
     )
 
 
@@ -96,8 +96,8 @@ def n14_text(runs: list[Run]) -> str:
         return ""
     return (
         f"N14 asks for the largest product among such units; at {torch[-1].name}, {none} of {carriers.size} seeds have "
-        f"none, hence no number, and are left out (counted as 0 they would speak against the claim, with the largest "
-        f"product of any unit, {told(order_interval(every))}, they would say something else). "
+        f"none, hence no number, and are left out: counted as 0 each would speak against the claim, by the largest "
+        f"product of any unit, {told(order_interval(every))}, it would not be so. "
     )
 
 

@@ -157,8 +157,8 @@ def unit_title(runs: list[Run]) -> str:
     carriers = np.concatenate([run.values("carriers") for run in runs])
     takes = [order_interval(run.values("needed")).value for run in runs]
     return (
-        f"One unit alone carries the bit in {(carriers > 0).sum() or 'none'} of {carriers.size} trained LSTMs; it takes "
-        f"{within(takes)} units of {SMALL['H']} together (medians)"
+        f"One unit alone carries the bit in {(carriers > 0).sum() or 'none'} of {carriers.size} trained LSTMs; it "
+        f"takes {within(takes)} units of {SMALL['H']} together (medians)"
     )
 
 
@@ -166,8 +166,8 @@ def unit_alt(runs: list[Run]) -> str:
     """The medians, intervals and counts."""
     parts = [
         f"{run.name}, {int(run.holds.sum())} seeds: the best unit flips {told(order_interval(run.values('best')))}, "
-        f"{told(order_interval(run.values('needed')))} units carry the bit together, the largest product of forget gates "
-        f"among them is {told(order_interval(run.values('needed_product')))}, at the start by the biases "
+        f"{told(order_interval(run.values('needed')))} units carry the bit together, the largest product of forget "
+        f"gates among them is {told(order_interval(run.values('needed_product')))}, at the start by the biases "
         f"{few(order_interval(run.values('start')).value)}"
         for run in runs
     ]
@@ -184,16 +184,17 @@ def gates(runs: list[Run]) -> Figure:
     columns = [(run, gate) for run in runs for gate in marks.GATES]
     for (top, below), (run, gate) in zip(axes.T, columns, strict=True):
         mine = data[(data.start == run.start) & (data["T"] == run.length) & (data.gate == gate)]
-        for (when, rows), shade in zip(mine.groupby("when", sort=False), shades_of_time(), strict=True):
+        for (_, rows), shade in zip(mine.groupby("when", sort=False), shades_of_time(), strict=True):
             figures.measured(top, rows.step, rows["median"], np.maximum(rows.low, 0), np.minimum(rows.high, 1), shade)
             below.plot(rows.step, rows.residual, color=shade, lw=1.6)
-            place = {"trained": 4, "untrained": -4}[when]
-            figures.label_line(top, rows.step.iloc[-1], rows["median"].iloc[-1] + place / 100, when, shade)
         figures.predicted(top, mine.step, mine.predicted)
         below.axhline(0, **figures.PREDICTION)
         top.axvline(0, color="0.8", lw=0.8, zorder=0)
         top.set(title=f"{LABELS[run.start]}, T = {run.length}\n{gate} gate", ylim=(0, 1))
-        below.set(ylim=(-0.6, 0.6), xlabel="steps after a\nmarked step")
+        ends = mine[mine.step == mine.step.max()]
+        names = zip(ends["median"], ends.when, shades_of_time(), strict=True)
+        figures.label_lines(top, [(mine.step.max(), *name) for name in names], height=13)
+        below.set(ylim=(-0.3, 0.3), xlabel="steps after a\nmarked step")
     axes[0, 0].set_ylabel("gate, mean over units")
     axes[1, 0].set_ylabel("minus\ndashed")
     return Figure("carried_gates", gates_title(runs), canvas, gates_alt(runs), data)

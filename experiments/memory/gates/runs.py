@@ -1,0 +1,113 @@
+"""The records of this part, a task with all its variants as one object."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments.memory.gates.sweep import ARMS, CALLED, PRESETS, WHOLE
+from experiments.memory.learning import TASKS
+from experiments.memory.parts import EXPERIMENT
+from experiments.tasks import adding, distractors, flip_flop
+from properties.record import parse_setting
+
+NAMES = {called: name for name, called in CALLED.items()}
+LOSS = ("flip_flop", "adding")
+"""Tasks that are shown by their loss; the others by the share of right answers."""
+
+
+class Compared(NamedTuple):
+    """One task: its module's name, what is equal between arms, its length, and the records, a column an arm."""
+
+    task: str
+    equal: str
+    length: float
+    records: pd.DataFrame
+
+    @property
+    def arms(self) -> list[str]:
+        """Those that were run, the full LSTM first."""
+        return [arm for arm in ARMS if arm in set(self.records.arm)]
+
+    @property
+    def name(self) -> str:
+        """For readers."""
+        return CALLED.get(self.task, self.task).replace("_", " ")
+
+    @property
+    def counts(self) -> str:
+        """What its length counts."""
+        return {"delay": "steps of delay"}.get(TASKS[self.task].LENGTH, "steps")
+
+    @property
+    def by_loss(self) -> bool:
+        """Whether it is shown by its loss."""
+        return self.task in LOSS
+
+    @property
+    def level(self) -> float:
+        """What is to be had without what the task needs: see `level_name`."""
+        if self.task == "flip_flop":
+            return flip_flop.floor(1, int(self.length))
+        if self.task == "adding":
+            return adding.CHANCE_LOSS
+        return (
+            distractors.sum_accuracy(int(self.length))
+            if self.task == "distractors"
+            else TASKS[self.task].CHANCE_ACCURACY
+        )
+
+    @property
+    def level_name(self) -> str:
+        """What the level is of."""
+        return {"flip_flop": "no memory", "distractors": "sum of all inputs"}.get(self.task, "chance")
+
+    @property
+    def updates(self) -> float:
+        """Those that each arm was given."""
+        return float(self.values(WHOLE, "updates").max())
+
+    @property
+    def seeds(self) -> int:
+        """How many there are."""
+        return len(self.values(WHOLE, "cost"))
+
+    @property
+    def rows(self) -> float:
+        """Held-out sequences a seed."""
+        return float(self.values(WHOLE, "held_out_rows").max())
+
+    def values(self, arm: str, metric: str) -> np.ndarray:
+        """A metric by seed."""
+        some = self.records[(self.records.arm == arm) & (self.records.metric == metric)]
+        return some.sort_values("seed").value.to_numpy()
+
+    def right(self, arm: str) -> np.ndarray:
+        """The share of right answers, on the flip-flop of right signs."""
+        return self.values(arm, "signs" if self.task == "flip_flop" else "accuracy")
+
+    def shown(self, arm: str) -> np.ndarray:
+        """What the figure shows: the loss, or the share of right answers."""
+        return self.values(arm, "cost") if self.by_loss else self.right(arm)
+
+    def width(self, arm: str) -> int:
+        """H of an arm."""
+        runs = [
+            run for preset in PRESETS.values() for run in preset if run.task == self.task and run.equal == self.equal
+        ]
+        return next(width(run, arm) for run in runs if run.length == self.length)
+
+
+def compared(frame: pd.DataFrame) -> list[Compared]:
+    """The tasks that were run, in the order of the sweep."""
+    rows = frame[(frame.source == EXPERIMENT) & frame.setting.str.contains("/variants/equal=")]
+    order = {run.task: n for n, run in enumerate(PRESETS["full"][:4])}
+    found = []
+    for (task, equal), some in rows.groupby(
+        [rows.setting.str.split("/").str[0], rows.setting.map(lambda setting: parse_setting(setting)["equal"])]
+    ):
+        some = some.assign(arm=some.setting.map(lambda setting: parse_setting(setting)["arm"]))
+        found.append(Compared(NAMES.get(task, task), equal, float(some["index"].max()), some))
+    return sorted(found, key=lambda one: (one.equal != "width", order[one.task]))
