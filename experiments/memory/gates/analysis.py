@@ -64,7 +64,8 @@ def variant_table(tasks: list[Compared]) -> Table:
     """Every variant on every task: how good it is, and against the full LSTM."""
     rows = [
         {
-            "task": task.name,
+            "task": f"{task.name}, {task.length}",
+            "updates": task.updates,
             "equal": task.equal,
             "LSTM": label(arm),
             "H": task.width(arm),
@@ -100,8 +101,8 @@ def settings(tasks: list[Compared]) -> dict[str, str]:
     found = {}
     for task in tasks:
         widths = sorted({task.width(arm) for arm in task.arms})
-        found[f"gates: {task.name}, equal {task.equal}"] = (
-            f"{task.length:g} {task.counts}, H = {' or '.join(map(str, widths))}, {task.updates:g} updates, "
+        found[f"gates: {task.name} {task.length}, equal {task.equal}, {task.updates} updates"] = (
+            f"{task.length} {task.counts}, H = {' or '.join(map(str, widths))}, "
             f"{task.seeds} seeds, {task.rows:g} held-out sequences a seed"
         )
     if tasks:

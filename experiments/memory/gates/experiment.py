@@ -37,7 +37,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
         one = replace(group, setting=f"{group.setting}/arm={arm}", settings=s | {"arm": arm, "H": H})
         found[arm], some = learnt(one, lambda k, _, done=done, total=total: checkpoint(done + k, total))
         records += some
-    return [*records, *(compared(group, found) if s["equal"] == "width" else ())]
+    return [*records, *(compared(group, found) if s["decides"] else ())]
 
 
 def learnt(group: Group, checkpoint: Callable[[int, int], None]) -> tuple[Found, list[Record]]:
@@ -53,7 +53,7 @@ def learnt(group: Group, checkpoint: Callable[[int, int], None]) -> tuple[Found,
 
 
 def compared(group: Group, found: dict[str, Found]) -> Iterator[Record]:
-    """The claims' numbers, one a seed."""
+    """The numbers of the claims that the task decides, one a seed."""
     for (task, arm), (claim, setting) in CLAIMS.items():
         if task == group.settings["task"] and arm in found:
             for seed, value in zip(group.seeds, effect(claim, found[WHOLE], found[arm]), strict=True):

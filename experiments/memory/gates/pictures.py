@@ -32,12 +32,15 @@ def variants(tasks: list[Compared]) -> Figure:
         how = {"fontsize": 7, "ha": "right", "va": "bottom", "xytext": (0, 1), "textcoords": "offset points"}
         top.annotate(task.level_name, (len(task.arms) - 0.5, task.level), **how)
         below.axhline(float(task.by_loss), **figures.PREDICTION)
-        top.set_title(f"{task.name}, {task.length:g} {task.counts}\n{task.seeds} seeds")
+        top.set_title(f"{task.name}, {task.length} {task.counts}\n{task.updates} updates, {task.seeds} seeds")
         top.set_ylabel("held-out mean squared error" if task.by_loss else f"share of {what(task)} right")
         below.set_ylabel("over the\nfull LSTM's" if task.by_loss else "minus the\nfull LSTM's")
         if task.by_loss:
             top.set_yscale("log")
             below.set_yscale("log")
+        else:
+            top.set_ylim(0.4, 1.04)
+            below.set_ylim(-0.62, 0.62)
         below.set_xticks(range(len(task.arms)), [short(arm) for arm in task.arms], rotation=40, ha="right", fontsize=8)
     return Figure(f"gates_variants_{tasks[0].equal}", title(tasks), canvas, alt(tasks), data)
 
@@ -70,7 +73,14 @@ def dots(axis: Any, at: float, values: np.ndarray, ratio: bool) -> None:
 
 def rows_of(task: Compared, arm: str) -> list[dict[str, Any]]:
     """A row a seed: what is shown, and what it is against the full LSTM."""
-    named = {"task": task.name, "equal": task.equal, "variant": short(arm), "H": task.width(arm)}
+    named = {
+        "task": task.name,
+        "equal": task.equal,
+        "length": task.length,
+        "updates": task.updates,
+        "variant": short(arm),
+        "H": task.width(arm),
+    }
     shown = "cost" if task.by_loss else "share right"
     pairs = enumerate(zip(task.shown(arm), effect(task, arm), strict=True))
     return [named | {"shown": shown, "n": n, "value": value, "against full": against} for n, (value, against) in pairs]
@@ -88,7 +98,7 @@ def title(tasks: list[Compared]) -> str:
     for task in tasks:
         missed = [arm for arm in task.arms if arm != WHOLE and hurts(task, arm)]
         told_ = ", ".join(f"{short(arm)} {size(task, arm)}" for arm in missed)
-        parts.append(f"{task.name}: {told_ or 'none'}")
+        parts.append(f"{task.name} of {task.length} steps: {told_ or 'none'}")
     return f"What is missed at 99 %, at equal {tasks[0].equal}: {'; '.join(parts)}"
 
 
@@ -104,7 +114,8 @@ def alt(tasks: list[Compared]) -> str:
     for task in tasks:
         shown = "mean squared error" if task.by_loss else f"share of {what(task)} right"
         values = [f"{short(arm)} {told(order_interval(task.shown(arm)))}" for arm in task.arms]
+        level = f"{task.level_name} {few(task.level)}"
         parts.append(
-            f"{task.name} ({task.seeds} seeds), {shown}: {', '.join(values)}; {task.level_name} {few(task.level)}"
+            f"{task.name}, {task.length} {task.counts} ({task.seeds} seeds), {shown}: {', '.join(values)}; {level}"
         )
     return f"LSTMs without a part, median over seeds with 99 % interval, dashed the level named. {'. '.join(parts)}."

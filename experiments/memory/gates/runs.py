@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.memory.gates.sweep import ARMS, CALLED, PRESETS, WHOLE
+from experiments.memory.gates.sweep import ARMS, CALLED, WHOLE
 from experiments.memory.learning import TASKS
 from experiments.memory.parts import EXPERIMENT
-from experiments.tasks import adding, distractors, flip_flop
+from experiments.tasks import adding, distractors, flip_flop, latch
 from properties.record import parse_setting
 
 NAMES = {called: name for name, called in CALLED.items()}
@@ -19,11 +19,13 @@ LOSS = ("flip_flop", "adding")
 
 
 class Compared(NamedTuple):
-    """One task: its module's name, what is equal between arms, its length, and the records, a column an arm."""
+    """One task: its module's name, what is equal between arms, its length, the updates that each arm was given, and the
+    records with their arms as a column."""
 
     task: str
     equal: str
-    length: float
+    length: int
+    updates: int
     records: pd.DataFrame
 
     @property
@@ -50,24 +52,17 @@ class Compared(NamedTuple):
     def level(self) -> float:
         """What is to be had without what the task needs: see `level_name`."""
         if self.task == "flip_flop":
-            return flip_flop.floor(1, int(self.length))
+            return flip_flop.floor(1, self.length)
         if self.task == "adding":
             return adding.CHANCE_LOSS
-        return (
-            distractors.sum_accuracy(int(self.length))
-            if self.task == "distractors"
-            else TASKS[self.task].CHANCE_ACCURACY
-        )
+        if self.task == "distractors":
+            return distractors.sum_accuracy(self.length)
+        return latch.CHANCE_ACCURACY
 
     @property
     def level_name(self) -> str:
         """What the level is of."""
         return {"flip_flop": "no memory", "distractors": "sum of all inputs"}.get(self.task, "chance")
-
-    @property
-    def updates(self) -> float:
-        """Those that each arm was given."""
-        return float(self.values(WHOLE, "updates").max())
 
     @property
     def seeds(self) -> int:
@@ -94,20 +89,16 @@ class Compared(NamedTuple):
 
     def width(self, arm: str) -> int:
         """H of an arm."""
-        runs = [
-            run for preset in PRESETS.values() for run in preset if run.task == self.task and run.equal == self.equal
-        ]
-        return next(width(run, arm) for run in runs if run.length == self.length)
+        return int(self.values(arm, "H").max())
 
 
 def compared(frame: pd.DataFrame) -> list[Compared]:
     """The tasks that were run, in the order of the sweep."""
     rows = frame[(frame.source == EXPERIMENT) & frame.setting.str.contains("/variants/equal=")]
-    order = {run.task: n for n, run in enumerate(PRESETS["full"][:4])}
-    found = []
-    for (task, equal), some in rows.groupby(
-        [rows.setting.str.split("/").str[0], rows.setting.map(lambda setting: parse_setting(setting)["equal"])]
-    ):
-        some = some.assign(arm=some.setting.map(lambda setting: parse_setting(setting)["arm"]))
-        found.append(Compared(NAMES.get(task, task), equal, float(some["index"].max()), some))
-    return sorted(found, key=lambda one: (one.equal != "width", order[one.task]))
+    order, found = list(TASKS), []
+    arm = rows.setting.str.extract(r"/arm=(.*)$")[0]
+    for setting, some in rows.assign(arm=arm).groupby(rows.setting.str.replace(r"/arm=.*", "", regex=True)):
+        words, task = parse_setting(setting), setting.split("/")[0]
+        sizes = int(words["length"]), int(words["updates"])
+        found.append(Compared(NAMES.get(task, task), words["equal"], *sizes, some))
+    return sorted(found, key=lambda one: (one.equal != "width", order.index(one.task), one.updates, one.length))

@@ -20,7 +20,8 @@ CALLED = {"distractors": "latch_distractors"}
 
 
 class Run(NamedTuple):
-    """A task at one length: width of the full LSTM, batch, updates, seeds, arms, and what is equal between them."""
+    """A task at one length: width of the full LSTM, batch, updates, seeds, arms, what is equal between them, rows it is
+    judged on, and whether it decides claims."""
 
     task: str
     length: int
@@ -31,27 +32,35 @@ class Run(NamedTuple):
     equal: str = "width"
     arms: tuple[str, ...] = ARMS
     rows: int = 2000
+    decides: bool = False
 
 
-FLIP_FLOP = Run("flip_flop", 64, 16, 32, 200, 8)
-LATCH = Run("latch", 14, 8, 16, 200, 16)
-DISTRACTORS = Run("distractors", 20, 8, 16, 300, 16)
+FLIP_FLOP = Run("flip_flop", 64, 16, 32, 200, 8, decides=True)
+LATCH = Run("latch", 14, 8, 16, 200, 16, decides=True)
+DISTRACTORS = Run("distractors", 20, 8, 16, 300, 16, decides=True)
 ADDING = Run("adding", 50, 32, 32, 1000, 8)
-"""The delays are the longest of 14, 20, 28 that 7 of 8 full LSTMs or more solved in a pilot (seeds from 1000 on)."""
+"""The delays are the longest of 14, 20, 28 that 7 of 8 full LSTMs or more solved in a pilot (seeds from 1000 on).
+The full preset adds distractors at half that delay, and at both with more updates."""
+
+LONGER = (DISTRACTORS._replace(length=10, updates=1000), DISTRACTORS._replace(updates=1000))
+LONGER = tuple(run._replace(decides=False) for run in LONGER)
 
 THREE_BLOCKS = tuple(cell for cell in VARIANT_LABELS if len(GATES[cell]) == 3)
 
 PRESETS = {
     "smoke": (
-        Run("flip_flop", 8, 8, 8, 15, 8, rows=200),
-        Run("latch", 3, 4, 8, 15, 8, rows=200),
-        Run("distractors", 3, 4, 8, 15, 8, rows=200),
+        Run("flip_flop", 8, 8, 8, 15, 8, rows=200, decides=True),
+        Run("latch", 3, 4, 8, 15, 8, rows=200, decides=True),
+        Run("distractors", 3, 4, 8, 15, 8, rows=200, decides=True),
     ),
     "tour": (LATCH,),
     "quick": (FLIP_FLOP, LATCH, DISTRACTORS),
     "full": (
-        *(FLIP_FLOP, LATCH, DISTRACTORS, ADDING),
-        *(run._replace(equal="parameters", arms=(WHOLE, *THREE_BLOCKS)) for run in (FLIP_FLOP, LATCH, DISTRACTORS)),
+        *(FLIP_FLOP, LATCH, DISTRACTORS, ADDING, *LONGER),
+        *(
+            run._replace(equal="parameters", arms=(WHOLE, *THREE_BLOCKS), decides=False)
+            for run in (FLIP_FLOP, LATCH, DISTRACTORS)
+        ),
     ),
 }
 
@@ -64,9 +73,9 @@ def groups(preset: str, options: Any) -> list[Group]:
 def group(run: Run, options: Any) -> Group:
     """One task, in the order of its seeds."""
     settings = {"task": run.task, "length": run.length, "B": run.B, **FIXED, "updates": run.updates, "every": 25}
-    settings |= {"held_out": run.rows, "stops": False, "equal": run.equal, "arms": [*run.arms]}
+    settings |= {"held_out": run.rows, "stops": False, "arms": [*run.arms], "decides": run.decides}
     settings |= {"widths": [width(run, arm) for arm in run.arms]}
-    setting = f"{CALLED.get(run.task, run.task)}/variants/equal={run.equal}"
+    setting = f"{CALLED.get(run.task, run.task)}/variants/equal={run.equal}/length={run.length}/updates={run.updates}"
     return parts.group("gates", setting, settings, range(run.seeds), options, cost(settings, run.seeds), "float32")
 
 
