@@ -370,6 +370,10 @@ class Dual(Arithmetic):
         """The sum of the terms."""
         return Pair(*(self.inner.add(*parts) for parts in zip(*terms, strict=True)))
 
+    def sub(self, a: Pair, b: Pair) -> Pair:
+        """a - b."""
+        return Pair(*(self.inner.sub(*parts) for parts in zip(a, b, strict=True)))
+
     def mul(self, *factors: Pair) -> Pair:
         """The elementwise product, by the rule of two factors, repeated."""
         return reduce(self._mul, factors)

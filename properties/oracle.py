@@ -286,8 +286,8 @@ def _variant(gates: str, coupled: bool = False, linear: bool = False) -> Cell:
         (y, i, seen), (_, c), (dh, dc) = kept, state, total
         slope = [] if linear else [a.one_minus(a.mul(seen, seen))]
         dc = a.add(dc, a.mul(dh, *([y["o"]] if "o" in y else []), *slope))
-        by_f = [a.mul(dc, c), a.sub(a.constant(np.zeros(dc.shape)), a.mul(dc, y["g"]))] if coupled else [a.mul(dc, c)]
-        d = {"i": a.mul(dc, y["g"]), "f": a.add(*by_f), "o": a.mul(dh, seen)}
+        d = {"i": a.mul(dc, y["g"]), "f": a.mul(dc, c), "o": a.mul(dh, seen)}
+        d |= {"f": a.sub(d["f"], d["i"])} if coupled else {}
         d = {gate: a.mul(d[gate], y[gate], a.one_minus(y[gate])) for gate in "ifo" if gate in y}
         d["g"] = a.mul(dc if i is None else a.mul(dc, i), a.one_minus(a.mul(y["g"], y["g"])))
         return a.concatenate([d[gate] for gate in gates], 1), [a.mul(dc, y["f"]) if "f" in y else dc]

@@ -135,22 +135,22 @@ def test_each_model_has_rows_of_its_own_stream_with_masks_and_lengths():
     """Axis E is second in what has steps and first in lengths; a task without mask and lengths has none."""
     streams = [draw.generator("rows", seed) for seed in range(E)]
     numbers = [draw.generator("rows", seed).integers(1000) for seed in range(E)]
-    batch = rows(Counting, T, streams, B)
+    batch = rows(Counting.draw, T, streams, B)
     assert batch.x.shape == batch.target.shape == (T, E, B, 1) and batch.mask.shape == (T, E, B)
     np.testing.assert_array_equal(batch.x[0, :, 0, 0], numbers)
     np.testing.assert_array_equal(batch.lengths, np.broadcast_to(np.arange(B) + 1, (E, B)))
     np.testing.assert_array_equal(batch.mask.sum(0), batch.lengths)
-    short = rows(adding, T, streams, B)
+    short = rows(adding.draw, T, streams, B)
     assert short.mask is None and short.lengths is None and short.x.shape == (T, E, B, adding.D)
 
 
 def test_batches_are_fresh_at_every_update_and_reach_the_engine_in_its_dtype(twin):
     """No value comes twice in three updates; whole numbers keep their kind."""
     streams = [draw.generator("fresh", seed) for seed in range(E)]
-    batches = list(fresh(twin, adding, T, streams, B, "float64", 3))
+    batches = list(fresh(twin, adding.draw, T, streams, B, "float64", 3))
     values = np.stack([twin.numpy(batch.x)[..., 0] for batch in batches])
     assert len(np.unique(values)) == values.size and values.dtype == "float64"
-    assert twin.numpy(next(fresh(twin, Counting, T, streams, B, "float32", 1)).lengths).dtype.kind == "i"
+    assert twin.numpy(next(fresh(twin, Counting.draw, T, streams, B, "float32", 1)).lengths).dtype.kind == "i"
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -13,6 +13,7 @@ import numpy as np
 from impl.spec import Array, Model, members, tree_map
 
 Rngs = Sequence[np.random.Generator]
+Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
 
 
 class Batch(NamedTuple):
@@ -70,22 +71,22 @@ def train(
         yield Update(step, model, value, norm, last)
 
 
-def fresh(engine: Any, task: Any, length: int, rngs: Rngs, B: int, dtype: str, updates: int) -> Iterator[Batch]:
+def fresh(engine: Any, draw: Draw, length: int, rngs: Rngs, B: int, dtype: str, updates: int) -> Iterator[Batch]:
     """Fresh training batches in the engine's arrays, one an update, each model's rows from its own stream."""
     for _ in range(updates):
-        yield engine.asarray(rows(task, length, rngs, B), dtype)
+        yield engine.asarray(rows(draw, length, rngs, B), dtype)
 
 
-def rows(task: Any, length: int, rngs: Rngs, B: int) -> Batch:
+def rows(draw: Draw, length: int, rngs: Rngs, B: int) -> Batch:
     """B rows a model, as NumPy arrays.
 
     Args:
-        task: a module of experiments.tasks.
-        length: what its `draw` takes.
+        draw: a task's; it gives what Batch holds, in its order, for one model.
+        length: what it takes.
         rngs: a generator a model, in the order of axis E.
         B: rows a model.
     """
-    batch = Batch(*zip(*(task.draw(rng, length, B) for rng in rngs), strict=True))
+    batch = Batch(*zip(*(draw(rng, length, B) for rng in rngs), strict=True))
     over_steps = [part if part is None else np.stack(part, 1) for part in batch[:3]]
     return Batch(*over_steps, batch.lengths if batch.lengths is None else np.stack(batch.lengths))
 

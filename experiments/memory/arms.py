@@ -123,6 +123,15 @@ ARMS = {
     )
 }
 
+
+def equal_width(H: int, D: int) -> int:
+    """Units of an RNN whose step has the multiply-adds of an LSTM's of H units on D features.
+
+    4 H (H + D) = n (n + D), rounded to the nearest n.
+    """
+    return round(math.sqrt(4 * H * (H + D) + D * D / 4) - D / 2)
+
+
 PILOT_SEEDS, PILOT_DELAYS, PILOT_RANGE = 16, (20, 40, 160), (5, 160)
 PILOT_SOLVED = {
     "lstm_b0": (0, 0, 0),

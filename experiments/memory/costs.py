@@ -29,7 +29,7 @@ def core_seconds(settings: dict[str, Any], seeds: int, steps: int, updates: floa
         updates: that are expected to be used.
         D: features of the inputs.
     """
-    family, H, B = ARMS[settings["arm"]].family, settings["H"], settings["B"]
+    family, H, B = ARMS[(settings.get("arms") or [settings["arm"]])[0]].family, settings["H"], settings["B"]
     row = MODEL[family] * H / 8 + GATES[family] * H * (H + D) * FLOP[family] * 16
     model = row * B / 16
     looked = CHUNK * updates / settings["every"] + settings["held_out"]

@@ -1,13 +1,17 @@
 """Trains all seeds of one arm on one task as a group, and says which of them solved it, and when.
 
 A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
-test has another length than training also test_length; stops: false where all updates are run, whoever has solved.
+test has another length than training also test_length; decay, the share of the updates over which the rate falls to
+zero at last; stops, false where all updates are run, whoever has solved. In place of one arm there may be `arms`,
+several of one cell: the group then has all seeds of the first, all of the second, and so on along axis E, with the same
+data for each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +21,48 @@ from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, choose, fresh, outputs, rows, train
 from experiments.memory import arms
 from experiments.memory.parts import EXPERIMENT
-from experiments.tasks import adding, distractors, flip_flop, latch
+from experiments.tasks import (
+    a_n_b_n,
+    adding,
+    bucket_sort,
+    copy_memory,
+    cost_at,
+    digits,
+    distractors,
+    flip_flop,
+    latch,
+    mixed_latch,
+    mnist1d,
+    multiplication,
+    parity,
+    temporal_order,
+    temporal_order_3,
+    timer,
+    xor,
+)
 from impl import draw
 from impl.spec import Model
 from properties.record import Record
 
-TASKS = {task.NAME: task for task in (latch, adding, flip_flop, distractors)}
+MODULES = (
+    latch,
+    adding,
+    multiplication,
+    xor,
+    temporal_order,
+    temporal_order_3,
+    copy_memory,
+    parity,
+    flip_flop,
+    timer,
+    distractors,
+    mixed_latch,
+    a_n_b_n,
+    bucket_sort,
+    digits,
+    mnist1d,
+)
+TASKS = {task.NAME: task for task in MODULES}
 NEVER = -1
 CHUNK = 250
 """Held-out rows that a model is shown before a check may give it up."""
@@ -58,9 +98,9 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
     A seed has solved the task when the mean cost of its held-out rows is below the task's SOLVED_BELOW at a periodic
     check; the first such check is its step.
     """
-    s, task, cell = group.settings, task_of(group), arms.ARMS[group.settings["arm"]].cell
-    asked, solved_at = held_out(group), np.full(len(group.seeds), NEVER)
-    for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), s["lr"], s["clip"]):
+    s, task, cell = group.settings, task_of(group), cell_of(group)
+    asked, solved_at = held_out(group), np.full(len(group.seeds) * len(arms_of(group)), NEVER)
+    for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), rate(s), s["clip"]):
         if update.step % s["every"] == 0 or update.step == s["updates"]:
             if NEVER in solved_at:
                 check(solved_at, update.step, twin, cell, task, update.model, asked)
@@ -71,32 +111,64 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
     return Learned(update.model, solved_at, update.step, asked)
 
 
+def rate(s: dict[str, Any]) -> Callable[[int], float]:
+    """Adam's rate at each update, counted from 1: constant, then falling in a straight line towards zero."""
+    falling = s.get("decay", 0.0) * s["updates"]
+    return lambda step: s["lr"] * min(1.0, (s["updates"] - step + 1) / max(falling, 1.0))
+
+
 # What a group computes with
 
 
+def arms_of(group: Group) -> list[str]:
+    """The group's arms, by name."""
+    s = group.settings
+    return s["arms"] if "arms" in s else [s["arm"]]
+
+
+def cell_of(group: Group) -> str:
+    """The cell of the group's arms."""
+    (cell,) = {arms.ARMS[arm].cell for arm in arms_of(group)}
+    return cell
+
+
 def task_of(group: Group) -> Any:
-    """The module of the group's task."""
-    return TASKS[group.settings["task"]]
+    """The group's task: its module's names, with the cost at the length that is asked for."""
+    s = group.settings
+    task = TASKS[s["task"]]
+    return SimpleNamespace(**vars(task) | {"cost": cost_at(task, s.get("test_length", s["length"]))})
 
 
 def initial(group: Group, twin: Any) -> Model:
     """The group's models at the start, in the twin's arrays."""
     s, task = group.settings, task_of(group)
-    models = [arms.model(s["arm"], s["task"], s["length"], seed, task.D, task.V, s["H"]) for seed in group.seeds]
+    pairs = [(arm, seed) for arm in arms_of(group) for seed in group.seeds]
+    models = [arms.model(arm, s["task"], s["length"], seed, task.D, task.V, s["H"]) for arm, seed in pairs]
     return twin.asarray(draw.group(models), group.dtype)
 
 
 def batches(group: Group, twin: Any) -> Iterator[Batch]:
     """Fresh training batches, one an update."""
     s, rngs = group.settings, streams(group, "training")
-    return fresh(twin, task_of(group), s["length"], rngs, s["B"], group.dtype, s["updates"])
+    drawn = fresh(twin, task_of(group).draw, s["length"], rngs, s["B"], group.dtype, s["updates"])
+    return (for_every_arm(group, batch) for batch in drawn)
 
 
 def held_out(group: Group) -> Batch:
     """Each seed's own held-out rows, the same at every check, as NumPy arrays in the group's dtype."""
-    s = group.settings
-    batch = rows(task_of(group), s.get("test_length", s["length"]), streams(group, "held-out"), s["held_out"])
-    return Batch(*(a.astype(group.dtype) if a is not None and a.dtype.kind == "f" else a for a in batch))
+    s, task = group.settings, task_of(group)
+    drawn = getattr(task, "held_out", task.draw)
+    batch = rows(drawn, s.get("test_length", s["length"]), streams(group, "held-out"), s["held_out"])
+    batch = Batch(*(a.astype(group.dtype) if a is not None and a.dtype.kind == "f" else a for a in batch))
+    return for_every_arm(group, batch)
+
+
+def for_every_arm(group: Group, batch: Batch) -> Batch:
+    """A batch of the group's seeds, of NumPy or the engine, as one of all its models: each arm sees the same rows."""
+    if len(arms_of(group)) == 1:
+        return batch
+    every = list(range(len(group.seeds))) * len(arms_of(group))
+    return members(batch, every)
 
 
 def streams(group: Group, purpose: str) -> list[np.random.Generator]:
@@ -111,8 +183,9 @@ def streams(group: Group, purpose: str) -> list[np.random.Generator]:
 def check(solved_at: np.ndarray, step: int, twin: Any, cell: str, task: Any, model: Model, asked: Batch) -> None:
     """Notes `step` in `solved_at` (E,) for the models that pass now and had not before."""
     open_ = np.flatnonzero(solved_at == NEVER)
-    cost = mean_cost(twin, cell, task, choose(model, open_), members(asked, open_), task.SOLVED_BELOW)
-    solved_at[open_[cost < task.SOLVED_BELOW]] = step
+    below = getattr(task, "SOLVED_BELOW", 0.0)  # which no cost is below: a task without a criterion is never solved
+    cost = mean_cost(twin, cell, task, choose(model, open_), members(asked, open_), below)
+    solved_at[open_[cost < below]] = step
 
 
 def mean_cost(
@@ -150,7 +223,7 @@ def given(asked: Batch) -> list[np.ndarray]:
     return [part for part in asked[1:] if part is not None]
 
 
-def members(asked: Batch, which: np.ndarray, some: slice = slice(None)) -> Batch:
+def members(asked: Batch, which: Any, some: slice = slice(None)) -> Batch:
     """Some models' rows, all of them or some."""
     over_steps = [part if part is None else part[:, which][:, :, some] for part in asked[:3]]
     return Batch(*over_steps, asked.lengths if asked.lengths is None else asked.lengths[which][:, some])
@@ -158,18 +231,20 @@ def members(asked: Batch, which: np.ndarray, some: slice = slice(None)) -> Batch
 
 def measured(group: Group, twin: Any, model: Model, asked: Batch) -> dict[str, np.ndarray]:
     """Mean cost and, where answers are right or wrong, the share of rows answered right: each (E,)."""
-    task, cell = task_of(group), arms.ARMS[group.settings["arm"]].cell
+    task, cell = task_of(group), cell_of(group)
     mean = partial(mean_cost, twin, cell, task, model, asked)
     return {"cost": mean()} | ({"accuracy": mean(of="correct")} if hasattr(task, "correct") else {})
 
 
 def records(group: Group, learned: Learned, found: dict[str, np.ndarray]) -> Iterator[Record]:
-    """What the group's run says, one value a seed and metric; the index is the length."""
-    s, E = group.settings, len(group.seeds)
+    """What the group's run says, one value a seed and metric; the index is the length. Of several arms each has its own
+    setting, below the group's."""
+    s, steps = group.settings, learned.solved_at
     given = {"updates": learned.updates, "updates_allowed": s["updates"], "held_out_rows": s["held_out"]}
-    steps = learned.solved_at
     each = {"solved": steps != NEVER, **found, "first_solved_step": steps}
-    each |= {metric: np.full(E, value) for metric, value in given.items()}
-    for e, seed in enumerate(group.seeds):
+    each |= {metric: np.full(len(steps), value) for metric, value in given.items()}
+    settings = [group.setting + (f"/arm={arm}" if "arms" in s else "") for arm in arms_of(group)]
+    pairs = [(setting, seed) for setting in settings for seed in group.seeds]
+    for e, (setting, seed) in enumerate(pairs):
         for metric, values in each.items():
-            yield Record(EXPERIMENT, group.setting, seed, metric, s["length"], float(values[e]))
+            yield Record(EXPERIMENT, setting, seed, metric, s["length"], float(values[e]))

@@ -1,4 +1,4 @@
-"""The memory experiment: its sweep, its arms, its runs, and what is read from its records."""
+"""How the models of the memory experiment start, learn and are judged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from impl.spec import Model, Parameters, block, leaves
 
 OPTIONS = SimpleNamespace(engine="numpy")
 TINY = sweep.Preset((5,), seeds=4, updates=50, every=10, held_out=600)
-PRESETS = tuple(sweep.PRESETS)
 
 
 @pytest.mark.parametrize(("arm", "value"), [("lstm_b0", 0.0), ("lstm_b1", 1.0), ("lstm_b3", 3.0)])
@@ -76,7 +75,7 @@ def test_arms_of_one_seed_and_length_see_the_same_data_and_seeds_do_not():
     a, b = (next(learning.batches(group(arm), twin)) for arm in ("lstm_b1", "rnn_uniform"))
     np.testing.assert_array_equal(a.x, b.x)
     assert len(np.unique(a.x[1, :, :, 0])) == a.x[1].size, "two seeds share noise"
-    assert not np.isin(learning.held_out(group("lstm_b1"))[0][1], a.x[1]).any()
+    assert not np.isin(learning.held_out(group("lstm_b1")).x[1], a.x[1]).any()
 
 
 def test_batches_are_fresh_at_every_update():
@@ -90,16 +89,18 @@ def test_batches_are_fresh_at_every_update():
 def test_dropping_hopeless_models_changes_no_verdict(name):
     """A model passes after the early stop exactly if it passes on all rows, and its share is then the same."""
     g, twin = group("rnn_uniform"), engine(name)
-    x, target = learning.held_out(g)
-    errors = [0, 5, 6, 300]  # of 600: more than .99 right means at most 5 wrong
+    asked = learning.held_out(g)
+    errors = [0, 5, 6, 300]  # of 600: fewer than .01 wrong means at most 5
     for e, n in enumerate(errors):
-        target[:, e, :n] = 1 - target[:, e, :n]
+        asked.target[:, e, :n] = 1 - asked.target[:, e, :n]
     model_ = twin.asarray(reader_of_the_first_step(len(errors)), g.dtype)
-    full = learning.share_right(twin, "rnn", latch, model_, x, target)
-    quick = learning.share_right(twin, "rnn", latch, model_, x, target, latch.SOLVED_ABOVE)
-    np.testing.assert_array_equal(full, 1 - np.array(errors) / 600)
-    np.testing.assert_array_equal(quick > latch.SOLVED_ABOVE, [True, True, False, False])
+    full = learning.mean_cost(twin, "rnn", latch, model_, asked)
+    quick = learning.mean_cost(twin, "rnn", latch, model_, asked, latch.SOLVED_BELOW)
+    np.testing.assert_array_equal(full, np.array(errors) / 600)
+    np.testing.assert_array_equal(quick < latch.SOLVED_BELOW, [True, True, False, False])
     np.testing.assert_array_equal(quick[:2], full[:2])
+    right = learning.mean_cost(twin, "rnn", latch, model_, asked, of="correct")
+    np.testing.assert_allclose(right, 1 - full, rtol=1e-15)
 
 
 def test_a_run_says_who_solved_when_and_is_the_same_twice():
@@ -147,7 +148,7 @@ METRICS = ("solved", "accuracy", "first_solved_step", "updates")
 
 def group(arm, length=5, dtype="float32", **settings):
     """A small group of the sweep, with other settings where asked."""
-    g = sweep.group("latch", arm, length, TINY, OPTIONS)
+    g = sweep.group(arm, length, TINY, OPTIONS)
     fields = {
         name: getattr(g, name) for name in ("experiment", "version", "setting", "seeds", "engine", "data", "cost")
     }

@@ -10,10 +10,11 @@ A task that cells are trained on from fresh data is a module of these names:
     cost(y, *asked)      one number >= 0 a row, from the outputs y (K, [E,] B, V) and what draw gave after x, with the
                          same axis E: what decides whether a model has solved the task. ([E,] B). A task whose cost
                          depends on its length declares the keyword `length`, without a default; `cost_at` binds it
-    SOLVED_BELOW         solved: the mean cost over held-out rows is below this
+    SOLVED_BELOW         solved: the mean cost over held-out rows is below this; absent where no criterion is known
     CHANCE_LOSS          mean loss of who has seen nothing, in the loss's own unit; a function of the length where it
                          depends on it
     bayes_loss(...)      the closed form of the rungs below it: what who sees the last steps, or knows some parts, pays
+    held_out(rng, length, B)  rows that training never sees, where `draw` has but finitely many
     correct(y, *asked)   where answers are right or wrong: whether a row's are, all of them; ([E,] B)
 """
 

@@ -13,7 +13,11 @@ here, so that its tolerance of .04 is .08 here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+
+from experiments.tasks import arguments
 
 NAME, LENGTH = "adding", "T"
 D, V, LOSS = 2, 1, "squared_error"
@@ -26,14 +30,21 @@ CHANCE_ACCURACY = 1.0 - (1.0 - TOLERANCE) ** 2
 
 def draw(rng: np.random.Generator, length: int, B: int) -> tuple[np.ndarray, np.ndarray]:
     """B sequences of `length` steps: x (length, B, 2) and the sum of the marked values at the last step (1, B, 1)."""
-    if length < 2:
-        raise ValueError(f"`length` must be at least 2, since each half of the steps holds a marker; got {length}.")
+    x, pair = marked(rng, length, B, rng.random)
+    return x, pair.sum(0)[None, :, None]
+
+
+def marked(
+    rng: np.random.Generator, length: int, B: int, values: Callable[[tuple[int, int]], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values (length, B) as `values` draws them, with markers as x (length, B, 2), and the two marked values (2, B)."""
+    arguments.at_least("length", length, 2, "each half of the steps holds a marker")
     half, rows = length // 2, np.arange(B)
-    value, marker = rng.random((length, B)), np.zeros((length, B))
-    first, second = rng.integers(0, half, B), rng.integers(half, length, B)
-    marker[first, rows] = marker[second, rows] = 1.0
-    target = value[first, rows] + value[second, rows]
-    return np.stack([value, marker], -1), target[None, :, None]
+    value, marker = values((length, B)), np.zeros((length, B))
+    places = rng.integers(0, half, B), rng.integers(half, length, B)
+    for place in places:
+        marker[place, rows] = 1.0
+    return np.stack([value, marker], -1), np.stack([value[place, rows] for place in places])
 
 
 def correct(y: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -51,6 +62,7 @@ def floor(known: int) -> float:
 
     What is not known is predicted by its mean 1/2 and costs the variance of a uniform, 1/12; variances add up.
     """
+    arguments.within("known", known, 0, 2, "two values are marked")
     return (2 - known) / 12
 
 
@@ -61,12 +73,21 @@ def bayes_loss(window: int, length: int) -> float:
     """The least mean squared error for a predictor that sees the last `window` steps.
 
     A marked value inside the window is known; one outside is independent of all that is seen, also of whether its
-    marker is seen. With p_1 and p_2 the chances that the markers lie inside,
-
-        loss = (1 - p_1) / 12 + (1 - p_2) / 12,   p_2 = min(window, n) / n,   p_1 = max(window - n, 0) / (length - n)
-
-    where n = length - length//2 steps are the second half: 1/6 at window 0, 1/12 at n, 0 at `length`, straight between.
+    marker is seen. With p_1 and p_2 of `chances` loss = (1 - p_1) / 12 + (1 - p_2) / 12: 1/6 at window 0, 1/12 at n, 0
+    at `length`, straight between.
     """
-    n = length - length // 2
-    first, second = max(min(window, length) - n, 0) / (length - n), min(window, n) / n
+    first, second = chances(window, length)
     return (1 - first) / 12 + (1 - second) / 12
+
+
+def chances(window: int, length: int) -> tuple[float, float]:
+    """The chances p_1 and p_2 that the first and the second marker lie in the last `window` steps.
+
+        p_2 = min(window, n) / n     p_1 = max(window - n, 0) / (length - n)
+
+    where n = length - length//2 steps are the second half. So p_1 > 0 only where p_2 = 1.
+    """
+    arguments.window(window)
+    arguments.at_least("length", length, 2, "each half of the steps holds a marker")
+    n = length - length // 2
+    return max(min(window, length) - n, 0) / (length - n), min(window, n) / n

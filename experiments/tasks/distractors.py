@@ -60,6 +60,7 @@ def sum_accuracy(delay: int) -> float:
 
         1/2 + C(2 delay + 1, delay + 1) / 2^(2 delay + 1),     about 1/2 + 1 / sqrt(pi delay).
 
-    W has one mode, in the middle, so no other function of the sum answers better.
+    W has one mode, in the middle, so no other function of the sum answers better. It is no bound for an LSTM without
+    the input gate: a unit tanh(a (value + cue) - b) tells the cued bit from a distractor as well.
     """
     return 0.5 + math.comb(2 * delay + 1, delay + 1) / 2 ** (2 * delay + 1)

@@ -14,6 +14,8 @@ import math
 
 import numpy as np
 
+from experiments.tasks.arguments import at_least
+
 NAME, LENGTH = "latch", "delay"
 D, V, LOSS = 1, 1, "logistic"
 NOISE = 0.2
@@ -25,8 +27,7 @@ CHANCE_LOSS = math.log(2.0)
 
 def draw(rng: np.random.Generator, delay: int, B: int) -> tuple[np.ndarray, np.ndarray]:
     """B sequences of delay + 1 steps: x (delay + 1, B, 1) and the answer, 0 or 1, at the last step (1, B, 1)."""
-    if delay < 1:
-        raise ValueError(f"`delay` must be at least 1, since noise must follow the bit; got {delay}.")
+    at_least("delay", delay, 1, "noise must follow the bit")
     bit = rng.integers(0, 2, (B, 1)).astype(float)
     x = rng.normal(0.0, NOISE, (delay + 1, B, D))
     x[0] = 2.0 * bit - 1.0

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from experiments.tasks import adding
+from experiments.tasks.testing import (
+    holds,
+    pair_faults,
+    pair_planted,
+    refuses,
+    squares,
+    squeezed,
+    tolerance,
+    value_faults,
+)
 from impl import draw
 
 T, ROWS = 11, 40_000
 HALF = T // 2
-LEVEL = 1e-6  # chance that one statistic of a good generator leaves its tolerance; the seed is fixed besides
 
 
 def test_values_are_uniform_and_two_markers_stand_uniformly_in_their_halves():
@@ -19,7 +27,7 @@ def test_values_are_uniform_and_two_markers_stand_uniformly_in_their_halves():
     assert faults(*adding.draw(draw.generator("test adding"), T, ROWS)) == set()
 
 
-@pytest.mark.parametrize("fault", ["markers", "halves", "places", "values", "target"])
+@pytest.mark.parametrize("fault", ["markers", "halves", "places", "values", "target", "leak"])
 def test_each_planted_generator_fault_is_seen(fault):
     """Each fault planted in a good batch is found, under its own name."""
     x, target = adding.draw(draw.generator("test adding"), T, ROWS)
@@ -87,86 +95,17 @@ def test_shapes_and_answers_for_one_model_and_for_a_group():
     assert right.shape == (2, 7) and right[0].all() and not right[1].any()
 
 
-def test_a_length_without_two_halves_is_refused():
-    """One step cannot hold two markers."""
-    with pytest.raises(ValueError, match="`length` must be at least 2"):
-        adding.draw(draw.generator("none"), 1, 4)
+def test_bad_arguments_are_refused():
+    """One step cannot hold two markers, three values are not marked, and a window is not negative."""
+    for call in (lambda: adding.draw(draw.generator("none"), 1, 4), lambda: adding.bayes_loss(0, 1)):
+        refuses(call, "`length` must be at least 2, since each half of the steps holds a marker; got 1.")
+    refuses(lambda: adding.floor(3), "`known` must lie in 0 .. 2, since two values are marked; got 3.")
+    refuses(lambda: adding.bayes_loss(-1, T), "`window` must be at least 0")
 
 
 def faults(x, target):
     """Names what is wrong with a batch: exactly, or by statistics whose standard deviation if it is good is known."""
-    value, marker = x[..., 0], x[..., 1]
-    n, found = x.shape[1], set()
-    if not (np.isin(marker, (0, 1)).all() and (marker.sum(0) == 2).all()):
-        found.add("markers")
-    if not ((marker[:HALF].sum(0) == 1).all() and (marker[HALF:].sum(0) == 1).all()):
-        found.add("halves")
-    p = np.where(np.arange(T) < HALF, 1 / HALF, 1 / (T - HALF))
-    if (abs(marker.mean(1) - p) > tolerance(T) * np.sqrt(p * (1 - p) / n)).any():
-        found.add("places")
-    z = np.sqrt(12) * (value - 0.5)  # mean 0, mean square 1, mean fourth power 9/5
-    looks = (abs(z.mean()), 1 / np.sqrt(z.size)), (abs((z * z).mean() - 1), np.sqrt(0.8 / z.size))
-    if value.min() < 0 or value.max() > 1 or any(size > tolerance(2) * sd for size, sd in looks):
-        found.add("values")
-    if not np.allclose((value * marker).sum(0), target[0, :, 0], rtol=0, atol=1e-15):
-        found.add("target")
-    return found
+    return pair_faults(x, target, np.add, 1, 1 / 6) | value_faults(x)
 
 
-def holds(losses, expected):
-    """Whether the mean of some squares is what is expected, within five standard errors and rounding."""
-    return abs(losses.mean() - expected) <= 5 * losses.std() / np.sqrt(losses.size) + 1e-30
-
-
-def squares(y, target):
-    """Squared errors."""
-    return (y - target) ** 2
-
-
-def tolerance(looks):
-    """Standard deviations that the largest of `looks` normal statistics exceeds with chance LEVEL (Bonferroni)."""
-    return norm.isf(LEVEL / (2 * looks))
-
-
-def marked_at(first, second):
-    """A fault: the markers of row 0 .. B - 1 stand where two functions of (rng, B) say, the target follows."""
-
-    def fault(x, target):
-        rng, rows = draw.generator("fault"), np.arange(x.shape[1])
-        places = [place(rng, len(rows)) for place in (first, second)]
-        x[..., 1] = 0
-        for place in places:
-            x[place, rows, 1] = 1
-        return x, sum(x[place, rows, 0] for place in places)[None, :, None]
-
-    return fault
-
-
-def unmarked(x, target):
-    """No marker at all in one row of a thousand."""
-    x[:, ::1000, 1] = 0
-    return x, target
-
-
-def squeezed(x, target):
-    """Values from [0, .99)."""
-    x[..., 0] *= 0.99
-    return x, 0.99 * target
-
-
-def shifted(x, target):
-    """The answer of the next row."""
-    return x, np.roll(target, 1, 1)
-
-
-anywhere = lambda rng, n: rng.integers(0, T, n)  # noqa: E731
-early = lambda rng, n: rng.integers(0, HALF, n)  # noqa: E731
-late = lambda rng, n: rng.integers(HALF, T - 1, n)  # noqa: E731  (the last step is left out)
-
-PLANTED = {
-    "markers": (unmarked, marked_at(anywhere, anywhere)),
-    "halves": (marked_at(early, early), marked_at(anywhere, anywhere)),
-    "places": (marked_at(early, late),),
-    "values": (squeezed,),
-    "target": (shifted,),
-}
+PLANTED = {"values": (squeezed(1),), **pair_planted(np.add)}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.tasks import distractors
-from experiments.tasks.test_adding import holds, tolerance
+from experiments.tasks.testing import holds, tolerance
 from impl import draw
 
 DELAY, ROWS = 6, 20_000

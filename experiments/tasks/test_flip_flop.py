@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.tasks import flip_flop
-from experiments.tasks.test_adding import holds, tolerance
+from experiments.tasks.testing import holds, tolerance
 from impl import draw
 
 T, ROWS = 16, 4000

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import norm
 
 from experiments.tasks import latch
+from experiments.tasks.testing import tolerance
 from impl import draw
 
 DELAY, ROWS = 12, 40_000
-LEVEL = 1e-6  # chance that one statistic of a good generator leaves its tolerance; the seed is fixed besides
 
 
 def test_a_bit_is_balanced_the_noise_has_its_size_and_no_later_step_tells_the_bit():
@@ -88,11 +88,6 @@ def faults(x, target):
     }
     found = {name for name, (statistic, sd, looks) in tests.items() if statistic > tolerance(looks) * sd}
     return found | ({"first"} if (x[0, :, 0] != sign).any() else set())
-
-
-def tolerance(looks):
-    """Standard deviations that the largest of `looks` normal statistics exceeds with chance LEVEL (Bonferroni)."""
-    return norm.isf(LEVEL / (2 * looks))
 
 
 def planted(change):

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chi2
 
 from experiments.tasks import mixed_latch
-from experiments.tasks.test_adding import holds, tolerance
+from experiments.tasks.testing import holds, tolerance
 from impl import draw
 
 LONGEST, ROWS = 20, 10_000

@@ -16,6 +16,7 @@ import torch
 from flint import arb
 
 from impl.numpy_twin import optim as numpy_optim
+from impl.spec import COMMON, GATES, VARIANTS, block
 from impl.torch_twin import optim as torch_optim
 from properties import oracle
 from properties.arithmetic import Balls, Carried, Dual
@@ -67,7 +68,7 @@ PLANS = {
 }
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 @pytest.mark.parametrize("name", PLANS)
 def test_the_referees_backward_is_the_central_difference_of_its_forward(name, cell):
     """By every entry of x, every parameter, h0 and c0, with a step of 2^-60 in balls of 200 bits."""
@@ -96,7 +97,7 @@ def test_the_referees_backward_is_the_central_difference_of_its_forward(name, ce
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_the_gradient_by_a_carried_state_is_that_of_the_rest_of_the_sequence(cell, reverse):
     """At every cut: dh_t plus what the remaining steps give for their initial state; at the end, the last cotangent."""
     case = Plan(4, 2, 3, 2, seed=6).case(cell, "float64")
@@ -120,7 +121,7 @@ def overlap(one, other):
     return one.shape == other.shape and all(a.overlaps(b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_the_reverse_direction_is_the_forward_one_on_each_rows_own_steps_reversed(cell):
     """In values, gradients and bounds; nothing else changes but the order of what has a time axis."""
     case = Plan(5, 4, 3, 2, seed=7, lengths=(5, 0, 2, 3)).case(cell, "float32")
@@ -165,7 +166,7 @@ def places(layers):
     return [(k, d, f"_l{k}" + "_reverse" * d) for k, layer in enumerate(layers) for d in range(len(layer))]
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 @pytest.mark.parametrize("sizes", [(3, 2, 2, 1, 2, 2), (2, 2, 1, 2, 3, 1)], ids=["two directions", "three layers"])
 def test_a_stacks_backward_is_the_central_difference_of_its_forward(sizes, cell):
     """By every entry of x, of every layer's parameters and initial states, with lengths and masks."""
@@ -198,7 +199,7 @@ def test_a_stacks_backward_is_the_central_difference_of_its_forward(sizes, cell)
     check_gradient(loss, arguments, gradients)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_a_stack_is_its_layers_in_turn_with_directions_side_by_side(cell):
     """Each layer reads the outputs of the one below, both directions, times the mask; states stand by name."""
     layers, x, state, lengths, _, _, masks = stack_case(cell, "float64", (4, 3, 2, 2, 3, 2), seed=5)
@@ -216,7 +217,7 @@ def test_a_stack_is_its_layers_in_turn_with_directions_side_by_side(cell):
     assert overlap(stack["h"], h)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_a_stack_of_one_layer_is_judged_as_the_layer_is(cell):
     """In all its numbers; no state is zeros, no mask is ones."""
     layers, x, _, lengths, dh, dlast, _ = stack_case(cell, "float32", (4, 3, 2, 5, 1, 1), seed=7)
@@ -268,7 +269,7 @@ def test_no_steps_of_a_stack_are_judged_too():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_no_simulated_stack_exceeds_the_bound_of_any_output(cell, dtype):
     """Two or three layers, one direction or two, the lower layer's errors carried upwards and back."""
     for seed, sizes in enumerate([(4, 2, 3, 2, 3, 1), (3, 3, 2, 4, 2, 2), (5, 2, 1, 3, 2, 2)] * 2):
@@ -295,7 +296,7 @@ def moved(array, direction, step):
     return None if array is None else Balls().constant(array) + step * Balls().constant(direction)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 @pytest.mark.parametrize("seed", range(4))
 def test_the_second_order_is_the_central_difference_of_the_gradient_along_the_direction(seed, cell):
     """By every argument, with a step of 2^-60 in balls of 200 bits."""
@@ -320,7 +321,7 @@ def test_the_second_order_is_the_central_difference_of_the_gradient_along_the_di
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_no_simulated_second_order_exceeds_the_bound_before_it_is_widened(cell, dtype):
     """Values and slopes at once, in random orders: by the rules alone, without the factor SECOND_ORDER."""
     for seed in range(12):
@@ -356,7 +357,7 @@ def double_backward(cell, params, x, state, dh, dlast, direction):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 def test_torchs_double_backward_is_within_the_bound(cell, dtype):
     """Reverse over reverse, another graph than ours: what SECOND_ORDER is for."""
     for seed in range(12):
@@ -396,7 +397,7 @@ SIMULATIONS = [
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", COMMON)
 @pytest.mark.parametrize("plan", SIMULATIONS, ids=lambda plan: f"seed={plan.seed}")
 def test_no_simulated_subject_exceeds_the_bound_of_any_output(plan, cell, dtype):
     """The whole forward and backward in random orders of summation, each function off by as much as it may."""
@@ -733,3 +734,64 @@ def test_the_referee_imports_nothing_of_the_implementation():
     code = "import sys, properties.oracle; print([m for m in sys.modules if m.split('.')[0] in ('impl', 'torch')])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# The LSTM's variants
+
+
+@pytest.mark.parametrize("cell", VARIANTS)
+def test_the_referees_variants_pass_the_tests_of_its_cells(cell):
+    """The gradient is the central difference, also of a carried state; simulated subjects stay within the bound."""
+    test_the_referees_backward_is_the_central_difference_of_its_forward("lengths", cell)
+    test_the_gradient_by_a_carried_state_is_that_of_the_rest_of_the_sequence(cell, False)
+    test_the_second_order_is_the_central_difference_of_the_gradient_along_the_direction(0, cell)
+    for dtype in ("float32", "float64"):
+        test_no_simulated_subject_exceeds_the_bound_of_any_output(SIMULATIONS[0], cell, dtype)
+
+
+def widened(cell, params, H):
+    """A variant's parameters as those of an LSTM that computes the same: a gate held open, or i's rows minus f's.
+
+    A row of i, f or o that is absent has weights of zero and a bias of 200: sigma(200) is 1 - 2^-288.
+    """
+
+    def whole(a, open_at):
+        rows = {gate: a[block(cell, gate, H)] for gate in GATES[cell]}
+        absent = lambda gate: np.full_like(rows["g"], open_at)  # noqa: E731
+        rows |= {"i": -rows["f"]} if cell == "lstm_coupled" else {}
+        return np.concatenate([rows[gate] if gate in rows else absent(gate) for gate in "ifgo"])
+
+    return {name: whole(a, 200.0 if name == "bias_ih" else 0.0) for name, a in params._asdict().items()}
+
+
+@pytest.mark.parametrize("cell", [cell for cell in VARIANTS if cell != "lstm_linear_output"])
+def test_a_variant_is_the_lstm_with_that_gate_held_open_or_tied(cell):
+    """Exact values to 2^-90: outputs, and gradients by x, the states and each block; coupled, f's is f's less i's."""
+    case, H = Plan(5, 2, 3, 4, seed=21, lengths=(5, 3)).case(cell, "float64"), 4
+    call, near = case.call, lambda a, b: np.abs((a.hi - b[0]) + (a.lo - b[1])).max() <= 2.0**-90 * np.abs(a.hi).max()
+    args = (call.x, call.state, call.lengths, *case.cotangent)
+    mine = oracle.judge(cell, call.params._asdict(), *args, dtype="float64")
+    lstm = oracle.judge("lstm", widened(cell, call.params, H), *args, dtype="float64")
+    for name, one in mine.items():
+        if name not in oracle.PARAMETERS:
+            assert near(one, (lstm[name].hi, lstm[name].lo)), name
+            continue
+        for gate in GATES[cell]:
+            hi, lo = (getattr(lstm[name], part)[block("lstm", gate, H)] for part in ("hi", "lo"))
+            if cell == "lstm_coupled" and gate == "f":
+                hi, lo = ((a - getattr(lstm[name], n)[block("lstm", "i", H)]) for a, n in ((hi, "hi"), (lo, "lo")))
+                rows = one.take(block(cell, gate, H))
+                off = np.abs((rows.hi - hi) + (rows.lo - lo)).max()  # a difference of two hi is itself rounded
+                assert off <= 2.0**-50 * np.abs(lstm[name].hi).max(), name
+                continue
+            assert near(one.take(block(cell, gate, H)), (hi, lo)), (name, gate)
+
+
+def test_a_linear_output_is_the_output_gate_times_the_cell():
+    """One step: c' is the LSTM's, and h' is o c', with the LSTM's own o = h' / tanh(c')."""
+    case = Plan(3, 2, 3, 4, seed=22).case("lstm_linear_output", "float64")
+    args = (case.call.params._asdict(), case.call.x[:1], case.call.state)
+    mine, lstm = (oracle.judge(cell, *args, dtype="float64") for cell in ("lstm_linear_output", "lstm"))
+    assert np.array_equal(mine["cT"].hi, lstm["cT"].hi)
+    wanted = lstm["hT"].hi / np.tanh(lstm["cT"].hi) * lstm["cT"].hi
+    assert np.abs(mine["hT"].hi - wanted).max() <= 2.0**-48 * np.abs(wanted).max()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from impl.spec import STATES, leaves, tree_map
+from impl.spec import STATES, check_common, leaves, tree_map
 from impl.torch_twin.module import LSTM, RNN
 from properties.subject import USUAL, Call, Output, Stack
 from properties.subjects.module import stacked
@@ -41,6 +41,7 @@ class TorchModule(TorchNN):
 
     def module(self, call: Stack, frozen: Sequence[str] = ()) -> nn.Module:
         """See Layers; `from_layers` refuses by name what does not fit."""
+        check_common(call.cell, "the module has no other")
         layers = tree_map(tensor, call.layers)
         options = {"rnn": {"nonlinearity": "tanh"}, "rnn_relu": {"nonlinearity": "relu"}, "lstm": {}}[call.cell]
         options |= {"batch_first": call.batch_first, "dropout": call.dropout if len(layers) > 1 else 0.0}

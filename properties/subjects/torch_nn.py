@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from impl.spec import COMMON, Head, leaves, rebuild
+from impl.spec import COMMON, Head, check_common, leaves, rebuild
 from properties.subject import Stack
 from properties.subjects.module import Layers
 from properties.subjects.torch_twin import own, tensor
@@ -50,6 +50,7 @@ class TorchNN(Layers):
 
     def build(self, call: Stack, D: int, H: int) -> nn.Module:
         """See Layers."""
+        check_common(call.cell, "torch.nn has no other")
         first = call.layers[0][0]
         options = {"nonlinearity": "relu"} if call.cell == "rnn_relu" else {}
         return KINDS[call.cell](

@@ -90,13 +90,13 @@ def initial(group: Group, twin: Any) -> Model:
 def batches(group: Group, twin: Any) -> Iterator[Batch]:
     """Fresh training batches, one an update."""
     s = group.settings
-    return fresh(twin, adding, s["T"], streams(group, "training"), s["B"], group.dtype, s["updates"])
+    return fresh(twin, adding.draw, s["T"], streams(group, "training"), s["B"], group.dtype, s["updates"])
 
 
 def held_out(group: Group) -> tuple[np.ndarray, np.ndarray]:
     """Each seed's own held-out rows, the same at every checkpoint, float64: x (T, E, N, 2), target (1, E, N, 1)."""
     s = group.settings
-    return rows(adding, s["T"], streams(group, "held-out"), s["held_out"])[:2]
+    return rows(adding.draw, s["T"], streams(group, "held-out"), s["held_out"])[:2]
 
 
 def streams(group: Group, purpose: str) -> list[np.random.Generator]:

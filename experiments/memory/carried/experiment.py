@@ -47,7 +47,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
 def latch(group: Group, twin: Any, learned: Learned, holds: np.ndarray) -> Iterator[Record]:
     """The records of exchanges."""
     s = group.settings
-    asked = exchange.opposed(learning.rows(learning.task_of(group), s["length"], streams(group), s["held_out"]))
+    asked = exchange.opposed(learning.rows(learning.task_of(group).draw, s["length"], streams(group), s["held_out"]))
     seen = exchange.measure(twin, learned.model, asked, s["length"])
     for (what, at), follows in seen.follows.items():
         yield from each(group, f"{group.setting}/exchange={what}/at={at:g}", "follows", 0, follows, holds)
@@ -76,7 +76,7 @@ def largest(flips: np.ndarray, product: np.ndarray) -> tuple[np.ndarray, np.ndar
 def adding(group: Group, twin: Any, learned: Learned, holds: np.ndarray) -> Iterator[Record]:
     """The records of gates, of all seeds: the rule of N13 does not ask whether they solved."""
     s = group.settings
-    x = learning.rows(learning.task_of(group), s["length"], streams(group), s["held_out"]).x.astype(group.dtype)
+    x = learning.rows(learning.task_of(group).draw, s["length"], streams(group), s["held_out"]).x.astype(group.dtype)
     after, before = (marks.gates(twin, model, x) for model in (learned.model, learning.initial(group, twin)))
     marked = x[..., 1] > 0
     for gate in marks.GATES:

@@ -78,7 +78,7 @@ def test_units_that_are_not_read_do_not_make_a_set():
 
 def test_partners_have_opposite_bits_and_each_row_is_still_one_of_the_task():
     """Rows 2k are as drawn, rows 2k + 1 differ from what was drawn in the bit alone; a row's partner's is the row."""
-    drawn = learning.rows(learning.TASKS["latch"], DELAY, [draw.generator("test", 1)], 40)
+    drawn = learning.rows(learning.TASKS["latch"].draw, DELAY, [draw.generator("test", 1)], 40)
     asked = exchange.opposed(drawn)
     bits = asked.target[0, 0, :, 0]
     np.testing.assert_array_equal(bits[::2], 1 - bits[1::2])
@@ -246,7 +246,7 @@ def grouped(model, E):
 
 def rows(n=40):
     """Opposed rows of the latch without noise."""
-    asked = exchange.opposed(learning.rows(learning.TASKS["latch"], DELAY, [draw.generator("test", 3)], n))
+    asked = exchange.opposed(learning.rows(learning.TASKS["latch"].draw, DELAY, [draw.generator("test", 3)], n))
     asked.x[1:] = 0
     return asked
 
@@ -264,7 +264,7 @@ def assert_in_c(seen):
 
 def contrasts(model):
     """Each gate's contrast on adding."""
-    x = learning.rows(learning.TASKS["adding"], 20, [draw.generator("test", 4)], 50).x
+    x = learning.rows(learning.TASKS["adding"].draw, 20, [draw.generator("test", 4)], 50).x
     found = marks.gates(TWIN, grouped(model, 1), x)
     return {gate: marks.contrast(found[gate], x[..., 1] > 0) for gate in found}
 

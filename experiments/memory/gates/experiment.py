@@ -32,8 +32,8 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     N8: the cost without the gate over that with it. N9, N10: accuracy (flip-flop: signs) with minus without it.
     """
     s, found, records = group.settings, dict[str, Found](), list[Record]()
-    for n, (arm, H) in enumerate(zip(s["arms"], s["widths"], strict=True)):
-        done, total = n * s["updates"], len(s["arms"]) * s["updates"]
+    for n, (arm, H) in enumerate(zip(s["variants"], s["widths"], strict=True)):
+        done, total = n * s["updates"], len(s["variants"]) * s["updates"]
         one = replace(group, setting=f"{group.setting}/arm={arm}", settings=s | {"arm": arm, "H": H})
         found[arm], some = learnt(one, lambda k, _, done=done, total=total: checkpoint(done + k, total))
         records += some

@@ -73,7 +73,7 @@ def groups(preset: str, options: Any) -> list[Group]:
 def group(run: Run, options: Any) -> Group:
     """One task, in the order of its seeds."""
     settings = {"task": run.task, "length": run.length, "B": run.B, **FIXED, "updates": run.updates, "every": 25}
-    settings |= {"held_out": run.rows, "stops": False, "arms": [*run.arms], "decides": run.decides}
+    settings |= {"held_out": run.rows, "stops": False, "variants": [*run.arms], "decides": run.decides}
     settings |= {"widths": [width(run, arm) for arm in run.arms]}
     setting = f"{CALLED.get(run.task, run.task)}/variants/equal={run.equal}/length={run.length}/updates={run.updates}"
     return parts.group("gates", setting, settings, range(run.seeds), options, cost(settings, run.seeds), "float32")
@@ -101,7 +101,7 @@ def cost(settings: dict[str, Any], seeds: int) -> float:
     """Predicted core-seconds of a group."""
     task, total = TASKS[settings["task"]], 0.0
     steps = settings["length"] + (settings["task"] in ("latch", "distractors"))
-    for arm, H in zip(settings["arms"], settings["widths"], strict=True):
+    for arm, H in zip(settings["variants"], settings["widths"], strict=True):
         one = core_seconds(settings | {"arm": arm, "H": H}, seeds, steps, settings["updates"], task.D)
         total += one * (DENSE if settings["task"] == "flip_flop" else 1.0)
     return total * (1.0 if settings["task"] == "adding" else SMALL)

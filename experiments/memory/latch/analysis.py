@@ -13,8 +13,9 @@ from scipy import stats
 from experiments.harness import statistics
 from experiments.harness.report import Findings, Section, Table
 from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
+from experiments.memory.fits import Fit, fitted, in_steps, interval_text, ratio
 from experiments.memory.latch import pictures
-from experiments.memory.latch.pictures import Fit, by_t50, in_steps, label
+from experiments.memory.latch.pictures import by_t50, label
 from experiments.memory.latch.sweep import FIXED
 from experiments.tasks import latch
 from properties.record import parse_setting
@@ -50,12 +51,8 @@ def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 def fit_arms(runs: pd.DataFrame) -> list[Fit]:
     """Every arm's counts and T50, in the order of the arms."""
-    fits = []
-    for arm, rows in runs.groupby("arm", sort=False):
-        counts = rows.groupby("delay").solved.agg(["sum", "size"]).astype(int)
-        delays, solved, seeds = counts.index.to_numpy(), counts["sum"].to_numpy(), counts["size"].to_numpy()
-        fits.append(Fit(arm, delays, solved, seeds, statistics.t50(delays, solved, seeds)))
-    return fits
+    runs = runs.rename(columns={"delay": "length"})
+    return [fitted(arm, rows) for arm, rows in runs.groupby("arm", sort=False)]
 
 
 class Comparison(NamedTuple):
@@ -76,12 +73,6 @@ def order_pairs(fits: list[Fit]) -> list[Comparison]:
     known = {fit.arm: fit for fit in fits}
     pairs = [(a, b) for low, high in pairwise(ORDER) for a in low for b in high if {a, b} <= known.keys()]
     return [Comparison(a, b, ratio(known[b], known[a])) for a, b in pairs]
-
-
-def ratio(over: Fit, under: Fit) -> statistics.Interval:
-    """T50 of one arm over T50 of another."""
-    parts = (part for fit in (over, under) for part in (fit.delays, fit.solved, fit.seeds))
-    return statistics.t50_ratio(*parts)
 
 
 # Words
@@ -216,13 +207,6 @@ def ratio_table(fits: list[Fit]) -> Table:
     return Table("ratios", title, pd.DataFrame(rows, columns=["LSTM", "RNN", "ratio of T50", "99 % interval"]))
 
 
-def interval_text(low: float, high: float) -> str:
-    """An interval of a ratio, whose ends may be 0 and infinite."""
-    if high == math.inf:
-        return f"> {low:.3g}" if low else "any"
-    return f"{low:.3g} to {high:.3g}" if low else f"< {high:.3g}"
-
-
 def settings(runs: pd.DataFrame) -> dict[str, str]:
     """What was run."""
     return {
@@ -232,5 +216,5 @@ def settings(runs: pd.DataFrame) -> dict[str, str]:
         "latch: hidden units H, batch B": f"{FIXED['H']}, {FIXED['B']}",
         "latch: optimiser": f"Adam {FIXED['lr']:g}, gradient clipped to norm {FIXED['clip']:g}, fresh data",
         "latch: updates at most": f"{runs.updates_allowed.max():g}; a group stops when all of its seeds have solved",
-        "latch: solved": f"< {latch.SOLVED_BELOW:g} of {runs.held_out_rows.max():g} held-out sequences wrong at a check",
+        "latch: solved": f"< {latch.SOLVED_BELOW:g} of {runs.held_out_rows.max():g} held-out rows wrong at a check",
     }

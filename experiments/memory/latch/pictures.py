@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,19 +14,10 @@ from matplotlib.figure import Figure as Canvas
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure
 from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
+from experiments.memory.fits import Fit, delay_axis, in_steps, shares
 from experiments.memory.learning import NEVER
 
 PILOT = {"marker": "D", "mfc": "none", "color": "0.35", "ms": 5, "ls": ""}
-
-
-class Fit(NamedTuple):
-    """One arm: its delays, how many of its seeds solved each, and the logistic fit in ln delay; all (K,)."""
-
-    arm: str
-    delays: np.ndarray
-    solved: np.ndarray
-    seeds: np.ndarray
-    t50: statistics.T50
 
 
 def by_t50(fits: list[Fit]) -> list[Fit]:
@@ -37,13 +28,6 @@ def by_t50(fits: list[Fit]) -> list[Fit]:
 def label(arm: str) -> str:
     """An arm's name for readers."""
     return ARMS[arm].label
-
-
-def in_steps(value: float, delays: Any) -> str:
-    """A delay to two or three figures; "< first" or "> last" where it lies outside the delays that were run."""
-    if not delays[0] <= value <= delays[-1]:
-        return f"< {delays[0]:.3g}" if value < delays[0] else f"> {delays[-1]:.3g}"
-    return f"{value:.3g}" if value >= 10 else f"{value:.2g}"
 
 
 def colour(arm: str) -> str:
@@ -76,14 +60,9 @@ def success(fits: list[Fit]) -> Figure:
 
 def success_data(fit: Fit) -> pd.DataFrame:
     """One arm's shares with Clopper-Pearson intervals, fitted shares, residuals, and the pilot's shares."""
-    pairs = zip(fit.solved, fit.seeds, strict=True)
-    low, high = np.transpose([statistics.clopper_pearson(k, n) for k, n in pairs])
-    share, fitted = fit.solved / fit.seeds, fit.t50.share(fit.delays)
-    counts = {"arm": fit.arm, "delay": fit.delays, "solved": fit.solved, "seeds": fit.seeds}
     pilot = dict(zip(PILOT_DELAYS, PILOT_SOLVED.get(fit.arm, ()), strict=False))
     pilot = [pilot.get(delay, math.nan) / PILOT_SEEDS for delay in fit.delays]
-    shares = {"share": share, "low": low, "high": high, "fitted": fitted, "residual": share - fitted, "pilot": pilot}
-    return pd.DataFrame(counts | shares)
+    return shares(fit).assign(pilot=pilot)
 
 
 def success_panel(top: Axes, below: Axes, fit: Fit, rows: pd.DataFrame, hue: str) -> None:
@@ -328,11 +307,3 @@ def panels(arms: list[str], heights: tuple[int, ...], key: str, inches: float) -
     shortest = min(range(len(cells)), key=lambda row: len(cells[row]))
     grid[n * shortest, -1].text(0.02, 0.95, key, va="top", fontsize=8, transform=grid[n * shortest, -1].transAxes)
     return canvas, axes
-
-
-def delay_axis(axis: Axes, delays: np.ndarray) -> None:
-    """A logarithmic axis with about six of the delays named."""
-    axis.set_xscale("log")
-    named = delays[:: max(1, round(len(delays) / 6))]
-    axis.set_xticks(named, [f"{delay:g}" for delay in named])
-    axis.minorticks_off()

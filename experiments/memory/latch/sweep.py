@@ -10,7 +10,7 @@ from experiments.memory.costs import core_seconds
 
 FIXED = {"H": 8, "B": 16, "lr": 1e-2, "clip": 1.0}
 
-LATCH_ARMS = (
+EVERY_ARM = (
     "lstm_b0",
     "lstm_b1",
     "lstm_b3",
@@ -28,7 +28,7 @@ class Preset(NamedTuple):
 
     lengths: tuple[int, ...]
     seeds: int
-    arms: tuple[str, ...] = LATCH_ARMS
+    arms: tuple[str, ...] = EVERY_ARM
     updates: int = 400
     every: int = 25
     held_out: int = 2000
@@ -44,7 +44,7 @@ def ladder(longest: int, shortest: int = 5, steps: int = 2) -> tuple[int, ...]:
 
 PRESETS = {
     "smoke": Preset((5, 10), seeds=8, updates=60, held_out=250),
-    "tour": Preset(ladder(160, steps=1), 16, ("lstm_b0", "lstm_b1", "lstm_chrono", "rnn_uniform", "rnn_orthogonal")),
+    "tour": Preset(ladder(160, steps=1), 16, EVERY_ARM[:6]),
     "quick": Preset(ladder(160, steps=1), seeds=16),
     "full": Preset(ladder(1280), seeds=16),
 }

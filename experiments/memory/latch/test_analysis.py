@@ -134,14 +134,14 @@ def test_runs_that_never_solved_count_as_later_than_all_others():
 
 def test_with_fewer_than_eight_seeds_intervals_of_the_median_are_open():
     """Four seeds cannot bound a median at 99 %: its interval is everything, and the report still stands."""
-    data = analysis.analyse(made_up("smoke", seeds=4)).figures[2].data
+    data = analysis.analyse(made_up("smoke", seeds=4)).section.figures[2].data
     assert (data.seeds == 4).all()
     assert (data.low == -math.inf).all() and (data.high == math.inf).all()
 
 
 def test_shares_stand_within_their_intervals_and_residuals_are_what_the_fit_leaves():
     """The figure's data are the counts of the records, nothing is smoothed before it is shown."""
-    frame = made_up("tour")
+    frame = made_up("full")
     data = pd.concat(map(pictures.success_data, fitted(frame)))
     words = analysis.misfit_sentence(fitted(frame))
     counts = frame[frame.metric == "solved"].groupby(["setting", "index"]).value.sum()

@@ -1,0 +1,57 @@
+"""The points of the grid as the records have them, and which are chosen from them. Reads records alone."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from experiments.harness.report import Findings, Section, Table
+from experiments.memory.arms import ARMS
+from experiments.memory.grid.choose import choices
+from experiments.memory.grid.sweep import RATES, SEEDS, STARTS
+from properties.record import parse_setting
+
+READ = "grid/points/"
+
+
+def analyse(frame: pd.DataFrame) -> Findings:
+    """This part's section of the report from its records."""
+    found = read(frame)
+    asked = (
+        f"{len(STARTS['lstm'])} starts, rates {', '.join(f'{rate:g}' for rate in RATES)} and 2 widths for either cell, "
+        f"the RNN's at the LSTM's multiply-adds; two lengths, seeds {SEEDS[0]} to {SEEDS[-1]}"
+    )
+    lead = (
+        f"Both cells have the same grid: {asked}. Chosen is the point that solves most runs of both lengths, then the "
+        "sooner, then the one of lower cost; the default is torch's own start at the better of the rates, at the first "
+        "width. These seeds stand in no other figure. The points come from an earlier run "
+        "(python -m experiments.memory.grid), whose machine and seconds stand in tuned.json beside the sweep."
+    )
+    tables = [Table("grid_chosen", "The cells that are compared", told(choices(found), ["comparison"]))]
+    tables.append(Table("grid", "Every point of the grid", told(best_first(found), [])))
+    return Findings(Section("The grid from which cells are chosen", lead, [], tables), {"grid": asked})
+
+
+def read(frame: pd.DataFrame) -> pd.DataFrame:
+    """The points: task, cell, arm, H, lr, and what is recorded of each."""
+    mine = frame[(frame.source == "memory") & frame.setting.str.startswith(READ)]
+    wide = mine.pivot(index="setting", columns="metric", values="value").reset_index()
+    words = wide.setting.map(parse_setting)
+    wide["task"] = wide.setting.str.split("/").str[2]
+    for name, kind in (("cell", str), ("arm", str), ("H", int), ("lr", float)):
+        wide[name] = [kind(some[name]) for some in words]
+    return wide.astype({"solved": int, "runs": int}).drop(columns="setting").rename_axis(columns=None)
+
+
+def best_first(found: pd.DataFrame) -> pd.DataFrame:
+    """Sorted by task and cell, then by how many runs solved, then by how soon."""
+    names = ["task", "cell", "solved", "updates", "arm", "H", "lr"]
+    return found.sort_values(names, ascending=[True, True, False, True, True, True, True], ignore_index=True)
+
+
+def told(rows: pd.DataFrame, first: list[str]) -> pd.DataFrame:
+    """The rows for people."""
+    shown = rows.assign(start=[ARMS[arm].label for arm in rows.arm], rate=[f"{lr:g}" for lr in rows.lr])
+    shown = shown.assign(updates=shown.updates.round().astype(int), cost=[f"{cost:.3g}" for cost in shown.cost])
+    names = [*first, "task", "start", "H", "rate", "solved", "runs", "updates", "cost"]
+    words = {"updates": "mean updates (all where unsolved)", "cost": "mean cost on held-out rows"}
+    return shown[names].rename(columns=words)

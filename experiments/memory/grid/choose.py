@@ -1,0 +1,93 @@
+"""Which point of the grid each cell is compared at: `python -m experiments.memory.grid` runs it and writes tuned.csv.
+
+tuned: for each task and cell the point of the grid whose seeds solve most, over both of the grid's lengths; of equals
+the one that solved after fewer updates in the mean (unsolved seeds count with all updates), then of lower cost.
+default: the same among the rates of torch's own start at the first width.
+
+The seeds of the grid enter no verdict: what was chosen is measured again on others.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+import tyro
+
+from experiments.harness import provenance
+from experiments.harness.engine import on_device
+from experiments.harness.executor import InProcess, Workers
+from experiments.harness.run import compute
+from experiments.harness.store import Store
+from experiments.harness.sweep import Options
+from experiments.memory.grid.sweep import DEFAULT, POINTS, SETTINGS, STARTS, every, width
+from experiments.memory.learning import NEVER, TASKS
+from properties.record import COLUMNS, parse_setting
+
+CHOSEN = Path(__file__).parents[1] / "tuned.csv"
+KEYS = ["task", "cell", "arm", "H", "lr"]
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Computes what the store lacks of the grid; writes its points, and what is chosen beside its provenance."""
+
+    engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    device: str = "auto"
+    workers: int = os.cpu_count() or 1
+    store: Path = Path(".rnn-twins/results.sqlite")
+
+
+def main() -> int:
+    """The command."""
+    asked = tyro.cli(Choose, prog="python -m experiments.memory.grid", description=__doc__)
+    groups = every(Options(on_device(asked.engine, asked.device)))
+    with Store(asked.store) as store:
+        executor = Workers(asked.workers) if asked.workers else InProcess()
+        try:
+            compute(groups, store, executor)
+        finally:
+            executor.close()
+        found = points(pd.DataFrame(store.records(groups), columns=COLUMNS))
+        typed = " ".join(["python -m experiments.memory.grid", *sys.argv[1:]])
+        facts = provenance.collect(groups, store, typed)
+    found.to_csv(POINTS, index=False, lineterminator="\n")
+    choices(found).to_csv(CHOSEN, index=False, lineterminator="\n")
+    CHOSEN.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    print(CHOSEN)
+    return 0
+
+
+def points(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a point of the grid: task, cell, arm, H, lr; over lengths and seeds how many runs there were and how many
+    solved, the mean updates until solved and the mean cost."""
+    mine = frame[(frame.source == "memory") & frame.setting.str.match("grid/(?!points/)")]
+    runs = mine.pivot(index=["setting", "index", "seed"], columns="metric", values="value").reset_index()
+    words = runs.setting.map(parse_setting)
+    runs["task"] = runs.setting.str.split("/").str[1]
+    for name, kind in (("cell", str), ("arm", str), ("H", int), ("lr", float)):
+        runs[name] = [kind(some[name]) for some in words]
+    never = runs.first_solved_step == NEVER
+    runs["updates"] = runs.first_solved_step.where(~never, runs.updates_allowed)
+    found = runs.groupby(KEYS, sort=True).agg(
+        solved=("solved", "sum"), runs=("solved", "size"), updates=("updates", "mean"), cost=("cost", "mean")
+    )
+    return found.reset_index().astype({"solved": int})
+
+
+def choices(found: pd.DataFrame) -> pd.DataFrame:
+    """The chosen points: a row a comparison, task and cell."""
+    ranked = found.sort_values(["solved", "updates", "cost", *KEYS], ascending=[False] + [True] * 7)
+    rows = []
+    for task, sizes in SETTINGS.items():
+        for cell in STARTS:
+            mine = ranked[(ranked.task == task) & (ranked.cell == cell)]
+            H = width(cell, sizes.widths[0], TASKS[task].D)
+            plain = mine[(mine.arm == DEFAULT[cell]) & (mine.H == H)]
+            rows += [{"comparison": "default", **plain.iloc[0]}, {"comparison": "tuned", **mine.iloc[0]}]
+    return pd.DataFrame(rows).sort_values(["comparison", "task", "cell"], ignore_index=True)

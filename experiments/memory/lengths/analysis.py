@@ -1,0 +1,108 @@
+"""What the records say of success by length: T50 of chosen cells, their ratio, and the pilot. Reads records alone."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from experiments import claims
+from experiments.harness.report import Findings, Section, Table
+from experiments.memory.arms import ARMS
+from experiments.memory.fits import in_steps, interval_text
+from experiments.memory.lengths import pictures
+from experiments.memory.lengths.pictures import named
+from experiments.memory.lengths.runs import COMPARISONS, Pair, Reached, pairs, reached
+
+
+def analyse(frame: pd.DataFrame) -> Findings:
+    """This part's section of the report from its records."""
+    found = reached(frame)
+    both = pairs(found)
+    drawn = [pictures.success(found)] if both else []
+    drawn += [pictures.ratios(both)] if both else []
+    drawn += [pictures.pilot(found)] if any(one.comparison == "pilot" for one in found) else []
+    tables = [t50_table(found), ratio_table(both)] if both else []
+    title = "How far cells reach: torch's own start, and tuned on an equal grid"
+    return Findings(Section(title, lead(frame, found, both), drawn, tables), settings(found))
+
+
+def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
+    """What was found, in words."""
+    parts = [
+        "Claim N12 compares the two cells twice: default at torch's own start, at the better of the same rates; and "
+        "tuned, at the best of an equal grid of start, rate and width for either cell, with equal multiply-adds. Both "
+        "were chosen on seeds that stand in no figure here (python -m experiments.memory.grid; the points chosen are "
+        "in tuned.csv). Solved on timer(n): excess over the Bayes-optimal predictor below .01 bit a symbol."
+    ]
+    parts += [pair_sentence(pair) for pair in both]
+    return " ".join([*parts, words(frame)])
+
+
+def pair_sentence(pair: Pair) -> str:
+    """Both cells' T50 on a task and their ratio."""
+    told = [f"{named(one)} {in_steps(one.fit.t50.value, one.fit.delays)}" for one in (pair.lstm, pair.rnn)]
+    where = f"{pair.lstm.task}, {pair.lstm.comparison}"
+    return f"{where}: T50 of {told[0]}, of {told[1]}, ratio {interval_text(*pair.ratio[1:])}."
+
+
+def words(frame: pd.DataFrame) -> str:
+    """The verdict on N12 by tuned cells and by default ones, and whether they differ."""
+    claim = claims.CLAIMS["N12"]
+    tuned, default = claims.judged(claim, frame), claims.judged(claim.default, frame, claim.hash)
+    if tuned.word == default.word:
+        return f"By either comparison N12 is {tuned.word}."
+    return f"The comparisons differ: N12 is {tuned.word} by tuned cells and {default.word} by default ones."
+
+
+def t50_table(found: list[Reached]) -> Table:
+    """T50 of every cell, tuned and default."""
+    rows = []
+    for one in found:
+        if one.comparison in COMPARISONS:
+            t50 = one.fit.t50
+            low, value, high = (in_steps(end, one.fit.delays) for end in (t50.low, t50.value, t50.high))
+            rows.append(
+                {
+                    "comparison": one.comparison,
+                    "task": one.task,
+                    "cell": ARMS[one.arm].label,
+                    "H": one.H,
+                    "rate": one.lr,
+                    "T50 (steps)": value,
+                    "99 % interval": f"{low} to {high}",
+                    "solved of 16 by length": counts(one),
+                    "the longest": one.ends,
+                }
+            )
+    return Table("lengths_t50", "The length that half of the seeds solve, chosen cells", pd.DataFrame(rows))
+
+
+def counts(one: Reached) -> str:
+    """How many seeds solved each length."""
+    return ", ".join(f"{length:g}: {solved}" for length, solved in zip(one.fit.delays, one.fit.solved, strict=True))
+
+
+def ratio_table(both: list[Pair]) -> Table:
+    """The ratio that the rule reads, for either comparison."""
+    rows = []
+    for pair in both:
+        value, low, high = pair.ratio
+        told = f"{value:.3g}" if 0 < value < math.inf else ""
+        row = {"comparison": pair.lstm.comparison, "task": pair.lstm.task, "LSTM": named(pair.lstm)}
+        row |= {"RNN": named(pair.rnn), "T50 ratio": told, "99 % interval": interval_text(low, high)}
+        rows.append(row | {"more than 2": "yes" if low > 2 else "no", "less than 1": "yes" if high < 1 else "no"})
+    title = "T50 of the LSTM over T50 of the RNN (no number where a T50 lies outside the lengths run)"
+    return Table("lengths_ratios", title, pd.DataFrame(rows))
+
+
+def settings(found: list[Reached]) -> dict[str, str]:
+    """What was run."""
+    tuned = [f"{one.task} {named(one)}" for one in found if one.comparison == "tuned"]
+    default = [f"{one.task} {named(one)}" for one in found if one.comparison == "default"]
+    return {
+        "lengths: tuned cells": "; ".join(tuned),
+        "lengths: default cells": "; ".join(default),
+        "lengths: training": "latch 400 updates of 16 fresh rows; adding 2,000 of 32; timer(n) 2,000 of 32, the "
+        "rate falling over the last 30 %; Adam, gradients clipped to norm 1; a group stops when all seeds have solved",
+    }

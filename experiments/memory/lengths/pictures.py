@@ -1,0 +1,190 @@
+"""Success by length for the chosen cells, the ratio that claim N12 asks for, and the pilot's settings again."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.harness import figures
+from experiments.harness.report import Figure
+from experiments.memory.arms import ARMS
+from experiments.memory.fits import in_steps, interval_text, shares
+from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
+from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
+
+STYLES = {"tuned": {"fmt": "o", "mfc": None}, "default": {"fmt": "s", "mfc": "white"}}
+THRESHOLDS = {1.0: "as far", 1.5: "contradicted\nbelow", 2.0: "supported\nabove"}
+
+
+def named(one: Reached) -> str:
+    """A cell for readers."""
+    return f"{ARMS[one.arm].label}, H={one.H}, rate {one.lr}"
+
+
+# Success by length
+
+
+def success(found: list[Reached]) -> Figure:
+    """A panel a task: the chosen cells, tuned and at torch's start; below, what the logistic curves leave."""
+    mine = [one for one in found if one.comparison in COMPARISONS]
+    tasks = [task for task in DECIDING if any(one.task == task for one in mine)]
+    data = pd.concat([table(one) for one in mine], ignore_index=True)
+    canvas, axes = figures.with_residual(len(tasks), (4.6, 5.4))
+    for column, task in enumerate(tasks):
+        top, below = axes[:, column]
+        some = [one for one in mine if one.task == task]
+        for one in some:
+            draw_cell(top, below, one)
+        below.axhline(0, **figures.PREDICTION)
+        top.set(title=task, ylim=(-0.04, 1.04), xscale="log")
+        below.set(ylim=(-0.6, 0.6), xlabel="n (zeros before the coin)" if task == "timer" else "length (steps)")
+        ticks(below, np.unique(np.concatenate([one.fit.delays for one in some])))
+        top.legend(handles=[handle(one) for one in some], fontsize=7, loc="lower left", handlelength=1.2)
+    axes[0, 0].set_ylabel("share of seeds that solve")
+    axes[1, 0].set_ylabel("minus fit")
+    return Figure("lengths", success_title(found), canvas, success_alt(mine), data)
+
+
+def draw_cell(top: Axes, below: Axes, one: Reached) -> None:
+    """Shares with intervals and the logistic curve above, residuals below."""
+    rows, colour, how = shares(one.fit), figures.COLOURS[one.cell], STYLES[one.comparison]
+    reach = [rows.share - rows.low, rows.high - rows.share]
+    marks = {"fmt": how["fmt"], "mfc": how["mfc"] or colour, "color": colour, "ms": 5, "lw": 1}
+    top.errorbar(rows.delay, rows.share, reach, **marks)
+    x = np.geomspace(rows.delay.min(), rows.delay.max(), 200)
+    top.plot(x, one.fit.t50.share(x), "--", color=colour, lw=1, alpha=0.8)
+    below.plot(rows.delay, rows.residual, how["fmt"], mfc=how["mfc"] or colour, color=colour, ms=4)
+
+
+def handle(one: Reached) -> Any:
+    """A cell's entry in the legend, with its T50."""
+    colour, how = figures.COLOURS[one.cell], STYLES[one.comparison]
+    text = f"{one.comparison}: {ARMS[one.arm].label}, T50 {in_steps(one.fit.t50.value, one.fit.delays)}"
+    return plt.Line2D([], [], ls="", marker=how["fmt"], mfc=how["mfc"] or colour, color=colour, ms=5, label=text)
+
+
+def table(one: Reached) -> pd.DataFrame:
+    """The figure's data of one cell."""
+    rows = shares(one.fit).rename(columns={"delay": "length"})
+    place = {"comparison": one.comparison, "task": one.task, "H": one.H, "lr": one.lr}
+    for n, (name, value) in enumerate(place.items()):
+        rows.insert(n, name, value)
+    return rows
+
+
+def ticks(axis: Axes, lengths: np.ndarray) -> None:
+    """About seven of the lengths named."""
+    some = lengths[:: max(1, round(len(lengths) / 7))]
+    axis.set_xticks(some, [f"{length:g}" for length in some])
+    axis.minorticks_off()
+
+
+def success_title(found: list[Reached]) -> str:
+    """T50 of the tuned cells, task by task."""
+    known = {(one.comparison, one.task, one.cell): one.fit for one in found}
+    parts = []
+    for task in DECIDING:
+        fits = [known.get(("tuned", task, cell)) for cell in ("lstm", "rnn")]
+        if all(fits):
+            lstm, rnn = (in_steps(fit.t50.value, fit.delays) for fit in fits)
+            parts.append(f"{task} LSTM {lstm} and RNN {rnn}")
+    return f"T50 of tuned cells in steps: {'; '.join(parts)}" if parts else "Success by length"
+
+
+def success_alt(found: list[Reached]) -> str:
+    """What the picture shows, for who cannot see it."""
+    parts = []
+    for one in found:
+        counts = ", ".join(f"{k}/{n} at {d:g}" for d, k, n in zip(*one.fit[1:4], strict=True))
+        parts.append(f"{one.comparison} {one.task} {named(one)}: {counts}")
+    return "Seeds that solve, of those run, by length: " + "; ".join(parts) + "."
+
+
+# The ratio
+
+
+def ratios(both: list[Pair]) -> Figure:
+    """T50 of the LSTM over that of the RNN, task by task, beside the rule's thresholds."""
+    data = pd.DataFrame(
+        [(p.lstm.comparison, p.lstm.task, *p.ratio, p.lstm.arm, p.rnn.arm) for p in both],
+        columns=["comparison", "task", "ratio", "low", "high", "lstm", "rnn"],
+    )
+    canvas, axis = plt.subplots(figsize=(9, 1.2 + 0.5 * len(data)), layout="constrained")
+    ends = (0.05, 40.0)
+    for y, row in enumerate(data.itertuples()):
+        low, high = np.clip([row.low, row.high], *ends)
+        shade = "0.15" if row.comparison == "tuned" else "0.6"
+        axis.plot([low, high], [y, y], color=shade, lw=6, alpha=0.4, solid_capstyle="butt")
+        if 0 < row.ratio < math.inf:
+            axis.plot(row.ratio, y, "o", color=shade, ms=6)
+        for end, there in ((row.low, low), (row.high, high)):
+            if there != end:
+                axis.plot(there, y, "<" if there == ends[0] else ">", color=shade, ms=7)
+    for value, text in THRESHOLDS.items():
+        axis.axvline(value, **figures.PREDICTION | {"linewidth": 0.9})
+        axis.annotate(text, (value, len(data) - 0.35), fontsize=7, ha="center", va="bottom", annotation_clip=False)
+    names = [f"{r.comparison}: {r.task}\n{ARMS[r.lstm].label} / {ARMS[r.rnn].label}" for r in data.itertuples()]
+    axis.set_yticks(range(len(data)), names, fontsize=8)
+    axis.set(xscale="log", xlim=ends, ylim=(len(data) - 0.4, -0.6), xlabel="T50 of the LSTM over T50 of the RNN")
+    shown = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
+    axis.set_xticks(shown, [f"{x:g}" for x in shown])
+    axis.minorticks_off()
+    alt = "; ".join(f"{p.lstm.comparison} {p.lstm.task}: {interval_text(*p.ratio[1:])}" for p in both)
+    return Figure("ratios", ratio_title(both), canvas, f"T50 ratio, 99 % interval: {alt}.", data)
+
+
+def ratio_title(both: list[Pair]) -> str:
+    """On how many tasks the tuned LSTM surely reaches more than twice as far, and on how many less far."""
+    tuned = [p for p in both if p.lstm.comparison == "tuned"]
+    twice = [p.lstm.task for p in tuned if p.ratio.low > 2]
+    less = [p.lstm.task for p in tuned if p.ratio.high < 1]
+    first = f"The tuned LSTM reaches more than twice as far as the tuned RNN on {' and '.join(twice) or 'no task'}"
+    return f"{first}, less far on {' and '.join(less) or 'none'} (99 %)"
+
+
+# The pilot again
+
+
+def pilot(found: list[Reached]) -> Figure:
+    """The pilot's settings again, a panel an arm and task: shares with intervals, the pilot's as hollow diamonds."""
+    mine = [one for one in found if one.comparison == "pilot"]
+    data = pd.concat([pilot_table(one) for one in mine], ignore_index=True)
+    columns = min(3, len(mine))
+    rows = -(-len(mine) // columns)
+    shape = {"figsize": (3.6 * columns, 2.6 * rows), "layout": "constrained", "squeeze": False, "sharey": True}
+    canvas, axes = plt.subplots(rows, columns, **shape)
+    for axis, one in zip(axes.flat, mine, strict=False):
+        some, colour = shares(one.fit), figures.COLOURS[one.cell]
+        axis.errorbar(
+            some.delay, some.share, [some.share - some.low, some.high - some.share], fmt="o", color=colour, ms=4, lw=1
+        )
+        before = pilot_table(one)
+        axis.plot(before.length * 1.05, before.pilot, "D", mfc="none", color="0.35", ms=6, ls="")
+        axis.set(ylim=(-0.05, 1.05), xscale="log", xlabel="length (steps)")
+        axis.set_title(f"{one.task.replace('_', ' ')}: {ARMS[one.arm].label}", fontsize=9)
+        ticks(axis, one.fit.delays)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("share of seeds\nthat solve")
+    for axis in list(axes.flat)[len(mine) :]:
+        axis.set_axis_off()
+    return Figure("pilot", pilot_title(data), canvas, success_alt(mine), data)
+
+
+def pilot_table(one: Reached) -> pd.DataFrame:
+    """Counts beside the pilot's share, NaN where it has none."""
+    trials = {(trial.task, trial.arm): trial for trial in TRIALS + MORE}
+    before = trials[one.task, one.arm].pilot
+    rows = table(one)
+    return rows.assign(pilot=[before.get(int(length), math.nan) / PILOT_SEEDS for length in rows.length])
+
+
+def pilot_title(data: pd.DataFrame) -> str:
+    """How many of the pilot's shares lie within our intervals."""
+    known = data[data.pilot.notna()]
+    inside = ((known.low <= known.pilot) & (known.pilot <= known.high)).sum()
+    return f"{inside} of {len(known)} of the pilot's shares lie within our 99 % intervals"

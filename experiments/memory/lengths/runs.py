@@ -1,0 +1,73 @@
+"""The records of this part as fits: how many seeds solved, by length, for each cell that was run."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from experiments.harness import statistics
+from experiments.memory.arms import ARMS
+from experiments.memory.fits import Fit, fitted, ratio
+from experiments.memory.learning import TASKS
+from properties.record import parse_setting
+
+COMPARISONS = ("tuned", "default")
+DECIDING = ("latch", "adding", "timer")
+"""The tasks of claim N12."""
+
+
+class Reached(NamedTuple):
+    """One cell of a comparison on a task ("pilot": the pilot's settings again), and how far it reached."""
+
+    comparison: str
+    task: str
+    arm: str
+    H: str
+    lr: str
+    fit: Fit
+
+    @property
+    def cell(self) -> str:
+        """lstm or rnn."""
+        return ARMS[self.arm].family
+
+    @property
+    def ends(self) -> str:
+        """Why the lengths end where they do: as the rule asks, or by what the preset's time allows."""
+        few = self.fit.solved[-1] <= 2 and self.fit.seeds[-1] >= 16
+        return "at most 2 of 16 solve the longest" if few else "as far as the preset's time allows"
+
+
+def reached(frame: pd.DataFrame) -> list[Reached]:
+    """Every cell's counts and T50, in the order of COMPARISONS, then the pilot's settings."""
+    heads = (*COMPARISONS, "pilot")
+    rows = frame[(frame.source == "memory") & (frame.metric == "solved")]
+    rows = rows[rows.setting.str.split("/").str[0].isin(heads)]
+    words = rows.setting.str.split("/")
+    rows = rows.assign(comparison=words.str[0], task=words.str[1], length=rows["index"].astype(int), solved=rows.value)
+    rows = rows[rows.task.isin(list(TASKS)) & rows.setting.str.contains("/delay=")]
+    rows["what"] = rows.setting.str.rsplit("/", n=1).str[0]
+    found = []
+    for (comparison, task, what), some in rows.groupby(["comparison", "task", "what"], sort=True):
+        given = parse_setting(what)
+        place = (comparison, task, given["arm"], given.get("H", ""), given.get("lr", ""))
+        found.append(Reached(*place, fitted(given["arm"], some)))
+    order = list(TASKS).index
+    return sorted(found, key=lambda one: (heads.index(one.comparison), order(one.task), one.cell, one.arm))
+
+
+class Pair(NamedTuple):
+    """The LSTM and the RNN of a comparison on a task, and T50 of the one over that of the other."""
+
+    lstm: Reached
+    rnn: Reached
+    ratio: statistics.Interval
+
+
+def pairs(found: list[Reached]) -> list[Pair]:
+    """Every comparison of two cells, tuned ones first."""
+    known = {(one.comparison, one.task, one.cell): one for one in found if one.comparison in COMPARISONS}
+    places = [(comparison, task) for comparison in COMPARISONS for task in DECIDING]
+    both = [(known.get((*place, "lstm")), known.get((*place, "rnn"))) for place in places]
+    return [Pair(a, b, ratio(a.fit, b.fit)) for a, b in both if a and b]

@@ -1,0 +1,157 @@
+"""Success by length: the sweep of chosen cells, and what is said of records made up for it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from experiments import claims
+from experiments.harness import figures
+from experiments.memory import arms
+from experiments.memory.grid.sweep import SETTINGS, width
+from experiments.memory.learning import TASKS, run
+from experiments.memory.lengths import analysis, pictures, sweep
+from experiments.memory.lengths.runs import DECIDING, pairs, reached
+from properties.record import COLUMNS, Record
+
+OPTIONS = SimpleNamespace(engine="numpy")
+PRESETS = ("smoke", "tour", "quick", "full")
+
+
+@pytest.fixture(autouse=True)
+def drawing():
+    """Figures are drawn in the reports' style and closed after each test."""
+    with figures.style():
+        yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_group_has_its_own_setting_and_key_and_plain_settings(preset):
+    """No cell is run twice; settings survive JSON; a group of the full preset takes less than nine minutes."""
+    groups = sweep.groups(preset, OPTIONS)
+    assert len({g.setting for g in groups}) == len({g.key for g in groups}) == len(groups)
+    assert all(json.loads(json.dumps(g.settings)) == g.settings for g in groups)
+    assert max(g.cost for g in groups) < 540
+
+
+def test_the_records_are_those_that_the_claim_reads():
+    """Each task of N12 has one LSTM and one RNN, tuned and default, of 16 seeds, that the claim's patterns find."""
+    for word, claim in (("tuned", claims.CLAIMS["N12"]), ("default", claims.CLAIMS["N12"].default)):
+        settings = {g.setting for g in sweep.groups("quick", OPTIONS) if g.setting.startswith(word)}
+        for quantity in claim.quantities:
+            for pattern, cell in zip(quantity.settings, ("lstm", "rnn"), strict=True):
+                one = claims.Quantity("", "", "t50 ratio", "memory", "solved", (pattern,))
+                mine = {s.rsplit("/", 1)[0] for s in settings if one.reads("memory", "solved", s)}
+                assert len(mine) == 1 and f"arm={cell}" in mine.pop()
+    assert {len(g.seeds) for g in sweep.groups("quick", OPTIONS) if not g.setting.startswith("pilot")} == {16}
+
+
+def test_lengths_rise_by_the_root_of_two():
+    """As the rule asks, in the quick and in the full preset."""
+    for preset in ("quick", "full"):
+        for cell in sweep.chosen():
+            lengths = np.array(sweep.lengths(cell, preset))
+            assert len(lengths) > 1
+            np.testing.assert_allclose(lengths[1:] / lengths[:-1], math.sqrt(2), rtol=0.05)
+
+
+def test_the_cells_of_a_task_have_equal_multiply_adds_width_by_width():
+    """4 H (H + D) of the LSTM and n (n + D) of the RNN differ by less than one unit's worth."""
+    for task, sizes in SETTINGS.items():
+        D = TASKS[task].D
+        for H in sizes.widths:
+            n, products = width("rnn", H, D), 4 * H * (H + D)
+            assert abs(n * (n + D) - products) <= (2 * n + D + 1) / 2
+    assert arms.equal_width(8, 1) == 16 and arms.equal_width(32, 2) == 65
+
+
+def test_the_verdict_and_the_words_follow_the_records():
+    """An LSTM that reaches three times as far everywhere supports N12; the comparisons' difference is said."""
+    far = {"lstm": 120, "rnn": 40}
+    frame = made_up({(c, task): far for c in ("tuned", "default") for task in DECIDING})
+    assert "By either comparison N12 is supported." in lead(frame)
+    turned = made_up(
+        {("tuned", task): {"lstm": 40, "rnn": 120} for task in DECIDING} | {("default", t): far for t in DECIDING}
+    )
+    assert "N12 is contradicted by tuned cells and supported by default ones." in lead(turned)
+    title = pictures.ratios(pairs(reached(turned))).title
+    assert title.endswith("on no task, less far on latch and adding and timer (99 %)")
+
+
+def test_ratios_are_the_lstms_over_the_rnns():
+    """Exchanged, the ratio would be a third."""
+    frame = made_up({("tuned", task): {"lstm": 120, "rnn": 40} for task in DECIDING})
+    for pair in pairs(reached(frame)):
+        assert 2 < pair.ratio.low < 3 < pair.ratio.high and pair.lstm.cell == "lstm"
+
+
+def test_whether_the_longest_length_ends_as_the_rule_asks_is_said():
+    """At most 2 of 16 solve the longest, or the preset ended before."""
+    frame = made_up({("tuned", "latch"): {"lstm": 60, "rnn": 10_000}})
+    ends = {one.cell: one.ends for one in reached(frame)}
+    assert ends["lstm"].startswith("at most 2 of 16") and ends["rnn"].startswith("as far as")
+
+
+def test_the_pilots_shares_within_our_intervals_are_counted():
+    """The pilot's own counts lie within; a count of none where the pilot had all does not."""
+    same = pilot_records(lambda trial, length: trial.pilot.get(length, 8))
+    title = analysis.analyse(same).section.figures[-1].title
+    n = sum(len(trial.pilot) for trial in sweep.TRIALS)
+    assert title == f"{n} of {n} of the pilot's shares lie within our 99 % intervals"
+    first = sweep.TRIALS[0]
+    none = pilot_records(lambda trial, length: 0 if (trial, length) == (first, 20) else trial.pilot.get(length, 8))
+    assert analysis.analyse(none).section.figures[-1].title.startswith(f"{n - 1} of {n}")
+
+
+def test_the_smoke_preset_runs_through_to_its_section():
+    """Real runs, in which hardly any model has learnt; nothing printed is no number."""
+    groups = sweep.groups("smoke", SimpleNamespace(engine="fast"))
+    chosen = [g for g in groups if g.setting.startswith(("default/latch", "pilot/temporal_order/arm=rnn_uniform"))]
+    records = [record for g in chosen for record in run(g, lambda done, total: None)]
+    section = analysis.analyse(pd.DataFrame(records, columns=COLUMNS)).section
+    texts = [section.lead, *(f.title + f.alt for f in section.figures), *(t.frame.to_csv() for t in section.tables)]
+    assert len(section.figures) == 3
+    assert all(not {"nan", "inf"} & set(re.findall(r"-?\w+", text)) for text in texts)
+
+
+def made_up(t50s):
+    """Records of 16 seeds at rising lengths, of which all solve below T50 and none above."""
+    records = []
+    for (comparison, task), reach in t50s.items():
+        for cell, t50 in reach.items():
+            arm = {"lstm": "lstm_b1", "rnn": "rnn_uniform"}[cell]
+            for length in sweep.ladder(320):
+                setting = f"{comparison}/{task}/arm={arm}/H=8/lr=0.01/delay={length}"
+                records += [Record("memory", setting, s, "solved", length, float(length < t50)) for s in range(16)]
+    return stamped(records)
+
+
+def pilot_records(solved):
+    """Records of the pilot's settings with so many of 8 seeds solved."""
+    return stamped(
+        Record(
+            "memory", f"pilot/{t.task}/arm={t.arm}/delay={length}", s, "solved", length, float(s < solved(t, length))
+        )
+        for t in sweep.TRIALS
+        for length in sweep.trial_lengths(t, "quick")
+        for s in range(8)
+    )
+
+
+def stamped(records):
+    """A frame of records, each with the hashes of the claims that read it."""
+    rows = [r._replace(rule=claims.rules_for(r.source, r.metric, r.setting)) for r in records]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def lead(frame):
+    """The section's text."""
+    return analysis.analyse(frame).section.lead

@@ -1,0 +1,20 @@
+"""Refusals of bad arguments: each names the argument, the rule, the reason and what came."""
+
+from __future__ import annotations
+
+
+def at_least(name: str, value: int, least: int, why: str) -> None:
+    """Raises ValueError if `value` is below `least`."""
+    if value < least:
+        raise ValueError(f"`{name}` must be at least {least}, since {why}; got {value}.")
+
+
+def within(name: str, value: int, low: int, high: int, why: str) -> None:
+    """Raises ValueError if `value` is not one of low .. high."""
+    if not low <= value <= high:
+        raise ValueError(f"`{name}` must lie in {low} .. {high}, since {why}; got {value}.")
+
+
+def window(value: int) -> None:
+    """Raises ValueError if a window is negative."""
+    at_least("window", value, 0, "it counts the steps that are seen")
