@@ -33,10 +33,20 @@ def lead(frame: pd.DataFrame, tasks: list[Compared]) -> str:
         return ""
     return (
         "The full LSTM (b_f = 1) and LSTMs that lack one part learn from the same data for equally many updates, from "
-        "the same start as far as they share parameters: a gate that is absent is 1 at every step, coupled gates have "
+        "the same start as far as they share parameters (at equal width): a gate that is absent is 1 at every step, coupled gates have "
         "i = 1 - f, a linear output shows o c. All is compared seed by seed on held-out sequences. "
-        f"{claims_text(frame)}{chance_text(tasks)}"
+        f"{solved_text(tasks)}{claims_text(frame)}{chance_text(tasks)}"
     )
+
+
+def solved_text(tasks: list[Compared]) -> str:
+    """How often the full LSTM itself solves a task: where it does not, a comparison is one of learning it at all."""
+    parts = [
+        f"{task.name} of {task.length} steps in {share(task.values(WHOLE, 'solved'))} seeds"
+        for task in tasks
+        if task.equal == "width"
+    ]
+    return f"The full LSTM itself solves {'; '.join(parts)}. " if parts else ""
 
 
 def claims_text(frame: pd.DataFrame) -> str:

@@ -42,8 +42,8 @@ ADDING = Run("adding", 50, 32, 32, 1000, 8)
 """The delays are the longest of 14, 20, 28 that 7 of 8 full LSTMs or more solved in a pilot (seeds from 1000 on).
 The full preset adds distractors at half that delay, and at both with more updates."""
 
-LONGER = (DISTRACTORS._replace(length=10, updates=1000), DISTRACTORS._replace(updates=1000))
-LONGER = tuple(run._replace(decides=False) for run in LONGER)
+BESIDE = DISTRACTORS._replace(updates=1000, decides=False)
+LONGER = (BESIDE._replace(length=10), BESIDE)
 
 THREE_BLOCKS = tuple(cell for cell in VARIANT_LABELS if len(GATES[cell]) == 3)
 
