@@ -33,8 +33,9 @@ def lead(frame: pd.DataFrame, tasks: list[Compared]) -> str:
         return ""
     return (
         "The full LSTM (b_f = 1) and LSTMs that lack one part learn from the same data for equally many updates, from "
-        "the same start as far as they share parameters (at equal width): a gate that is absent is 1 at every step, coupled gates have "
-        "i = 1 - f, a linear output shows o c. All is compared seed by seed on held-out sequences. "
+        "the same start as far as they share parameters (at equal width): a gate that is absent is 1 at every "
+        "step, coupled gates have i = 1 - f, a linear output shows o c. All is compared seed by seed on "
+        "held-out sequences. "
         f"{solved_text(tasks)}{claims_text(frame)}{chance_text(tasks)}"
     )
 
