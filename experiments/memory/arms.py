@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from impl import draw
-from impl.spec import Model, Parameters
+from impl.spec import GATES, VARIANTS, Model, Parameters, block, tree_map
 
 CHRONO_FACTOR = 1.5
 
@@ -74,6 +74,21 @@ def chrono(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
     return draw.with_chrono(extra, draw.uniform(rng, "lstm", D, H), max(2.0, CHRONO_FACTOR * length))
 
 
+def variant(cell: str) -> Callable[..., Parameters]:
+    """The LSTM's start with b_f = 1, less the rows of the gates that the variant does not have.
+
+    So a variant has the full LSTM's numbers wherever both have parameters. A gate that is absent is 1 from the first
+    step; where i = 1 - f, b_f = 1 starts with i = sigma(-1) in the mean.
+    """
+
+    def start(rng: Any, extra: Any, D: int, H: int, length: int) -> Parameters:
+        whole = forget_bias(1.0)(rng, extra, D, H, length)
+        kept = np.concatenate([np.arange(4 * H)[block("lstm", gate, H)] for gate in GATES[cell]])
+        return tree_map(lambda rows: rows[kept], whole)
+
+    return start
+
+
 def half_life_of_gate(value: float) -> float:
     """-ln 2 / ln sigma(b_f): the steps after which a forget gate at its bias has halved c."""
     return math.log(2.0) / math.log1p(math.exp(-value))
@@ -81,6 +96,15 @@ def half_life_of_gate(value: float) -> float:
 
 HALF_LIFE_UNIFORM = 2.0 * math.log(2.0) / math.log(3.0)
 """-ln 2 / ln g of the uniform RNN: entries of variance 1/(3H) have spectral radius g = 1/sqrt 3 (Girko, large H)."""
+
+VARIANT_LABELS = {
+    "lstm_no_forget": "no forget gate",
+    "lstm_no_input": "no input gate",
+    "lstm_no_output": "no output gate",
+    "lstm_coupled": "coupled gates",
+    "lstm_linear_output": "linear output",
+}
+"""The variants of impl.spec.VARIANTS, for readers."""
 
 ARMS = {
     arm.name: arm
@@ -90,6 +114,7 @@ ARMS = {
         Arm("lstm_b3", "lstm", "LSTM b_f=3", forget_bias(3.0), half_life_of_gate(3.0)),
         Arm("lstm_torch", "lstm", "LSTM torch", torch_default("lstm")),
         Arm("lstm_chrono", "lstm", "LSTM chrono", chrono),
+        *(Arm(cell, cell, label, variant(cell)) for cell, label in VARIANT_LABELS.items()),
         Arm("rnn_uniform", "rnn", "RNN uniform", torch_default("rnn"), HALF_LIFE_UNIFORM),
         Arm("rnn_orthogonal", "rnn", "RNN orthogonal", orthogonal_rnn),
         Arm("rnn_orthogonal_torch_biases", "rnn", "RNN orthogonal, torch biases", orthogonal_rnn_torch_biases),
@@ -132,9 +157,11 @@ how we read it."""
 def model(arm: str, task: str, length: int, seed: int, D: int, V: int, H: int) -> Model:
     """One model's parameters, float64; arms of one cell share all random numbers that they have in common.
 
-    The length is part of the generator's words, so that runs at different lengths are independent of each other.
+    The LSTM's variants count as LSTMs here. The length is part of the generator's words, so that runs at different
+    lengths are independent of each other.
     """
     words = ("memory", task, length, seed)
     cell = ARMS[arm].cell
-    weights, extra = draw.generator(*words, "weights", cell), draw.generator(*words, "more weights", cell)
+    stream = "lstm" if cell in VARIANTS else cell
+    weights, extra = draw.generator(*words, "weights", stream), draw.generator(*words, "more weights", stream)
     return Model(ARMS[arm].start(weights, extra, D, H, length), draw.head(draw.generator(*words, "head"), V, H))

@@ -2,8 +2,9 @@
 
 A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
 test has another length than training also test_length; decay, the share of the updates over which the rate falls to
-zero at last. In place of one arm there may be `arms`, several of one cell: the group then has all seeds of the first,
-all of the second, and so on along axis E, with the same data for each.
+zero at last; stops, false where all updates are run, whoever has solved. In place of one arm there may be `arms`,
+several of one cell: the group then has all seeds of the first, all of the second, and so on along axis E, with the same
+data for each.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 
 
 def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
-    """Trains a group until all its models have solved the task or the updates are used up.
+    """Trains a group until all its models have solved the task (if it stops then) or the updates are used up.
 
     A seed has solved the task when the mean cost of its held-out rows is below the task's SOLVED_BELOW at a periodic
     check; the first such check is its step.
@@ -101,9 +102,10 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
     asked, solved_at = held_out(group), np.full(len(group.seeds) * len(arms_of(group)), NEVER)
     for update in train(twin, cell, task.LOSS, initial(group, twin), batches(group, twin), rate(s), s["clip"]):
         if update.step % s["every"] == 0 or update.step == s["updates"]:
-            check(solved_at, update.step, twin, cell, task, update.model, asked)
+            if NEVER in solved_at:
+                check(solved_at, update.step, twin, cell, task, update.model, asked)
             checkpoint(update.step, s["updates"])
-            if NEVER not in solved_at:
+            if NEVER not in solved_at and s.get("stops", True):
                 break
     checkpoint(s["updates"], s["updates"])
     return Learned(update.model, solved_at, update.step, asked)

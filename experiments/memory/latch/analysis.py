@@ -39,7 +39,7 @@ def analyse(frame: pd.DataFrame) -> Findings:
 
 def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a run: arm, delay, seed and its metrics as columns, in the order of the arms, whatever the frame's."""
-    rows = frame[(frame.source == "memory") & frame.setting.str.startswith("latch/")]
+    rows = frame[(frame.source == "memory") & frame.setting.str.startswith("latch/arm=")]
     if rows.empty:
         raise ValueError("`frame` must hold records of the latch, since the report is about them; got none.")
     runs = rows.pivot(index=["setting", "index", "seed"], columns="metric", values="value").reset_index()

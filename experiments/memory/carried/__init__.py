@@ -1,0 +1,1 @@
+"""What trained cells carry: cells and outputs exchanged between sequences, gates at marked steps."""

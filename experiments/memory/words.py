@@ -1,0 +1,28 @@
+"""Numbers as the experiment's reports write them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+from experiments.harness.statistics import Interval, clopper_pearson
+
+
+def few(value: float) -> str:
+    """Three figures; 1 only where it is exact."""
+    text = f"{value:.3g}"
+    return f"{value:.5f}" if text == "1" and value != 1 else text
+
+
+def told(interval: Interval, write: Callable[[float], str] = few) -> str:
+    """A median with its interval."""
+    if math.isinf(interval.low) or math.isinf(interval.high):
+        return f"{write(interval.value)} (too few seeds for an interval)"
+    return f"{write(interval.value)} ({write(interval.low)} to {write(interval.high)})"
+
+
+def share(some: Iterable[bool]) -> str:
+    """How many of how many, with the interval of the share."""
+    some = list(some)
+    low, high = clopper_pearson(int(sum(some)), len(some))
+    return f"{int(sum(some))} of {len(some)} ({low:.0%} to {high:.0%})"
