@@ -92,7 +92,7 @@ def dataset(group: Group, purpose: str) -> Batch:
     """
     s = group.settings
     size = s["rows"] if purpose == TRAINING else s["held_out"]
-    return rows(TASKS[s["task"]], length(s["task"], s["T"]), streams(group, purpose), size)
+    return rows(TASKS[s["task"]].draw, length(s["task"], s["T"]), streams(group, purpose), size)
 
 
 def length(task: str, T: int) -> int:
