@@ -1,7 +1,7 @@
 """Trains all seeds of one arm on one task as a group, and says which of them solved it, and when.
 
 A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
-test has another length than training also test_length.
+test has another length than training also test_length; where the model is a stack also layers.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def task_of(group: Group) -> Any:
 def initial(group: Group, twin: Any) -> Model:
     """The group's models at the start, in the twin's arrays."""
     s, task = group.settings, task_of(group)
-    models = [arms.model(s["arm"], s["task"], s["length"], seed, task.D, task.V, s["H"]) for seed in group.seeds]
+    given = (task.D, task.V, s["H"], s.get("layers"))
+    models = [arms.model(s["arm"], s["task"], s["length"], seed, *given) for seed in group.seeds]
     return twin.asarray(draw.group(models), group.dtype)
 
 
