@@ -11,20 +11,16 @@ from experiments.harness.report import Findings, Section, Table
 from experiments.memory.arms import ARMS
 from experiments.memory.layers import pictures
 from experiments.memory.layers.tables import (
+    Seen,
     change,
     decades,
     depth,
     difference_text,
     effect,
-    effects,
-    gradients,
     interval,
     lag_of,
-    longest_lags,
-    looks_table,
     lowest_first,
-    seeds_table,
-    summary,
+    seen,
     who,
 )
 from experiments.memory.layers.trials import DEPTH, FIXED, LAGS, MOST
@@ -36,53 +32,45 @@ SUPPORTED, CONTRADICTED = 0.3, 0.05
 
 def analyse(frame: pd.DataFrame) -> Findings:
     """This part's section of the report from its records."""
-    runs, looks, longest = seeds_table(frame), looks_table(frame), longest_lags(frame)
-    drawn = [pictures.accuracy(runs), pictures.gradient(looks)]
-    tables = [accuracy_table(runs), effect_table(runs), gradient_table(looks)]
-    section = Section("Whether depth needs the LSTM", lead(runs, looks, longest), drawn, tables)
-    return Findings(section, settings(runs))
+    all_ = seen(frame)
+    drawn = [pictures.accuracy(all_), pictures.gradient(all_)]
+    tables = [accuracy_table(all_), effect_table(all_), gradient_table(all_)]
+    return Findings(Section("Whether depth needs the LSTM", lead(all_), drawn, tables), settings(all_))
 
 
 # Words
 
 
-def lead(runs: pd.DataFrame, looks: pd.DataFrame, longest: dict[str, int]) -> str:
+def lead(all_: Seen) -> str:
     """What was found, in words."""
-    found, data = effects(runs), gradients(looks)
-    comparisons = list(dict.fromkeys(runs.comparison))
-    said = " ".join(sentence(runs, found, comparison, longest[comparison]) for comparison in comparisons)
+    said = " ".join(sentence(all_, comparison) for comparison in all_.comparisons)
     return (
-        f"The latch through stacks of {listed(sorted(runs.layers.unique()))} layers, all of one start, at the "
+        f"The latch through stacks of {listed(sorted(all_.runs.layers.unique()))} layers, all of one start, at the "
         f"longest lag that a single LSTM layer solves (at least {MOST:.0%} of the validation seeds; chance is "
-        f"{latch.CHANCE_ACCURACY:g}). {said} {both_ways(found, comparisons)} {reach(data)}"
+        f"{latch.CHANCE_ACCURACY:g}). {said} {both_ways(all_)} {reach(all_)}"
     )
 
 
-def sentence(runs: pd.DataFrame, found: pd.DataFrame, comparison: str, longest: int) -> str:
+def sentence(all_: Seen, comparison: str) -> str:
     """One comparison: lag, cells, what the deepest stacks do, and the difference."""
-    lag = lag_of(runs, comparison)
-    if lag < longest:
-        which = f"lag {lag}, cut from {longest} in this preset"
-    else:
-        which = f"lag {lag}" + (", the longest that was tried" if lag == LAGS[-1] else "")
-    cells = [(cell, who(runs, comparison, cell)) for cell in ("lstm", "rnn")]
-    data = summary(runs)
+    lag, longest = lag_of(all_.runs, comparison), all_.longest[comparison]
+    cut = f", cut from {longest} in this preset" if lag < longest else ""
+    edge = ", the longest that was tried" if lag == LAGS[-1] else ""
+    rows = all_.data[(all_.data.comparison == comparison) & (all_.data.layers == depth(all_.data))]
     solved = [
-        f"{row.solved} of {row.seeds} seeds of {name}"
-        for cell, name in cells
-        for row in data[(data.comparison == comparison) & (data.cell == cell)].itertuples()
-        if row.layers == depth(runs)
+        f"{row.solved} of {row.seeds} seeds of {who(all_.runs, comparison, row.cell)}"
+        for row in rows.sort_values("cell").itertuples()
     ]
-    text = difference_text(effect(found, comparison))
+    text = difference_text(effect(all_.effects, comparison))
     return (
-        f"{comparison.capitalize()} ({which}): with {depth(runs)} layers {' and '.join(solved)} solve it; accuracy of "
-        f"the LSTM minus the RNN's, median over paired seeds, {text}."
+        f"{comparison.capitalize()} (lag {lag}{cut}{edge}): with {depth(all_.runs)} layers {' and '.join(solved)} "
+        f"solve it; accuracy of the LSTM minus the RNN's, median over paired seeds, {text}."
     )
 
 
-def both_ways(found: pd.DataFrame, comparisons: list[str]) -> str:
+def both_ways(all_: Seen) -> str:
     """What the differences say, and whether both comparisons say the same."""
-    words = {comparison: word(effect(found, comparison)) for comparison in comparisons}
+    words = {comparison: word(effect(all_.effects, comparison)) for comparison in all_.comparisons}
     if len(set(words.values())) == 1:
         return f"{'Both comparisons say' if len(words) > 1 else 'That says'}: {next(iter(words.values()))}."
     return "The comparisons differ: " + "; ".join(f"{name}: {said}" for name, said in words.items()) + "."
@@ -98,15 +86,16 @@ def word(values: tuple[float, float, float]) -> str:
     return "the interval decides nothing"
 
 
-def reach(data: pd.DataFrame) -> str:
+def reach(all_: Seen) -> str:
     """How the gradient's way down and back changes with training."""
+    data = all_.gradients
     parts = [
         f"{change(data, comparison, cell)} ({figures.NAMES[cell]}, {comparison})"
         for comparison, cell in dict.fromkeys(zip(data.comparison, data.cell, strict=True))
     ]
     return (
         f"Beside it stands the gradient: from the top of {depth(data)} layers at the last step to the first step of "
-        f"the lowest, its norm changes, before and after training, by decades of {'; '.join(parts)}."
+        f"the lowest, its norm changes, before and after training, by these decades: {'; '.join(parts)}."
     )
 
 
@@ -119,7 +108,7 @@ def listed(numbers: list[int]) -> str:
 # Tables
 
 
-def accuracy_table(runs: pd.DataFrame) -> Table:
+def accuracy_table(all_: Seen) -> Table:
     """Every cell at every depth."""
     rows = [
         {
@@ -134,12 +123,12 @@ def accuracy_table(runs: pd.DataFrame) -> Table:
             "share (99 %)": f"{row.solved_low:.2f} to {row.solved_high:.2f}",
             "median updates until solved": f"{row.updates:g}" if math.isfinite(row.updates) else "never",
         }
-        for row in summary(runs).itertuples()
+        for row in all_.data.itertuples()
     ]
     return Table("layers_accuracy", "Accuracy on held-out rows by number of layers", pd.DataFrame(rows))
 
 
-def effect_table(runs: pd.DataFrame) -> Table:
+def effect_table(all_: Seen) -> Table:
     """LSTM minus RNN at every depth."""
     rows = [
         {
@@ -148,15 +137,15 @@ def effect_table(runs: pd.DataFrame) -> Table:
             "LSTM minus RNN (99 %)": difference_text((row.median, row.low, row.high)),
             "seeds": row.seeds,
         }
-        for row in effects(runs).itertuples()
+        for row in all_.effects.itertuples()
     ]
     title = f"Accuracy of LSTM minus RNN, paired by seed; N21 judges the tuned one at {DEPTH} layers"
     return Table("layers_effect", title, pd.DataFrame(rows))
 
 
-def gradient_table(looks: pd.DataFrame) -> Table:
+def gradient_table(all_: Seen) -> Table:
     """What reaches the first step of the lowest layer, by depth."""
-    data, rows = gradients(looks), []
+    data, rows = all_.gradients, []
     for comparison, cell, layers in dict.fromkeys(zip(data.comparison, data.cell, data.layers, strict=True)):
         ends = {when: lowest_first(data, comparison, cell, layers, when) for when in ("before", "after")}
         row = {"comparison": comparison, "cell": ARMS[ends["before"].arm].label, "layers": layers}
@@ -172,12 +161,13 @@ def spread(row: pd.Series) -> str:
     return decades(row["median"]) + ends
 
 
-def settings(runs: pd.DataFrame) -> dict[str, str]:
+def settings(all_: Seen) -> dict[str, str]:
     """What was run."""
+    runs = all_.runs
     cells = {
         f"layers: {comparison}": f"lag {lag_of(runs, comparison)}; "
         + ", ".join(who(runs, comparison, cell) for cell in ("lstm", "rnn"))
-        for comparison in dict.fromkeys(runs.comparison)
+        for comparison in all_.comparisons
     }
     return cells | {
         "layers: layers": ", ".join(map(str, sorted(runs.layers.unique()))),

@@ -13,16 +13,14 @@ from experiments.harness import figures
 from experiments.harness.report import Figure
 from experiments.memory.arms import ARMS
 from experiments.memory.layers.tables import (
+    Seen,
     change,
     decades,
     depth,
     difference_text,
     effect,
-    effects,
-    gradients,
     interval,
     lag_of,
-    summary,
     who,
 )
 from experiments.tasks import latch
@@ -33,12 +31,11 @@ SHIFT = {"lstm": -0.09, "rnn": 0.09}
 REACH = (-0.02, 1.06)
 
 
-def accuracy(runs: pd.DataFrame) -> Figure:
+def accuracy(seen: Seen) -> Figure:
     """Accuracy by number of layers, a column a comparison; below, what a layer more changes, seed by seed."""
-    data = summary(runs)
-    comparisons = list(dict.fromkeys(data.comparison))
-    canvas, axes = figures.with_residual(len(comparisons), (4.8, 5.2))
-    for column, comparison in enumerate(comparisons):
+    runs, data = seen.runs, seen.data
+    canvas, axes = figures.with_residual(len(seen.comparisons), (4.8, 5.2))
+    for column, comparison in enumerate(seen.comparisons):
         top, below = axes[:, column]
         mine = data[data.comparison == comparison]
         accuracy_panel(top, runs[runs.comparison == comparison], mine)
@@ -46,7 +43,7 @@ def accuracy(runs: pd.DataFrame) -> Figure:
         top.set_title(panel_title(runs, comparison), fontsize=9)
     axes[0, 0].set_ylabel("answers right (share)")
     axes[1, 0].set_ylabel("minus that of\none layer")
-    return Figure("layers_accuracy", accuracy_title(runs), canvas, accuracy_alt(data), data)
+    return Figure("layers_accuracy", accuracy_title(seen), canvas, accuracy_alt(data), data)
 
 
 def accuracy_panel(axis: Axes, runs: pd.DataFrame, data: pd.DataFrame) -> None:
@@ -101,14 +98,13 @@ def panel_title(runs: pd.DataFrame, comparison: str) -> str:
     return f"{comparison}, lag {lag_of(runs, comparison)} steps\n{cells}"
 
 
-def accuracy_title(runs: pd.DataFrame) -> str:
-    """The effect at the deepest stack, both ways, and what follows."""
-    found = effects(runs)
+def accuracy_title(seen: Seen) -> str:
+    """The effect in the deepest stacks, in every comparison."""
     parts = [
-        f"{difference_text(effect(found, comparison))} ({comparison}, lag {lag_of(runs, comparison)})"
-        for comparison in dict.fromkeys(runs.comparison)
+        f"{difference_text(effect(seen.effects, comparison))} ({comparison}, lag {lag_of(seen.runs, comparison)})"
+        for comparison in seen.comparisons
     ]
-    return f"Through {depth(runs)} layers the LSTM's accuracy minus the RNN's is {' and '.join(parts)}"
+    return f"Through {depth(seen.runs)} layers the LSTM's accuracy minus the RNN's is {' and '.join(parts)}"
 
 
 def accuracy_alt(data: pd.DataFrame) -> str:
@@ -126,10 +122,9 @@ def accuracy_alt(data: pd.DataFrame) -> str:
 # The gradient
 
 
-def gradient(looks: pd.DataFrame) -> Figure:
+def gradient(seen: Seen) -> Figure:
     """The gradient by layer and lag in the deepest stacks, a column a cell of a comparison, before and after."""
-    data = gradients(looks)
-    data = data[data.layers == depth(data)].reset_index(drop=True)
+    data = seen.gradients[seen.gradients.layers == depth(seen.gradients)].reset_index(drop=True)
     columns = list(dict.fromkeys(zip(data.comparison, data.cell, strict=True)))
     shape = {"figsize": (2.7 * len(columns) + 0.6, 5.2), "sharey": "row", "squeeze": False, "layout": "constrained"}
     canvas, axes = plt.subplots(2, len(columns), **shape)
@@ -168,23 +163,26 @@ def finite(rows: pd.DataFrame) -> Iterator[pd.Series]:
 
 
 def gradient_title(data: pd.DataFrame) -> str:
-    """How much of the gradient reaches the first step of the lowest layer, by cell, before and after training."""
+    """How much of the gradient reaches the first step of the lowest layer in the last comparison, by cell."""
+    comparison = data.comparison.iloc[-1]
     parts = [
-        f"{change(data, comparison, cell)} ({figures.NAMES[cell]}, {comparison})"
-        for comparison, cell in dict.fromkeys(zip(data.comparison, data.cell, strict=True))
+        f"{change(data, comparison, cell)} decades in the {figures.NAMES[cell]}"
+        for cell in dict.fromkeys(data[data.comparison == comparison].cell)
     ]
+    lag = data[data.comparison == comparison].lag.max()
     return (
-        f"From the top of {depth(data)} layers to the first step of the lowest the gradient changes by so many "
-        f"decades, before and after training: {'; '.join(parts)}"
+        f"{comparison.capitalize()}: down {depth(data)} layers and {lag} steps back the gradient changes, before and "
+        f"after training, by {', by '.join(parts)}"
     )
 
 
 def gradient_alt(data: pd.DataFrame) -> str:
     """What the picture shows, for who cannot see it."""
     parts = []
-    for (comparison, cell, when, layer), rows in data.groupby(["comparison", "cell", "when", "layer"], sort=False):
-        values = ", ".join(f"lag {row.lag} {decades(row.median)}" for row in rows.itertuples())
-        parts.append(f"{comparison} {figures.NAMES[cell]} {when} training, layer {layer}: {values}")
+    for (comparison, cell, when), rows in data.groupby(["comparison", "cell", "when"], sort=False):
+        lags = ", ".join(map(str, rows.lag.unique()))
+        layers = [f"layer {layer} {', '.join(map(decades, some['median']))}" for layer, some in rows.groupby("layer")]
+        parts.append(f"{comparison} {figures.NAMES[cell]} {when} training at lags {lags}: {'; '.join(layers)}")
     return (
-        "Median decades of the gradient's norm over that of the top layer at the last step. " + "; ".join(parts) + "."
+        "Median decades of the gradient's norm over that of the top layer at the last step. " + ". ".join(parts) + "."
     )

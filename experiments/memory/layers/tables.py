@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,28 @@ from properties.record import parse_setting
 
 OURS = rf"^(?:{'|'.join(COMPARISONS)})/latch/layers="
 ORDER = {"comparison": list(COMPARISONS), "cell": ["rnn", "lstm"], "when": ["before", "after"]}
+
+
+class Seen(NamedTuple):
+    """What the records say, one table each: models, medians by depth, LSTM minus RNN, the gradient, and the longest lag
+    that one LSTM layer solved in the trials, by comparison."""
+
+    runs: pd.DataFrame
+    data: pd.DataFrame
+    effects: pd.DataFrame
+    gradients: pd.DataFrame
+    longest: dict[str, int]
+
+    @property
+    def comparisons(self) -> list[str]:
+        """Those that were run, in their order."""
+        return list(dict.fromkeys(self.runs.comparison))
+
+
+def seen(frame: pd.DataFrame) -> Seen:
+    """All tables from the records."""
+    runs = seeds_table(frame)
+    return Seen(runs, summary(runs), effects(runs), gradients(looks_table(frame)), longest_lags(frame))
 
 
 def own(frame: pd.DataFrame) -> pd.DataFrame:
@@ -167,4 +190,4 @@ def lowest_first(data: pd.DataFrame, comparison: str, cell: str, layers: int, wh
 def change(data: pd.DataFrame, comparison: str, cell: str) -> str:
     """What reaches the first step of the lowest layer in the deepest stack, before and after training."""
     ends = (lowest_first(data, comparison, cell, depth(data), when)["median"] for when in ORDER["when"])
-    return " to ".join(map(decades, ends))
+    return " and ".join(map(decades, ends))
