@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -25,15 +24,17 @@ ONE_LAYER, STACKS = range(1000, 1016), range(1000, 1008)
 
 
 def main() -> None:
-    """Runs all trials, one after the other, and writes the file after each."""
+    """Runs the trials that the file does not hold yet, one after the other, and writes it after each."""
     keep_buffers()
+    kept = {name_of(t): t for t in trials.read()} if trials.FILE.exists() else {}
     done: list[Trial] = []
 
-    def note(*which: Any) -> Trial:
-        done.append(trial(*which))
-        print(*done[-1], flush=True)
-        trials.write(done)
-        return done[-1]
+    def note(comparison: str, family: str, cell: Cell, layers: int, lag: int, seeds: range) -> Trial:
+        found = kept.get((comparison, cell, layers, lag)) or trial(comparison, family, cell, layers, lag, seeds)
+        done.append(found)
+        print(*found, flush=True)
+        trials.write([*done, *(t for t in kept.values() if t not in done)])
+        return found
 
     for comparison, grid in COMPARISONS.items():
         for cell in grid.cells("lstm"):
@@ -42,6 +43,12 @@ def main() -> None:
         for family in ("lstm", "rnn"):
             for cell in grid.cells(family):
                 note(comparison, family, cell, DEPTH, lag, STACKS)
+    trials.write(done)
+
+
+def name_of(t: Trial) -> tuple[str, Cell, int, int]:
+    """What a trial is of."""
+    return t.comparison, Cell(t.arm, t.lr, t.H), t.layers, t.lag
 
 
 def one_layer(note: Callable[..., Trial], comparison: str, cell: Cell, lag: int) -> Trial:

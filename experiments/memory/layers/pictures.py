@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,6 +31,8 @@ SHIFT = {"lstm": -0.09, "rnn": 0.09}
 
 REACH = (-0.02, 1.06)
 
+DEPTH_LABEL = "layers (dots: seeds; marks and bars: median, 99 % interval)"
+
 
 def accuracy(seen: Seen) -> Figure:
     """Accuracy by number of layers, a column a comparison; below, what a layer more changes, seed by seed."""
@@ -54,25 +57,14 @@ def accuracy_panel(axis: Axes, runs: pd.DataFrame, data: pd.DataFrame) -> None:
         dots = runs[runs.cell == cell]
         axis.plot([depths.index(n) + 2.2 * SHIFT[cell] for n in dots.layers], dots.accuracy, ".", color=hue, alpha=0.3)
         reach = [rows["median"] - rows.low.clip(*REACH), rows.high.clip(*REACH) - rows["median"]]
-        axis.errorbar(x, rows["median"], reach, fmt="o", color=hue, ms=5, lw=1.6, label=figures.NAMES[cell])
-    for value, names in one_layer(data).items():
-        figures.predicted(axis, [-0.35, len(depths) - 0.65], [value] * 2)
-        axis.annotate(f"one layer ({names})", (len(depths) - 0.65, value), (0, 3), **NOTE)
+        axis.errorbar(x, rows["median"], reach, fmt="o", color=hue, ms=5, lw=1.6)
+    names = [(None, latch.CHANCE_ACCURACY, "chance", "0.4")]
+    for row in data[data.layers == min(depths)].itertuples():
+        figures.predicted(axis, [-0.35, len(depths) - 0.65], [row.median] * 2)
+        names.append((None, row.median, f"{figures.NAMES[row.cell]}, one layer", figures.COLOURS[row.cell]))
     axis.axhline(latch.CHANCE_ACCURACY, **figures.PREDICTION | {"color": "0.5"})
-    axis.annotate("chance", (len(depths) - 0.65, latch.CHANCE_ACCURACY), (0, -9), **NOTE)
-    axis.set(ylim=(min(0.4, dots.accuracy.min() - 0.05), 1.1), xlim=(-0.4, len(depths) - 0.6))
-    axis.legend(loc="center left", fontsize=8)
-
-
-NOTE = {"textcoords": "offset points", "ha": "right", "fontsize": 7.5}
-
-
-def one_layer(data: pd.DataFrame) -> dict[float, str]:
-    """What one layer does, to a hundredth, and of which cells."""
-    found: dict[float, list[str]] = {}
-    for row in data[data.layers == data.layers.min()].itertuples():
-        found.setdefault(round(row.median, 2), []).append(figures.NAMES[row.cell])
-    return {value: ", ".join(names) for value, names in found.items()}
+    axis.set(ylim=(min(0.4, runs.accuracy.min() - 0.05), 1.05), xlim=(-0.4, len(depths) - 0.6))
+    figures.label_lines(axis, names)
 
 
 def residual_panel(axis: Axes, data: pd.DataFrame) -> None:
@@ -88,7 +80,7 @@ def residual_panel(axis: Axes, data: pd.DataFrame) -> None:
         axis.errorbar(x, rows.residual, reach, fmt="o", color=figures.COLOURS[cell], ms=4, lw=1.2)
     axis.axhline(0, **figures.PREDICTION)
     least, most = data.residual_low.clip(-1, 1).min(), data.residual_high.clip(-1, 1).max()
-    axis.set(ylim=(min(-0.1, least - 0.05), max(0.1, most + 0.05)), xlabel="layers")
+    axis.set(ylim=(min(-0.1, least - 0.05), max(0.1, most + 0.05)), xlabel=DEPTH_LABEL)
     axis.set_xticks(range(len(depths)), [str(n) for n in depths])
 
 
@@ -126,21 +118,25 @@ def gradient(seen: Seen) -> Figure:
     """The gradient by layer and lag in the deepest stacks, a column a cell of a comparison, before and after."""
     data = seen.gradients[seen.gradients.layers == depth(seen.gradients)].reset_index(drop=True)
     columns = list(dict.fromkeys(zip(data.comparison, data.cell, strict=True)))
-    shape = {"figsize": (2.7 * len(columns) + 0.6, 5.2), "sharey": "row", "squeeze": False, "layout": "constrained"}
+    shape = {"figsize": (3.0 * len(columns) + 0.6, 5.2), "sharey": "row", "squeeze": False, "layout": "constrained"}
     canvas, axes = plt.subplots(2, len(columns), **shape)
+    names: dict[Axes, list[Any]] = {}
     for column, (comparison, cell) in enumerate(columns):
         for row, when in enumerate(("before", "after")):
             mine = data[(data.comparison == comparison) & (data.cell == cell) & (data.when == when)]
-            gradient_panel(axes[row, column], mine, cell)
+            names[axes[row, column]] = gradient_panel(axes[row, column], mine, cell)
         axes[0, column].set_title(f"{comparison}: {ARMS[mine.arm.iloc[0]].label}", fontsize=9)
         axes[1, column].set_xlabel("lag (steps before the last)")
     for row, when in enumerate(("before", "after")):
         axes[row, 0].set_ylabel(f"{when} training: log10 of\n|dl/ds| over top layer's at lag 0")
+    for axis, mine in names.items():  # now that the limits, which a row shares, are known
+        figures.label_lines(axis, mine, 9)
     return Figure("layers_gradient", gradient_title(data), canvas, gradient_alt(data), data)
 
 
-def gradient_panel(axis: Axes, data: pd.DataFrame, cell: str) -> None:
-    """One stack at one time: a line a layer with its interval, darker from bottom to top, and what loses nothing."""
+def gradient_panel(axis: Axes, data: pd.DataFrame, cell: str) -> list[Any]:
+    """One stack at one time: a line a layer with its interval, darker from bottom to top, and what loses nothing; gives
+    the lines' names."""
     layers = sorted(data.layer.unique())
     names = []
     for hue, layer in zip(figures.shades(cell, len(layers)), layers, strict=True):
@@ -149,11 +145,12 @@ def gradient_panel(axis: Axes, data: pd.DataFrame, cell: str) -> None:
         figures.measured(axis, shown.lag, shown["median"], *finite(shown), hue)
         axis.plot(shown.lag, shown["median"], ".", color=hue, ms=5)
         if len(shown):
-            names.append((None, shown["median"].iloc[-1], f"{layer}", hue))
+            where = {1: " (lowest)", len(layers): " (top)"}.get(layer, "")
+            names.append((None, shown["median"].iloc[-1], f"layer {layer}{where}", hue))
     axis.axhline(0, **figures.PREDICTION)
     axis.set_xticks(sorted(data.lag.unique()))
     axis.margins(x=0.04)
-    figures.label_lines(axis, names, 8)
+    return names
 
 
 def finite(rows: pd.DataFrame) -> Iterator[pd.Series]:

@@ -5,7 +5,7 @@ What is chosen is a function of the trials in chosen.csv, which `python -m exper
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ FILE = Path(__file__).with_name("chosen.csv")
 DEPTH = 4
 FIXED = {"task": "latch", "B": 16, "clip": 1.0}
 UPDATES, HELD_OUT = 400, 2000
-LAGS = (5, 7, 10, 14, 20, 28, 40, 57, 80, 113, 160)
+LAGS = (5, 7, 10, 14, 20, 28, 40, 57, 80, 113, 160, 226)
 """Lags are looked for on this ladder, a factor sqrt 2 from one to the next."""
 
 MOST = 15 / 16
@@ -63,7 +63,7 @@ COMPARISONS = {
         ("lstm_b1", "lstm_b3", "lstm_chrono", "lstm_torch"),
         ("rnn_uniform", "rnn_orthogonal", "rnn_orthogonal_torch_biases", "rnn_identity"),
         (3e-3, 1e-2),
-        (8, 16),
+        (8,),
     ),
 }
 
@@ -109,6 +109,12 @@ def longest(trials: list[Trial], comparison: str) -> int:
     """The longest lag that one layer of an LSTM of the grid solves; the ladder's first if there is none."""
     mine = [t for t in trials if (t.comparison, t.cell, t.layers) == (comparison, "lstm", 1)]
     return max((t.lag for t in mine if t.solved >= MOST * t.seeds), default=LAGS[0])
+
+
+def expected(trials: Sequence[Trial], comparison: str, cell: Cell, layers: int, lag: int) -> int:
+    """After how many updates a group is likely to stop: as in the trial nearest in lag, then in depth."""
+    mine = [t for t in trials if t.comparison == comparison and Cell(t.arm, t.lr, t.H) == cell]
+    return min(mine, key=lambda t: (abs(t.lag - lag), abs(t.layers - layers))).updates
 
 
 def best(trials: list[Trial], comparison: str, cell: str, lag: int) -> Cell:
