@@ -77,10 +77,14 @@ LOOK = {"rnn": 1.5e-6, "lstm": 6e-6}
 """Core-seconds of a look at the gradient: a step of one layer of one model at H = 8, in float64."""
 
 
+BETWEEN = 1.15
+"""How much more a layer above the first costs than one of as many features alone: its gradient goes on below it."""
+
+
 def cost_of(settings: dict[str, Any], seeds: int, updates: int) -> float:
     """Predicted core-seconds of one cell's part of a group in so many updates: every layer as one alone, those above
     the first with H features."""
     n, steps = settings["layers"], settings["length"] + 1
     lowest, above = (core_seconds(settings, seeds, steps, updates, D) for D in (1, settings["H"]))
     look = LOOK[ARMS[settings["arm"]].family] * settings["H"] / 8 * steps * seeds * n * 2
-    return lowest + (n - 1) * above + look
+    return lowest + BETWEEN * (n - 1) * above + look

@@ -18,7 +18,7 @@ from experiments import claims
 from experiments.harness import figures
 from experiments.harness.engine import engine
 from experiments.memory import arms, learning
-from experiments.memory.layers import analysis, experiment, pictures, sweep, tables, trials
+from experiments.memory.layers import analysis, choose, experiment, pictures, sweep, tables, trials
 from experiments.memory.layers.trials import COMPARISONS, DEPTH, Cell, Choice, Trial
 from experiments.memory.parts import PARTS
 from impl import draw
@@ -175,6 +175,25 @@ def test_what_is_chosen_follows_from_the_trials():
     assert trials.chosen(made, "tuned") == Choice(14, lstm, quick)
     with pytest.raises(ValueError, match="must hold stacks of 4 layers"):
         trials.chosen(made[:4], "tuned")
+
+
+def test_an_lstm_climbs_until_it_fails_twice_in_a_row():
+    """One failure is no end: 14 of 16 may be chance."""
+    solved, tried = {5: 16, 7: 14, 10: 15, 14: 0, 20: 14}, []
+
+    def of(lag):
+        tried.append(lag)
+        return one("lstm", CHOICE.lstm, 1, lag, solved[lag], 16)
+
+    choose.climb(of)
+    assert tried == list(solved)
+
+
+def test_a_group_is_expected_to_stop_as_the_nearest_trial_did():
+    """Nearest in lag, then in depth; a trial of another cell tells nothing."""
+    made = [one("lstm", CHOICE.lstm, n, lag, 8, 8, n * lag) for n in (1, 4) for lag in (10, 20)]
+    made.append(one("rnn", CHOICE.rnn, 2, 20, 8, 8, 3))
+    assert [trials.expected(made, "tuned", CHOICE.lstm, n, 18) for n in (1, 2, 4)] == [20, 20, 80]
 
 
 def test_the_file_holds_every_cell_of_both_grids_in_a_stack():
