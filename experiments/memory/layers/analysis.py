@@ -95,7 +95,8 @@ def reach(all_: Seen) -> str:
     ]
     return (
         f"Beside it stands the gradient: from the top of {depth(data)} layers at the last step to the first step of "
-        f"the lowest, its norm changes, before and after training, by these decades: {'; '.join(parts)}."
+        f"the lowest, its norm changes, before and after training, by these decades: {'; '.join(parts)}. "
+        f"Lines and bands below {pictures.CUT:g} decades are cut, and the numbers of such lines given."
     )
 
 

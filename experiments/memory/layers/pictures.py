@@ -31,6 +31,9 @@ SHIFT = {"lstm": -0.09, "rnn": 0.09}
 
 REACH = (-0.02, 1.06)
 
+CUT = -8.0
+"""Where a panel of the gradient ends: who has lost that many decades has lost it all; a line's name tells how many."""
+
 DEPTH_LABEL = "layers (dots: seeds; marks and bars: median, 99 % interval)"
 
 
@@ -129,6 +132,7 @@ def gradient(seen: Seen) -> Figure:
         axes[1, column].set_xlabel("lag (steps before the last)")
     for row, when in enumerate(("before", "after")):
         axes[row, 0].set_ylabel(f"{when} training: log10 of\n|dl/ds| over top layer's at lag 0")
+        axes[row, 0].set_ylim(bottom=max(CUT, axes[row, 0].get_ylim()[0]))
     for axis, mine in names.items():  # now that the limits, which a row shares, are known
         figures.label_lines(axis, mine, 9)
     return Figure("layers_gradient", gradient_title(data), canvas, gradient_alt(data), data)
@@ -146,7 +150,9 @@ def gradient_panel(axis: Axes, data: pd.DataFrame, cell: str) -> list[Any]:
         axis.plot(shown.lag, shown["median"], ".", color=hue, ms=5)
         if len(shown):
             where = {1: " (lowest)", len(layers): " (top)"}.get(layer, "")
-            names.append((None, shown["median"].iloc[-1], f"layer {layer}{where}", hue))
+            end = shown["median"].iloc[-1]
+            told = f": {end:+.0f}" if end < CUT else ""
+            names.append((None, max(end, CUT), f"layer {layer}{where}{told}", hue))
     axis.axhline(0, **figures.PREDICTION)
     axis.set_xticks(sorted(data.lag.unique()))
     axis.margins(x=0.04)
