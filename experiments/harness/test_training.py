@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from experiments.harness import training
 from experiments.harness.engine import engine
 from experiments.harness.training import Batch, choose, fresh, loss_and_gradient, outputs, rows, train
 from experiments.tasks import adding
 from impl import draw
-from impl.spec import Model, leaves, tree_map
+from impl.spec import Model, Parameters, leaves, tree_map
 
+training_back = training.back
 E, T, B, D, H, V = 3, 7, 4, 2, 5, 3
 CELLS = ("rnn", "lstm")
 
@@ -171,6 +174,140 @@ def test_one_model_has_no_members_to_choose_from():
         choose(one, [0])
 
 
+# Stacks
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("K", [1, T])
+def test_the_gradient_of_a_stack_is_that_of_its_mean_loss(twin, cell, K):
+    """Along a random direction the mean loss of every stack of three layers changes as its gradient says."""
+    assert misfit(twin, cell, stacks(cell, 3), classes(K)) < 1e-8  # as for one cell, above
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_stack_of_one_layer_is_the_cell_bit_for_bit(twin, cell):
+    """Losses, norms, parameters and carried states of a training, and outputs in windows."""
+    one, batches = group(cell), [classes(T, n) for n in range(3)]
+    stack, carry = one._replace(cell=(one.cell,)), {"carry": lambda last: last}
+    for a, b in zip(steps(twin, cell, one, batches, **carry), steps(twin, cell, stack, batches, **carry), strict=True):
+        assert isinstance(b.model.cell, tuple) and len(b.model.cell) == len(b.last) == 1
+        for left, right in zip(leaves(a[1:]), leaves(b[1:]), strict=True):
+            np.testing.assert_array_equal(twin.numpy(left), twin.numpy(right))
+    x = twin.asarray(classes(1).x, "float64")
+    y = [twin.numpy(outputs(twin, cell, twin.asarray(model, "float64"), x, 2, 3)) for model in (one, stack)]
+    np.testing.assert_array_equal(*y)
+
+
+def test_a_stack_of_two_lstms_is_torchs_with_its_gradient_by_autograd(twin):
+    """Mean loss and every gradient of one model of a group against torch.nn.LSTM(num_layers=2)."""
+    assert far_from_torch(twin) < 1e-12
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_outputs_of_a_stack_are_those_written_out_whole_in_windows_and_with_lengths(twin, cell):
+    """Windows change no output; with lengths what stands behind a row's length is not read."""
+    model, x, lengths = stacks(cell, 2), classes(1).x, np.array([1, 3, T, 2])
+    padded = np.where((np.arange(T)[:, None] < lengths)[:, None, :, None], x, np.nan)
+    arrays = [twin.asarray(some, "float64") for some in (model, x, padded, np.broadcast_to(lengths, (E, B)))]
+    whole = np.stack([one_model(cell, choose(model, e), x[:, e]) for e in range(E)], 1)
+    y = twin.numpy(outputs(twin, cell, *arrays[:2], 2, 3))
+    np.testing.assert_allclose(y, whole[-2:], rtol=0, atol=1e-13)
+    y = twin.numpy(outputs(twin, cell, arrays[0], arrays[2], T, lengths=arrays[3]))
+    for b, length in enumerate(lengths):
+        np.testing.assert_allclose(y[:length, :, b], whole[:length, :, b], rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_carried_states_continue_every_layer_of_a_stack(twin, cell):
+    """At a step size of zero, two halves with the states carried on lose together what the whole loses."""
+    model, batch, cut = stacks(cell, 3), classes(T), 3
+    halves = [Batch(batch.x[:cut], batch.target[:cut]), Batch(batch.x[cut:], batch.target[cut:])]
+    whole, _ = value(twin, cell, model, batch)
+    first, second = (twin.numpy(u.loss) for u in steps(twin, cell, model, halves, lr=0.0, carry=lambda last: last))
+    np.testing.assert_allclose((cut * first + (T - cut) * second) / T, whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_fast_form_trains_stacks_as_the_plain_one_does(cell):
+    """Three updates, whose layers' caches live beside each other."""
+    batches = [classes(1, n) for n in range(3)]
+    fast, plain = (trained(engine(name), cell, stacks(cell, 3), batches) for name in ("fast", "numpy"))
+    for a, b in zip(leaves(fast), leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
+
+
+def without_dx(loop, cell, params, runs, dh, skip=()):
+    """A backward that drops the gradient between layers."""
+    pairs = zip(params, runs, strict=True)
+    return [loop.backward(cell, p, run.cache, dh * (p is params[-1]), skip=skip) for p, run in pairs]
+
+
+def with_other_parameters(loop, cell, params, runs, dh, skip=()):
+    """A backward that gives the two upper layers each other's gradients."""
+    found = training_back(loop, cell, params, runs, dh, skip)
+    return [*found[:-2], *found[:-3:-1]]
+
+
+def a_step_late(loop, cell, params, x, state=None, lengths=None):
+    """A forward whose upper layers see what the layer below had a step before."""
+    runs = []
+    for p in params:
+        runs.append(loop.forward(cell, p, x, None, lengths))
+        x = runs[-1].states.h * 1
+        x[1:], x[0] = x[:-1] * 1, 0
+    return runs
+
+
+@pytest.mark.parametrize("fault", [without_dx, with_other_parameters])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_backward_that_is_wrong_between_layers_is_found(twin, cell, fault, monkeypatch):
+    """Planted faults: the central difference of three layers tells them."""
+    monkeypatch.setattr(training, "back", fault)
+    assert misfit(twin, cell, stacks(cell, 3), classes(1)) > 1e-3
+
+
+@pytest.mark.parametrize(("name", "fault"), [("back", without_dx), ("through", a_step_late)])
+def test_a_stack_that_is_not_torchs_is_found(twin, name, fault, monkeypatch):
+    """Planted faults: dx is dropped; h of the layer below comes a step late."""
+    monkeypatch.setattr(training, name, fault)
+    assert far_from_torch(twin) > 1e-3
+
+
+def misfit(twin, cell, model, batch):
+    """How far the central difference of the loss along a random direction is from what the gradient says."""
+    rng = draw.generator("direction")  # one for all leaves: layers of one shape must not move alike
+    direction = tree_map(lambda a: rng.normal(size=a.shape), model)
+    gradient, step = value(twin, cell, model, batch)[1], 1e-5
+    above, below = (value(twin, cell, moved(model, direction, s), batch)[0] for s in (step, -step))
+    inner = sum((d * u).reshape(E, -1).sum(1) for d, u in zip(leaves(gradient), leaves(direction), strict=True))
+    return abs((above - below) / (2 * step) - inner).max()
+
+
+def far_from_torch(twin):
+    """The largest difference of loss or gradient of a two-layer LSTM from torch.nn.LSTM's and autograd's."""
+    model, batch, e = stacks("lstm", 2), classes(T), 1
+    loss, gradient = value(twin, "lstm", model, batch)
+    lstm = torch.nn.LSTM(D, H, num_layers=2, dtype=torch.float64)
+    head = torch.nn.Linear(H, V, dtype=torch.float64)
+    one, ours = choose(model, e), choose(gradient, e)
+    theirs = [*lstm.parameters(), *head.parameters()]  # torch's order is that of the leaves
+    with torch.no_grad():
+        for mine, its in zip(leaves(one), theirs, strict=True):
+            its.copy_(torch.from_numpy(mine))
+    y = head(lstm(torch.from_numpy(batch.x[:, e]))[0])
+    value_ = torch.nn.functional.cross_entropy(y.reshape(-1, V), torch.from_numpy(batch.target[:, e]).reshape(-1))
+    value_.backward()
+    errors = [abs(mine - its.grad.numpy()).max() for mine, its in zip(leaves(ours), theirs, strict=True)]
+    return max(*errors, abs(loss[e] - value_.item()))
+
+
+def stacks(cell, layers):
+    """E stacks in float64."""
+    rng = draw.generator("stacks", cell)
+    cells = (tuple(draw.uniform(rng, cell, H if k else D, H) for k in range(layers)) for _ in range(E))
+    return draw.group([Model(some, draw.head(rng, V, H)) for some in cells])
+
+
 def group(cell):
     """E models in float64."""
     rng = draw.generator("training", cell)
@@ -219,6 +356,11 @@ def unrolled(cell, model, x):
 
 def one_model(cell, model, x):
     """The read-outs (T, B, V) of one model, written out from the equations."""
+    if not isinstance(model.cell, Parameters):
+        *below, top = model.cell
+        for params in below:
+            x = one_model(cell, Model(params, (np.eye(H), 0.0)), x)
+        model = model._replace(cell=top)
     (W_ih, W_hh, b_ih, b_hh), (W_hy, b_hy) = model
     h, c, y = np.zeros((B, H)), np.zeros((B, H)), []
     for x_t in x:

@@ -1,16 +1,20 @@
 """The generic training loop: batch, forward, loss, backward, clip, Adam; all models of a group in one computation.
 
 `engine` is a twin's namespace (`harness.engine`): .scan .head .loss .optim. Everything here is in that twin's arrays.
+
+A model's `cell` is Parameters, or a stack: a tuple of them, one a layer, the lowest first. The inputs of a layer are
+the outputs h of the one below, the read-out sees the top one; states are then tuples of states, one a layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from impl.spec import Array, Model, members, tree_map
+from impl.spec import Array, Gradient, Model, Parameters, Run, members, tree_map
 
 Rngs = Sequence[np.random.Generator]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
@@ -54,9 +58,9 @@ def train(
 
     Args:
         engine: the twin that computes.
-        cell: "rnn" or "lstm".
+        cell: "rnn" or "lstm", of every layer.
         loss: a function of the twin's loss.py by name.
-        model: cell and read-out; a group has a leading axis E on every array.
+        model: cell, or a stack of them, and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
         max_norm: each model's gradient is clipped to this norm; not at all if None.
@@ -106,17 +110,64 @@ def loss_and_gradient(
     Args:
         engine, cell, loss, model: as in `train`.
         batch: x (T, [E,] B, D), target at the last K steps.
-        state: the initial state, h (and c), each ([E,] B, H); zeros if None. No gradient flows past it.
+        state: the initial state, h (and c), each ([E,] B, H), for a stack a tuple of them; zeros if None. No gradient
+            flows past it.
     """
     K = batch.target.shape[0]
-    run = engine.scan.forward(cell, model.cell, batch.x, state, batch.lengths)
-    h = run.states.h[run.states.h.shape[0] - K :]
+    runs = through(engine.scan, cell, model.cell, batch.x, state, batch.lengths)
+    top = runs[-1].states.h
+    h = top[top.shape[0] - K :]
     y = engine.head.forward(model.head, h)
     total, dy = getattr(engine.loss, loss)(y, batch.target, batch.mask)
     n = counted(engine, y, batch.mask)
     dh, dhead = engine.head.backward(model.head, h, dy / n[..., None, None])
-    gradient = engine.scan.backward(cell, model.cell, run.cache, over_all_steps(dh, run.states.h), skip=("x", "states"))
-    return total / n, Model(gradient.params, dhead), run.last
+    gradients = back(engine.scan, cell, model.cell, runs, over_all_steps(dh, top), ("states",))
+    dcell, last = (like(model.cell, some) for some in ([g.params for g in gradients], [run.last for run in runs]))
+    return total / n, Model(dcell, dhead), last
+
+
+def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, lengths: Array | None = None) -> list[Run]:
+    """Runs a cell, or the layers of a stack one upon the other: what the time loop returns, a layer.
+
+    Args:
+        loop: an engine's time loop.
+        cell: the name of every layer's cell.
+        params: Parameters, or a tuple of them, the lowest layer first.
+        x: (T, [E,] B, D).
+        state: the initial state, or a tuple of them; zeros if None.
+        lengths: as in Batch.
+    """
+    layers, runs = layers_of(params, params), []
+    states = [None] * len(layers) if state is None else layers_of(params, state)
+    for layer, before in zip(layers, states, strict=True):
+        runs.append(loop.forward(cell, layer, runs[-1].states.h if runs else x, before, lengths))
+    return runs
+
+
+def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tuple[str, ...] = ()) -> list[Gradient]:
+    """The backward of `through`: the time loop's gradients, a layer; by x they are asked for above the lowest alone.
+
+    Args:
+        loop, cell, params: as in `through`.
+        runs: what it returned.
+        dh: the gradient by the top layer's outputs (T, [E,] B, H).
+        skip: what no layer is asked for, besides the lowest one's x.
+    """
+    gradients: list[Gradient] = []
+    for k, layer in reversed(list(enumerate(layers_of(params, params)))):
+        gradients.append(loop.backward(cell, layer, runs[k].cache, dh, skip=skip if k else ("x", *skip)))
+        dh = gradients[-1].x
+    return gradients[::-1]
+
+
+def layers_of(params: Any, tree: Any) -> tuple[Any, ...]:
+    """What a model has by layer (its parameters, states) as a tuple, also where `params` are those of one cell."""
+    return (tree,) if isinstance(params, Parameters) else tree
+
+
+def like(params: Any, by_layer: list[Any]) -> Any:
+    """What each layer has, as the model has its parameters: a tuple, or the one entry where `params` are of a cell."""
+    return by_layer[0] if isinstance(params, Parameters) else tuple(by_layer)
 
 
 def counted(engine: Any, y: Array, mask: Array | None) -> Array:
@@ -142,12 +193,13 @@ def outputs(
     The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
     lengths, as in Batch, K is T.
     """
+    run = partial(through, engine.scan, cell, model.cell)
     if lengths is not None:
-        return engine.head.forward(model.head, engine.scan.forward(cell, model.cell, x, None, lengths).states.h)
+        return engine.head.forward(model.head, run(x, None, lengths)[-1].states.h)
     state, start = None, x.shape[0] - K
     for t in range(0, start, window):
-        state = engine.scan.forward(cell, model.cell, x[t : min(t + window, start)], state).last
-    return engine.head.forward(model.head, engine.scan.forward(cell, model.cell, x[start:], state).states.h)
+        state = like(model.cell, [layer.last for layer in run(x[t : min(t + window, start)], state)])
+    return engine.head.forward(model.head, run(x[start:], state)[-1].states.h)
 
 
 def choose(model: Model, index: Any) -> Model:

@@ -154,14 +154,21 @@ delays in PILOT_RANGE; infinite: beyond it. What biases its orthogonal RNN had w
 how we read it."""
 
 
-def model(arm: str, task: str, length: int, seed: int, D: int, V: int, H: int) -> Model:
+def model(arm: str, task: str, length: int, seed: int, D: int, V: int, H: int, layers: int | None = None) -> Model:
     """One model's parameters, float64; arms of one cell share all random numbers that they have in common.
 
     The LSTM's variants count as LSTMs here. The length is part of the generator's words, so that runs at different
-    lengths are independent of each other.
+    lengths are independent of each other. With `layers` the cell is a stack of so many, all started alike, each from
+    words of its own; the lowest is the one cell.
     """
     words = ("memory", task, length, seed)
-    cell = ARMS[arm].cell
+    cells = tuple(layer(arm, words, k, H if k else D, H, length) for k in range(layers or 1))
+    return Model(cells[0] if layers is None else cells, draw.head(draw.generator(*words, "head"), V, H))
+
+
+def layer(arm: str, words: tuple[str | int, ...], k: int, D: int, H: int, length: int) -> Parameters:
+    """Layer k of a stack, from 0, by a model's words."""
+    cell, own = ARMS[arm].cell, ("layer", k) if k else ()
     stream = "lstm" if cell in VARIANTS else cell
-    weights, extra = draw.generator(*words, "weights", stream), draw.generator(*words, "more weights", stream)
-    return Model(ARMS[arm].start(weights, extra, D, H, length), draw.head(draw.generator(*words, "head"), V, H))
+    weights, extra = (draw.generator(*words, *own, purpose, stream) for purpose in ("weights", "more weights"))
+    return ARMS[arm].start(weights, extra, D, H, length)

@@ -2,9 +2,9 @@
 
 A group's settings, whatever part it belongs to: task, arm, length, H, B, lr, clip, updates, every, held_out; where the
 test has another length than training also test_length; decay, the share of the updates over which the rate falls to
-zero at last; stops, false where all updates are run, whoever has solved. In place of one arm there may be `arms`,
-several of one cell: the group then has all seeds of the first, all of the second, and so on along axis E, with the same
-data for each.
+zero at last; stops, false where all updates are run, whoever has solved; where the model is a stack also layers. In
+place of one arm there may be `arms`, several of one cell: the group then has all seeds of the first, all of the second,
+and so on along axis E, with the same data for each.
 """
 
 from __future__ import annotations
@@ -142,8 +142,9 @@ def task_of(group: Group) -> Any:
 def initial(group: Group, twin: Any) -> Model:
     """The group's models at the start, in the twin's arrays."""
     s, task = group.settings, task_of(group)
+    given = (task.D, task.V, s["H"], s.get("layers"))
     pairs = [(arm, seed) for arm in arms_of(group) for seed in group.seeds]
-    models = [arms.model(arm, s["task"], s["length"], seed, task.D, task.V, s["H"]) for arm, seed in pairs]
+    models = [arms.model(arm, s["task"], s["length"], seed, *given) for arm, seed in pairs]
     return twin.asarray(draw.group(models), group.dtype)
 
 
