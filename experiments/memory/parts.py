@@ -5,5 +5,5 @@ from __future__ import annotations
 from experiments.harness.parts import Parts
 
 EXPERIMENT = "memory"
-PARTS = Parts(EXPERIMENT, 2, ("latch",))
+PARTS = Parts(EXPERIMENT, 2, ("latch", "tasks"))
 group = PARTS.group

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from experiments.harness import figures, statistics
@@ -16,7 +15,7 @@ from experiments.memory.learning import NEVER
 from experiments.memory.tasks import pictures
 from experiments.memory.tasks.published import PILOT, PILOT_ALIKE, PUBLISHED, Published
 from experiments.memory.tasks.scales import SCALES, criterion
-from experiments.memory.tasks.sweep import B, CLIP, SETTINGS
+from experiments.memory.tasks.sweep import CLIP, SETTINGS, B
 
 
 def analyse(frame: pd.DataFrame) -> Findings:
@@ -31,8 +30,8 @@ def analyse(frame: pd.DataFrame) -> Findings:
 
 
 INTRODUCTION = (
-    "Each task is trained at one setting, two starts of either cell where time allows, at equal width; the rates are not "
-    "searched for here. A group stops once all of its seeds have solved, so final values are those at its end."
+    "Each task is trained at one setting, two starts of either cell where time allows, at equal width; the rates are "
+    "not searched for here. A group stops once all of its seeds have solved, so final values are those at its end."
 )
 
 
@@ -41,16 +40,36 @@ def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
     name = frame.setting.str.split("/", n=1).str[0]
     rows = frame[(frame.source == "memory") & name.isin(list(SETTINGS))]
     if rows.empty:
-        raise ValueError(f"`frame` must hold records of {', '.join(SETTINGS)}, since the section is about them; got none.")
+        raise ValueError(
+            f"`frame` must hold records of {', '.join(SETTINGS)}, since the section is about them; got none."
+        )
     runs = rows.pivot(index=["setting", "index", "seed"], columns="metric", values="value").reset_index()
     runs = runs.rename(columns={"index": "length"}).rename_axis(columns=None)
     parts = runs.setting.str.extract(r"^(?P<task>[^/]+)/arm=(?P<arm>[^/]+)/")
     runs = pd.concat([parts, runs], axis=1)
     runs["value"] = [SCALES[task].of(cost) for task, cost in zip(runs.task, runs.cost, strict=True)]
+    refuse_early_ends(runs)
     runs["step"] = runs.first_solved_step.where(runs.first_solved_step != NEVER, math.inf)
     order = [runs.task.map(list(SETTINGS).index), runs.arm.map(list(ARMS).index)]
     runs = runs.assign(first=order[0], second=order[1]).sort_values(["first", "second", "seed"], ignore_index=True)
     return runs.drop(columns=["first", "second"])
+
+
+def refuse_early_ends(runs: pd.DataFrame) -> None:
+    """Raises ValueError if a run ended unsolved before its updates were used up, or solved after its end.
+
+    A group goes on until all have solved, so that being given up says nothing of how the run was going: without this a
+    Kaplan-Meier curve is biased.
+    """
+    unsolved = runs.first_solved_step == NEVER
+    wrong = runs[(unsolved & (runs.updates < runs.updates_allowed)) | (runs.first_solved_step > runs.updates)]
+    if not wrong.empty:
+        row = wrong.iloc[0]
+        raise ValueError(
+            f"a run that has not solved must end at its updates allowed ({row.updates_allowed:g}), and one that has "
+            f"not after its end, since the others are censored there; {row.setting}, seed {row.seed}, ended at "
+            f"{row.updates:g} with first_solved_step {row.first_solved_step:g}."
+        )
 
 
 def cells_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -121,8 +140,8 @@ def told_apart(cells: pd.DataFrame) -> list[Apart]:
     """
     found = []
     for task, rows in cells.groupby("task", sort=False):
-        sides = [best(task, rows[[ARMS[arm].family == family for arm in rows.arm]]) for family in ("lstm", "rnn")]
-        if None not in sides:
+        sides = [best(task, rows[rows.arm.str.split("_").str[0] == family]) for family in ("lstm", "rnn")]
+        if all(side is not None for side in sides):
             lstm, rnn = sides
             both = bool(lstm.solved == lstm.seeds and rnn.solved == rnn.seeds)
             sign = -1 if SCALES[task].error else 1
@@ -181,7 +200,10 @@ def pilot_sentence(cells: pd.DataFrame) -> str:
     differ = compared[compared.against_pilot.isin(["below", "above"])]
     if compared.empty:
         return "None of the pilot's numbers can be compared."
-    parts = [f"{SCALES[row.task].title}, {ARMS[row.arm].label} ({pilot_text(row)}, {ours_text(row)} here)" for row in differ.itertuples()]
+    parts = [
+        f"{SCALES[row.task].title}, {ARMS[row.arm].label} ({pilot_text(row)}; here {ours_text(row)})"
+        for row in differ.itertuples()
+    ]
     return (
         f"Of {len(compared)} numbers that the pilot also has, {len(compared) - len(differ)} meet our interval"
         f"{'; these do not: ' + '; '.join(parts) if parts else ''}."
@@ -191,14 +213,15 @@ def pilot_sentence(cells: pd.DataFrame) -> str:
 def pilot_text(row: object) -> str:
     """The pilot's number of a cell."""
     if not math.isnan(row.pilot_low):
-        return range_text(row.pilot_low, row.pilot_high)
+        at = PILOT[row.task, row.arm].updates
+        return range_text(row.pilot_low, row.pilot_high) + (f" at {at} updates" if at else "")
     return "" if math.isnan(row.pilot_by_low) else f"all by {range_text(row.pilot_by_low, row.pilot_by_high)} updates"
 
 
 def ours_text(row: object) -> str:
     """What of ours stands beside the pilot's number."""
     if not math.isnan(row.pilot_low):
-        return range_text(row.value_low, row.value_high)
+        return f"{range_text(row.value_low, row.value_high)} at {row.used:g}"
     return f"{row.solved:g} of {row.seeds} by {row.used:g}"
 
 
@@ -217,7 +240,9 @@ def number(value: float) -> str:
         return ""
     if math.isinf(value):
         return "never"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 0.0005 else "0" if not value else f"{value:.1g}"
+    if abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.{3 if abs(value) >= 0.0005 else 1}g}"
 
 
 # Tables

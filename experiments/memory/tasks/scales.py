@@ -15,8 +15,18 @@ from scipy.stats import binom
 
 from experiments.memory.learning import TASKS
 from experiments.memory.tasks.sweep import SETTINGS
-from experiments.tasks import a_n_b_n, bucket_sort, copy_memory, digits, flip_flop, mnist1d, multiplication, parity
-from experiments.tasks import temporal_order_3, xor
+from experiments.tasks import (
+    a_n_b_n,
+    bucket_sort,
+    copy_memory,
+    digits,
+    flip_flop,
+    mnist1d,
+    multiplication,
+    parity,
+    temporal_order_3,
+    xor,
+)
 
 
 class Rung(NamedTuple):
@@ -132,14 +142,16 @@ def half_rungs() -> list[Rung]:
 
 RIGHT = "share right"
 SCALES = {
-    copy_memory.NAME: Scale("copy, 5 symbols over 20 blanks", "bits recalled of 15", copy_memory.bits_recalled, copy_rungs),
+    copy_memory.NAME: Scale(
+        "copy, 5 symbols over 20 blanks", "bits recalled of 15", copy_memory.bits_recalled, copy_rungs
+    ),
     parity.NAME: Scale("parity, 100 steps (trained to 40)", RIGHT, right, half_rungs),
     flip_flop.NAME: Scale("flip-flop, 64 steps", "mean squared error", same, flip_flop_rungs, True),
     a_n_b_n.NAME: Scale("a^n b^n, n to 14 (trained to 10)", RIGHT, right, counting_rungs),
     bucket_sort.NAME: Scale("bucket sort, 8 symbols", RIGHT, right, sorting_rungs),
-    temporal_order_3.NAME: Scale("temporal order, 3 marks", RIGHT, right, order_rungs),
-    multiplication.NAME: Scale("multiplication", "mean squared error", same, multiplication_rungs, True),
-    xor.NAME: Scale("XOR of two marked bits", RIGHT, right, half_rungs),
+    temporal_order_3.NAME: Scale("temporal order, 3 marks in 40", RIGHT, right, order_rungs),
+    multiplication.NAME: Scale("multiplication, T = 50", "mean squared error", same, multiplication_rungs, True),
+    xor.NAME: Scale("XOR of two bits, T = 10", RIGHT, right, half_rungs),
     mnist1d.NAME: Scale("MNIST-1D, 40 steps", RIGHT, right, mnist1d_rungs),
     digits.NAME: Scale("digits, 64 steps", RIGHT, right, digits_rungs),
 }
