@@ -52,6 +52,11 @@ class Scale(NamedTuple):
     rungs: Callable[[], list[Rung]]
     error: bool = False
 
+    @property
+    def name(self) -> str:
+        """The title without what is set."""
+        return self.title.split(",")[0]
+
     def position(self, value: Any) -> Any:
         """Where a value stands between chance (0) and the best (1)."""
         chance, best = self.rungs()[0].value, 0.0 if self.error else self.rungs()[-1].value
@@ -72,7 +77,8 @@ def copy_rungs() -> list[Rung]:
     """Three bits a symbol known."""
     known = range(copy_memory.DIGITS + 1)
     values = [copy_memory.bits_recalled(copy_memory.floor(k)) for k in known]
-    return [Rung(value, f"{k} symbols" if k else "chance") for k, value in zip(known, values, strict=True)]
+    names = ["chance", "1 symbol", *(f"{k} symbols" for k in known[2:])]
+    return [Rung(*rung) for rung in zip(values, names, strict=True)]
 
 
 def flip_flop_rungs() -> list[Rung]:
