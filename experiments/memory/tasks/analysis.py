@@ -207,8 +207,8 @@ def apart_sentence(told: list[Apart]) -> str:
     verdict = f"here {names(against)} does" if against else "nor do they here" if controls else "none was run"
     return (
         f"Where 99 % intervals of the cells' best starts share no point, the end is better for {better}; "
-        f"the median run solves sooner for {sooner}. Final values do not tell the cells apart on {names(alike)}. The pilot says "
-        f"that {names(list(PILOT_ALIKE))} do not: {verdict}."
+        f"the median run solves sooner for {sooner}. Final values do not tell the cells apart on {names(alike)}. "
+        f"The pilot says that {names(list(PILOT_ALIKE))} do not: {verdict}."
     )
 
 
