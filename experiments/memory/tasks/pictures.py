@@ -299,7 +299,7 @@ def literature_panel(axis: Axes, data: pd.DataFrame) -> None:
 
 
 def literature_title(data: pd.DataFrame) -> str:
-    """What our best start reaches beside the published number, where its setting is nearest, and in how many sequences."""
+    """What our best start reaches where a published setting is nearest, and in how many sequences it solves."""
     parts = []
     if "mnist1d" in set(data.task):
         some = data[data.task == "mnist1d"]

@@ -55,7 +55,9 @@ SETTINGS = {
     parity.NAME: Setting(
         parity.TRAINING_LENGTH, 40, 16, (1e-2, 1e-2), (300, 1000), {"lstm_b1": 175, "lstm_chrono": 275}, 100
     ),
-    flip_flop.NAME: Setting(flip_flop.STEPS, 64, 16, (1e-2, 1e-2), (400, 400), dict.fromkeys(BOTH, 275)),
+    flip_flop.NAME: Setting(
+        flip_flop.STEPS, 64, 16, (1e-2, 1e-2), (400, 400), dict.fromkeys(("lstm_b1", *BOTH[2:]), 225)
+    ),
     a_n_b_n.NAME: Setting(10, 21, 16, (1e-2, 1e-2), (600, 1000), {"lstm_chrono": 300}, 14),
     bucket_sort.NAME: Setting(8, 16, 16, (1e-2, 5e-3), (600, 1000), {"lstm_b1": 400, "lstm_chrono": 400}),
     temporal_order_3.NAME: Setting(40, 40, 16, (1e-2, 3e-3), (600, 1000), {"lstm_b1": 400, "lstm_chrono": 300}),
