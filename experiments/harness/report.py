@@ -27,7 +27,9 @@ from experiments.claims import Verdict
 from experiments.harness import catalogue, figures
 from properties.record import parse_setting, read_csv
 
-PROVENANCE = "provenance.json"
+PROVENANCE, COST = "provenance.json", "cost.html"
+CLOCKED = (PROVENANCE, COST)
+"""What is no function of the records: they hold times."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def content(report: Report, drawn: Mapping[str, str], frame: Any, sha256: str) -
         "command": report.command or command_of(report.name, frame),
         "check": f"python -m experiments report {report.name} --check",
         "digest": sha256,
+        "costed": report.name != catalogue.VERDICTS,
     }
 
 
@@ -262,8 +265,23 @@ def publish(
             write(Path(temporary) / file, text)
         build(name, source, new)
         write(new / PROVENANCE, json.dumps(provenance, indent=1, sort_keys=True) + "\n")
+        if name != catalogue.VERDICTS:
+            write(new / COST, render("cost.html.j2", {"title": f"What {name} cost", **cost(provenance)}))
         replace(new, out / name, Path(temporary) / "old")
     return out / name
+
+
+def cost(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page on cost speaks of: core-seconds predicted and measured, by kind of setting, and where."""
+    columns = ["setting", "predicted", "seconds", "device"]
+    groups = pd.DataFrame(provenance.get("groups", []), columns=columns).astype({"predicted": float, "seconds": float})
+    groups = groups.assign(kind=groups.setting.str.split("/").str[0].astype(str), groups=1)
+    rows = groups.groupby("kind", sort=False)[["groups", "predicted", "seconds"]].sum()
+    rows.loc["all"] = rows.sum()
+    rows["measured over predicted"] = (rows.seconds / rows.predicted.astype(float)).round(2)
+    rows = rows.astype({"groups": int}).reset_index().rename(columns={"kind": "settings", "seconds": "measured"})
+    where = sorted(set(groups.device.dropna()))
+    return {"rows": html(rows.round({"predicted": 1, "measured": 1})), "where": where}
 
 
 def replace(new: Path, old: Path, aside: Path) -> None:
@@ -304,11 +322,11 @@ def check(name: str, out: Path) -> tuple[int, list[str]]:
         new = Path(temporary)
         build(name, folder / "results.csv", new)
         names = sorted({str(p.relative_to(f)) for f in (folder, new) for p in f.rglob("*") if p.is_file()})
-        differ = [n for n in names if n != PROVENANCE and not same(folder / n, new / n)]
+        differ = [n for n in names if n not in CLOCKED and not same(folder / n, new / n)]
     page = folder / "README.md"
     if page.exists() and digest(folder / "results.csv") not in page.read_text("utf-8"):
         differ.insert(0, "results.csv")
-    return len([n for n in names if n != PROVENANCE]) - len(differ), [f"{name}/{n}" for n in differ]
+    return len([n for n in names if n not in CLOCKED]) - len(differ), [f"{name}/{n}" for n in differ]
 
 
 def same(a: Path, b: Path) -> bool:

@@ -44,7 +44,7 @@ def out(tmp_path, results, monkeypatch):
 def test_a_report_is_made_of_the_files_it_should_be(out):
     """Page, Markdown, summary, records, provenance; a picture and its data for each figure."""
     names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
-    own = {"README.md", "index.html", "summary.json", "results.csv", "provenance.json", "figures/sums.svg"}
+    own = {"README.md", "index.html", "cost.html", "summary.json", "results.csv", "provenance.json", "figures/sums.svg"}
     above = {"index.html", "README.md", "ledger.csv"}
     assert names == {f"{NAME}/{n}" for n in own | {"figures/sums.csv"}} | above
 
@@ -56,7 +56,7 @@ def test_the_same_records_in_another_order_give_the_same_bytes(out, results, tmp
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     report.publish(NAME, to_csv(Record(*row) for row in records_of(first, rows[::-1])), shuffled, {"commit": "other"})
     for path in sorted((out / NAME).rglob("*")):
-        if path.is_file() and path.name != "provenance.json":
+        if path.is_file() and path.name not in report.CLOCKED:
             assert path.read_bytes() == (shuffled / path.relative_to(out)).read_bytes(), path.name
 
 
@@ -161,6 +161,18 @@ def test_the_provenance_stays_when_a_report_is_made_again(out):
     """Who measured does not change by drawing anew."""
     report.rebuild(NAME, out)
     assert json.loads((out / NAME / "provenance.json").read_text()) == {"commit": "none"}
+
+
+def test_the_page_on_cost_sums_what_was_predicted_and_measured():
+    """By the first word of a setting and over all, with their ratio; without groups nothing is claimed."""
+    groups = [("a/x=1", 10.0, 12.0), ("a/x=2", 30.0, 24.0), ("b", 20.0, 30.0)]
+    rows = [{"setting": s, "predicted": p, "seconds": m, "device": "cpu: this"} for s, p, m in groups]
+    page = report.cost({"groups": rows})
+    cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in page["rows"].split("<tr>")]
+    cells = [row for row in cells if row]
+    assert [row[0] for row in cells] == ["a", "b", "all"] and page["where"] == ["cpu: this"]
+    assert [float(row[-1]) for row in cells] == [0.9, 1.5, 1.1]
+    assert report.cost({})["where"] == []
 
 
 @pytest.mark.browser

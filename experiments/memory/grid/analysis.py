@@ -28,7 +28,20 @@ def analyse(frame: pd.DataFrame) -> Findings:
     )
     tables = [Table("grid_chosen", "The cells that are compared", told(choices(found), ["comparison"]))]
     tables.append(Table("grid", "Every point of the grid", told(best_first(found), [])))
-    return Findings(Section("The grid from which cells are chosen", lead, [], tables), {"grid": asked})
+    settings = {"grid": asked, "cost of the full preset": full_cost(frame)}
+    return Findings(Section("The grid from which cells are chosen", lead, [], tables), settings)
+
+
+def full_cost(frame: pd.DataFrame) -> str:
+    """The full preset's predicted cost on cores, and on the GPU that ran the grid: by what the grid took there."""
+    rows = frame[(frame.source == "memory") & (frame.setting == "grid/cost")]
+    known = dict(zip(rows.metric, rows.value, strict=True))
+    minutes = known["full_predicted"] * known["measured"] / known["predicted"] / known["workers"] / 60
+    return (
+        f"{known['full_predicted']:,.0f} core-seconds predicted on CPUs; on one GPU about {minutes:.0f} minutes with "
+        f"{known['workers']:.0f} processes, by the grid, which took {known['measured']:,.0f} seconds of its processes "
+        f"where {known['predicted']:,.0f} core-seconds were predicted (where: tuned.json)"
+    )
 
 
 def read(frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,7 +25,7 @@ from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import compute
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
-from experiments.memory.grid.sweep import DEFAULT, POINTS, SETTINGS, STARTS, every, width
+from experiments.memory.grid.sweep import DEFAULT, POINTS, PROVENANCE, SETTINGS, STARTS, every, width
 from experiments.memory.learning import NEVER, TASKS
 from properties.record import COLUMNS, parse_setting
 
@@ -58,7 +58,7 @@ def main() -> int:
         facts = provenance.collect(groups, store, typed)
     found.to_csv(POINTS, index=False, lineterminator="\n")
     choices(found).to_csv(CHOSEN, index=False, lineterminator="\n")
-    CHOSEN.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    PROVENANCE.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     print(CHOSEN)
     return 0
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pandas as pd
 
-from experiments.harness.sweep import Group
+from experiments.harness.sweep import Group, Options
 from experiments.memory import learning
-from experiments.memory.grid.sweep import POINTS
+from experiments.memory.grid.sweep import POINTS, PROVENANCE
 from experiments.memory.learning import Checkpoint
-from experiments.memory.parts import EXPERIMENT
+from experiments.memory.parts import EXPERIMENT, PARTS
 from properties.record import Record
 
 MEASURED = ("solved", "runs", "updates", "cost")
@@ -22,11 +24,25 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
         return learning.run(group, checkpoint)
     rows = pd.read_csv(POINTS)
     checkpoint(1, 1)
-    return [
+    read = [
         Record(EXPERIMENT, f"{group.setting}/{path(row)}", 0, metric, 0, float(row[metric]))
         for row in rows.to_dict("records")
         for metric in MEASURED
     ]
+    return read + [Record(EXPERIMENT, "grid/cost", 0, metric, 0, value) for metric, value in cost(group).items()]
+
+
+def cost(group: Group) -> dict[str, float]:
+    """What the grid cost where it ran, beside what was predicted, in core-seconds and in seconds of its processes; how
+    many these were; and what the full preset is predicted to take."""
+    facts = json.loads(PROVENANCE.read_text("utf-8"))
+    workers = re.search(r"--workers (\d+)", facts["command"])
+    return {
+        "predicted": facts["core_seconds"]["predicted"],
+        "measured": facts["core_seconds"]["measured"],
+        "workers": float(workers[1]) if workers else 1.0,
+        "full_predicted": round(sum(one.cost for one in PARTS.groups("full", Options(group.engine)))),
+    }
 
 
 def path(row: dict[str, Any]) -> str:

@@ -17,6 +17,9 @@ from experiments.memory.learning import TASKS
 from experiments.tasks import timer
 
 POINTS = Path(__file__).parent / "points.csv"
+PROVENANCE = Path(__file__).parents[1] / "tuned.json"
+"""Written by choose.py: the grid's points; where, when and at what cost they were run."""
+
 SEEDS = tuple(range(1000, 1008))
 RATES = (1e-3, 3e-3, 1e-2)
 STARTS = {
@@ -69,7 +72,8 @@ def width(cell: str, H: int, D: int) -> int:
 
 def groups(preset: str, options: Any) -> list[Group]:
     """The points that were chosen from; in the full preset also every point anew, the starts of a cell in one group."""
-    read = parts.group("grid", "grid/points", {}, (0,), options, 0.05, data=sha256(POINTS.read_bytes()).hexdigest())
+    data = sha256(POINTS.read_bytes() + PROVENANCE.read_bytes()).hexdigest()
+    read = parts.group("grid", "grid/points", {}, (0,), options, 0.05, data=data)
     return [read, *(every(options) if preset == "full" else [])]
 
 
