@@ -23,10 +23,11 @@ class Fit(NamedTuple):
 
 
 def fitted(arm: str, rows: pd.DataFrame) -> Fit:
-    """An arm's counts and T50 from one row a run, with columns length and solved."""
+    """An arm's counts and T50 from one row a run, with columns length and solved; of one length T50 may be any."""
     counts = rows.groupby("length").solved.agg(["sum", "size"]).astype(int)
     delays, solved, seeds = counts.index.to_numpy(), counts["sum"].to_numpy(), counts["size"].to_numpy()
-    return Fit(arm, delays, solved, seeds, statistics.t50(delays, solved, seeds))
+    unknown = statistics.T50(math.nan, 0.0, math.inf, math.nan, math.nan)
+    return Fit(arm, delays, solved, seeds, statistics.t50(delays, solved, seeds) if len(delays) > 1 else unknown)
 
 
 def shares(fit: Fit) -> pd.DataFrame:

@@ -95,6 +95,7 @@ def group(task: str, cell: str, H: int, lr: float, length: int, options: Any) ->
     H = width(cell, H, D)
     settings = {"arms": list(STARTS[cell])} | sizes.settings(task, length, H, lr)
     models = len(STARTS[cell]) * len(SEEDS)
-    cost = core_seconds(settings, models, steps(task, length), sizes.updates, D)
+    T = steps(task, length)
+    cost = core_seconds(settings, models, T, sizes.updates, D, T if task == "timer" else 1)
     setting = f"grid/{task}/cell={cell}/H={H}/lr={lr:g}/length={length}"
     return parts.group("grid", setting, settings, SEEDS, options, cost, "float32")

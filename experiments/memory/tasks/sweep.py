@@ -33,6 +33,7 @@ class Setting(NamedTuple):
 
     Attributes:
         length, test_length: as learning.run takes them.
+        asked: steps of a sequence that are asked for.
         steps: of a training sequence.
         H: units, the same for either cell.
         lr, updates: Adam's rate and the updates allowed, LSTM and RNN.
@@ -48,18 +49,19 @@ class Setting(NamedTuple):
     early: Mapping[str, int] = MappingProxyType({})
     test_length: int | None = None
     arms: tuple[str, ...] = BOTH
+    asked: int = 1
 
 
 SETTINGS = {
-    copy_memory.NAME: Setting(20, 31, 64, (2e-2, 2e-3), (900, 900), arms=BOTH[1:]),
+    copy_memory.NAME: Setting(20, 31, 64, (2e-2, 2e-3), (900, 900), arms=BOTH[1:], asked=5),
     parity.NAME: Setting(
-        parity.TRAINING_LENGTH, 40, 16, (1e-2, 1e-2), (300, 1000), {"lstm_b1": 175, "lstm_chrono": 275}, 100
+        parity.TRAINING_LENGTH, 40, 16, (1e-2, 1e-2), (300, 1000), {"lstm_b1": 175, "lstm_chrono": 275}, 100, asked=40
     ),
     flip_flop.NAME: Setting(
-        flip_flop.STEPS, 64, 16, (1e-2, 1e-2), (400, 400), dict.fromkeys(("lstm_b1", *BOTH[2:]), 225)
+        flip_flop.STEPS, 64, 16, (1e-2, 1e-2), (400, 400), dict.fromkeys(("lstm_b1", *BOTH[2:]), 225), asked=64
     ),
-    a_n_b_n.NAME: Setting(10, 21, 16, (1e-2, 1e-2), (600, 1000), {"lstm_chrono": 300}, 14),
-    bucket_sort.NAME: Setting(8, 16, 16, (1e-2, 5e-3), (600, 1000), {"lstm_b1": 350, "lstm_chrono": 300}),
+    a_n_b_n.NAME: Setting(10, 21, 16, (1e-2, 1e-2), (600, 1000), {"lstm_chrono": 300}, 14, asked=42),
+    bucket_sort.NAME: Setting(8, 16, 16, (1e-2, 5e-3), (600, 1000), {"lstm_b1": 350, "lstm_chrono": 300}, asked=8),
     temporal_order_3.NAME: Setting(40, 40, 16, (1e-2, 3e-3), (600, 1000), {"lstm_b1": 400, "lstm_chrono": 300}),
     multiplication.NAME: Setting(50, 50, 16, (1e-2, 3e-3), (800, 800), {"lstm_chrono": 500}, arms=BOTH[1:]),
     xor.NAME: Setting(10, 10, 16, (5e-3, 5e-3), (1600, 1600), arms=("lstm_chrono", "rnn_orthogonal")),
@@ -96,6 +98,6 @@ def group(name: str, arm: str, preset: str, options: Any) -> Group:
     settings |= {"updates": allowed, "every": min(EVERY, allowed), "held_out": 60 if preset == "smoke" else HELD_OUT}
     settings |= {"test_length": at.test_length} if at.test_length else {}
     used = min(at.early.get(arm, allowed), allowed)
-    cost = core_seconds(settings, seeds, at.steps, used, TASKS[name].D)
+    cost = core_seconds(settings, seeds, at.steps, used, TASKS[name].D, at.asked)
     setting = f"{name}/arm={arm}/length={at.length}"
     return parts.group("tasks", setting, settings, range(seeds), options, cost, "float32")
