@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impl.spec import Array, Gradient, Model, Parameters, Run, members, tree_map
+from impl.spec import Array, Gradient, Model, Run, members, tree_map
 
 Rngs = Sequence[np.random.Generator]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
@@ -162,12 +162,12 @@ def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tu
 
 def layers_of(params: Any, tree: Any) -> tuple[Any, ...]:
     """What a model has by layer (its parameters, states) as a tuple, also where `params` are those of one cell."""
-    return (tree,) if isinstance(params, Parameters) else tree
+    return tree if type(params) is tuple else (tree,)
 
 
 def like(params: Any, by_layer: list[Any]) -> Any:
     """What each layer has, as the model has its parameters: a tuple, or the one entry where `params` are of a cell."""
-    return by_layer[0] if isinstance(params, Parameters) else tuple(by_layer)
+    return tuple(by_layer) if type(params) is tuple else by_layer[0]
 
 
 def counted(engine: Any, y: Array, mask: Array | None) -> Array:

@@ -2,7 +2,7 @@
 
     s_t = step(W_t, x_t, s_{t-1})      dL/dW_t from step t alone; with all W_t = W their sum is the tied dL/dW
 
-`Loop(scan)` has forward and backward as the scan it is made of, where params is a tuple of T Parameters, so that the
+`Loop(scan)` has forward and backward as the scan it is made of, where params is Untied, so that the
 training loop, clipping and Adam take it for a cell as it is.
 """
 
@@ -13,7 +13,11 @@ from typing import Any, NamedTuple
 
 from impl.spec import Array, Gradient, Model, Parameters, Run, tree_map
 
-Untied = tuple[Parameters, ...]
+
+class Untied(NamedTuple):
+    """Weights of their own for each of T steps: no plain tuple, which would be a stack's layers."""
+
+    steps: tuple[Parameters, ...]
 
 
 class Loop(NamedTuple):
@@ -22,32 +26,33 @@ class Loop(NamedTuple):
     scan: Any
 
     def forward(self, cell: str, params: Untied, x: Array, state: Any = None, lengths: None = None) -> Run:
-        """Runs a cell over x (T, [E,] B, D), step t with params[t]; the states that it returns are h after the last.
+        """Runs a cell over x (T, [E,] B, D), step t with params.steps[t]; the states returned are h after the last.
 
         Raises:
             ValueError: there are not as many sets of weights as steps, or rows of different lengths.
         """
-        if len(params) != len(x):
-            raise ValueError(f"`params` must hold a set of weights for each of {len(x)} steps; got {len(params)}.")
+        T, given = len(x), len(params.steps)
+        if given != T:
+            raise ValueError(f"`params` must hold a set of weights for each of {T} steps; got {given}.")
         if lengths is not None:
             raise ValueError(f"`lengths` must be None, since every row runs all steps; got {lengths}.")
         caches, run = [], None
-        for t, own in enumerate(params):
+        for t, own in enumerate(params.steps):
             run = self.scan.forward(cell, own, x[t : t + 1], state)
             caches.append(run.cache)
             state = run.last
         return Run(run.states, state, caches)
 
     def backward(self, cell: str, params: Untied, cache: list[Any], dh: Array, skip: Collection[str] = ()) -> Gradient:
-        """The gradient by each step's own weights, a tuple of T Parameters, from dh (1, [E,] B, H) by the last h."""
+        """The gradient by each step's own weights, from dh (1, [E,] B, H) by the last h."""
         gradients, dlast = [], None
-        for own, step in zip(params[::-1], cache[::-1], strict=True):
+        for own, step in zip(params.steps[::-1], cache[::-1], strict=True):
             gradient = self.scan.backward(cell, own, step, dh, dlast, skip=("x", "states"))
             gradients.append(gradient.params)
             dh, dlast = None, gradient.state
-        return Gradient(None, tuple(gradients[::-1]), dlast, None)
+        return Gradient(None, Untied(tuple(gradients[::-1])), dlast, None)
 
 
 def untie(model: Model, T: int) -> Model:
     """The same function of sequences of T steps with a copy of the cell's weights for every step."""
-    return Model(tuple(tree_map(lambda a: a + 0, model.cell) for _ in range(T)), model.head)
+    return Model(Untied(tuple(tree_map(lambda a: a + 0, model.cell) for _ in range(T))), model.head)

@@ -15,7 +15,7 @@ from experiments.harness import figures
 from experiments.harness.engine import engine
 from experiments.harness.training import Batch, loss_and_gradient, train
 from experiments.memory.untied import analysis, experiment, sweep
-from experiments.memory.untied.loop import Loop, untie
+from experiments.memory.untied.loop import Loop, Untied, untie
 from experiments.memory.untied.sweep import CASE_OF_CLAIM, CLAIM, Case
 from experiments.tasks import adding
 from impl import draw
@@ -64,9 +64,9 @@ def test_equal_weights_at_every_step_are_the_tied_cell_bit_for_bit(cell, E):
     for a, b in zip(leaves(tied.last), leaves(untied.last), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(tied.states.h[-1:], untied.states.h)
-    other = list(untie(model, len(batch.x)).cell)
+    other = list(untie(model, len(batch.x)).cell.steps)
     other[2] = tree_map(lambda a: 1.1 * a, other[2])
-    assert (APART.scan.forward(cell, tuple(other), batch.x).last.h != tied.last.h).any()
+    assert (APART.scan.forward(cell, Untied(tuple(other)), batch.x).last.h != tied.last.h).any()
 
 
 @pytest.mark.parametrize("E", [None, 3])
@@ -82,7 +82,7 @@ def test_the_tied_gradient_is_the_sum_of_the_untied_ones_within_rounding(cell, E
     bound, n = sizes[0], len(batch.x) * batch.x.shape[-2]
     untied = loss_and_gradient(APART, cell, "squared_error", untie(model, len(batch.x)), batch)[1]
     gamma = n * 2.0**-53 / (1 - n * 2.0**-53)
-    for steps, within in ((untied.cell, True), (untied.cell[:3] + untied.cell[4:], False)):
+    for steps, within in ((untied.cell.steps, True), (untied.cell.steps[:3] + untied.cell.steps[4:], False)):
         total = tree_map(lambda *parts: np.sum(parts, 0), *steps)
         off = [abs(a - b) <= 2 * gamma * c for a, b, c in zip(*map(leaves, (total, tied.cell, bound)), strict=True)]
         assert all(ok.all() for ok in off) == within
@@ -114,14 +114,16 @@ def test_each_steps_gradient_is_by_its_own_weights(cell):
     for t in range(len(batch.x)):
         for field, place in (("weight_hh", (1, 2)), ("weight_ih", (3, 0)), ("bias_hh", (0,))):
             up, down = (nudged(cell, apart, batch, t, field, place, d) for d in (1e-5, -1e-5))
-            assert getattr(gradient.cell[t], field)[place] == pytest.approx((up - down) / 2e-5, rel=1e-6, abs=1e-9)
+            assert getattr(gradient.cell.steps[t], field)[place] == pytest.approx(
+                (up - down) / 2e-5, rel=1e-6, abs=1e-9
+            )
 
 
 def nudged(cell, model, batch, t, field, place, by):
     """The loss with one weight of one step moved."""
-    steps = [tree_map(np.copy, own) for own in model.cell]
+    steps = [tree_map(np.copy, own) for own in model.cell.steps]
     getattr(steps[t], field)[place] += by
-    return loss_and_gradient(APART, cell, "squared_error", Model(tuple(steps), model.head), batch)[0]
+    return loss_and_gradient(APART, cell, "squared_error", Model(Untied(tuple(steps)), model.head), batch)[0]
 
 
 def test_after_training_no_two_steps_have_the_same_weights_and_shared_ones_are_noticed():
@@ -130,14 +132,14 @@ def test_after_training_no_two_steps_have_the_same_weights_and_shared_ones_are_n
     class Shared(Loop):
         def backward(self, cell, params, cache, dh, skip=()):
             gradient = super().backward(cell, params, cache, dh, skip)
-            total = tree_map(lambda *parts: np.sum(parts, 0), *gradient.params)
-            return gradient._replace(params=(total,) * len(params))
+            total = tree_map(lambda *parts: np.sum(parts, 0), *gradient.params.steps)
+            return gradient._replace(params=Untied((total,) * len(params.steps)))
 
     model, batch = case("lstm", 2)
     for loop, apart in ((Loop(scan), True), (Shared(scan), False)):
         twin = TWIN._replace(scan=loop)
         *_, last = train(twin, "lstm", "squared_error", untie(model, len(batch.x)), [batch] * 3, 1e-2)
-        steps = [own.weight_hh for own in last.model.cell]
+        steps = [own.weight_hh for own in last.model.cell.steps]
         assert all((a != b).any() for n, a in enumerate(steps) for b in steps[:n]) == apart
 
 
