@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy import stats
 
 from experiments.harness import statistics
 
@@ -28,6 +29,11 @@ def fitted(arm: str, rows: pd.DataFrame) -> Fit:
     delays, solved, seeds = counts.index.to_numpy(), counts["sum"].to_numpy(), counts["size"].to_numpy()
     unknown = statistics.T50(math.nan, 0.0, math.inf, math.nan, math.nan)
     return Fit(arm, delays, solved, seeds, statistics.t50(delays, solved, seeds) if len(delays) > 1 else unknown)
+
+
+def chance_of(solved: int, seeds: int, pilot: int, pilot_seeds: int) -> float:
+    """Fisher's p of so different counts if both had one share."""
+    return float(stats.fisher_exact([[solved, seeds - solved], [pilot, pilot_seeds - pilot]]).pvalue)
 
 
 def shares(fit: Fit) -> pd.DataFrame:

@@ -18,10 +18,10 @@ def analyse(frame: pd.DataFrame) -> Findings:
     found = read(frame)
     asked = (
         f"{len(STARTS['lstm'])} starts, rates {', '.join(f'{rate:g}' for rate in RATES)} and 2 widths for either cell, "
-        f"the RNN's at the LSTM's multiply-adds; two lengths, seeds {SEEDS[0]} to {SEEDS[-1]}"
+        f"the RNN's at the LSTM's multiply-adds; two or three lengths, seeds {SEEDS[0]} to {SEEDS[-1]}"
     )
     lead = (
-        f"Both cells have the same grid: {asked}. Chosen is the point that solves most runs of both lengths, then the "
+        f"Both cells have the same grid: {asked}. Chosen is the point that solves most runs of all lengths, then the "
         "sooner, then the one of lower cost; the default is torch's own start at the better of the rates, at the first "
         "width. These seeds stand in no other figure. The points come from an earlier run "
         "(python -m experiments.memory.grid), whose machine and seconds stand in tuned.json beside the sweep."
@@ -33,14 +33,17 @@ def analyse(frame: pd.DataFrame) -> Findings:
 
 
 def full_cost(frame: pd.DataFrame) -> str:
-    """The full preset's predicted cost on cores, and on the GPU that ran the grid: by what the grid took there."""
+    """The full preset's predicted cost on cores, and on a GPU by what the grid took there."""
     rows = frame[(frame.source == "memory") & (frame.setting == "grid/cost")]
     known = dict(zip(rows.metric, rows.value, strict=True))
-    minutes = known["full_predicted"] * known["measured"] / known["predicted"] / known["workers"] / 60
+    told = f"{known['full_predicted']:,.0f} core-seconds predicted on CPUs"
+    if not known["predicted_on_gpu"]:
+        return told
+    share = known["measured_on_gpu"] / known["predicted_on_gpu"]
     return (
-        f"{known['full_predicted']:,.0f} core-seconds predicted on CPUs; on one GPU about {minutes:.0f} minutes with "
-        f"{known['workers']:.0f} processes, by the grid, which took {known['measured']:,.0f} seconds of its processes "
-        f"where {known['predicted']:,.0f} core-seconds were predicted (where: tuned.json)"
+        f"{told}; on one GPU about {known['full_predicted'] * share / 60:.0f} minutes of processes, by the "
+        f"grid, whose {known['predicted_on_gpu']:,.0f} predicted core-seconds took {known['measured_on_gpu']:,.0f} "
+        "process-seconds there (which card: tuned.json)"
     )
 
 

@@ -1,10 +1,11 @@
 """Which point of the grid each cell is compared at: `python -m experiments.memory.grid` runs it and writes tuned.csv.
 
-tuned: for each task and cell the point of the grid whose seeds solve most, over both of the grid's lengths; of equals
+tuned: for each task and cell the point of the grid whose seeds solve most, over all of the grid's lengths; of equals
 the one that solved after fewer updates in the mean (unsolved seeds count with all updates), then of lower cost.
 default: the same among the rates of torch's own start at the first width.
 
-The seeds of the grid enter no verdict: what was chosen is measured again on others.
+The seeds of the grid enter no verdict: what was chosen is measured again on others. Groups that the store has from any
+engine are taken as they are; the provenance says what ran where.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import pandas as pd
 import tyro
 
 from experiments.harness import provenance
-from experiments.harness.engine import on_device
+from experiments.harness.engine import ENGINES, on_device
 from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import compute
 from experiments.harness.store import Store
-from experiments.harness.sweep import Options
+from experiments.harness.sweep import Group, Options
 from experiments.memory.grid.sweep import DEFAULT, POINTS, PROVENANCE, SETTINGS, STARTS, every, width
 from experiments.memory.learning import NEVER, TASKS
 from properties.record import COLUMNS, parse_setting
@@ -46,8 +47,9 @@ class Choose:
 def main() -> int:
     """The command."""
     asked = tyro.cli(Choose, prog="python -m experiments.memory.grid", description=__doc__)
-    groups = every(Options(on_device(asked.engine, asked.device)))
+    own = on_device(asked.engine, asked.device)
     with Store(asked.store) as store:
+        groups = known(store, own)
         executor = Workers(asked.workers) if asked.workers else InProcess()
         try:
             compute(groups, store, executor)
@@ -61,6 +63,16 @@ def main() -> int:
     PROVENANCE.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     print(CHOSEN)
     return 0
+
+
+def known(store: Store, own: str) -> list[Group]:
+    """The grid, each group as the store has it of some engine, or else to be computed by one's own."""
+    found = {group.setting: group for group in every(Options(own))}
+    for engine in (*ENGINES, "torch:cuda"):
+        groups = every(Options(engine))
+        finished = store.finished(groups)
+        found |= {group.setting: group for group in groups if group.key in finished}
+    return list(found.values())
 
 
 def points(frame: pd.DataFrame) -> pd.DataFrame:

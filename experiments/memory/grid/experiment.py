@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pandas as pd
@@ -33,14 +32,13 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 
 
 def cost(group: Group) -> dict[str, float]:
-    """What the grid cost where it ran, beside what was predicted, in core-seconds and in seconds of its processes; how
-    many these were; and what the full preset is predicted to take."""
+    """What the grid's groups on a GPU took, in seconds of their processes, beside the core-seconds that were predicted;
+    and what the full preset is predicted to take."""
     facts = json.loads(PROVENANCE.read_text("utf-8"))
-    workers = re.search(r"--workers (\d+)", facts["command"])
+    there = [one for one in facts["groups"] if one["device"].startswith("cuda")]
     return {
-        "predicted": facts["core_seconds"]["predicted"],
-        "measured": facts["core_seconds"]["measured"],
-        "workers": float(workers[1]) if workers else 1.0,
+        "predicted_on_gpu": sum(one["predicted"] for one in there),
+        "measured_on_gpu": sum(one["seconds"] for one in there),
         "full_predicted": round(sum(one.cost for one in PARTS.groups("full", Options(group.engine)))),
     }
 

@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
     Attributes:
         B, updates, every, held_out, decay: as learning.run takes them.
-        lengths: those of the grid.
+        lengths: those of the grid; of adding also one that RNNs can solve, or nothing would tell their points apart.
         widths: units of the LSTM; the RNN has those of equal multiply-adds. The first is the default's.
     """
 
@@ -55,7 +55,7 @@ class Task(NamedTuple):
 
 SETTINGS = {
     "latch": Task(16, 400, 25, 2000, (160, 453), (8, 16)),
-    "adding": Task(32, 2000, 50, 2000, (40, 160), (32, 16)),
+    "adding": Task(32, 2000, 50, 2000, (12, 40, 160), (32, 16)),
     "timer": Task(32, 2000, 50, 2000, (20, 40), (8, 16), decay=0.3),
 }
 

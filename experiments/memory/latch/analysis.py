@@ -8,12 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from experiments.harness import statistics
 from experiments.harness.report import Findings, Section, Table
 from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
-from experiments.memory.fits import Fit, fitted, in_steps, interval_text, ratio
+from experiments.memory.fits import Fit, chance_of, fitted, in_steps, interval_text, ratio
 from experiments.memory.latch import pictures
 from experiments.memory.latch.pictures import by_t50, label
 from experiments.memory.latch.sweep import FIXED
@@ -143,8 +142,8 @@ def against_pilot(fit: Fit) -> list[tuple[int, int, int, int, float]]:
     for delay, pilot in zip(PILOT_DELAYS, PILOT_SOLVED.get(fit.arm, ()), strict=False):
         if delay in ours:
             solved, seeds = ours[delay]
-            table = [[solved, seeds - solved], [pilot, PILOT_SEEDS - pilot]]
-            rows.append((delay, int(solved), int(seeds), pilot, float(stats.fisher_exact(table).pvalue)))
+            p = chance_of(solved, seeds, pilot, PILOT_SEEDS)
+            rows.append((delay, int(solved), int(seeds), pilot, p))
     return rows
 
 

@@ -17,9 +17,9 @@ EVERY_ARM = (
     "lstm_chrono",
     "rnn_uniform",
     "rnn_orthogonal",
-    "rnn_orthogonal_torch_biases",
     "rnn_identity",
     "irnn",
+    "rnn_orthogonal_torch_biases",
 )
 
 
@@ -45,7 +45,7 @@ def ladder(longest: int, shortest: int = 5, steps: int = 2) -> tuple[int, ...]:
 PRESETS = {
     "smoke": Preset((5, 10), seeds=8, updates=60, held_out=250),
     "tour": Preset(ladder(160, steps=1), 8, EVERY_ARM[:6]),
-    "quick": Preset(ladder(160, steps=1), seeds=8),
+    "quick": Preset(ladder(160, steps=1), 8, EVERY_ARM[:8]),
     "full": Preset(ladder(1280), seeds=16),
 }
 

@@ -155,10 +155,10 @@ def test_shares_stand_within_their_intervals_and_residuals_are_what_the_fit_leav
 
 def test_the_pilots_own_counts_do_not_differ_from_the_pilot_and_others_do():
     """A count that chance does not explain is named with both numbers; 13 of 16 beside 16 of 16 is chance."""
-    same = made_up("tour", solve=pilot_share)
+    same = made_up("full", solve=pilot_share)
     assert "Of 18 counts that the pilot also has, none differs at 1 %" in analysis.lead(fitted(same))
     changed = {("lstm_b1", 20): 3 / 16, ("lstm_b3", 20): 13 / 16}
-    other = made_up("tour", solve=lambda arm, delay: changed.get((arm, delay), pilot_share(arm, delay)))
+    other = made_up("full", solve=lambda arm, delay: changed.get((arm, delay), pilot_share(arm, delay)))
     lead = analysis.lead(fitted(other))
     assert "1 differs" in lead and "LSTM b_f=1 at delay 20 (3 of 16 here, 16 of 16 there)" in lead
     assert "LSTM b_f=3 at delay 20 (" not in lead

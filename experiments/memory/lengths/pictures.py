@@ -13,17 +13,17 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.report import Figure
 from experiments.memory.arms import ARMS
-from experiments.memory.fits import in_steps, interval_text, shares
+from experiments.memory.fits import chance_of, in_steps, interval_text, shares
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
 
 STYLES = {"tuned": {"fmt": "o", "mfc": None}, "default": {"fmt": "s", "mfc": "white"}}
-THRESHOLDS = {1.0: "as far", 1.5: "contradicted\nbelow", 2.0: "supported\nabove"}
+THRESHOLDS = {1.0: "as far", 1.5: "contradicted by two tasks below", 2.0: "supported by two above and none below 1"}
 
 
 def named(one: Reached) -> str:
     """A cell for readers."""
-    return f"{ARMS[one.arm].label}, H={one.H}, rate {one.lr}"
+    return f"{ARMS[one.arm].label}, H={one.H}, rate {one.lr}" if one.H else ARMS[one.arm].label
 
 
 # Success by length
@@ -41,10 +41,11 @@ def success(found: list[Reached]) -> Figure:
         for one in some:
             draw_cell(top, below, one)
         below.axhline(0, **figures.PREDICTION)
-        top.set(title=task, ylim=(-0.04, 1.04), xscale="log")
+        top.set(title=task, ylim=(-0.04, 1.62), xscale="log")
+        top.set_yticks([0, 0.25, 0.5, 0.75, 1])
         below.set(ylim=(-0.6, 0.6), xlabel="n (zeros before the coin)" if task == "timer" else "length (steps)")
         ticks(below, np.unique(np.concatenate([one.fit.delays for one in some])))
-        top.legend(handles=[handle(one) for one in some], fontsize=7, loc="lower left", handlelength=1.2)
+        top.legend(handles=[handle(one) for one in some], fontsize=7.5, loc="upper left", handlelength=1.2)
     axes[0, 0].set_ylabel("share of seeds that solve")
     axes[1, 0].set_ylabel("minus fit")
     return Figure("lengths", success_title(found), canvas, success_alt(mine), data)
@@ -125,12 +126,13 @@ def ratios(both: list[Pair]) -> Figure:
         for end, there in ((row.low, low), (row.high, high)):
             if there != end:
                 axis.plot(there, y, "<" if there == ends[0] else ">", color=shade, ms=7)
-    for value, text in THRESHOLDS.items():
+    for value in THRESHOLDS:
         axis.axvline(value, **figures.PREDICTION | {"linewidth": 0.9})
-        axis.annotate(text, (value, len(data) - 0.35), fontsize=7, ha="center", va="bottom", annotation_clip=False)
     names = [f"{r.comparison}: {r.task}\n{ARMS[r.lstm].label} / {ARMS[r.rnn].label}" for r in data.itertuples()]
     axis.set_yticks(range(len(data)), names, fontsize=8)
-    axis.set(xscale="log", xlim=ends, ylim=(len(data) - 0.4, -0.6), xlabel="T50 of the LSTM over T50 of the RNN")
+    rule = "; ".join(f"{value:g} {text}" for value, text in THRESHOLDS.items())
+    axis.set(xscale="log", xlim=ends, ylim=(len(data) - 0.4, -0.6))
+    axis.set_xlabel(f"T50 of the LSTM over T50 of the RNN\n(dashed: {rule})")
     shown = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
     axis.set_xticks(shown, [f"{x:g}" for x in shown])
     axis.minorticks_off()
@@ -164,8 +166,9 @@ def pilot(found: list[Reached]) -> Figure:
             some.delay, some.share, [some.share - some.low, some.high - some.share], fmt="o", color=colour, ms=4, lw=1
         )
         before = pilot_table(one)
-        axis.plot(before.length * 1.05, before.pilot, "D", mfc="none", color="0.35", ms=6, ls="")
-        axis.set(ylim=(-0.05, 1.05), xscale="log", xlabel="length (steps)")
+        axis.plot(before.length * 1.03, before.pilot, "D", mfc="none", color="0.35", ms=6, ls="")
+        ends = one.fit.delays[0] / 1.15, one.fit.delays[-1] * 1.15
+        axis.set(ylim=(-0.05, 1.05), xscale="log", xlim=ends, xlabel="length (steps)")
         axis.set_title(f"{one.task.replace('_', ' ')}: {ARMS[one.arm].label}", fontsize=9)
         ticks(axis, one.fit.delays)
     for axis in axes[:, 0]:
@@ -176,15 +179,22 @@ def pilot(found: list[Reached]) -> Figure:
 
 
 def pilot_table(one: Reached) -> pd.DataFrame:
-    """Counts beside the pilot's share, NaN where it has none."""
-    trials = {(trial.task, trial.arm): trial for trial in TRIALS + MORE}
-    before = trials[one.task, one.arm].pilot
-    rows = table(one)
-    return rows.assign(pilot=[before.get(int(length), math.nan) / PILOT_SEEDS for length in rows.length])
+    """Counts beside the pilot's share, and Fisher's p that the two have one share."""
+    every = {
+        length: solved
+        for trial in MORE + TRIALS
+        if trial[:2] == (one.task, one.arm)
+        for length, solved in trial.pilot.items()
+    }
+    rows = table(one).drop(columns=["H", "lr", "fitted", "residual"])
+    before = [every[int(length)] for length in rows.length]
+    p = [chance_of(row.solved, row.seeds, k, PILOT_SEEDS) for row, k in zip(rows.itertuples(), before, strict=True)]
+    return rows.assign(pilot=np.array(before) / PILOT_SEEDS, p=p)
 
 
 def pilot_title(data: pd.DataFrame) -> str:
-    """How many of the pilot's shares lie within our intervals."""
-    known = data[data.pilot.notna()]
-    inside = ((known.low <= known.pilot) & (known.pilot <= known.high)).sum()
-    return f"{inside} of {len(known)} of the pilot's shares lie within our 99 % intervals"
+    """How many of the pilot's counts differ from ours, at 1 % over all."""
+    differ = data[data.p * len(data) < 0.01]
+    names = [f"{ARMS[row.arm].label} on {row.task.replace('_', ' ')} at {row.length:g}" for row in differ.itertuples()]
+    which = f": {', '.join(names)}" if names else ""
+    return f"Of {len(data)} counts of the pilot {len(names) or 'none'} differ from ours at 1 % over all{which}"

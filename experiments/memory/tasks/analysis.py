@@ -39,8 +39,9 @@ INTRODUCTION = (
 
 def seeds_table(frame: pd.DataFrame) -> pd.DataFrame:
     """One row a run: task, arm, length, seed, its metrics, and its final value in the task's unit."""
-    name = frame.setting.str.split("/", n=1).str[0]
-    rows = frame[(frame.source == "memory") & name.isin(list(SETTINGS))]
+    rows = frame[
+        (frame.source == "memory") & frame.setting.str.fullmatch(f"({'|'.join(SETTINGS)})/arm=[^/]+/length=[^/]+")
+    ]
     if rows.empty:
         raise ValueError(
             f"`frame` must hold records of {', '.join(SETTINGS)}, since the section is about them; got none."
