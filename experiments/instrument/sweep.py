@@ -31,8 +31,9 @@ LAWS = (
 )
 """What the claims ask of the twins."""
 
-DECIDING = ("spectrum", "split", "causality", "value", "emission", "stacked")
-"""Those that decide claims N2, N3, N4 and N11 alone, and N1 beside gradient_flow; the others wait for an experiment."""
+DECIDING = ("spectrum", "split", "causality", "value", "emission", "gates", "stacked", "untied sum")
+"""Those that decide claims N2, N3, N4 and N11 alone, N1 beside gradient_flow, N8, N9, N10 and N17 beside memory; the
+others wait for an experiment."""
 
 PARTS = {"value": ("rnn", "head")}
 """A law whose parts are counted each on their own; of "rnn" and "head" with bias and without, as claim N3 asks."""
