@@ -9,7 +9,7 @@ import pandas as pd
 from experiments import claims
 from experiments.harness.report import Findings, Section, Table
 from experiments.memory.arms import ARMS
-from experiments.memory.fits import in_steps, interval_text
+from experiments.memory.fits import chance_of, in_steps, interval_text
 from experiments.memory.lengths import pictures
 from experiments.memory.lengths.pictures import named
 from experiments.memory.lengths.runs import COMPARISONS, Pair, Reached, pairs, reached
@@ -36,7 +36,7 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
         "in tuned.csv). Solved on timer(n): excess over the Bayes-optimal predictor below .01 bit a symbol."
     ]
     parts += [pair_sentence(pair) for pair in both]
-    return " ".join([*parts, words(frame)])
+    return " ".join(filter(None, [*parts, flat_sentence(found), words(frame)]))
 
 
 def pair_sentence(pair: Pair) -> str:
@@ -44,6 +44,26 @@ def pair_sentence(pair: Pair) -> str:
     told = [f"{named(one)} {in_steps(one.fit.t50.value, one.fit.delays)}" for one in (pair.lstm, pair.rnn)]
     where = f"{pair.lstm.task}, {pair.lstm.comparison}"
     return f"{where}: T50 of {told[0]}, of {told[1]}, ratio {interval_text(*pair.ratio[1:])}."
+
+
+FLAT = 0.1
+"""A fall from the shortest length to the longest is looked for at this level of Fisher's test."""
+
+
+def flat_sentence(found: list[Reached]) -> str:
+    """Which cells' success does not fall with the length: of these T50 is no measure of how far they reach."""
+    names = []
+    for one in found:
+        solved, seeds, lengths = one.fit.solved, one.fit.seeds, one.fit.delays
+        some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
+        if some and chance_of(solved[-1], seeds[-1], solved[0], seeds[0]) > FLAT:
+            names.append(f"{ARMS[one.arm].label} on {one.task}, {one.comparison} ({counts(one)})")
+    if not names:
+        return ""
+    return (
+        f"No fall with the length is seen for {'; '.join(names)}: whoever learns to keep the bit keeps it over any "
+        "delay run here, and the others do not learn it at all; so T50 is no measure there, and has no bound."
+    )
 
 
 def words(frame: pd.DataFrame) -> str:

@@ -87,6 +87,18 @@ def test_the_verdict_and_the_words_follow_the_records():
     assert title.endswith("on no task, less far on latch and adding and timer (99 %)")
 
 
+def test_a_share_that_does_not_fall_with_the_length_is_said_to_be_no_measure():
+    """Three quarters of the seeds at every length: named; a cell that falls from all to none is not."""
+    records = [
+        Record("memory", f"tuned/latch/arm=rnn_uniform/H=8/lr=0.01/delay={length}", s, "solved", length, float(s < 12))
+        for length in (80, 113, 160)
+        for s in range(16)
+    ]
+    flat = pd.concat([stamped(records), made_up({("tuned", "adding"): {"lstm": 60, "rnn": 40}})])
+    sentence = analysis.flat_sentence(reached(flat))
+    assert "RNN uniform on latch, tuned (80: 12, 113: 12, 160: 12)" in sentence and "adding" not in sentence
+
+
 def test_ratios_are_the_lstms_over_the_rnns():
     """Exchanged, the ratio would be a third."""
     frame = made_up({("tuned", task): {"lstm": 120, "rnn": 40} for task in DECIDING})
