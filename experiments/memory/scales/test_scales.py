@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,15 +12,14 @@ import pandas as pd
 import pytest
 
 from experiments import claims
-from experiments.harness import figures
+from experiments.harness import testing
 from experiments.harness.engine import engine
 from experiments.memory import arms, learning
-from experiments.memory.scales import analysis, experiment, predictions, sweep
+from experiments.memory.scales import experiment, predictions, sweep
 from experiments.memory.scales.experiment import Look, by_delay, octaves, spread, time_scales
 from experiments.memory.scales.sweep import CLAIM, STARTS, Case
 from experiments.tasks import mixed_latch
 from impl.spec import block, tree_map
-from properties.record import read_csv, to_csv
 
 OPTIONS = SimpleNamespace(engine="fast")
 TWIN = engine("numpy")
@@ -44,7 +44,7 @@ def test_quick_is_a_part_of_full_and_each_preset_keeps_its_time():
     """What the smaller preset has computed the larger one takes from the store."""
     quick, full = ({g.key for g in sweep.groups(p, OPTIONS)} for p in ("quick", "full"))
     assert quick < full
-    for preset, most in (("smoke", 1), ("tour", 5), ("quick", 36), ("full", 500)):
+    for preset, most in (("smoke", 1), ("tour", 5), ("quick", 40), ("full", 500)):
         assert sum(g.cost for g in sweep.groups(preset, OPTIONS)) < most
 
 
@@ -196,31 +196,19 @@ def small(start):
 # The section
 
 
+PART = "experiments.memory.scales"
+section_of = partial(testing.section_of, PART)
+
+
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory):
     """Records of the smoke preset, written and read back."""
-    path = tmp_path_factory.mktemp("records") / "results.csv"
-    groups = sweep.groups("smoke", OPTIONS)
-    path.write_text(to_csv(r for group in groups for r in experiment.run(group, lambda done, total: None)))
-    return read_csv(path)
-
-
-def section_of(frame, drawn=False):
-    """The section, and if asked for its figures drawn."""
-    with figures.style():
-        section = analysis.analyse(frame).section
-        if drawn:
-            assert all(figures.svg(figure.canvas, figure.name).startswith("<svg") for figure in section.figures)
-    return section
+    return testing.smoke(PART, tmp_path_factory.mktemp("records"), OPTIONS)
 
 
 def test_a_section_is_a_function_of_the_records_alone(frame):
     """The rows' order and other experiments' records change nothing."""
-    others = frame.iloc[:50].assign(source="speed", value=1e9)
-    a, b = section_of(frame), section_of(pd.concat([others, frame.sample(frac=1, random_state=1)], ignore_index=True))
-    assert a.lead == b.lead and [f.title for f in a.figures] == [f.title for f in b.figures]
-    assert [t.frame.to_csv() for t in a.tables] == [t.frame.to_csv() for t in b.tables]
-    assert [f.data.to_csv() for f in a.figures] == [f.data.to_csv() for f in b.figures]
+    a = testing.assert_of_records_alone(PART, frame)
     assert a.tables[0].frame.start.tolist() == ["b_f=1", "torch", "b_f=3", "chrono"]
     assert "no start answers more than 99%" in a.lead
 

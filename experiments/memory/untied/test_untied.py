@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from experiments import claims
-from experiments.harness import figures
+from experiments.harness import testing
 from experiments.harness.engine import engine
 from experiments.harness.training import Batch, loss_and_gradient, train
-from experiments.memory.untied import analysis, experiment, sweep
+from experiments.memory.untied import experiment, sweep
 from experiments.memory.untied.loop import Loop, Untied, untie
 from experiments.memory.untied.sweep import CASE_OF_CLAIM, CLAIM, Case
 from experiments.tasks import adding
 from impl import draw
 from impl.numpy_twin import scan
 from impl.spec import Model, leaves, tree_map
-from properties.record import read_csv, to_csv
 
 OPTIONS = SimpleNamespace(engine="numpy")
 CELLS = tuple(sweep.ARMS)
@@ -262,31 +261,19 @@ def small(cell, rows=40, updates=5):
 # The section
 
 
+PART = "experiments.memory.untied"
+section_of = partial(testing.section_of, PART)
+
+
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory):
     """Records of the smoke preset, written and read back."""
-    path = tmp_path_factory.mktemp("records") / "results.csv"
-    groups = sweep.groups("smoke", OPTIONS)
-    path.write_text(to_csv(r for group in groups for r in experiment.run(group, lambda done, total: None)))
-    return read_csv(path)
-
-
-def section_of(frame, drawn=False):
-    """The section, and if asked for its figures drawn."""
-    with figures.style():
-        section = analysis.analyse(frame).section
-        if drawn:
-            assert all(figures.svg(figure.canvas, figure.name).startswith("<svg") for figure in section.figures)
-    return section
+    return testing.smoke(PART, tmp_path_factory.mktemp("records"), OPTIONS)
 
 
 def test_a_section_is_a_function_of_the_records_alone(frame):
     """The rows' order and other experiments' records change nothing."""
-    others = frame.iloc[:50].assign(source="speed", value=1e9)
-    a, b = section_of(frame), section_of(pd.concat([others, frame.sample(frac=1, random_state=1)], ignore_index=True))
-    assert a.lead == b.lead and [f.title for f in a.figures] == [f.title for f in b.figures]
-    assert [t.frame.to_csv() for t in a.tables] == [t.frame.to_csv() for t in b.tables]
-    assert [f.data.to_csv() for f in a.figures] == [f.data.to_csv() for f in b.figures]
+    a = testing.assert_of_records_alone(PART, frame)
     assert len(a.tables[0].frame) == 5 and "differ by at most 0." in a.lead
 
 
