@@ -19,6 +19,7 @@ from experiments import claims
 from experiments.harness import executor as processes
 from experiments.harness import run
 from experiments.harness.executor import InProcess, Outcome, Workers
+from experiments.harness.report import CLOCKED
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
 from experiments.harness.toy import sweep
@@ -209,9 +210,9 @@ def finished(process):
 
 
 def files(folder):
-    """All files of the reports but the provenance, as bytes by name."""
+    """All files of the reports but those that hold times, as bytes by name."""
     found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    return {name: content for name, content in found.items() if not name.endswith("provenance.json")}
+    return {name: content for name, content in found.items() if Path(name).name not in CLOCKED}
 
 
 def wait_for(condition, process):
