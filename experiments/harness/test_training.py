@@ -373,3 +373,10 @@ def one_model(cell, model, x):
             h = np.tanh(c) / (1 + np.exp(-o))
         y.append(h @ W_hy.T + b_hy)
     return np.stack(y)
+
+
+def test_the_rate_is_constant_and_then_falls_to_zero():
+    """Constant until the last share, then in a straight line to zero at the update after the last."""
+    rate = training.falling(2.0, 60, 1 / 6)
+    np.testing.assert_allclose([rate(step) for step in (1, 51, 52, 60, 61)], [2.0, 2.0, 1.8, 0.2, 0.0], rtol=1e-12)
+    assert training.falling(2.0, 60)(60) == 2.0

@@ -75,6 +75,12 @@ def train(
         yield Update(step, model, value, norm, last)
 
 
+def falling(lr: float, updates: int, share: float = 0.0) -> Callable[[int], float]:
+    """Adam's step size by update, counted from 1: constant, over the last `share` in a straight line towards zero."""
+    last = max(share * updates, 1.0)
+    return lambda step: lr * min(1.0, (updates - step + 1) / last)
+
+
 def fresh(engine: Any, draw: Draw, length: int, rngs: Rngs, B: int, dtype: str, updates: int) -> Iterator[Batch]:
     """Fresh training batches in the engine's arrays, one an update, each model's rows from its own stream."""
     for _ in range(updates):

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
-from experiments.harness.training import Batch, train
+from experiments.harness.training import Batch, falling, train
 from experiments.language_model import sweep
 from experiments.tasks import ngram, text
 from impl import draw
@@ -47,7 +47,7 @@ def models(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[
     """Trains the group; evaluates on the validation part now and then, on the test once, at the end."""
     s, twin, parts = group.settings, engine(group.engine), text.contiguous(len(source.characters))
     lanes, marks, losses = Lanes(group, text.characters(source, parts.training), twin), evaluations(s), []
-    how = {"lr": rate(s), "max_norm": s["clip"], "carry": lanes.carry}
+    how = {"lr": falling(s["lr"], s["updates"], s["decay"]), "max_norm": s["clip"], "carry": lanes.carry}
     start, batches = initial(group, source, twin), lanes.batches(len(source.alphabet))
     for update in train(twin, s["cell"], "softmax_cross_entropy", start, batches, **how):
         losses.append(twin.numpy(update.loss).astype("float64"))
@@ -98,12 +98,6 @@ def recurrent(rng: np.random.Generator, s: dict[str, Any], V: int) -> Parameters
     if s["cell"] == "rnn":
         return draw.orthogonal(rng, "rnn", V, s["H"], s["gain"])
     return draw.with_forget_bias(draw.uniform(rng, "lstm", V, s["H"]), s["forget_bias"])
-
-
-def rate(s: dict[str, Any]) -> Callable[[int], float]:
-    """Adam's step size by update: constant, then falling to zero in a straight line over the last share `decay`."""
-    falling = max(s["decay"] * s["updates"], 1.0)
-    return lambda step: s["lr"] * min(1.0, (s["updates"] - step + 1) / falling)
 
 
 def evaluations(s: dict[str, Any]) -> set[int]:

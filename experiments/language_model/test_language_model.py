@@ -230,12 +230,6 @@ def test_a_stop_asked_for_at_a_checkpoint_ends_the_run(source, corpus):
             experiment.run(g, stop)
 
 
-def test_the_rate_is_constant_and_then_falls_to_zero():
-    """Over the last sixth of 60 updates it falls in ten equal steps and would be zero at the 61st."""
-    rate = experiment.rate({"lr": 2.0, "decay": 1 / 6, "updates": 60})
-    np.testing.assert_allclose([rate(step) for step in (1, 51, 52, 60, 61)], [2.0, 2.0, 1.8, 0.2, 0.0], rtol=1e-12)
-
-
 def test_the_validation_part_is_read_at_halvings_before_the_fall_and_at_the_end():
     """1500 updates with six evaluations; a run of one update has one."""
     given = {"decay": 1 / 6, "updates": 1500, "evaluations": 6}

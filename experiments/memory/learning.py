@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
-from experiments.harness.training import Batch, choose, fresh, outputs, rows, train
-from experiments.memory import arms
+from experiments.harness.training import Batch, choose, falling, fresh, outputs, rows, train
 from experiments.memory.parts import EXPERIMENT
 from experiments.tasks import (
     a_n_b_n,
@@ -112,9 +112,8 @@ def learn(group: Group, twin: Any, checkpoint: Checkpoint) -> Learned:
 
 
 def rate(s: dict[str, Any]) -> Callable[[int], float]:
-    """Adam's rate at each update, counted from 1: constant, then falling in a straight line towards zero."""
-    falling = s.get("decay", 0.0) * s["updates"]
-    return lambda step: s["lr"] * min(1.0, (s["updates"] - step + 1) / max(falling, 1.0))
+    """Adam's step size at each update of a group's settings."""
+    return falling(s["lr"], s["updates"], s.get("decay", 0.0))
 
 
 # What a group computes with
@@ -144,7 +143,7 @@ def initial(group: Group, twin: Any) -> Model:
     s, task = group.settings, task_of(group)
     given = (task.D, task.V, s["H"], s.get("layers"))
     pairs = [(arm, seed) for arm in arms_of(group) for seed in group.seeds]
-    models = [arms.model(arm, s["task"], s["length"], seed, *given) for arm, seed in pairs]
+    models = [arms.model(arm, (EXPERIMENT, s["task"], s["length"], seed), s["length"], *given) for arm, seed in pairs]
     return twin.asarray(draw.group(models), group.dtype)
 
 

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from experiments.harness import arms
 from experiments.harness.engine import engine
-from experiments.memory import arms, learning
+from experiments.memory import learning
 from experiments.memory.latch import sweep
 from experiments.tasks import latch
 from impl import draw
@@ -157,7 +158,7 @@ def group(arm, length=5, dtype="float32", **settings):
 
 def model(arm, seed=3, length=20, H=8):
     """One model of an arm."""
-    return arms.model(arm, "latch", length, seed, 1, 1, H)
+    return arms.model(arm, ("memory", "latch", length, seed), length, 1, 1, H)
 
 
 def reader_of_the_first_step(E):

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
-from experiments.memory import arms, learning
+from experiments.memory import learning
 from experiments.memory.carried import exchange, marks
 from experiments.memory.learning import Learned
 from experiments.memory.parts import EXPERIMENT

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.memory.arms import CHRONO_FACTOR
+from experiments.harness.arms import CHRONO_FACTOR
 from impl.spec import Model
 
 GATES = {"input": "i", "forget": "f", "output": "o"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.statistics import order_interval
-from experiments.memory.arms import ARMS
 from experiments.memory.gates import pictures
 from experiments.memory.gates.experiment import CLAIMS
 from experiments.memory.gates.runs import Compared, compared

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
-from experiments.memory import arms, learning
+from experiments.memory import learning
 from experiments.memory.gates.sweep import WHOLE
 from experiments.memory.parts import EXPERIMENT
 from properties.record import Record

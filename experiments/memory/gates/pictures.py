@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness import figures
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
 from experiments.harness.statistics import order_interval
-from experiments.memory.arms import ARMS
 from experiments.memory.gates.runs import Compared
 from experiments.memory.gates.sweep import WHOLE
 from experiments.memory.words import few, told

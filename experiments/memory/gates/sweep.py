@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from experiments.harness.arms import VARIANT_LABELS
 from experiments.harness.sweep import Group
 from experiments.memory import parts
-from experiments.memory.arms import VARIANT_LABELS
 from experiments.memory.costs import core_seconds
 from experiments.memory.learning import TASKS
 from impl.spec import GATES

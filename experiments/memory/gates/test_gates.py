@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.harness import figures
+from experiments.harness import arms, figures
 from experiments.harness.engine import engine
-from experiments.memory import arms
 from experiments.memory.gates import analysis, experiment, pictures, sweep
 from experiments.memory.gates.runs import compared
 from impl import draw
@@ -36,7 +35,7 @@ def drawing():
 @pytest.mark.parametrize("arm", sorted(VARIANTS))
 def test_a_variant_starts_from_the_full_lstms_numbers(arm):
     """Every block that both have is the same, bit for bit, and so is the read-out; b_f = 1 where there is f."""
-    full, mine = (arms.model(name, "latch", 20, 3, 2, 1, 5) for name in ("lstm_b1", arm))
+    full, mine = (arms.model(name, ("memory", "latch", 20, 3), 20, 2, 1, 5) for name in ("lstm_b1", arm))
     for gate in GATES[arm]:
         for a, b in zip(full.cell, mine.cell, strict=True):
             np.testing.assert_array_equal(a[block("lstm", gate, 5)], b[block(arm, gate, 5)])
@@ -48,7 +47,7 @@ def test_a_variant_starts_from_the_full_lstms_numbers(arm):
 @pytest.mark.parametrize(("arm", "gate"), [("lstm_no_forget", "f"), ("lstm_no_input", "i"), ("lstm_no_output", "o")])
 def test_a_variant_does_what_the_full_lstm_does_with_that_gate_held_open(arm, gate):
     """Outputs agree to rounding where the full LSTM's gate has a bias of 60 and no weights."""
-    full, mine = (arms.model(name, "latch", 20, 3, 2, 1, 5).cell for name in ("lstm_b1", arm))
+    full, mine = (arms.model(name, ("memory", "latch", 20, 3), 20, 2, 1, 5).cell for name in ("lstm_b1", arm))
     rows = block("lstm", gate, 5)
     held = tree_map(np.copy, full)
     held.weight_ih[rows], held.weight_hh[rows], held.bias_ih[rows], held.bias_hh[rows] = 0.0, 0.0, 60.0, 0.0
@@ -67,7 +66,7 @@ def test_equal_parameters_are_as_equal_as_whole_units_allow(run):
         aim = sweep.parameters(4, task.D, task.V, run.H)
         assert abs(counts[1] - aim) == min(abs(np.array(counts) - aim)) < 0.1 * aim
         assert sweep.width(run, arm) == run.H == sweep.width(run._replace(equal="parameters"), sweep.WHOLE)
-    model = arms.model("lstm_no_input", run.task, 5, 0, task.D, task.V, H)
+    model = arms.model("lstm_no_input", ("memory", run.task, 5, 0), 5, task.D, task.V, H)
     assert sum(a.size for part in model for a in part) == counts[1]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.arms import ARMS
 from experiments.memory.grid.choose import choices
 from experiments.memory.grid.sweep import RATES, SEEDS, STARTS
 from properties.record import parse_setting

@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from experiments.harness.arms import equal_width
 from experiments.harness.sweep import Group
 from experiments.memory import parts
-from experiments.memory.arms import equal_width
 from experiments.memory.costs import core_seconds
 from experiments.memory.learning import TASKS
 from experiments.tasks import timer

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness import statistics
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.fits import Fit, chance_of, fitted, in_steps, interval_text, ratio
 from experiments.memory.latch import pictures
 from experiments.memory.latch.pictures import by_t50, label
+from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.latch.sweep import FIXED
 from experiments.tasks import latch
 from properties.record import parse_setting

@@ -12,9 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from experiments.harness import figures, statistics
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.fits import Fit, delay_axis, in_steps, shares
+from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.learning import NEVER
 
 PILOT = {"marker": "D", "mfc": "none", "color": "0.35", "ms": 5, "ls": ""}

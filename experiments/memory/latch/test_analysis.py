@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from experiments.harness import figures
+from experiments.harness.arms import ARMS
 from experiments.harness.statistics import T50
-from experiments.memory.arms import ARMS, PILOT_DELAYS, PILOT_SOLVED
 from experiments.memory.latch import analysis, experiment, pictures, sweep
+from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_SOLVED
 from experiments.memory.learning import NEVER
 from properties.record import COLUMNS, Record
 

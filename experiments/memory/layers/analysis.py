@@ -7,8 +7,8 @@ import math
 import pandas as pd
 
 from experiments.harness import figures
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.arms import ARMS
 from experiments.memory.layers import pictures
 from experiments.memory.layers.tables import (
     Seen,

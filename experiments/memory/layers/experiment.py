@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
 from experiments.harness.training import back, over_all_steps, rows, through
-from experiments.memory import arms
 from experiments.memory.layers.trials import DEPTH
 from experiments.memory.learning import Checkpoint, initial, learn, measured, records, streams, task_of
 from experiments.memory.parts import EXPERIMENT

@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.harness import figures
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.arms import ARMS
 from experiments.memory.layers.tables import (
     Seen,
     change,

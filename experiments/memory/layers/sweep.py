@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from experiments.harness.arms import ARMS
 from experiments.harness.sweep import Group
 from experiments.memory import parts
-from experiments.memory.arms import ARMS
 from experiments.memory.costs import core_seconds
 from experiments.memory.layers.trials import (
     COMPARISONS,

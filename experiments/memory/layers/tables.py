@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness import statistics
-from experiments.memory.arms import ARMS
+from experiments.harness.arms import ARMS
 from experiments.memory.layers.trials import COMPARISONS
 from experiments.memory.learning import NEVER
 from properties.record import parse_setting

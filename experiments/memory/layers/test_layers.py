@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from experiments import claims
-from experiments.harness import figures
+from experiments.harness import arms, figures
 from experiments.harness.engine import engine
-from experiments.memory import arms, learning
+from experiments.memory import learning
 from experiments.memory.layers import analysis, choose, experiment, pictures, sweep, tables, trials
 from experiments.memory.layers.trials import COMPARISONS, DEPTH, Cell, Choice, Trial
 from experiments.memory.parts import PARTS
@@ -44,9 +44,9 @@ def drawing():
 @pytest.mark.parametrize("arm", ["lstm_chrono", "lstm_torch", "rnn_orthogonal", "rnn_uniform", "rnn_identity"])
 def test_the_lowest_layer_and_the_read_out_are_the_one_cells(arm):
     """A stack of one layer holds today's model, and every depth has the lowest layer and the read-out of it."""
-    one = arms.model(arm, "latch", 20, 3, 1, 1, 8)
+    one = arms.model(arm, ("memory", "latch", 20, 3), 20, 1, 1, 8)
     for layers in (1, 2, 4):
-        stack = arms.model(arm, "latch", 20, 3, 1, 1, 8, layers)
+        stack = arms.model(arm, ("memory", "latch", 20, 3), 20, 1, 1, 8, layers)
         assert len(stack.cell) == layers
         for a, b in zip(leaves(Model(stack.cell[0], stack.head)), leaves(one), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -54,7 +54,7 @@ def test_the_lowest_layer_and_the_read_out_are_the_one_cells(arm):
 
 def test_layers_are_drawn_each_from_words_of_its_own():
     """No two layers or seeds share an input weight or a bias; all have the start of the arm."""
-    stacks = [arms.model("lstm_chrono", "latch", 20, seed, 1, 1, 8, 4) for seed in (0, 1)]
+    stacks = [arms.model("lstm_chrono", ("memory", "latch", 20, seed), 20, 1, 1, 8, 4) for seed in (0, 1)]
     upper = [params for stack in stacks for params in stack.cell[1:]]
     values = np.concatenate([params.weight_ih.ravel() for params in upper])
     assert len(np.unique(values)) == values.size == 2 * 3 * 32 * 8

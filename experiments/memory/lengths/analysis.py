@@ -7,8 +7,8 @@ import math
 import pandas as pd
 
 from experiments import claims
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.arms import ARMS
 from experiments.memory.fits import chance_of, in_steps, interval_text
 from experiments.memory.lengths import pictures
 from experiments.memory.lengths.pictures import named

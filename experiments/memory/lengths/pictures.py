@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.harness import figures
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.arms import ARMS
 from experiments.memory.fits import chance_of, in_steps, interval_text, shares
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS

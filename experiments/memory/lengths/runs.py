@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from experiments.harness import statistics
-from experiments.memory.arms import ARMS
+from experiments.harness.arms import ARMS
 from experiments.memory.fits import Fit, fitted, ratio
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting

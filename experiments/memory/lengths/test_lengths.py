@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 from experiments import claims
-from experiments.harness import figures
-from experiments.memory import arms
+from experiments.harness import arms, figures
 from experiments.memory.grid.sweep import SETTINGS, width
 from experiments.memory.learning import TASKS, run
 from experiments.memory.lengths import analysis, pictures, sweep

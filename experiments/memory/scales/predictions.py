@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from experiments.memory.arms import CHRONO_FACTOR
+from experiments.harness.arms import CHRONO_FACTOR
 
 BIASES = {"bf1": 1.0, "bf3": 3.0}
 

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from experiments import claims
-from experiments.harness import testing
+from experiments.harness import arms, testing
 from experiments.harness.engine import engine
-from experiments.memory import arms, learning
+from experiments.memory import learning
 from experiments.memory.scales import experiment, predictions, sweep
 from experiments.memory.scales.experiment import Look, by_delay, octaves, spread, time_scales
 from experiments.memory.scales.sweep import CLAIM, STARTS, Case
@@ -137,7 +137,7 @@ def test_the_loss_by_row_adds_up_to_the_twins_and_only_the_last_step_of_a_row_co
 @pytest.mark.parametrize("start", STARTS)
 def test_the_closed_form_has_the_quantiles_of_drawn_biases(start):
     """500 units: at 10, 50 and 90 % the share below the form is within five standard deviations."""
-    model = arms.model(STARTS[start], "mixed_latch", 80, 3, 1, 1, 500).cell
+    model = arms.model(STARTS[start], ("memory", "mixed_latch", 80, 3), 80, 1, 1, 500).cell
     H = model.weight_hh.shape[-1]
     bias = (model.bias_ih + model.bias_hh)[block("lstm", "f", H)]
     scales = predictions.time_scale(bias)

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from experiments.harness import figures, statistics
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.arms import ARMS
 from experiments.memory.costs import core_seconds
 from experiments.memory.learning import NEVER
 from experiments.memory.tasks import pictures

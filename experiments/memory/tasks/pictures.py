@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.harness import figures, statistics
+from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.arms import ARMS
 from experiments.memory.tasks.published import PILOT, PUBLISHED
 from experiments.memory.tasks.scales import SCALES, criterion
 from experiments.memory.tasks.sweep import BOTH, SETTINGS, B

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from experiments.harness.arms import ARMS
 from experiments.harness.sweep import Group
 from experiments.memory import parts
-from experiments.memory.arms import ARMS
 from experiments.memory.costs import core_seconds
 from experiments.memory.learning import TASKS
 from experiments.tasks import (

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments.memory.arms import ARMS
+from experiments.harness.arms import ARMS
 from experiments.memory.learning import TASKS
 from experiments.memory.tasks import scales, sweep
 from experiments.memory.tasks.published import PILOT, PILOT_ALIKE, PUBLISHED

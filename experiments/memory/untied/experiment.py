@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, rows, train
-from experiments.memory import arms
 from experiments.memory.learning import TASKS
 from experiments.memory.parts import EXPERIMENT
 from experiments.memory.untied.loop import Loop, untie
@@ -80,7 +80,8 @@ def initial(group: Group, twin: Any) -> Model:
     s = group.settings
     task = TASKS[s["task"]]
     models = [
-        arms.model(s["arm"], f"{CLAIM} {s['task']}", s["T"], seed, task.D, task.V, s["H"]) for seed in group.seeds
+        arms.model(s["arm"], (EXPERIMENT, f"{CLAIM} {s['task']}", s["T"], seed), s["T"], task.D, task.V, s["H"])
+        for seed in group.seeds
     ]
     return twin.asarray(draw.group(models), group.dtype)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,41 +132,23 @@ def equal_width(H: int, D: int) -> int:
     return round(math.sqrt(4 * H * (H + D) + D * D / 4) - D / 2)
 
 
-PILOT_SEEDS, PILOT_DELAYS, PILOT_RANGE = 16, (20, 40, 160), (5, 160)
-PILOT_SOLVED = {
-    "lstm_b0": (0, 0, 0),
-    "lstm_b1": (16, 0, 0),
-    "lstm_b3": (16, 16, 1),
-    "lstm_chrono": (16, 16, 15),
-    "rnn_uniform": (11, 4, 0),
-    "rnn_orthogonal": (16, 16, 11),
-}
-PILOT_T50 = {
-    "lstm_b0": 13.0,
-    "lstm_b1": 29.0,
-    "lstm_b3": 100.0,
-    "lstm_chrono": math.inf,
-    "rnn_uniform": 28.0,
-    "rnn_orthogonal": math.inf,
-}
-"""A pilot of the latch with torch.nn.LSTM and a batched RNN, other seeds: how many solved at PILOT_DELAYS, and T50 from
-delays in PILOT_RANGE; infinite: beyond it. What biases its orthogonal RNN had was not written down; decisions/0008 says
-how we read it."""
-
-
-def model(arm: str, task: str, length: int, seed: int, D: int, V: int, H: int, layers: int | None = None) -> Model:
+def model(
+    arm: str, words: Sequence[str | int], length: int, D: int, V: int, H: int, layers: int | None = None
+) -> Model:
     """One model's parameters, float64; arms of one cell share all random numbers that they have in common.
 
-    The LSTM's variants count as LSTMs here. The length is part of the generator's words, so that runs at different
-    lengths are independent of each other. With `layers` the cell is a stack of so many, all started alike, each from
-    words of its own; the lowest is the one cell.
+    Args:
+        arm: its name in ARMS. The LSTM's variants count as LSTMs where numbers are drawn.
+        words: of the generators: experiment, task, seed and all else by which models are independent of each other.
+        length: which chrono biases are made for.
+        D, V, H: features, outputs, units.
+        layers: the cell is a stack of so many, started alike, each from words of its own; the lowest is the one cell.
     """
-    words = ("memory", task, length, seed)
     cells = tuple(layer(arm, words, k, H if k else D, H, length) for k in range(layers or 1))
     return Model(cells[0] if layers is None else cells, draw.head(draw.generator(*words, "head"), V, H))
 
 
-def layer(arm: str, words: tuple[str | int, ...], k: int, D: int, H: int, length: int) -> Parameters:
+def layer(arm: str, words: Sequence[str | int], k: int, D: int, H: int, length: int) -> Parameters:
     """Layer k of a stack, from 0, by a model's words."""
     cell, own = ARMS[arm].cell, ("layer", k) if k else ()
     stream = "lstm" if cell in VARIANTS else cell
