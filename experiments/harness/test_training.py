@@ -8,7 +8,7 @@ import torch
 
 from experiments.harness import training
 from experiments.harness.engine import engine
-from experiments.harness.training import Batch, choose, fresh, loss_and_gradient, outputs, rows, train
+from experiments.harness.training import Batch, Coder, Pair, choose, fresh, loss_and_gradient, outputs, rows, train
 from experiments.tasks import adding
 from impl import draw
 from impl.spec import Model, Parameters, leaves, tree_map
@@ -373,6 +373,67 @@ def one_model(cell, model, x):
             h = np.tanh(c) / (1 + np.exp(-o))
         y.append(h @ W_hy.T + b_hy)
     return np.stack(y)
+
+
+S = 4
+
+
+def coder(cell):
+    """A group of encoder-decoders, and rows for it whose sources have lengths of their own."""
+    models, rng = [group(cell), group(cell)], draw.generator("coder", cell)
+    halves = Coder(models[0].cell, tree_map(lambda a: 0.7 * a, models[1].cell))
+    pair = Pair(rng.normal(size=(S, E, B, D)), rng.normal(size=(T, E, B, D)))
+    target, lengths = rng.integers(0, V, (T, E, B)), rng.integers(1, S + 1, (E, B))
+    return Model(halves, models[0].head), Batch(pair, target, None, lengths)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_encoder_decoders_gradient_is_that_of_its_loss(twin, cell):
+    """Along a random direction of encoder, decoder and read-out the loss changes as its gradient says."""
+    model, batch = coder(cell)
+    direction = tree_map(lambda a: draw.generator("direction", cell).normal(size=a.shape), model)
+    _, gradient = value(twin, cell, model, batch)
+    step = 1e-5
+    ends = [
+        value(twin, cell, tree_map(lambda a, d, s=s: a + s * step * d, model, direction), batch)[0] for s in (1, -1)
+    ]
+    slope = sum((g * d).reshape(E, -1).sum(1) for g, d in zip(leaves(gradient), leaves(direction), strict=True))
+    np.testing.assert_allclose((ends[0] - ends[1]) / (2 * step), slope, rtol=1e-5, atol=1e-8)
+    assert all(abs(g).max() > 0 for g in leaves(gradient.cell.encoder))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_an_encoder_decoder_of_one_cell_is_that_cell_over_both_sequences(twin, cell):
+    """With the same parameters twice and whole sources, loss and outputs are those of the sequences in a row, and the
+    cell's gradient is the sum of the two."""
+    model, batch = coder(cell)
+    one = model._replace(cell=model.cell.encoder)
+    twice = model._replace(cell=Coder(one.cell, one.cell))
+    batch = batch._replace(lengths=None)
+    whole = Batch(np.concatenate(batch.x), batch.target)
+    (a, da), (b, db) = value(twin, cell, twice, batch), value(twin, cell, one, whole)
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+    for encoder, decoder, both in zip(*map(leaves, (*da.cell, db.cell)), strict=True):
+        np.testing.assert_allclose(encoder + decoder, both, rtol=0, atol=1e-12)
+    y = [
+        twin.numpy(outputs(twin, cell, *twin.asarray((m, x), "float64"), T))
+        for m, x in ((twice, batch.x), (one, whole.x))
+    ]
+    np.testing.assert_allclose(*y, rtol=0, atol=1e-13)
+
+
+def test_rows_of_an_encoder_decoder_are_stacked_in_both_its_inputs():
+    """Axis E is second in the source and in what the decoder is shown."""
+
+    def drawn(rng, length, B):
+        x = np.full((length, B, 1), float(rng.integers(1000)))
+        return Pair(x, x[:2] + 1), x[:2, :, 0].astype(int)
+
+    batch = rows(drawn, 3, [draw.generator("rows", seed) for seed in range(E)], B)
+    numbers = [draw.generator("rows", seed).integers(1000) for seed in range(E)]
+    assert batch.x.source.shape == (3, E, B, 1) and batch.x.forced.shape == (2, E, B, 1)
+    np.testing.assert_array_equal(batch.x.source[0, :, 0, 0], numbers)
+    np.testing.assert_array_equal(batch.x.forced[0, :, 0, 0], np.array(numbers) + 1)
 
 
 def test_the_rate_is_constant_and_then_falls_to_zero():

@@ -3,7 +3,8 @@
 `engine` is a twin's namespace (`harness.engine`): .scan .head .loss .optim. Everything here is in that twin's arrays.
 
 A model's `cell` is Parameters, or a stack: a tuple of them, one a layer, the lowest first. The inputs of a layer are
-the outputs h of the one below, the read-out sees the top one; states are then tuples of states, one a layer.
+the outputs h of the one below, the read-out sees the top one; states are then tuples of states, one a layer. Or it is a
+Coder, an encoder and a decoder, and its inputs are a Pair.
 """
 
 from __future__ import annotations
@@ -14,17 +15,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from impl.spec import Array, Gradient, Model, Run, members, tree_map
+from impl.spec import Array, Gradient, Model, Parameters, Run, members, tree_map
 
 Rngs = Sequence[np.random.Generator]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
 
 
+class Coder(NamedTuple):
+    """An encoder-decoder: two cells of one kind; the decoder begins with the encoder's last state, and knows no more of
+    what was read. Source: Cho et al. 2014; Sutskever, Vinyals, Le 2014, without their reversal of the source."""
+
+    encoder: Parameters
+    decoder: Parameters
+
+
+class Pair(NamedTuple):
+    """What an encoder-decoder is shown: the source (S, [E,] B, D), and the decoder's inputs (K, [E,] B, D'). In
+    training what it should have said at the step before (teacher forcing)."""
+
+    source: Array
+    forced: Array
+
+
 class Batch(NamedTuple):
     """What one update sees.
 
-    Shapes: x (T, [E,] B, D), without E if the group shares it; target (K, [E,] B) classes, or (K, [E,] B, V) values,
-    asked for at the last K steps; mask bool (K, [E,] B) or None; lengths (B,) or (E, B) or None (then K is T).
+    Shapes: x (T, [E,] B, D), without E if the group shares it, or a Pair; target (K, [E,] B) classes, or (K, [E,] B, V)
+    values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths (B,) or (E, B), of a Pair those of the
+    source, or None; with lengths of x, and with a Pair, K is all steps.
     """
 
     x: Array
@@ -60,7 +78,7 @@ def train(
         engine: the twin that computes.
         cell: "rnn" or "lstm", of every layer.
         loss: a function of the twin's loss.py by name.
-        model: cell, or a stack of them, and read-out; a group has a leading axis E on every array.
+        model: cell, or a stack of them, or a Coder, and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
         max_norm: each model's gradient is clipped to this norm; not at all if None.
@@ -97,8 +115,13 @@ def rows(draw: Draw, length: int, rngs: Rngs, B: int) -> Batch:
         B: rows a model.
     """
     batch = Batch(*zip(*(draw(rng, length, B) for rng in rngs), strict=True))
-    over_steps = [part if part is None else np.stack(part, 1) for part in batch[:3]]
+    over_steps = [part if part is None else stacked(part, 1) for part in batch[:3]]
     return Batch(*over_steps, batch.lengths if batch.lengths is None else np.stack(batch.lengths))
+
+
+def stacked(trees: Sequence[Any], axis: int) -> Any:
+    """Arrays of one shape, or trees of them, as one with a new axis."""
+    return tree_map(lambda *arrays: np.stack(arrays, axis), *trees)
 
 
 def clipped(engine: Any, gradient: Model, max_norm: float | None) -> tuple[Model, Array]:
@@ -115,9 +138,9 @@ def loss_and_gradient(
 
     Args:
         engine, cell, loss, model: as in `train`.
-        batch: x (T, [E,] B, D), target at the last K steps.
-        state: the initial state, h (and c), each ([E,] B, H), for a stack a tuple of them; zeros if None. No gradient
-            flows past it.
+        batch: x (T, [E,] B, D) or a Pair, target at the last K steps.
+        state: the initial state, h (and c), each ([E,] B, H), for a stack a tuple of them, for a Coder the encoder's;
+            zeros if None. No gradient flows past it.
     """
     K = batch.target.shape[0]
     runs = through(engine.scan, cell, model.cell, batch.x, state, batch.lengths)
@@ -133,16 +156,20 @@ def loss_and_gradient(
 
 
 def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, lengths: Array | None = None) -> list[Run]:
-    """Runs a cell, or the layers of a stack one upon the other: what the time loop returns, a layer.
+    """Runs a cell, the layers of a stack one upon the other, or encoder and decoder one after the other: what the time
+    loop returns, a cell.
 
     Args:
         loop: an engine's time loop.
-        cell: the name of every layer's cell.
-        params: Parameters, or a tuple of them, the lowest layer first.
-        x: (T, [E,] B, D).
-        state: the initial state, or a tuple of them; zeros if None.
+        cell: the name of every cell.
+        params: Parameters, or a tuple of them, the lowest layer first, or a Coder.
+        x: (T, [E,] B, D), for a Coder a Pair.
+        state: the initial state, for a stack a tuple of them, for a Coder the encoder's; zeros if None.
         lengths: as in Batch.
     """
+    if isinstance(params, Coder):
+        encoded = loop.forward(cell, params.encoder, x.source, state, lengths)
+        return [encoded, loop.forward(cell, params.decoder, x.forced, encoded.last)]
     layers, runs = layers_of(params, params), []
     states = [None] * len(layers) if state is None else layers_of(params, state)
     for layer, before in zip(layers, states, strict=True):
@@ -151,14 +178,18 @@ def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, leng
 
 
 def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tuple[str, ...] = ()) -> list[Gradient]:
-    """The backward of `through`: the time loop's gradients, a layer; by x they are asked for above the lowest alone.
+    """The backward of `through`: the time loop's gradients, a cell, by x those above the lowest layer alone.
 
     Args:
         loop, cell, params: as in `through`.
         runs: what it returned.
-        dh: the gradient by the top layer's outputs (T, [E,] B, H).
-        skip: what no layer is asked for, besides the lowest one's x.
+        dh: the gradient by the top layer's, or the decoder's, outputs (T, [E,] B, H).
+        skip: what no cell is asked for, besides the inputs that nobody made.
     """
+    if isinstance(params, Coder):
+        (encoded, decoded), skip = runs, ("x", *skip)
+        after = loop.backward(cell, params.decoder, decoded.cache, dh, skip=skip)
+        return [loop.backward(cell, params.encoder, encoded.cache, None, after.state, skip=skip), after]
     gradients: list[Gradient] = []
     for k, layer in reversed(list(enumerate(layers_of(params, params)))):
         gradients.append(loop.backward(cell, layer, runs[k].cache, dh, skip=skip if k else ("x", *skip)))
@@ -172,7 +203,9 @@ def layers_of(params: Any, tree: Any) -> tuple[Any, ...]:
 
 
 def like(params: Any, by_layer: list[Any]) -> Any:
-    """What each layer has, as the model has its parameters: a tuple, or the one entry where `params` are of a cell."""
+    """What each cell has, as the model has its parameters: a tuple, a Coder, or the one entry where it is one cell."""
+    if isinstance(params, Coder):
+        return Coder(*by_layer)
     return tuple(by_layer) if type(params) is tuple else by_layer[0]
 
 
@@ -197,10 +230,10 @@ def outputs(
     """The read-out y (K, [E,] B, V) at the last K steps of x (T, [E,] B, D), without a cache over all of them.
 
     The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
-    lengths, as in Batch, K is T.
+    lengths, as in Batch, K is T; of a Coder, K is that of what its decoder is shown.
     """
     run = partial(through, engine.scan, cell, model.cell)
-    if lengths is not None:
+    if lengths is not None or isinstance(model.cell, Coder):
         return engine.head.forward(model.head, run(x, None, lengths)[-1].states.h)
     state, start = None, x.shape[0] - K
     for t in range(0, start, window):
