@@ -359,10 +359,12 @@ def test_n1_asks_for_the_mean_field_at_each_gain_and_for_both_signs(shown, expec
     assert word("N1", laws("N1"), n1(**shown)) == expected
 
 
-def n5(own=(0.5,) * 4, shuffled=(0.0,) * 4):
-    """N5's eight medians without spread."""
-    for which, value in enumerate((*own, *shuffled)):
-        yield from medians("N5", [value] * 8, which)
+def n5(own=(0.5,) * 4, shuffled=(0.0,) * 4, better=0.1):
+    """N5's medians without spread: of each mode the cell that counts, and the other one, better or nearer to chance."""
+    values = [(v, v + better) for v in own] + [(v, v - better) for v in shuffled]
+    for quantity, pair in zip(CLAIMS["N5"].quantities, values, strict=True):
+        for setting, value in zip(quantity.settings, pair, strict=True):
+            yield from (Record("modes", setting, seed, "N5", 900, value) for seed in range(8))
 
 
 def test_n5_asks_for_all_four_modes_and_for_chance_when_shuffled():
@@ -371,7 +373,14 @@ def test_n5_asks_for_all_four_modes_and_for_chance_when_shuffled():
     assert word("N5", n5(own=(0.5, 0.05, 0.5, 0.5))) == "contradicted"
     assert word("N5", n5(shuffled=(0.0, 0.0, 0.2, 0.0))) == "open"
     found = claims.verdict(CLAIMS["N5"], frame(n5(own=(0.5, 0.5, 0.2, 0.5))))
-    assert (found.word, found.effect, found.note) == ("open", 0.2, "shown: N5 at delayed/inputs=own")
+    assert (found.word, found.effect, found.note) == ("open", 0.2, "shown: delayed, inputs own")
+
+
+def test_n5_is_judged_by_the_cell_that_serves_a_mode_worse():
+    """A cell that fails on a mode counts however well the other does; where one is missing, nothing counts."""
+    assert word("N5", n5(own=(0.5, 0.5, 0.05, 0.5), better=0.9)) == "contradicted"
+    assert word("N5", n5(shuffled=(0.0, 0.15, 0.0, 0.0), better=0.1)) == "open"
+    assert word("N5", (r for r in n5() if "dates/cell=rnn" not in r.setting)) == "open"
 
 
 def n20(values):
