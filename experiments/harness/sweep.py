@@ -9,6 +9,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from properties.record import Record
+
 ROOT = Path(__file__).parents[2]
 
 PRESETS = ("smoke", "tour", "quick", "full")
@@ -54,6 +58,16 @@ class Group:
         """SHA-256 of experiment, version, settings, ordered seeds, dtype, engine and the data's hash."""
         parts = (self.experiment, self.version, self.settings, self.seeds, self.dtype, self.engine, self.data)
         return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+    def each(self, metric: str, index: float, values: Any, setting: str = "") -> list[Record]:
+        """One record a seed.
+
+        Args:
+            values: one number a seed, in the order of axis E, or one for all.
+            setting: another than the group's own.
+        """
+        pairs = zip(self.seeds, np.broadcast_to(values, len(self.seeds)).tolist(), strict=True)
+        return [Record(self.experiment, setting or self.setting, s, metric, index, float(value)) for s, value in pairs]
 
 
 def canonical(value: Any) -> str:

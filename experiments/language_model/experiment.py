@@ -52,9 +52,9 @@ def models(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[
     for update in train(twin, s["cell"], "softmax_cross_entropy", start, batches, **how):
         losses.append(twin.numpy(update.loss).astype("float64"))
         if update.step in marks:
-            yield from by_seed(group, "loss_training", update.step, np.mean(losses, 0))
+            yield from group.each("loss_training", update.step, np.mean(losses, 0))
             value = evaluate(twin, s, update.model, source, parts.validation[0])
-            yield from by_seed(group, "loss_validation", update.step, value)
+            yield from group.each("loss_validation", update.step, value)
             losses.clear()
         checkpoint(update.step, s["updates"])
         if update.step == s["updates"]:
@@ -65,17 +65,11 @@ def models(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[
 def final(group: Group, source: text.Text, loss: np.ndarray) -> Iterator[Record]:
     """What is recorded once a seed, at the last update."""
     s, V = group.settings, len(source.alphabet)
-    yield from by_seed(group, "loss_test", s["updates"], loss)
-    yield from by_seed(group, "N6", s["updates"], loss - order_two(source))
+    yield from group.each("loss_test", s["updates"], loss)
+    yield from group.each("N6", s["updates"], loss - order_two(source))
     sizes = {"parameters": sweep.parameters(s["cell"], V, s["H"]), "hidden_units": s["H"], "rate": s["lr"]}
     for metric, value in sizes.items():
-        yield from by_seed(group, metric, 0, [value] * len(group.seeds))
-
-
-def by_seed(group: Group, metric: str, index: int, values: Any) -> Iterator[Record]:
-    """One record a seed."""
-    for seed, value in zip(group.seeds, values, strict=True):
-        yield Record("language_model", group.setting, seed, metric, index, float(value))
+        yield from group.each(metric, 0, value)
 
 
 def initial(group: Group, source: text.Text, twin: Any) -> Model:

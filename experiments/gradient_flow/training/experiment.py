@@ -138,32 +138,26 @@ def note(history: History, loss: np.ndarray, norm: np.ndarray) -> None:
 
 def at_checkpoint(group: Group, update: int, seen: Look) -> Iterator[Record]:
     """What a look at the models says."""
-    yield from each(group, "loss", update, seen.loss)
+    yield from group.each("loss", update, seen.loss)
     for metric, curve in seen.by_lag.items():
         for lag in group.settings["lags"]:
-            yield from each(group, metric, lag, curve[lag], f"/update={update}")
+            yield from group.each(metric, lag, curve[lag], f"{group.setting}/update={update}")
 
 
 def between(group: Group, before: int, update: int, history: History) -> Iterator[Record]:
     """What the updates since the checkpoint before say, and the largest norm of all."""
     norm = np.array(history.norm)
-    yield from each(group, "norm_median", update, np.median(norm[before:], 0))
-    yield from each(group, "share_over", update, (norm[before:] > CLIP).mean(0))
-    yield from each(group, "norm_max", update, norm.max(0))
+    yield from group.each("norm_median", update, np.median(norm[before:], 0))
+    yield from group.each("share_over", update, (norm[before:] > CLIP).mean(0))
+    yield from group.each("norm_max", update, norm.max(0))
 
 
 def once(group: Group, history: History) -> Iterator[Record]:
     """When a gradient exploded and a loss was no longer finite, if ever."""
-    yield from each(group, "exploded_at", 0, first(np.array(history.norm) > EXPLODED))
-    yield from each(group, "not_finite_at", 0, first(~np.isfinite(np.array(history.loss))))
+    yield from group.each("exploded_at", 0, first(np.array(history.norm) > EXPLODED))
+    yield from group.each("not_finite_at", 0, first(~np.isfinite(np.array(history.loss))))
 
 
 def first(happened: np.ndarray) -> np.ndarray:
     """The number of the first update, from 1, at which it did, or NEVER: (N, E) gives (E,)."""
     return np.where(happened.any(0), happened.argmax(0) + 1, NEVER)
-
-
-def each(group: Group, metric: str, index: float, values: np.ndarray, more: str = "") -> Iterator[Record]:
-    """One record a seed, under the group's setting and `more`."""
-    for seed, value in zip(group.seeds, values.tolist(), strict=True):
-        yield Record(EXPERIMENT, group.setting + more, seed, metric, index, float(value))

@@ -44,7 +44,7 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
     found.append(Record(EXPERIMENT, group.setting, 0, "longest_lag", s["length"], float(s["longest"])))
     if s["layers"] == DEPTH:
         effect = difference(dict(zip(s["cells"], (one.accuracy for one in done), strict=True)))
-        found += each(group, group.setting, "N21", s["length"], effect)
+        found += group.each("N21", s["length"], effect)
     return found
 
 
@@ -116,10 +116,4 @@ def by_layer(group: Group, when: str, norms: np.ndarray) -> Iterator[Record]:
     """A look's records at the kept lags."""
     for k, curve in enumerate(norms, 1):
         for lag in lags(group.settings["length"]):
-            yield from each(group, f"{group.setting}/layer={k}/when={when}", "log10_gradient", lag, curve[lag])
-
-
-def each(group: Group, setting: str, metric: str, index: float, values: np.ndarray) -> Iterator[Record]:
-    """One record a seed."""
-    for seed, value in zip(group.seeds, values.tolist(), strict=True):
-        yield Record(EXPERIMENT, setting, seed, metric, index, float(value))
+            yield from group.each("log10_gradient", lag, curve[lag], f"{group.setting}/layer={k}/when={when}")

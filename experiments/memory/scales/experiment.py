@@ -11,7 +11,6 @@ from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, train
 from experiments.memory import learning
-from experiments.memory.parts import EXPERIMENT
 from experiments.tasks import mixed_latch
 from impl.spec import Model
 from properties.record import Record
@@ -103,15 +102,15 @@ def octaves(longest: int) -> list[int]:
 def records(group: Group, seen: dict[int, Look], delays: np.ndarray) -> Iterator[Record]:
     """What the looks say; delays are those of the held-out rows, (E, N)."""
     for n, look in seen.items():
-        yield from each(group, "spread", n, spread(look.scales))
-        yield from each(group, "accuracy", n, look.right.mean(-1))
+        yield from group.each("spread", n, spread(look.scales))
+        yield from group.each("accuracy", n, look.right.mean(-1))
         for unit, scales in enumerate(look.scales.T):
-            yield from each(group, "time_scale", unit, scales, f"/update={n}")
+            yield from group.each("time_scale", unit, scales, f"{group.setting}/update={n}")
         for metric, rows in (("loss", look.loss), ("accuracy", look.right)):
             for shortest, values in by_delay(rows, delays, group.settings["length"]):
-                yield from each(group, metric, shortest, values, f"/update={n}")
-    yield from each(group, "longest_delay", 0, np.full(len(group.seeds), group.settings["length"]))
-    yield from each(group, "N16", 0, spread(seen[max(seen)].scales) / spread(seen[0].scales))
+                yield from group.each(metric, shortest, values, f"{group.setting}/update={n}")
+    yield from group.each("longest_delay", 0, np.full(len(group.seeds), group.settings["length"]))
+    yield from group.each("N16", 0, spread(seen[max(seen)].scales) / spread(seen[0].scales))
 
 
 def by_delay(rows: np.ndarray, delays: np.ndarray, longest: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -120,9 +119,3 @@ def by_delay(rows: np.ndarray, delays: np.ndarray, longest: int) -> Iterator[tup
     for shortest, end in zip(starts, [*starts[1:], longest + 1], strict=True):
         some = (shortest <= delays) & (delays < end)
         yield shortest, (rows * some).sum(-1) / some.sum(-1)
-
-
-def each(group: Group, metric: str, index: float, values: np.ndarray, more: str = "") -> Iterator[Record]:
-    """One record a seed, under the group's setting and `more`."""
-    for seed, value in zip(group.seeds, values.tolist(), strict=True):
-        yield Record(EXPERIMENT, group.setting + more, seed, metric, index, float(value))

@@ -132,13 +132,7 @@ def records(group: Group, tied: Losses, untied: Losses) -> Iterator[Record]:
     for weights, seen in (("tied", tied), ("untied", untied)):
         for name, by_update in seen.items():
             for n, values in by_update.items():
-                yield from each(group, f"{group.setting}/weights={weights}", name, n, values)
+                yield from group.each(name, n, values, f"{group.setting}/weights={weights}")
     end = group.settings["updates"]
     for setting in (group.setting, *([CLAIM] if group.settings["claim"] else [])):
-        yield from each(group, setting, "N17", 0, untied[TEST][end] - tied[TEST][end])
-
-
-def each(group: Group, setting: str, metric: str, index: float, values: np.ndarray) -> Iterator[Record]:
-    """One record a seed."""
-    for seed, value in zip(group.seeds, values.tolist(), strict=True):
-        yield Record(EXPERIMENT, setting, seed, metric, index, float(value))
+        yield from group.each("N17", 0, untied[TEST][end] - tied[TEST][end], setting)
