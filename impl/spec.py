@@ -100,6 +100,14 @@ class Run(NamedTuple):
     cache: Any
 
 
+class Fed(NamedTuple):
+    """What a loop on inputs of its own returns: what was fed (T, [E,] B, D), the states after every step, the last."""
+
+    x: Array
+    states: Any
+    last: Any
+
+
 class Gradient(NamedTuple):
     """Gradients of the loss: by x, by the parameters, by the initial state, and in total by every h_t (and c_t)."""
 
@@ -199,6 +207,31 @@ def check_sequence(cell: str, params: Parameters, x: Array, state: Any, lengths:
         check_lengths(lengths, T, batch)
 
 
+def check_feed_back(cell: str, params: Parameters, x: Array, steps: Any, following: Any, state: Any) -> None:
+    """Refuses a call of the loop on inputs of its own whose arguments do not fit, by name.
+
+    Args:
+        cell, params, state: as `check_sequence` has them.
+        x: the first input, (B, D), or (E, B, D) for a group; (B, D) is shared by a group.
+        steps: an int, at least 1.
+        following: a function; what it gives is looked at when it comes.
+    Raises:
+        TypeError, ValueError: as `check_sequence`.
+    """
+    check_parameters(cell, params)
+    _require_input(x, params, "B, D", "E, B, D", "weight_ih")
+    if state is not None:
+        group, weight = params.weight_hh.shape[:-2], params.weight_hh
+        check_state("state", cell, state, (*group, x.shape[-2], weight.shape[-1]), weight)
+    rule = "`steps` must be an int of at least 1, since x is the first step's input"
+    if not isinstance(steps, int) or isinstance(steps, bool):
+        raise TypeError(f"{rule}; got {type(steps).__name__}.")
+    if steps < 1:
+        raise ValueError(f"{rule}; got {steps}.")
+    if not callable(following):
+        raise TypeError(f"`following` must be a function from h to the next x; got {type(following).__name__}.")
+
+
 def check_skip(skip: Any) -> None:
     """Refuses a name that is none of SKIPPABLE."""
     unknown = [name for name in skip if name not in SKIPPABLE]
@@ -237,15 +270,20 @@ def check_input(
     Returns:
         T, and the batch (B,) or (E, B).
     """
-    E, D = members(params), params.weight_ih.shape[-1]
-    require_array("x", x, params.weight_ih.dtype)
     alone, grouped = ("B, T, D", "E, B, T, D") if batch_first else ("T, B, D", "T, E, B, D")
-    ranks = (3,) if E is None else (3, 4)
-    if x.ndim not in ranks or x.shape[-1] != D or (x.ndim == 4 and x.shape[0 if batch_first else 1] != E):
+    _require_input(x, params, alone, grouped, source)
+    E, (B, T) = members(params), x.shape[-3:-1] if batch_first else (x.shape[-2], x.shape[0])
+    return T, (B,) if E is None else (E, B)
+
+
+def _require_input(x: Array, params: Parameters, alone: str, grouped: str, source: str) -> None:
+    """Refuses an x whose axes are neither those `alone` nor, for a group, those `grouped`."""
+    E, D, axes = members(params), params.weight_ih.shape[-1], grouped.split(", ")
+    require_array("x", x, params.weight_ih.dtype)
+    ranks = (len(axes) - 1,) if E is None else (len(axes) - 1, len(axes))
+    if x.ndim not in ranks or x.shape[-1] != D or (x.ndim == len(axes) and x.shape[axes.index("E")] != E):
         rule = f"({alone}) with D={D}" if E is None else f"({alone}) or ({grouped}) with D={D}, E={E}"
         raise ValueError(f"`x` must have shape {rule}, since {source} is {_shape(params.weight_ih)}; got {_shape(x)}.")
-    B, T = x.shape[-3:-1] if batch_first else (x.shape[-2], x.shape[0])
-    return T, (B,) if E is None else (E, B)
 
 
 def layer_field(layer: int, direction: int, name: str) -> str:
@@ -457,8 +495,11 @@ def check_onnx(cell: str, tensors: Any) -> None:
         _require_shape("B", tensors["B"], (n, 2 * G * H), f"R is {_shape(R)}")
 
 
-def check_head(params: Head, h: Array) -> None:
-    """Refuses a read-out that does not fit: weight_hy (V, H), bias_hy (V,), h (..., B, H), E first or absent."""
+def check_head(params: Head, h: Array, one_step: bool = False) -> None:
+    """Refuses a read-out that does not fit: weight_hy (V, H), bias_hy (V,), h (T, B, H), or (B, H) of `one_step`.
+
+    A group has E first, and before B in h.
+    """
     if not isinstance(params, Head):
         raise TypeError(f"`params` must be impl.spec.Head; got {type(params).__name__}.")
     require_array("weight_hy", params.weight_hy, getattr(params.weight_hy, "dtype", None))
@@ -469,9 +510,10 @@ def check_head(params: Head, h: Array) -> None:
         require_array("bias_hy", params.bias_hy, params.weight_hy.dtype)
         _require_shape("bias_hy", params.bias_hy, (*group, V), f"weight_hy is {_shape(params.weight_hy)}")
     require_array("h", h, params.weight_hy.dtype)
-    fits = h.ndim == 3 if not group else h.ndim == 4 and h.shape[1] == group[0]
+    steps, rank = ("", 2) if one_step else ("T, ", 3)
+    fits = h.ndim == rank if not group else h.ndim == rank + 1 and h.shape[-3] == group[0]
     if not fits or h.shape[-1] != H:
-        rule = f"(T, B, H) with H={H}" if not group else f"(T, E, B, H) with E={group[0]}, H={H}"
+        rule = f"({steps}B, H) with H={H}" if not group else f"({steps}E, B, H) with E={group[0]}, H={H}"
         raise ValueError(f"`h` must have shape {rule}, since weight_hy is {_shape(params.weight_hy)}; got {_shape(h)}.")
 
 

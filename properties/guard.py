@@ -22,7 +22,7 @@ from properties.snippet import Shown, shown
 from properties.subject import Subject
 
 METHODS = (
-    *("forward", "backward", "backwards", "double_backward", "stack", "stack_backward"),
+    *("forward", "backward", "backwards", "double_backward", "stack", "stack_backward", "feed_back"),
     *("head", "head_backward", "loss", "updates", "clip", "export", "restore"),
 )
 """What a law may ask of a subject."""

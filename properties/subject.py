@@ -34,6 +34,7 @@ CAPABILITIES = {
     "clipping": "clips a gradient by its global norm",
     "torch layout": "exports to and imports from a torch state dict",
     "onnx layout": "exports to and imports from ONNX's tensors",
+    "feeds back": "runs on inputs that it makes itself from its read-out",
     "row bits": "gives a row the same bits in any batch and group",
 }
 """What a subject may declare. A law that needs what is not declared is skipped and says so in these words."""
@@ -141,6 +142,13 @@ class Subject:
     def head_backward(self, params: Head, h: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, Head]:
         """dh and the gradient by the read-out's parameters."""
         raise NotImplementedError(f"{self.name} has no read-out.")
+
+    def feed_back(self, call: Call, head: Head, embedding: np.ndarray, steps: int) -> tuple[np.ndarray, Output]:
+        """Runs from the call's first input alone, without lengths; every next one is the likeliest output's embedding.
+
+        Takes embedding ([E,] V, D), one row an output of the read-out; returns what was fed (steps, [E,] B, D), too.
+        """
+        raise NotImplementedError(f"{self.name} has no loop on its own outputs.")
 
     def loss(self, y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Softmax cross-entropy summed over steps and rows, () or (E,), and dy."""

@@ -47,6 +47,7 @@ def requests(subject, case):
     yield "onnx layout", lambda: subject.export(case.cell, stack.layers, "onnx")
     yield "backward", lambda: subject.backward(call, case.cotangent)
     yield "head", lambda: subject.head(head_of(case, p.D + 1), case.cotangent.h)
+    yield "feeds back", lambda: subject.feed_back(call, head_of(case, p.D), case.normal(p.D, p.D), p.T)
     yield "loss", lambda: subject.loss(case.cotangent.h, np.zeros(case.cotangent.h.shape[:-1], int))
 
 

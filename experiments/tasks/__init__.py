@@ -16,6 +16,16 @@ A task that cells are trained on from fresh data is a module of these names:
     bayes_loss(...)      the closed form of the rungs below it: what who sees the last steps, or knows some parts, pays
     held_out(rng, length, B)  rows that training never sees, where `draw` has but finitely many
     correct(y, *asked)   where answers are right or wrong: whether a row's are, all of them; ([E,] B)
+
+A task that stands for an input/output mode has besides:
+
+    MODE                 one of "one_to_many", "many_to_one", "delayed", "aligned"
+    test(), validation() fixed rows as `draw` gives them, read-only: all of the part, each once, where the set is
+                         finite, else a fixed sample; neither shares a row with training or with the other
+    answered(choice, target, mask=None)  what share of a row's answers is right, from chosen classes (K, [E,] B): of its
+                         steps in mode "aligned", else 1 or 0 for all together; ([E,] B). See `answers`
+    constant()           the best answer (K,) of who sees no input, chosen on the training part; `answers.chance(task)`
+                         is its success on `test`
 """
 
 from __future__ import annotations

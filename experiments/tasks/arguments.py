@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def at_least(name: str, value: int, least: int, why: str) -> None:
     """Raises ValueError if `value` is below `least`."""
@@ -18,3 +20,20 @@ def within(name: str, value: int, low: int, high: int, why: str) -> None:
 def window(value: int) -> None:
     """Raises ValueError if a window is negative."""
     at_least("window", value, 0, "it counts the steps that are seen")
+
+
+def exactly(name: str, value: int, only: int, why: str) -> None:
+    """Raises ValueError if `value` is not the one that there is."""
+    if value != only:
+        raise ValueError(f"`{name}` must be {only}, since {why}; got {value}.")
+
+
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raises ValueError if `value` is not one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"`{name}` must be one of {', '.join(allowed)}; got {value!r}.")
+
+
+def batch(B: int) -> None:
+    """Raises ValueError if a batch has no row."""
+    at_least("B", B, 1, "a batch has rows")

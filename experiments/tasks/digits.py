@@ -15,14 +15,14 @@ from functools import cache
 
 import numpy as np
 
-from experiments.tasks import images
+from experiments.tasks import answers, images
 from impl import draw as streams
 
 NAME, LENGTH = "digits", "steps"
 STEPS = 64
-D, V, LOSS, CHANCE_LOSS = images.D, images.V, images.LOSS, images.CHANCE_LOSS
+MODE, D, V, LOSS, CHANCE_LOSS = images.MODE, images.D, images.V, images.LOSS, images.CHANCE_LOSS
 SHARES = (0.7, 0.15, 0.15)
-correct, cost = images.correct, images.cost
+answered, correct, cost = images.answered, images.correct, images.cost
 
 
 @cache
@@ -42,6 +42,23 @@ def draw(rng: np.random.Generator, length: int, B: int, part: str = "training") 
 def held_out(rng: np.random.Generator, length: int, B: int) -> tuple[np.ndarray, np.ndarray]:
     """B rows of the test part, with replacement, as `draw` gives them."""
     return draw(rng, length, B, "test")
+
+
+@cache
+def test() -> tuple[np.ndarray, np.ndarray]:
+    """The test part, each row once, as `draw` gives them."""
+    return answers.kept(images.batch(data(), "test"))
+
+
+@cache
+def validation() -> tuple[np.ndarray, np.ndarray]:
+    """The validation part, each row once."""
+    return answers.kept(images.batch(data(), "validation"))
+
+
+def constant() -> np.ndarray:
+    """The commonest class of the training part: (1,)."""
+    return images.constant(data())
 
 
 def chance(part: str = "test") -> images.Rung:

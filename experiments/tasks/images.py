@@ -18,10 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.tasks import answers, arguments
+
+MODE = "many_to_one"
 D, V, LOSS = 1, 10, "softmax_cross_entropy"
 CHANCE_LOSS = math.log(10.0)
 """Nats, of who gives each class a tenth; `chance` is that of who knows the classes' shares."""
 PARTS = ("training", "validation", "test")
+answered, correct, cost = answers.exact, answers.correct, answers.cost
 
 
 class Part(NamedTuple):
@@ -87,12 +91,8 @@ def draw(
         ValueError: `length` is not the number of pixels, `B` is below 1, or there is no such part.
     """
     T = data.training.pixels.shape[1]
-    if length != T:
-        raise ValueError(
-            f"`length` must be {T}, since a row has {T} pixels and is read one pixel a step; got {length}."
-        )
-    if B < 1:
-        raise ValueError(f"`B` must be at least 1, since a batch has rows; got {B}.")
+    arguments.exactly("length", length, T, f"a row has {T} pixels and is read one pixel a step")
+    arguments.batch(B)
     return batch(data, part, rng.integers(0, len(_part(data, part).labels), B))
 
 
@@ -103,14 +103,9 @@ def batch(data: Images, part: str, rows: np.ndarray | slice = slice(None)) -> tu
     return np.ascontiguousarray(x.T)[:, :, None], some.labels[rows].astype(np.int64)[None]
 
 
-def correct(y: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Whether the largest output is that of the class: y (1, [E,] B, 10) and target (1, [E,] B) give ([E,] B)."""
-    return (y.argmax(-1) == target)[0]
-
-
-def cost(y: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """1 where the answer is wrong, else 0: ([E,] B)."""
-    return 1.0 - correct(y, target)
+def constant(data: Images) -> np.ndarray:
+    """The commonest class of the training part: (1,)."""
+    return np.bincount(data.training.labels, minlength=V).argmax(keepdims=True)
 
 
 def chance(data: Images, part: str = "test") -> Rung:
@@ -138,6 +133,5 @@ def rung(data: Images, part: str = "test") -> Rung:
 
 
 def _part(data: Images, part: str) -> Part:
-    if part not in PARTS:
-        raise ValueError(f"`part` must be one of {', '.join(PARTS)}; got {part!r}.")
+    arguments.one_of("part", part, PARTS)
     return getattr(data, part)

@@ -21,12 +21,12 @@ from functools import cache
 
 import numpy as np
 
-from experiments.tasks import images
+from experiments.tasks import answers, images
 from impl import draw as streams
 
 NAME, LENGTH = "mnist1d", "steps"
 STEPS = 40
-D, V, LOSS, CHANCE_LOSS = images.D, images.V, images.LOSS, images.CHANCE_LOSS
+MODE, D, V, LOSS, CHANCE_LOSS = images.MODE, images.D, images.V, images.LOSS, images.CHANCE_LOSS
 SEED, ROWS, TEST, SHARES = 42, 5000, 1000, (0.875, 0.125)
 PADDING, STRETCHED, SHIFTS = (36, 60), 72, 48
 SCALE, SMOOTH_NOISE, SMOOTH_WIDTH, WHITE_NOISE, RAMP = 0.4, 0.25, 2.0, 0.02, 0.75
@@ -42,7 +42,7 @@ TEMPLATES = (
     (5, 4, 3.5, 3.5, 4, 5, 5, 4, 3.5, 3.5, 4, 5),
     (5, 4, 3.5, 3.5, 4, 5, 5, 5, 5, 4.7, 4.3, 5),
 )
-correct, cost = images.correct, images.cost
+answered, correct, cost = images.answered, images.correct, images.cost
 
 
 @cache
@@ -61,6 +61,23 @@ def draw(rng: np.random.Generator, length: int, B: int, part: str = "training") 
 def held_out(rng: np.random.Generator, length: int, B: int) -> tuple[np.ndarray, np.ndarray]:
     """B rows of the test part, with replacement, as `draw` gives them."""
     return draw(rng, length, B, "test")
+
+
+@cache
+def test() -> tuple[np.ndarray, np.ndarray]:
+    """The test part, each row once, as `draw` gives them."""
+    return answers.kept(images.batch(data(), "test"))
+
+
+@cache
+def validation() -> tuple[np.ndarray, np.ndarray]:
+    """The validation part, each row once."""
+    return answers.kept(images.batch(data(), "validation"))
+
+
+def constant() -> np.ndarray:
+    """The commonest class of the training part: (1,)."""
+    return images.constant(data())
 
 
 def chance(part: str = "test") -> images.Rung:

@@ -3,11 +3,13 @@
 The last state of a row is the state at its length; at padding its outputs are zero, and whatever x or cotangents hold
 there, NaN included, is set to zero before any product and so reaches no value and no gradient. In reverse the loop runs
 from the last step to the first: over its padding, which then comes first, a row keeps the initial state.
+
+`feed_back` is the same loop on inputs that it makes itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from numpy import arange, broadcast_to, stack, where, zeros
@@ -15,10 +17,12 @@ from numpy import arange, broadcast_to, stack, where, zeros
 from impl.spec import (
     STATES,
     Array,
+    Fed,
     Gradient,
     Parameters,
     Run,
     Weights,
+    check_feed_back,
     check_like,
     check_sequence,
     check_skip,
@@ -134,6 +138,39 @@ def backward(
     dparams = tied_gradient(params, cache, da)
     gradient = Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-way], dstate))
     return gradient._replace(**dict.fromkeys(skip))
+
+
+def feed_back(
+    cell: str, params: Parameters, x: Array, steps: int, following: Callable[[Array], Array], state: Any = None
+) -> Fed:
+    """Runs a cell on inputs that it makes itself: s_t = step(x_t, s_{t-1}), x_{t+1} = following(h_t), x_0 is given.
+
+    There is no cache and no backward: which symbol is chosen does not change with h but where it jumps, and so has no
+    gradient. That of a loss on what was fed is the gradient of `forward` on it.
+
+    Args:
+        cell, params, state: as in `forward`.
+        x: the first input, (B, D); for a group (E, B, D), or (B, D) shared by its models.
+        steps: how many steps to run, at least one.
+        following: from h, (B, H) or (E, B, H), to the next input, (B, D) or (E, B, D); not called after the last step.
+    Returns:
+        What was fed, (steps, B, D) or (steps, E, B, D); the states after every step; the last state.
+    Raises:
+        TypeError, ValueError: an argument, or what `following` gives, has the wrong kind, dtype or shape, by name.
+    Source: Graves 2013, what it says is its next input; Sutskever, Vinyals, Le 2014, from the encoder's last state.
+    """
+    check_feed_back(cell, params, x, steps, following, state)
+    weights, shape = unpack(params), (*batch_of(params, x), x.shape[-1])
+    x, state = broadcast_to(x, shape), zero_state(cell, params, x) if state is None else state
+    fed, states = [], []
+    for t in range(steps):
+        if t > 0:
+            x = following(state.h)
+            check_like("following(h)", x, params.weight_ih, "it is the next x", shape)
+        state, _ = CELLS[cell].step(weights, x, state)
+        fed.append(copy(x))  # `following` may use one buffer for all
+        states.append(state)
+    return Fed(stack(fed), over_steps(states, state), state)
 
 
 def tied_gradient(params: Parameters, cache: Cache, da: Array) -> Parameters:

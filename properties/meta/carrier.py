@@ -73,6 +73,10 @@ class Carrier(Subject):
         """See Subject."""
         return TWIN.head_backward(params, h, dy)
 
+    def feed_back(self, call: Call, head: Head, embedding: np.ndarray, steps: int) -> tuple[np.ndarray, Output]:
+        """See Subject."""
+        return TWIN.feed_back(call, head, embedding, steps)
+
     def loss(self, y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See Subject."""
         return TWIN.loss(y, targets, mask)

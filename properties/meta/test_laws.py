@@ -13,6 +13,7 @@ from properties.cases import Plan, plans
 from properties.laws import TALLY, agree, all_same_bits, law, require, same_bits
 from properties.loading import load
 from properties.oracle import Judged
+from properties.test_modes import may_be_likeliest
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = SimpleNamespace(name="some subject")
@@ -76,6 +77,15 @@ def test_a_condition_that_does_not_hold_is_said_with_the_case():
     require(SUBJECT, CASE, True, "never said.")
     with pytest.raises(AssertionError, match=r"some subject: the sky must be blue. lstm float32, Plan\("):
         require(SUBJECT, CASE, False, "the sky must be blue.")
+
+
+def test_where_rounding_decides_which_output_is_the_likeliest_none_is_a_wrong_choice():
+    """Two outputs a bound apart may change places; three bounds apart, or exact, they may not."""
+    hi, lo = np.array([[1.0, 1.5, 0.0], [1.0, 2.5, 0.0], [1.0, 1.0, 1.0]]), np.zeros((3, 3))
+    lo[2] = (0, 2.0**-60, 0)
+    for bound, wanted in ((0.5, [[1, 1, 0], [0, 1, 0], [1, 1, 1]]), (0.0, [[0, 1, 0], [0, 1, 0], [0, 1, 0]])):
+        found = may_be_likeliest(Judged(hi, lo, np.full((3, 3), bound)))
+        assert found.astype(int).tolist() == wanted
 
 
 def test_a_law_keeps_its_docstring_and_what_it_needs():

@@ -20,11 +20,12 @@ class TorchModule(TorchNN):
     """The modules with what they have beyond torch.nn: lengths of 0, no steps, groups, refusals by name.
 
     Optimisers, clipping, read-out and loss are torch's. Not declared: one bias alone, which the constructor does not
-    offer; gradients by every h_t and c_t, which no output of a module has; masks that hide NaN, and ONNX's layout.
+    offer; gradients by every h_t and c_t, which no output of a module has; masks that hide NaN; the loop on its own
+    outputs; ONNX's layout.
     """
 
     name = "torch_module"
-    capabilities = USUAL - {"one bias", "states", "clean masks", "onnx layout"}
+    capabilities = USUAL - {"one bias", "states", "clean masks", "feeds back", "onnx layout"}
     backend = "eager"
     share = 0.1
 

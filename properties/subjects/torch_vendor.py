@@ -14,7 +14,7 @@ from properties.subject import USUAL, Call, Cotangent, Result, Subject
 from properties.subjects.torch_twin import TorchTwin
 
 LOOP = SimpleNamespace(forward=partial(backend.forward, backend="vendor"), backward=backend.backward)
-OTHERS = {"head", "loss", "clean masks", "optimisers", "clipping", "torch layout", "onnx layout"}
+OTHERS = {"feeds back", "head", "loss", "clean masks", "optimisers", "clipping", "torch layout", "onnx layout"}
 
 
 class TorchVendor(TorchTwin):
@@ -22,8 +22,8 @@ class TorchVendor(TorchTwin):
 
     capabilities = USUAL - OTHERS
     share = 0.1
-    head, loss, updates, clip, export, restore = (
-        getattr(Subject, name) for name in ("head", "loss", "updates", "clip", "export", "restore")
+    feed_back, head, loss, updates, clip, export, restore = (
+        getattr(Subject, name) for name in ("feed_back", "head", "loss", "updates", "clip", "export", "restore")
     )
 
     def __reduce__(self) -> tuple[Any, ...]:

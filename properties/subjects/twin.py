@@ -59,6 +59,16 @@ class Twin(Subject):
         """See Subject."""
         return self.out(self.package.head.backward(self.into(params), self.into(h), self.into(dy)))
 
+    def feed_back(self, call: Call, head: Head, embedding: np.ndarray, steps: int) -> tuple[np.ndarray, Output]:
+        """See Subject."""
+        if call.lengths is not None:
+            raise ValueError("`lengths` must be None, since a loop on its own outputs has no padding; got lengths.")
+        args = (self.into(part) for part in (call.params, call.x[0], call.state, head, embedding))
+        params, x, state, head, embedding = args
+        following = lambda h: self.package.head.likeliest(head, h) @ embedding  # noqa: E731
+        fed = self.loop.feed_back(call.cell, params, x, steps, following, state)
+        return self.out(fed.x), Output(self.out(fed.states.h), self.out(fed.last))
+
     def loss(self, y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See Subject."""
         args = (self.into(y), self.into(targets), None if mask is None else self.into(mask))

@@ -102,6 +102,7 @@ for cell in spec.GATES:
     run = scan.forward(cell, model.cell, x, lengths=np.array([6, 3]))
     y = head.forward(model.head, run.states.h)
     value, dy = loss.softmax_cross_entropy(y, rng.integers(0, 5, (6, 2)))
+    fed = scan.feed_back(cell, model.cell, x[0], 3, lambda h: head.likeliest(model.head, h)[..., :3])
     dh, dhead = head.backward(model.head, run.states.h, dy)
     gradient = scan.backward(cell, model.cell, run.cache, dh)
     clipped, norm = optim.clip(spec.Model(gradient.params, dhead), 1.0)
@@ -111,6 +112,7 @@ for cell in spec.GATES:
     deep = stack.backward(cell, layers, stack.forward(cell, layers, x).cache, dh)
     params, _ = optim.rmsprop(layers, deep.layers, optim.rmsprop_start(layers), 1e-3)
     assert all(np.isfinite(a).all() for a in spec.leaves(params))
+    assert all(np.isfinite(a).all() for a in spec.leaves(fed))
     assert np.isfinite(value) and np.isfinite(norm) and all(np.isfinite(a).all() for a in spec.leaves(model))
 assert sys.modules["torch"] is None
 print("ran")

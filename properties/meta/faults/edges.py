@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from impl.numpy_twin import rnn_relu
+from impl.numpy_twin import rnn_relu, scan
+from impl.numpy_twin.head import likeliest
 from impl.spec import GATES, tree_map
 from properties.meta.carrier import TWIN, Carrier, fault, recomputed
+from properties.subject import Output
 
 
 @fault("empty time")
@@ -164,6 +166,69 @@ class CotangentOfTheLastOutputDropped(Carrier):
         dh = cotangent.h.copy()
         dh[-1:] = 0
         return TWIN.backward(call, cotangent._replace(h=dh))
+
+
+def fed_back(call, steps, following):
+    """What a loop with another choice of the next input gives."""
+    fed = scan.feed_back(call.cell, call.params, call.x[0], steps, following, call.state)
+    return fed.x, Output(fed.states.h, fed.last)
+
+
+@fault("modes")
+class DecoderHearsAllOutputsInsteadOfOne(Carrier):
+    def feed_back(self, call, head, embedding, steps):
+        return fed_back(call, steps, lambda h: TWIN.head(head, h[None])[0] @ embedding)
+
+
+@fault("modes")
+class DecoderHearsTheClassBeforeTheLikeliest(Carrier):
+    def feed_back(self, call, head, embedding, steps):
+        return fed_back(call, steps, lambda h: np.roll(likeliest(head, h), -1, -1) @ embedding)
+
+
+@fault("modes")
+class DecoderHearsWhatItSaidAStepBefore(Carrier):
+    def feed_back(self, call, head, embedding, steps):
+        said = [call.x[0]]
+
+        def following(h):
+            said.append(likeliest(head, h) @ embedding)
+            return said[-2]
+
+        return fed_back(call, steps, following)
+
+
+@fault("modes")
+class DecoderStartsFromZeros(Carrier):
+    def feed_back(self, call, head, embedding, steps):
+        return TWIN.feed_back(replace(call, state=None), head, embedding, steps)
+
+
+@fault("modes")
+class DecoderStartsFromWhereItStopped(Carrier):
+    stopped = None
+
+    def feed_back(self, call, head, embedding, steps):
+        fits = self.stopped is not None and self.stopped.h.shape == call.state.h.shape
+        fits = fits and self.stopped.h.dtype == call.state.h.dtype and type(self.stopped) is type(call.state)
+        fed, output = TWIN.feed_back(replace(call, state=self.stopped) if fits else call, head, embedding, steps)
+        self.stopped = output.last
+        return fed, output
+
+
+@fault("modes")
+class DecoderRunsTwiceOnItsFirstInput(Carrier):
+    def feed_back(self, call, head, embedding, steps):
+        begun = TWIN.forward(replace(call, x=call.x[:1])).last
+        return TWIN.feed_back(replace(call, state=begun), head, embedding, steps)
+
+
+@fault("modes")
+class DecodersLastStateIsTheOneBefore(Carrier):
+    def feed_back(self, call, head, embedding, steps):
+        fed, output = TWIN.feed_back(call, head, embedding, steps)
+        early = TWIN.feed_back(call, head, embedding, steps - 1)[1].last if steps > 1 else call.state
+        return fed, output._replace(last=early)
 
 
 @fault("value")
