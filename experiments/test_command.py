@@ -11,7 +11,7 @@ import pytest
 
 from experiments import command
 from experiments.harness import catalogue
-from experiments.harness.sweep import PRESETS, Options
+from experiments.harness.sweep import FILES, PRESETS, Options
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +49,7 @@ WRONG = {
     "a report that does not exist": (["report", "memory", "--check"], "memory"),
     "a report of no experiment": (["report", "hearsay"], "hearsay"),
     "a corpus for an experiment that reads none": (["run", "memory", "--corpus", "x.txt"], "language_model"),
+    "data for an experiment that reads none": (["run", "language_model", "--data", "x.csv"], "--data is read by modes"),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
 }
 
@@ -61,6 +62,34 @@ def test_what_is_asked_wrongly_is_said_in_one_line(here, capsys, kind):
     said = capsys.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1 and named in said.err
     assert list(here.iterdir()) == []
+
+
+def test_files_of_the_users_go_each_to_its_own_experiment(here, monkeypatch):
+    """With all options of files and `all`, each sweep is told of them, and a report's record names those it read."""
+    told, given = {}, {option: Path(f"{option}.file") for option in FILES}
+
+    def sweep(name, preset, options):
+        told[name] = {option: getattr(options, option) for option in FILES}
+        return [] if name != catalogue.EXPERIMENTS[-1] else pytest.fail("enough")
+
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("memory", *FILES.values()))
+    monkeypatch.setattr(catalogue, "sweep", sweep)
+    with pytest.raises(pytest.fail.Exception, match="enough"):
+        command.main(["run", *(word for option, path in given.items() for word in (f"--{option}", str(path)))])
+    assert told == dict.fromkeys(catalogue.EXPERIMENTS, given)
+    records = [command.of_the_run(name, [], command.Run("all", "tour", **given), "fast")[0] for name in told]
+    own = ["", "/corpus=own", "/data=own"]
+    assert [r.setting for r in records] == [f"{name}/preset=tour{file}" for name, file in zip(told, own, strict=True)]
+
+
+def test_with_a_file_of_the_users_the_report_is_their_own(here, monkeypatch, capsys):
+    """It goes to reports/own, and names the option that another reader would type."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    monkeypatch.setitem(FILES, "data", "harness.toy")
+    assert command.main(["run", "harness.toy", "--preset", "smoke", "--workers", "0", "--data", "x.csv"]) == 0
+    page = (here / "reports" / "own" / "harness.toy" / "README.md").read_text("utf-8")
+    assert "python -m experiments run harness.toy --preset smoke --data FILE" in page
+    assert [path.name for path in (here / "reports").iterdir()] == ["own"]
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do(here, capsys):

@@ -50,7 +50,7 @@ def sweep(name: str, preset: str, options: Options) -> list[Group]:
     """The groups of an experiment, in the sweep's order.
 
     Raises:
-        UsageError: there is no such preset, or the corpus cannot be used.
+        UsageError: there is no such preset, or a file of the user's cannot be used.
     """
     if preset not in PRESETS:
         raise UsageError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}.")
