@@ -10,7 +10,7 @@ from types import ModuleType
 
 from experiments.harness.sweep import PRESETS, Group, Options
 
-EXPERIMENTS = ("gradient_flow", "memory", "language_model", "instrument", "speed", "speed_gpu")
+EXPERIMENTS = ("gradient_flow", "memory", "modes", "language_model", "instrument", "speed", "speed_gpu")
 
 
 VERDICTS = "verification"

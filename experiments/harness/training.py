@@ -115,12 +115,12 @@ def rows(draw: Draw, length: int, rngs: Rngs, B: int) -> Batch:
         B: rows a model.
     """
     batch = Batch(*zip(*(draw(rng, length, B) for rng in rngs), strict=True))
-    over_steps = [part if part is None else stacked(part, 1) for part in batch[:3]]
-    return Batch(*over_steps, batch.lengths if batch.lengths is None else np.stack(batch.lengths))
+    axes = Batch(1, 1, 1, 0)
+    return Batch(*(part if part is None else stacked(part, axis) for part, axis in zip(batch, axes, strict=True)))
 
 
 def stacked(trees: Sequence[Any], axis: int) -> Any:
-    """Arrays of one shape, or trees of them, as one with a new axis."""
+    """Arrays of one shape, or trees of them, as one with a new axis; None stays None."""
     return tree_map(lambda *arrays: np.stack(arrays, axis), *trees)
 
 

@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 
 from experiments.modes.table import COLUMNS, LABELS, OwnError, Table, check_same, numbers, read, refuse, starts, wrong
-from experiments.tasks import images
+from experiments.tasks import answers, arguments, images
 from experiments.tasks.images import PARTS
 from impl import draw as streams
 
-__all__ = ["Own", "OwnError", "Task", "by_step", "load", "modes", "task", "whole"]
+__all__ = ["Own", "OwnError", "Task", "load", "modes", "task"]
 
 SHARES = (0.7, 0.15, 0.15)
 LEAST, LEAST_OF_A_CLASS = 20, 6
@@ -91,9 +91,9 @@ class Own:
 class Task:
     """A file in one mode, with the names of a task's module (`experiments.tasks`).
 
-    A batch is x (T, B, D), standardised and 0 after a row's last step; target (T, B), the class where it is asked for
-    and 0 elsewhere; mask (T, B), true where it is: at a row's last step (many to one) or at all its steps (aligned);
-    lengths (B,).
+    A batch is x (STEPS, B, D), standardised and 0 after a row's last step; target (STEPS, B), after a row's last step
+    the class of its first; mask (STEPS, B), true where a class is asked for: at a row's last step (many to one) or at
+    all its steps (aligned); lengths (B,).
     """
 
     own: Own
@@ -113,7 +113,7 @@ class Task:
         return len(self.classes)
 
     @property
-    def T(self) -> int:
+    def STEPS(self) -> int:
         """Steps of the longest sequence, in whichever part."""
         return int(self.own.lengths.max())
 
@@ -126,12 +126,10 @@ class Task:
         """B rows of the training part, with replacement.
 
         Raises:
-            ValueError: `length` is not T, or `B` is below 1.
+            ValueError: `length` is not STEPS, or `B` is below 1.
         """
-        if length != self.T:
-            raise ValueError(f"`length` must be {self.T}, since the longest sequence has as many steps; got {length}.")
-        if B < 1:
-            raise ValueError(f"`B` must be at least 1, since a batch has rows; got {B}.")
+        arguments.exactly("length", length, self.STEPS, "the longest sequence has as many steps")
+        arguments.batch(B)
         return self._batch(rng.choice(self.own.rows["training"], B))
 
     def validation(self) -> Batch:
@@ -144,22 +142,20 @@ class Task:
 
     def answered(self, choice: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Whether a row is right (many to one), or the share of its steps that are (aligned): ([E,] B)."""
-        return (by_step if self.MODE == "aligned" else whole)(choice, target, mask)
+        return (answers.share if self.MODE == "aligned" else answers.exact)(choice, target, mask)
 
-    def chance(self) -> float:
-        """The success on the test part of who always says the commonest answer of the training part."""
+    def constant(self) -> np.ndarray:
+        """The commonest answer of the training part, at every step: (STEPS,)."""
         _, target, mask, _ = self._batch(self.own.rows["training"])
-        commonest = np.bincount(target[mask]).argmax()
-        _, target, mask, _ = self.test()
-        return float(self.answered(np.full_like(target, commonest), target, mask).mean())
+        return np.full(self.STEPS, np.bincount(target[mask]).argmax())
 
     def _batch(self, rows: np.ndarray) -> Batch:
-        own, lengths, step = self.own, self.own.lengths[rows], np.arange(self.T)[:, None]
+        own, lengths, step = self.own, self.own.lengths[rows], np.arange(self.STEPS)[:, None]
         inside = step < lengths
-        place = np.where(inside, own.first[rows] + step, 0)
+        place = own.first[rows] + np.where(inside, step, 0)
         mask = inside if self.MODE == "aligned" else step == lengths - 1
         x = np.where(inside[..., None], own.z[place], 0.0)
-        return x, np.where(mask, own.target[self.MODE][place], 0), mask, lengths
+        return x, own.target[self.MODE][place], mask, lengths
 
 
 def modes(own: Own) -> tuple[str, ...]:
@@ -176,27 +172,6 @@ def task(own: Own, mode: str) -> Task:
     if mode not in own.classes:
         raise ValueError(f"`mode` must be one of {', '.join(modes(own))}, which {own.name} has; got {mode!r}.")
     return Task(own, mode)
-
-
-def whole(choice: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Whether all answers of a row that count are right: choice (K, [E,] B) gives ([E,] B).
-
-    Args:
-        choice: the chosen classes.
-        target, mask: (K, B), or as choice.
-    """
-    target, mask = (_beside(choice, some) for some in (target, mask))
-    return ((choice == target) | ~mask).all(0)
-
-
-def by_step(choice: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The share of a row's answers that count which are right; arguments and shape as in `whole`."""
-    target, mask = (_beside(choice, some) for some in (target, mask))
-    return ((choice == target) & mask).sum(0) / mask.sum(0)
-
-
-def _beside(choice: np.ndarray, some: np.ndarray) -> np.ndarray:
-    return some if some.ndim == choice.ndim else some[:, None]
 
 
 def load(path: Path | str) -> Own:

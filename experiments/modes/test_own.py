@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from experiments import command
 from experiments.harness import engine, training
 from experiments.modes import own, table
+from experiments.tasks import answers
 from impl import draw
 from impl.spec import Model
 
@@ -220,14 +221,14 @@ def test_batches_hold_the_parts_rows_their_lengths_and_what_is_asked(both, mode,
     x, target, mask, lengths = task.draw(draw.generator("b"), 5, 99) if which == "training" else getattr(task, which)()
     B = x.shape[1]
     assert (x.shape, target.shape, mask.shape, lengths.shape) == ((5, B, 2), (5, B), (5, B), (B,))
-    assert (x.dtype, target.dtype, mask.dtype, task.T, task.D, task.V) == (np.float64, np.int64, bool, 5, 2, 2)
+    assert (x.dtype, target.dtype, mask.dtype, task.STEPS, task.D, task.V) == (np.float64, np.int64, bool, 5, 2, 2)
     rows = {}
     for b, n in enumerate(lengths):
         name = next(s.name for s, z in sequences(both) if len(z) == n and (z == x[:n, b]).all() and s.part == which)
         want = next(s.target[mode] for s in both.sequences if s.name == name)
         asked = np.arange(5) < n if mode == "aligned" else np.arange(5) == n - 1
-        assert (mask[:, b] == asked).all() and (target[asked, b] == want[asked[:n]]).all()
-        assert (x[n:, b] == 0).all() and (target[~asked, b] == 0).all()
+        assert (mask[:, b] == asked).all() and (target[:n, b] == want).all()
+        assert (x[n:, b] == 0).all() and (target[n:, b] == want[0]).all()
         rows[name] = rows.get(name, 0) + 1
     assert {*rows} == {s.name for s in both.sequences if s.part == which}
     assert which == "training" or set(rows.values()) == {1}
@@ -246,8 +247,8 @@ def test_what_stands_after_a_rows_end_is_never_read(both, mode):
     task, twin = own.task(both, mode), engine.engine("numpy")
     rngs = [draw.generator("model", seed) for seed in range(2)]
     model = draw.group([Model(draw.uniform(rng, "rnn", task.D, 3), draw.head(rng, task.V, 3)) for rng in rngs])
-    batch = training.rows(task.draw, task.T, rngs, 6)
-    outside = np.arange(task.T)[:, None, None] >= batch.lengths
+    batch = training.rows(task.draw, task.STEPS, rngs, 6)
+    outside = np.arange(task.STEPS)[:, None, None] >= batch.lengths
     spoilt = batch._replace(x=np.where(outside[..., None], np.nan, batch.x), target=np.where(outside, 1, batch.target))
     (loss, gradient, _), (again, same, _) = (
         training.loss_and_gradient(twin, "rnn", task.LOSS, model, some) for some in (batch, spoilt)
@@ -256,27 +257,14 @@ def test_what_stands_after_a_rows_end_is_never_read(both, mode):
     assert (gradient.cell.weight_hh == same.cell.weight_hh).all() and (gradient.head.bias_hy == same.head.bias_hy).all()
 
 
-def test_answers_are_counted_where_they_are_asked_for():
-    """By hand: whole rows and shares of steps, for one model and for two, targets shared or a model's own."""
-    target = np.array([[0, 1, 2], [1, 1, 0], [2, 0, 0]])
-    mask = np.array([[True, True, True], [True, True, False], [True, False, False]])
-    choice = np.array([[0, 1, 1], [1, 0, 0], [2, 9, 9]])
-    assert own.whole(choice, target, mask).tolist() == [True, False, False]
-    assert own.by_step(choice, target, mask).tolist() == [1, 0.5, 0]
-    models = np.stack([choice, target], 1)
-    for asked in ((target, mask), (np.stack([target] * 2, 1), np.stack([mask] * 2, 1))):
-        assert own.whole(models, *asked).tolist() == [[True, False, False], [True] * 3]
-        assert own.by_step(models, *asked).tolist() == [[1, 0.5, 0], [1, 1, 1]]
-
-
 def test_chance_is_that_of_the_training_parts_commonest_answer(write):
     """By hand: a is commonest over sequences, down over steps, though no test row is all down."""
     lines = ["s,a,up,1,training", "t,a,up,2,training", "u,b,down,1,training", "u,b,down,1,training"]
     lines += ["u,b,down,1,training", "v,a,up,1,validation", "w,a,up,1,test", "w,a,down,1,test"]
     lines += ["y,b,down,1,test", "y,b,up,1,test", "y,b,up,1,test", "y,b,up,1,test", "z,b,down,1,test", "z,b,up,1,test"]
     data = own.load(write("sequence,label,step_label,x,part\n" + "\n".join(lines)))
-    assert own.task(data, "many_to_one").chance() == pytest.approx(1 / 3)
-    assert own.task(data, "aligned").chance() == pytest.approx((1 / 2 + 1 / 4 + 1 / 2) / 3)
+    assert answers.chance(own.task(data, "many_to_one")) == pytest.approx(1 / 3)
+    assert answers.chance(own.task(data, "aligned")) == pytest.approx((1 / 2 + 1 / 4 + 1 / 2) / 3)
 
 
 def test_the_help_names_every_column(capsys):

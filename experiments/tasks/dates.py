@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.harness.training import Pair
 from experiments.tasks import answers, arguments
 from experiments.tasks.images import PARTS
 from impl import draw as streams
@@ -46,13 +47,6 @@ DAYS = int((np.datetime64(AFTER) - np.datetime64(FIRST)).astype(int))
 CHANCE_LOSS = math.log(DAYS) / STEPS
 """Nats a character, of who sees the characters before but no source: by the chain rule a date costs ln DAYS in all."""
 answered, correct, cost = answers.exact, answers.correct, answers.cost
-
-
-class Pair(NamedTuple):
-    """What an encoder reads, one-hot and zero after a row's end (Ts, B, Ds), and what its decoder does (K, B, V)."""
-
-    source: np.ndarray
-    forced: np.ndarray
 
 
 class Table(NamedTuple):
