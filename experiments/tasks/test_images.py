@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.tasks import digits, images, mnist1d
+from experiments.tasks import answers, digit_rows, digits, images, mnist1d
 from impl import draw
 
 TASKS = [digits, mnist1d]
@@ -166,6 +166,22 @@ def test_chance_is_counted_from_the_shares():
     assert images.chance(data, "validation") == (1.0, math.inf)
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_rows_to_judge_by_are_those_of_a_part_each_once(task):
+    """`test` and `validation` are the whole parts in their order, kept and read-only."""
+    for rows, part in ((task.test, "test"), (task.validation, "validation")):
+        for some, whole in zip(rows(), images.batch(task.data(), part), strict=True):
+            np.testing.assert_array_equal(some, whole)
+            assert not some.flags.writeable
+        assert rows() is rows() and task.MODE == "many_to_one"
+
+
+@pytest.mark.parametrize("task", [*TASKS, digit_rows])
+def test_the_success_of_chance_is_what_its_error_leaves(task):
+    """The measure of answers and the rung agree on who sees no pixel."""
+    assert answers.chance(task) == pytest.approx(1 - task.chance().error, abs=1e-12)
+
+
 @pytest.mark.parametrize(("task", "low", "high"), [(digits, 0.005, 0.06), (mnist1d, 0.64, 0.72)])
 def test_logistic_regression_stands_between_chance_and_no_error(task, low, high):
     """A few per cent of the digits wrong, two thirds of MNIST-1D (the paper's: 68 %), by a method without memory."""
@@ -176,9 +192,8 @@ def test_logistic_regression_stands_between_chance_and_no_error(task, low, high)
 
 def test_nothing_is_loaded_before_the_first_draw():
     """Importing the tasks imports neither scikit-learn nor scipy."""
-    asked = (
-        "import sys; from experiments.tasks import digits, mnist1d, mnist; print({'sklearn', 'scipy'} & {*sys.modules})"
-    )
+    tasks = "digits, mnist1d, mnist, digit_rows, digit_names, moving_digits"
+    asked = f"import sys; from experiments.tasks import {tasks}; print({{'sklearn', 'scipy'}} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True).stdout == "set()\n"
 
 
