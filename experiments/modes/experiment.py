@@ -140,14 +140,14 @@ def control(group: Group, task: Any, twin: Any, cell: str, trained: Model, asked
 
 
 def kinds(group: Group, task: Any, chosen: np.ndarray, asked: Batch) -> Iterator[Record]:
-    """Success by kind of test row."""
-    found = data.kinds(task)
-    for number, name in enumerate(found.names):
-        rows = np.flatnonzero(found.of_row[: chosen.shape[-1]] == number)
-        some = rows_of(asked, rows)
-        setting, value = f"{group.setting}/kind={quote(name, safe='')}", success(task, chosen[..., rows], some)
-        yield from group.each("success", group.settings["updates"], value, setting)
-        yield from group.each("rows", group.settings["updates"], len(rows), setting)
+    """Success by kind of test row, of the kinds that there are among them."""
+    names, kind = data.kinds(task)
+    for number in np.unique(kind[: chosen.shape[-1]]) if names else ():
+        rows = np.flatnonzero(kind[: chosen.shape[-1]] == number)
+        found = {"success": success(task, chosen[..., rows], rows_of(asked, rows)), "rows": len(rows)}
+        for metric, values in found.items():
+            setting = f"{group.setting}/kind={quote(names[number], safe='')}"
+            yield from group.each(metric, group.settings["updates"], values, setting)
 
 
 def steps(
