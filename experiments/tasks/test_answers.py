@@ -76,6 +76,25 @@ def test_rows_to_judge_by_are_kept_read_only_and_have_the_form_of_a_batch(task):
 
 
 @every
+def test_held_out_rows_are_drawn_from_the_test_part(task):
+    """Equal generators give what `draw` gives of that part, bit by bit."""
+    held_out = task.held_out(draw.generator("held out"), task.STEPS, B)
+    for some, part in zip(
+        flat(held_out), flat(task.draw(draw.generator("held out"), task.STEPS, B, "test")), strict=True
+    ):
+        np.testing.assert_array_equal(some, part)
+
+
+@pytest.mark.parametrize("task", [dates, moving_digits], ids=lambda task: task.NAME)
+def test_generated_rows_to_judge_by_are_those_of_a_stream_by_the_parts_name(task):
+    """2,000 rows of the test part and 500 of validation."""
+    for rows, part, n in ((task.test(), "test", 2000), (task.validation(), "validation", 500)):
+        again = task.draw(draw.generator(task.NAME, part), task.STEPS, n, part)
+        for some, other in zip(flat(rows), flat(again), strict=True):
+            np.testing.assert_array_equal(some, other)
+
+
+@every
 def test_the_target_is_right_the_next_class_is_wrong_and_costs_follow(task):
     """`answered` gives 1 and 0; cost and correct are those of the largest outputs, for a model and for a group."""
     _, target, mask, _ = drawn(task)

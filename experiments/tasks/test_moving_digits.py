@@ -100,6 +100,13 @@ def test_a_video_can_be_drawn_again_from_a_digits_pixels_and_its_path():
     np.testing.assert_array_equal(np.diff(path, axis=0), steps[target[1:]])
 
 
+def test_the_constant_answer_is_the_commonest_label_of_its_sample():
+    """One heading for all frames, no rarer than another in the 2,000 videos that it is counted in."""
+    _, headings = moving_digits.walk(draw.generator("moving_digits", "constant"), T, 2000)
+    counts = [int((headings == k).sum()) for k in range(4)]
+    assert moving_digits.constant().tolist() == [counts.index(max(counts))] * T
+
+
 def test_a_cost_is_the_share_of_wrong_frames():
     """Two of 16 wrong cost 1/8, and the row is not correct."""
     _, target = moving_digits.draw(draw.generator("cost"), T, 3)
