@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.claims import MODES
 from experiments.harness.sweep import Group
 from experiments.modes import own
-from experiments.tasks import dates, digit_names, digit_rows, digits, mnist1d, moving_digits
+from experiments.tasks import dates, digit_names, digit_rows, digits, mnist1d, moving_digits, moving_labels
 
-DATA = {task.NAME: task for task in (digit_names, digit_rows, mnist1d, dates, moving_digits)}
-DECIDING = {task.MODE: name for name, task in DATA.items() if task is not mnist1d}
+DATA = {task.NAME: task for task in (digit_names, digit_rows, mnist1d, dates, moving_digits, moving_labels)}
+DECIDING = MODES
 """By mode the data that decide claim N5."""
 
 OWN = "own"
@@ -54,7 +55,7 @@ def kinds(task: Any) -> Kinds:
     if task is digit_names:
         return Kinds(digit_names.NAMES, digits.data().test.labels)
     target = task.test()[1]
-    if task.MODE == "many_to_one":
+    if task.MODE == "many_to_one" or task is moving_labels:
         return Kinds(getattr(task, "classes", [str(k) for k in range(task.V)]), target[-1])
     return Kinds((), np.zeros(target.shape[1], int))
 
@@ -67,7 +68,7 @@ def shown(task: Any, row: int) -> dict[str, Sequence[float]]:
     if task is dates:
         source = dates.test()[0].source[:, row : row + 1]
         return {"source": [ord(character) for character in dates.text(source)[0]]}
-    if task is moving_digits:
+    if task in (moving_digits, moving_labels):
         places = dict(zip(("row", "column"), moving_digits.path()[:, row].T, strict=True))
         return {"pixel": moving_digits.fixed("test").pixels[row]} | places
     return {}

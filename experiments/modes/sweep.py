@@ -41,6 +41,8 @@ SETTINGS = {
     ("dates", "lstm"): Setting(64, 64, 1e-2, 750),
     ("moving_digits", "rnn"): Setting(64, 32, 3e-3, 300),
     ("moving_digits", "lstm"): Setting(64, 32, 3e-3, 300),
+    ("moving_labels", "rnn"): Setting(64, 32, 3e-3, 1000),
+    ("moving_labels", "lstm"): Setting(64, 32, 3e-3, 1000),
     (OWN, "rnn"): Setting(64, 32, 3e-3, 1000),
     (OWN, "lstm"): Setting(64, 32, 3e-3, 1000),
 }

@@ -46,8 +46,9 @@ answered, correct = answers.share, answers.correct
 
 
 class Videos(NamedTuple):
-    """What videos are made of: pixels (B, 64) in 0 .. 16, places (T, B) and headings (T, B)."""
+    """What videos are made of: which digit (B,), its pixels (B, 64) in 0 .. 16, places (T, B) and headings (T, B)."""
 
+    label: np.ndarray
     pixels: np.ndarray
     places: np.ndarray
     headings: np.ndarray
@@ -150,8 +151,9 @@ def drawn(rng: np.random.Generator, length: int, B: int, part: str) -> Videos:
     arguments.at_least("length", length, 1, "a video has a frame")
     arguments.batch(B)
     arguments.one_of("part", part, PARTS)
-    pixels = getattr(digits.data(), part).pixels
-    return Videos(pixels[rng.integers(0, len(pixels), B)], *walk(rng, length, B))
+    shown = getattr(digits.data(), part)
+    rows = rng.integers(0, len(shown.labels), B)
+    return Videos(shown.labels[rows], shown.pixels[rows], *walk(rng, length, B))
 
 
 def filmed(videos: Videos) -> tuple[np.ndarray, np.ndarray]:

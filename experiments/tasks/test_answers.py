@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from experiments.claims import MODES
-from experiments.tasks import answers, dates, digit_names, digit_rows, digits, moving_digits
+from experiments.tasks import answers, dates, digit_names, digit_rows, digits, moving_digits, moving_labels
 from experiments.tasks.testing import refuses
 from impl import draw
 from impl.numpy_twin import loss
 
-TASKS = (digit_names, digit_rows, digits, dates, moving_digits)
+TASKS = (digit_names, digit_rows, digits, dates, moving_digits, moving_labels)
 B, E = 7, 3
 every = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.NAME)
 
@@ -143,7 +143,7 @@ def test_what_cannot_be_drawn_is_refused(task):
     part = "`part` must be one of training, validation, test; got 'train'."
     refuses(lambda: task.draw(rng, task.STEPS, 4, "train"), part)
     refuses(lambda: task.draw(rng, 0, 4), "`length` must be ")
-    if task is not moving_digits:
+    if task not in (moving_digits, moving_labels):
         refuses(lambda: task.draw(rng, task.STEPS + 1, 4), f"`length` must be {task.STEPS}, since ")
 
 

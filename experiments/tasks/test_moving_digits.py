@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from experiments.tasks import digits, moving_digits
+from experiments.tasks import digits, moving_digits, moving_labels
 from experiments.tasks.images import PARTS
 from experiments.tasks.testing import balanced, tolerance
 from impl import draw
@@ -268,3 +268,15 @@ FILMS = {
     "part": (other_part,),
     "scale": (lambda x, target: (x * 16, target), lambda x, target: ((x - x.mean()) / x.std(), target)),
 }
+
+
+def test_the_label_of_a_frame_is_the_digit_that_it_shows():
+    """moving_labels asks of the same videos which digit it is: the one whose pixels are shown, at every frame."""
+    data = digits.data().test
+    x, target = moving_labels.test()
+    assert (target == target[0]).all() and (x[:, :50] == moving_digits.test()[0][:, :50]).all()
+    for label, pixels in zip(target[0, :50], moving_digits.fixed("test").pixels[:50], strict=True):
+        assert label in data.labels[(data.pixels == pixels).all(1)]
+    frames, heading = moving_digits.draw(draw.generator("labels"), 16, 5)
+    same, digit = moving_labels.draw(draw.generator("labels"), 16, 5)
+    assert (frames == same).all() and digit.shape == heading.shape and (digit[0] != heading[0]).any()
