@@ -171,6 +171,6 @@ def _heads() -> tuple[np.ndarray, np.ndarray]:
 
 def _iso_classes() -> np.ndarray:
     """The ISO classes of all days: (DAYS, 10) int8."""
-    written = np.datetime_as_string(np.datetime64(FIRST) + np.arange(DAYS)).astype(f"S{STEPS}")
-    codes = written.view(np.uint8).reshape(DAYS, STEPS)
+    texts = np.datetime_as_string(np.datetime64(FIRST) + np.arange(DAYS)).astype(f"S{STEPS}")
+    codes = texts.view(np.uint8).reshape(DAYS, STEPS)
     return np.where(codes == ord("-"), SYMBOLS.index("-"), codes - ord("0")).astype(np.int8)

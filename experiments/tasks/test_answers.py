@@ -78,10 +78,9 @@ def test_rows_to_judge_by_are_kept_read_only_and_have_the_form_of_a_batch(task):
 @every
 def test_held_out_rows_are_drawn_from_the_test_part(task):
     """Equal generators give what `draw` gives of that part, bit by bit."""
-    held_out = task.held_out(draw.generator("held out"), task.STEPS, B)
-    for some, part in zip(
-        flat(held_out), flat(task.draw(draw.generator("held out"), task.STEPS, B, "test")), strict=True
-    ):
+    rows = task.held_out(draw.generator("held out"), task.STEPS, B)
+    drawn_rows = task.draw(draw.generator("held out"), task.STEPS, B, "test")
+    for some, part in zip(flat(rows), flat(drawn_rows), strict=True):
         np.testing.assert_array_equal(some, part)
 
 
