@@ -1,11 +1,4 @@
-"""What each mode is tried on: modules of experiments.tasks, and a file of the user's own.
-
-To the protocol of tasks they add MODE, STEPS, and
-
-    validation(), test()   held-out rows, each once, as `draw` gives them
-    answered(...)          what each row's choices are worth (experiments.tasks.answers)
-    constant()             the best answer that knows no input
-"""
+"""What each mode is tried on: modules of experiments.tasks, by its protocol of modes, and a file of the user's own."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from experiments.harness.costs import core_seconds
 from experiments.harness.sweep import Group, Options
 from experiments.modes import own
 from experiments.modes.data import DATA, DECIDING, OWN
+from experiments.modes.rates import rate
 
 EXPERIMENT, VERSION = "modes", 1
 ARMS = {"rnn": "rnn_orthogonal", "lstm": "lstm_b1"}
@@ -22,33 +23,34 @@ OWN_INPUTS, SHUFFLED = "own", "shuffled_in_training"
 
 
 class Setting(NamedTuple):
-    """How a cell is trained on some data: units, rows of a batch, Adam's rate, updates in the quick preset."""
+    """How a cell is trained on some data: units, rows of a batch, updates in the quick preset."""
 
     H: int
     B: int
-    lr: float
     updates: int
 
 
 SETTINGS = {
-    ("digit_names", "rnn"): Setting(32, 32, 3e-3, 300),
-    ("digit_names", "lstm"): Setting(32, 32, 1e-2, 300),
-    ("digit_rows", "rnn"): Setting(32, 32, 3e-3, 300),
-    ("digit_rows", "lstm"): Setting(32, 32, 1e-2, 300),
-    ("mnist1d", "rnn"): Setting(32, 32, 3e-3, 1000),
-    ("mnist1d", "lstm"): Setting(32, 32, 1e-2, 1000),
-    ("dates", "rnn"): Setting(64, 64, 2e-3, 1500),
-    ("dates", "lstm"): Setting(64, 64, 1e-2, 750),
-    ("moving_digits", "rnn"): Setting(64, 32, 3e-3, 300),
-    ("moving_digits", "lstm"): Setting(64, 32, 3e-3, 300),
-    ("moving_labels", "rnn"): Setting(64, 32, 3e-3, 1000),
-    ("moving_labels", "lstm"): Setting(64, 32, 3e-3, 1000),
-    (OWN, "rnn"): Setting(64, 32, 3e-3, 1000),
-    (OWN, "lstm"): Setting(64, 32, 3e-3, 1000),
+    ("digit_names", "rnn"): Setting(32, 32, 300),
+    ("digit_names", "lstm"): Setting(32, 32, 300),
+    ("digit_rows", "rnn"): Setting(32, 32, 300),
+    ("digit_rows", "lstm"): Setting(32, 32, 300),
+    ("mnist1d", "rnn"): Setting(32, 32, 1000),
+    ("mnist1d", "lstm"): Setting(32, 32, 1000),
+    ("dates", "rnn"): Setting(64, 64, 1500),
+    ("dates", "lstm"): Setting(64, 64, 750),
+    ("moving_digits", "rnn"): Setting(64, 32, 300),
+    ("moving_digits", "lstm"): Setting(64, 32, 300),
+    ("moving_labels", "rnn"): Setting(64, 32, 800),
+    ("moving_labels", "lstm"): Setting(64, 32, 800),
+    (OWN, "rnn"): Setting(64, 32, 1000),
+    (OWN, "lstm"): Setting(64, 32, 1000),
 }
-"""Rates and updates by a first run on seeds from 1000 on (the user's file: as most others)."""
 
-SHARE = {"tour": {"digit_names": 1.0, "digit_rows": 1.0, "dates": 0.2, "moving_digits": 0.5, OWN: 0.3}}
+OWN_RATE = 3e-3
+"""Adam's rate on a user's file, for which none is searched."""
+
+SHARE = {"tour": {"digit_names": 1.0, "digit_rows": 1.0, "dates": 0.5, "moving_digits": 0.5, OWN: 0.3}}
 SHARE |= {"quick": dict.fromkeys([*DATA, OWN], 1.0), "full": dict.fromkeys([*DATA, OWN], 3.0)}
 SHARE["smoke"] = dict.fromkeys([*DATA, OWN], 0.0)
 """Times the quick preset's updates, by preset, for the data that it has."""
@@ -80,12 +82,15 @@ def of_file(preset: str, options: Options) -> Iterator[Group]:
             yield group(own.task(found, mode), cell, OWN_INPUTS, preset, options, found.sha256)
 
 
-def group(task: Any, cell: str, inputs: str, preset: str, options: Options, sha256: str = "") -> Group:
-    """One cell on some data; `sha256` is that of a user's file."""
+def group(
+    task: Any, cell: str, inputs: str, preset: str, options: Options, sha256: str = "", lr: float | None = None
+) -> Group:
+    """One cell on some data, at the rate that was chosen unless another is given; `sha256` is that of a user's file."""
     at, seeds = SETTINGS[task.NAME, cell], SEEDS[preset]
     updates = max(LEAST, round(SHARE[preset][task.NAME] * at.updates))
     settings = {"mode": task.MODE, "data": task.NAME, "arm": ARMS[cell], "inputs": inputs}
-    settings |= {"H": at.H, "B": at.B, "lr": at.lr, "clip": CLIP, "decay": DECAY}
+    lr = lr or (OWN_RATE if task.NAME == OWN else rate(task.NAME, cell))
+    settings |= {"H": at.H, "B": at.B, "lr": lr, "clip": CLIP, "decay": DECAY}
     settings |= {"updates": updates, "every": -(-updates // LOOKS), "rows": ROWS.get(preset)}
     return Group(
         experiment=EXPERIMENT,

@@ -6,18 +6,20 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Options
 from experiments.harness.training import Batch, Pair
-from experiments.modes import experiment, laws, sweep
+from experiments.modes import experiment, laws, rates, sweep
 from experiments.modes.answering import MODES, choices, exchanged, other_rows, rows_of
 from experiments.modes.data import DATA, DECIDING, kinds, shown
 from experiments.tasks import answers, dates, digit_names, digits, moving_digits
 from impl import draw
 from impl.spec import tree_map
+from properties.record import Record
 
 CELLS, N = ("rnn", "lstm"), 12
 of_each_mode = pytest.mark.parametrize("mode", MODES)
@@ -323,3 +325,33 @@ def test_the_sweep_has_distinct_keys_and_arms_of_both_cells():
     groups = sweep.groups("quick", Options("fast"))
     assert len({g.key for g in groups}) == len(groups)
     assert all(arms.ARMS[g.settings["arm"]].cell == g.setting.split("cell=")[1].split("/")[0] for g in groups)
+
+
+def test_the_rate_is_that_of_the_highest_median_and_every_rate_was_tried():
+    """rates.csv holds all rates of all data and cells by as many seeds each; groups train at the best of them."""
+    found = pd.read_csv(rates.MEASURED)
+    tried = found.groupby(["data", "cell", "rate"]).success.agg(["size", "median"])
+    assert {*tried.index} == {(name, cell, lr) for name in DATA for cell in CELLS for lr in rates.RATES}
+    assert (tried["size"] == len(rates.SEEDS)).all() and min(found.seed) >= 1000
+    for group in sweep.groups("quick", Options("fast")):
+        medians = tried.loc[group.settings["data"], group.setting.split("cell=")[1].split("/")[0]]["median"]
+        best = medians[medians == medians.max()]
+        assert group.settings["lr"] == best.index[0]
+
+
+def test_the_table_of_rates_holds_the_last_look_of_every_seed():
+    """Of the looks at the validation rows the last one counts."""
+    records = [
+        Record("modes", f"aligned/data=d/cell=rnn/inputs=own/rate={lr:g}", seed, "success_validation", n, lr * n + seed)
+        for lr in (0.001, 0.01)
+        for seed in (1000, 1001)
+        for n in (10, 20)
+    ]
+    found = rates.table(pd.DataFrame(records[::-1]))
+    assert found.columns.tolist() == ["data", "cell", "rate", "seed", "success"]
+    assert found.values.tolist() == [
+        ["d", "rnn", "0.001", 1000, 1000.02],
+        ["d", "rnn", "0.001", 1001, 1001.02],
+        ["d", "rnn", "0.01", 1000, 1000.2],
+        ["d", "rnn", "0.01", 1001, 1001.2],
+    ]
