@@ -40,7 +40,7 @@ def test_every_data_set_has_its_picture_and_its_symbols():
 
 
 def test_names_are_read_up_to_their_end():
-    """A name ends at its end mark; without one, where no more was asked for, it goes on."""
+    """A name ends at its end mark, also as it is drawn; without one, where no more was asked for, it goes on."""
     figure = shown("digit_names", {0: ("seven.", "six.en", "seven."), 1: ("one.", "fiv.", "seve")})
     rows = [
         (0, "seven", "six", False),
@@ -50,6 +50,7 @@ def test_names_are_read_up_to_their_end():
     ]
     assert [*figure.data.drop(columns="cell").itertuples(index=False, name=None)] == rows
     assert [*figure.data.cell] == ["rnn", "lstm"] * 2
+    assert reds(figure) == len("ix." + "fiv" + "seve")
     assert figure.alt.endswith("Row 0, seven: RNN six, LSTM right. Row 1, one: RNN fiv, LSTM seve….")
 
 
