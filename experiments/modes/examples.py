@@ -13,8 +13,8 @@ from experiments.modes import drawing
 from experiments.modes.drawing import ADVANCE, GREY, write
 from experiments.modes.said import Example, cells, confused, counted, examples, frame, listed, parted, told, wrong_at
 from experiments.modes.said import text as read
-from experiments.modes.videos import frames_shown
-from experiments.tasks import dates, digit_names, digit_rows, mnist1d, moving_digits
+from experiments.modes.videos import frames_shown, labels_shown
+from experiments.tasks import dates, digit_names, digit_rows, mnist1d, moving_digits, moving_labels
 
 See = Callable[[Axes, float, float, float, Example], None]
 """Draws what an example shows into a square: axis, its upper left corner, its side, the example."""
@@ -189,5 +189,6 @@ FIGURES = {
     mnist1d.NAME: curves_shown,
     dates.NAME: dates_shown,
     moving_digits.NAME: frames_shown,
+    moving_labels.NAME: labels_shown,
 }
 """What is drawn of each data set."""

@@ -42,7 +42,7 @@ from properties.record import Record
 
 EXPERIMENT = "modes"
 FIRST, WRONG = 8, 8
-"""Test rows that are shown in the report: the first, and the first that the first seed got wrong."""
+"""Test rows that are shown in the report: the first, and of those that the first seed got wrong."""
 
 Checkpoint = Callable[[int, int], None]
 
@@ -175,9 +175,11 @@ def kept(group: Group, task: Any, twin: Any, cell: str, trained: Model, asked: B
 
 
 def examples(group: Group, task: Any, chosen: np.ndarray, asked: Batch) -> Iterator[Record]:
-    """What the first seed's choices (K, N) are on the first test rows and on the first that it got wrong."""
-    wrong = np.flatnonzero(task.answered(chosen, asked.target, asked.mask) < 1)
-    for row in sorted({*range(min(FIRST, chosen.shape[1])), *wrong[:WRONG].tolist()}):
+    """What the first seed's choices (K, N) are on the first test rows and on those it got wrong: the worst, of equals
+    the first."""
+    worth = task.answered(chosen, asked.target, asked.mask)
+    wrong = np.argsort(worth, kind="stable")[: min(WRONG, int((worth < 1).sum()))]
+    for row in sorted({*range(min(FIRST, chosen.shape[1])), *wrong.tolist()}):
         counts = slice(None) if asked.mask is None else asked.mask[:, row]
         shown = {"target": asked.target[counts, row], "answer": chosen[counts, row]} | data.shown(task, row)
         for metric, values in shown.items():

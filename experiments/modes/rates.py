@@ -1,5 +1,5 @@
-"""Which of Adam's rates each cell learns each data set with: `python -m experiments.modes.rates` tries three for both
-cells alike and writes rates.csv, in two minutes on two cores.
+"""Which of Adam's rates each cell learns each data set with: `python -m experiments.modes.rates` tries four for both
+cells alike and writes rates.csv, in four minutes on two cores.
 
 The rate is the one whose seeds have the highest median success on the validation rows at the end, of equals the lowest.
 The seeds enter no verdict, and no test row is looked at for it.
@@ -23,7 +23,7 @@ from experiments.harness.sweep import Group, Options
 from properties.record import COLUMNS, parse_setting
 
 MEASURED = Path(__file__).with_name("rates.csv")
-RATES, SEEDS = (1e-3, 3e-3, 1e-2), tuple(range(1000, 1004))
+RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2), tuple(range(1000, 1004))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from properties.record import parse_setting
 
 TEN = "0123456789"
 SYMBOLS = {"digit_names": digit_names.LETTERS, "digit_rows": TEN, "mnist1d": TEN, "dates": dates.SYMBOLS}
-SYMBOLS["moving_digits"] = "".join(heading[0] for heading in moving_digits.HEADINGS)
+SYMBOLS |= {"moving_digits": "".join(heading[0] for heading in moving_digits.HEADINGS), "moving_labels": TEN}
 """By data the symbol of each class, in order."""
 WORDS = dict(zip(SYMBOLS["moving_digits"], moving_digits.HEADINGS, strict=True))
 
@@ -62,7 +62,7 @@ def examples(mode: str, rows: pd.DataFrame) -> dict[str, list[Example]]:
         if at["data"] in SYMBOLS:
             found[at["data"]][int(at["example"])][at["cell"]][metric] = values.to_numpy()
     read = {data: [example(data, row, of[row]) for row in sorted(of)] for data, of in found.items()}
-    return {data: completed(some) for data, some in read.items()}
+    return {data: some if mode == "aligned" else completed(some) for data, some in read.items()}
 
 
 def example(data: str, row: int, by_cell: Mapping[str, Mapping[str, np.ndarray]]) -> Example:
@@ -83,8 +83,9 @@ def symbols(data: str, classes: Sequence[float]) -> str:
 def completed(found: list[Example]) -> list[Example]:
     """The examples with those answers that the records imply.
 
-    A cell's records hold the rows of its first mistakes, WRONG of them where it made so many. So it was right on the
-    rows that they leave out before the last of these, and on all that they leave out where there are fewer.
+    An answer is right or wrong as a whole here, and a cell's records hold its first mistakes, WRONG of them where it
+    made so many. So it was right on the rows that they leave out before the last of these, and on all that they leave
+    out where there are fewer.
     """
     until = {}
     for cell in cells(found):

@@ -141,7 +141,7 @@ def test_mistakes_among_the_first_rows_are_counted_before_an_answer_is_implied()
 # What is marked
 
 
-@pytest.mark.parametrize("data", ["digit_names", "digit_rows", "mnist1d", "dates", "moving_digits"])
+@pytest.mark.parametrize("data", DATA)
 def test_as_many_symbols_stand_on_red_as_are_wrong(data):
     """Nothing where all is right; every wrong symbol else."""
     right, wrong, n = EITHER[data]
@@ -191,7 +191,7 @@ def test_a_users_own_file_has_no_picture(mode):
     assert examples.drawn(mode, own) == examples.drawn(mode, pd.DataFrame([], columns=COLUMNS)) == []
 
 
-@pytest.mark.parametrize("data", ["digit_names", "mnist1d", "dates", "moving_digits"])
+@pytest.mark.parametrize("data", [name for name in DATA if name != "digit_rows"])
 def test_one_cell_alone_is_shown_alone(data):
     """The other one is not spoken of."""
     right, wrong, _ = EITHER[data]
@@ -219,6 +219,7 @@ EITHER = {
     "mnist1d": ("4", "9", 1),
     "dates": ("1999-09-30", "1999-10-30", 2),
     "moving_digits": ("udlr", "rdll", 2),
+    "moving_labels": ("7777", "1771", 2),
 }
 """By data a right answer, a wrong one of the same length, and in how many symbols they differ."""
 
@@ -250,7 +251,7 @@ def seen(data, target):
     """What such a row shows."""
     if data == "dates":
         return {"source": map(ord, f"on {target}")}
-    path = {"row": range(len(target)), "column": range(1, len(target) + 1)} if data == "moving_digits" else {}
+    path = {"row": range(len(target)), "column": range(1, len(target) + 1)} if DATA[data].MODE == "aligned" else {}
     return {"pixel": [0, 5, 16, 5, *[0] * (36 if data == "mnist1d" else 60)]} | path
 
 
