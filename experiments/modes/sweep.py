@@ -3,6 +3,7 @@ both cells on a file of the user's."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -101,15 +102,25 @@ def group(
         dtype="float32",
         engine=options.engine,
         data=sha256,
-        cost=cost(task, settings, seeds),
+        cost=cost(task, cell, settings, seeds),
         corpus=str(options.data) if sha256 else "",
     )
 
 
-def cost(task: Any, settings: dict[str, Any], seeds: int) -> float:
+SHOWN = {"rnn": 1e-8, "lstm": 2e-8}
+"""Core-seconds of a number of an input in an update, beside those of `core_seconds`: it is drawn, copied and, in the
+gradient by the input weights, read again. What counts little in memory, with its one or two features, counts here."""
+
+ANSWERED = 2
+"""Times the cost of a row that is looked at: models that hear themselves do so by the plain loop."""
+
+
+def cost(task: Any, cell: str, settings: dict[str, Any], seeds: int) -> float:
     """Predicted core-seconds of a group: it learns, looks at validation rows, and answers the test rows three times."""
     x, target, *_ = task.test()
-    looked = LOOKS * task.validation()[1].shape[1] + 3 * target.shape[1]
+    rows = (min(part()[1].shape[1], settings["rows"] or sys.maxsize) for part in (task.validation, task.test))
+    looked = ANSWERED * sum(times * n for times, n in zip((LOOKS, 3), rows, strict=True))
     steps = len(x.source) + len(x.forced) if task.MODE == "delayed" else len(x)
-    sizes = settings["H"], settings["B"], seeds
-    return core_seconds(settings["arm"], *sizes, steps, settings["updates"], looked, task.D, len(target))
+    updates, H, B = settings["updates"], settings["H"], settings["B"]
+    shown = SHOWN[cell] * updates * B * seeds * steps * task.D
+    return shown + core_seconds(settings["arm"], H, B, seeds, steps, updates, looked, task.D, len(target))
