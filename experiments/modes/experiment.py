@@ -98,12 +98,7 @@ def held_out(group: Group, part: Callable[[], tuple[Any, ...]]) -> Batch:
 
 def success(task: Any, said: np.ndarray, asked: Batch) -> np.ndarray:
     """The mean over rows of what each model's choices (K, E, N) are worth, (E,)."""
-    return task.answered(said, asked.target[:, None], shared(asked.mask)).mean(-1)
-
-
-def shared(mask: np.ndarray | None) -> np.ndarray | None:
-    """A mask (K, N) for all models, (K, 1, N)."""
-    return mask if mask is None else mask[:, None]
+    return task.answered(said, asked.target, asked.mask).mean(-1)
 
 
 # At the end
