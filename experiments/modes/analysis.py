@@ -1,0 +1,202 @@
+"""What the records say: both cells in four modes, or on a file of the user's. Reads records and nothing else."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from experiments import claims
+from experiments.harness.arms import ARMS as LABELLED
+from experiments.harness.report import Figure, Report, Section
+from experiments.modes import overview, steps
+from experiments.modes.answering import MODES
+from experiments.modes.data import OWN
+from experiments.modes.overview import WITH, least, most
+from experiments.modes.reading import (
+    Run,
+    Tried,
+    capital,
+    differences,
+    few_seeds,
+    gathered,
+    listed,
+    shares,
+    spelled,
+    three,
+)
+from experiments.modes.sweep import ARMS, CLIP, DECAY, EXPERIMENT, SETTINGS
+from properties.record import parse_setting
+
+
+def analyse(frame: pd.DataFrame) -> Report:
+    """The report of the modes from its records."""
+    tried, rows = gathered(frame), frame[frame.source == EXPERIMENT]
+    return Report(
+        name=EXPERIMENT,
+        title=title(tried, frame),
+        lead=lead(tried),
+        verdicts=[claims.verdict(claims.CLAIMS["N5"], frame)],
+        settings=settings(tried),
+        sections=[together(tried), *(alone(mode, tried, rows) for mode in MODES if of(mode, tried))],
+    )
+
+
+def title(tried: list[Tried], frame: pd.DataFrame) -> str:
+    """The report's heading; the name of a file of the user's stands in what was run."""
+    if tried[0].data != OWN:
+        return "Modes: one cell, four kinds of input and output"
+    ran = frame[(frame.source == "run") & (frame.setting.str.split("/").str[0] == EXPERIMENT)].setting
+    name = parse_setting(ran.iloc[0]).get("data", "") if len(ran) else ""
+    return f"Modes: both cells on your file {name}".strip()
+
+
+def of(mode: str, tried: list[Tried]) -> list[Tried]:
+    """What was tried in a mode."""
+    return [one for one in tried if one.mode == mode]
+
+
+# Sections
+
+
+def together(tried: list[Tried]) -> Section:
+    """All modes side by side."""
+    heading = "Both cells on your file" if tried[0].data == OWN else "Four modes, one cell"
+    drawn = [overview.success(tried), overview.learning(tried)]
+    return Section(heading, together_text(tried), drawn, [overview.success_table(tried), overview.law_table(tried)])
+
+
+def together_text(tried: list[Tried]) -> str:
+    """What the control is, and the law."""
+    trained = any("shuffled_in_training" in one.inputs for one in tried)
+    more = (
+        " Where the data decide N5, models were also trained on rows with another row's input: they have nothing to "
+        "learn but how often each answer comes."
+        if trained
+        else ""
+    )
+    return (
+        "A model that does not use its input cannot pass chance, the success of the best constant answer (dashed). So "
+        "the trained models are also given each test row with the input of another row (hollow): if what they say "
+        f"comes from the input, success falls to chance or below.{more} {overview.law_text(tried)}"
+    )
+
+
+def alone(mode: str, tried: list[Tried], rows: pd.DataFrame) -> Section:
+    """One mode: examples, then step by step, then kinds of rows."""
+    mine = of(mode, tried)
+    drawn = examples_of(mode, rows) + [figure for one in mine for figure in steps.by_step(one)]
+    text = " ".join(filter(None, [part for one in mine for part in (GIVEN[mode, one.data], *found(one))]))
+    return Section(capital(spelled(mode)), text, drawn, [table for one in mine for table in steps.by_kind(one)])
+
+
+def examples_of(mode: str, rows: pd.DataFrame) -> list[Figure]:
+    """Figures of what the first seed said of single test rows."""
+    return []  # PLACE: examples.drawn(mode, rows)
+
+
+def found(one: Tried) -> tuple[str, str]:
+    """What both cells do on some data, and what is hardest."""
+    values = listed([f"{run.name} {shares(run.success())}" for run in one.runs])
+    return f"Success: {values}.", steps.kind_text(one)
+
+
+GIVEN = {
+    ("one_to_many", "digit_names"): "In goes the picture of a digit, once; out come the letters of its English name "
+    "and an end mark, each said after the model's own letter before.",
+    ("many_to_one", "digit_rows"): "In goes the picture of a digit, a row of eight pixels a step; out comes the digit "
+    "at the last step.",
+    ("many_to_one", "mnist1d"): "On MNIST-1D the 40 points of a deformed and noisy curve go in, a point a step; out "
+    "comes which of ten curves it is.",
+    ("delayed", "dates"): "In goes a date as people write it, a character a step; when it has ended a decoder, which "
+    "starts from the encoder's last state and then hears itself alone, writes the ISO date.",
+    ("aligned", "moving_digits"): "In goes a video of a moving digit, a frame a step; out comes at every frame the way "
+    "by which the digit has just come, which only two frames together show.",
+    ("many_to_one", OWN): "In goes a sequence of your file, a step at a time; out comes its label at its last step.",
+    ("aligned", OWN): "In goes a sequence of your file, a step at a time; out comes at every step that step's label.",
+}
+"""What goes in and what comes out."""
+
+
+# Lead
+
+
+def lead(tried: list[Tried]) -> str:
+    """What was found, in words."""
+    return " ".join([how_text(tried), *(one_text(one) for one in tried), worst_text(tried), better_text(tried)])
+
+
+def how_text(tried: list[Tried]) -> str:
+    """What is measured."""
+    seeds, own = tried[0].runs[0].seeds, tried[0].data == OWN
+    first = (
+        "An RNN and an LSTM are trained on your file and judged on its test sequences"
+        if own
+        else "An RNN and an LSTM learn a task in each mode, and are judged on test rows that training has not seen"
+    )
+    spread = "" if few_seeds(tried) else " with their 99 % interval"
+    aligned = ", in the aligned mode the share of the steps" if of("aligned", tried) else ""
+    return (
+        f"{first}. Success is the share of the rows whose whole answer is right{aligned}; numbers are medians over "
+        f"{seeds} seeds{spread}."
+    )
+
+
+def one_text(one: Tried) -> str:
+    """Success, chance and control on some data."""
+    values = ", ".join(f"{run.name} {shares(run.success())}" for run in one.runs)
+    beside = [f"chance {three(one.chance)}"]
+    for inputs in one.inputs:
+        if inputs in WITH:
+            beside.append(f"{WITH[inputs]} {' and '.join(three(run.success(inputs).value) for run in one.runs)}")
+    return f"{capital(spelled(one.mode))}, {one.called}: {values}; {', '.join(beside)}."
+
+
+def worst_text(tried: list[Tried]) -> str:
+    """The least above chance, of what decides N5 where there is such."""
+    decided = [one for one in tried if one.decides] or tried
+    run, one = min(((run, one) for one in decided for run in one.runs), key=lambda pair: pair[0].above().value)
+    which = "Of the data that decide N5, the" if one.decides else "The"
+    return (
+        f"{which} least above chance is the {run.name} on {one.called} ({spelled(run.mode)}), "
+        f"{differences(run.above())}."
+    )
+
+
+def better_text(tried: list[Tried]) -> str:
+    """Which cell is better, where the intervals of both share no point."""
+    pairs = [one for one in tried if len(one.runs) > 1]
+    if few_seeds(tried):
+        return "Which cell is better is left open: fewer than 8 seeds have no 99 % interval."
+    winners: dict[str, list[str]] = {}
+    for one in pairs:
+        if run := better(one):
+            winners.setdefault(run.name, []).append(one.called)
+    apart = [f"the {name} on {listed(on)}" for name, on in winners.items()]
+    same = [one.called for one in pairs if not better(one)]
+    parts = [f"Better, by intervals that share no point, is {', '.join(apart)}."] if apart else []
+    parts += [f"The intervals of both cells overlap on {listed(same)}."] if same else []
+    return " ".join(parts)
+
+
+def better(one: Tried) -> Run | None:
+    """The cell whose interval lies above the other's; none if they share a point."""
+    low, high = sorted(one.runs, key=lambda run: run.success().value)
+    return high if least(high.success()) > most(low.success()) else None
+
+
+# Settings
+
+
+def settings(tried: list[Tried]) -> pd.DataFrame:
+    """What was run."""
+    rows = [(f"{spelled(one.mode)}, {one.called}, {run.name}", setting(run)) for one in tried for run in one.runs]
+    rows.append(("optimiser", f"Adam, gradient clipped to norm {CLIP:g}, rate to 0 over the last {DECAY:.0%}"))
+    return pd.DataFrame(rows, columns=["setting", "value"])
+
+
+def setting(run: Run) -> str:
+    """How a cell was trained on some data."""
+    at = SETTINGS[run.data, run.cell]
+    return (
+        f"{LABELLED[ARMS[run.cell]].label}, H = {at.H}, B = {at.B}, rate {at.lr:g}, {run.updates:,} updates, "
+        f"{run.seeds} seeds, {run.values('rows')[0]:,.0f} test rows"
+    )
