@@ -7,10 +7,11 @@ import pandas as pd
 from experiments import claims
 from experiments.harness.arms import ARMS as LABELLED
 from experiments.harness.report import Figure, Report, Section
-from experiments.modes import overview, steps
+from experiments.modes import examples, overview, steps
 from experiments.modes.answering import MODES
 from experiments.modes.data import OWN
 from experiments.modes.overview import WITH, least, most
+from experiments.modes.rates import RATES, SEEDS
 from experiments.modes.reading import (
     Run,
     Tried,
@@ -23,7 +24,7 @@ from experiments.modes.reading import (
     spelled,
     three,
 )
-from experiments.modes.sweep import ARMS, CLIP, DECAY, EXPERIMENT, SETTINGS
+from experiments.modes.sweep import ARMS, CLIP, DECAY, EXPERIMENT
 from properties.record import parse_setting
 
 
@@ -90,7 +91,7 @@ def alone(mode: str, tried: list[Tried], rows: pd.DataFrame) -> Section:
 
 def examples_of(mode: str, rows: pd.DataFrame) -> list[Figure]:
     """Figures of what the first seed said of single test rows."""
-    return []  # PLACE: examples.drawn(mode, rows)
+    return examples.drawn(mode, rows)
 
 
 def found(one: Tried) -> tuple[str, str]:
@@ -110,6 +111,8 @@ GIVEN = {
     "starts from the encoder's last state and then hears itself alone, writes the ISO date.",
     ("aligned", "moving_digits"): "In goes a video of a moving digit, a frame a step; out comes at every frame the way "
     "by which the digit has just come, which only two frames together show.",
+    ("aligned", "moving_labels"): "On the same videos the digit that is shown is also asked for at every frame; each "
+    "frame shows all of it, at another place.",
     ("many_to_one", OWN): "In goes a sequence of your file, a step at a time; out comes its label at its last step.",
     ("aligned", OWN): "In goes a sequence of your file, a step at a time; out comes at every step that step's label.",
 }
@@ -189,14 +192,22 @@ def better(one: Tried) -> Run | None:
 def settings(tried: list[Tried]) -> pd.DataFrame:
     """What was run."""
     rows = [(f"{spelled(one.mode)}, {one.called}, {run.name}", setting(run)) for one in tried for run in one.runs]
+    if tried[0].data != OWN:
+        rows.append(("rates", SEARCHED))
     rows.append(("optimiser", f"Adam, gradient clipped to norm {CLIP:g}, rate to 0 over the last {DECAY:.0%}"))
     return pd.DataFrame(rows, columns=["setting", "value"])
 
 
+SEARCHED = (
+    f"of {', '.join(f'{lr:g}' for lr in RATES)} the best on the validation rows, by {len(SEEDS)} seeds from {SEEDS[0]} "
+    "on, which no verdict uses (python -m experiments.modes.rates; experiments/modes/rates.csv)"
+)
+
+
 def setting(run: Run) -> str:
     """How a cell was trained on some data."""
-    at = SETTINGS[run.data, run.cell]
+    H, B, lr = (run.values(metric)[0] for metric in ("H", "B", "lr"))
     return (
-        f"{LABELLED[ARMS[run.cell]].label}, H = {at.H}, B = {at.B}, rate {at.lr:g}, {run.updates:,} updates, "
+        f"{LABELLED[ARMS[run.cell]].label}, H = {H:g}, B = {B:g}, rate {lr:g}, {run.updates:,} updates, "
         f"{run.seeds} seeds, {run.values('rows')[0]:,.0f} test rows"
     )

@@ -13,6 +13,7 @@ seed, at MODE/data=NAME/cell=CELL/inputs=own; the index is the number of updates
     chance                success of the best answer that knows no input
     N5                    success - chance, for the data that decide
     rows                  test rows, as many as success is the mean of
+    lr, H, B              Adam's rate, units, rows of a batch
     breaks, cases         at .../law=modes: of the law of the mode on the trained models, in rows
 
 At .../inputs=shuffled stand success, chance and N5 of the same models where each test row has another row's input, at
@@ -109,6 +110,8 @@ def final(group: Group, task: Any, twin: Any, cell: str, trained: Model) -> Iter
     asked = held_out(group, task.test)
     chosen = choices(twin, cell, task.MODE, trained, asked)
     yield from judged(group, task, chosen, asked, group.setting)
+    for name in ("lr", "H", "B"):
+        yield from group.each(name, group.settings["updates"], group.settings[name])
     if group.settings["inputs"] == "own":
         yield from control(group, task, twin, cell, trained, asked)
         yield from kinds(group, task, chosen, asked)

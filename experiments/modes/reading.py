@@ -12,7 +12,7 @@ import pandas as pd
 from experiments.claims import CLAIMS
 from experiments.harness import figures
 from experiments.harness.statistics import Interval, order_interval
-from experiments.memory.words import told
+from experiments.harness.words import told
 from experiments.modes.answering import MODES
 from experiments.modes.data import DATA, DECIDING, OWN
 from experiments.modes.sweep import EXPERIMENT, OWN_INPUTS, SHUFFLED
@@ -31,12 +31,14 @@ CALLED = {
     "mnist1d": "MNIST-1D",
     "dates": "date to ISO date",
     "moving_digits": "moving digit",
+    "moving_labels": "which digit moves",
 }
 OWN_CALLED = {"many_to_one": "your labels", "aligned": "your step labels"}
 KINDS = {
     "digit_names": ("name", digit_names.NAMES),
     "dates": ("way to write the date", dates.FORMATS),
     "digit_rows": ("digit", ()),
+    "moving_labels": ("digit", ()),
     "mnist1d": ("class", ()),
     OWN: ("class", ()),
 }

@@ -24,6 +24,7 @@ STEPS = {
     "mnist1d": ("points of the curve read", 1),
     "dates": ("character of the ISO date", 1),
     "moving_digits": ("frame", 0),
+    "moving_labels": ("frame", 0),
     OWN: ("step", 1),
 }
 """What is counted, and the number of the first."""
@@ -36,6 +37,7 @@ SHARES = {
 }
 """What the axis says, by mode; in a file of the user's not all rows have each step."""
 CEILING, ALONE, LINEAR, CHANCE = "all frames so far", "that frame alone", "logistic regression", "chance"
+"""Levels beside what was measured. The third is of an input as a whole; of a moving digit, of its picture in place."""
 
 
 # The figure
@@ -118,7 +120,7 @@ def levels(one: Tried) -> dict[str, np.ndarray | float]:
         return {CEILING: moving_digits.ceiling(), ALONE: moving_digits.frame_alone()}
     if one.data == OWN:
         return {CHANCE: one.chance}
-    return {LINEAR: linear(one.data), CHANCE: one.chance} if one.mode == "many_to_one" else {}
+    return {LINEAR: linear(one.data), CHANCE: one.chance} if hasattr(DATA[one.data], "rung") else {}
 
 
 @cache
@@ -136,9 +138,20 @@ def title(one: Tried) -> str:
         return title_read_out(one)
     if one.data == "moving_digits":
         return title_gap(one)
+    if one.data == "moving_labels":
+        return title_rise(one)
     unit = "character" if one.data == "dates" else STEPS[one.data][0]
     parts = [f"the {run.name} {hardest(run, unit)}" for run in one.runs]
     return f"{capital(one.called)}: least often right is {listed(parts)}"
+
+
+def title_rise(one: Tried) -> str:
+    """What more frames of the same bring."""
+    parts = []
+    for run in one.runs:
+        medians = run.courses["success_by_step"].median(axis=1).to_numpy()
+        parts.append(f"of the {run.name} from {three(medians[0])} to {three(medians[-1])}")
+    return f"{capital(one.called)}: from the first frame to the last the share of right answers goes, {listed(parts)}"
 
 
 def hardest(run: Run, unit: str) -> str:

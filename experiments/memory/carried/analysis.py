@@ -7,11 +7,11 @@ import pandas as pd
 
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.statistics import order_interval
+from experiments.harness.words import few, share, told
 from experiments.memory.carried import marks, pictures
 from experiments.memory.carried.exchange import CARRIES, KINDS, QUARTERS
 from experiments.memory.carried.runs import LABELS, Run, addings, latches
 from experiments.memory.carried.sweep import LARGE, SMALL
-from experiments.memory.words import few, share, told
 
 
 def analyse(frame: pd.DataFrame) -> Findings:

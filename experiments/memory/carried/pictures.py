@@ -11,11 +11,11 @@ import pandas as pd
 from experiments.harness import figures
 from experiments.harness.report import Figure
 from experiments.harness.statistics import order_interval
+from experiments.harness.words import few, told
 from experiments.memory.carried import marks
 from experiments.memory.carried.exchange import KINDS, QUARTERS
 from experiments.memory.carried.runs import LABELS, Run
 from experiments.memory.carried.sweep import SMALL
-from experiments.memory.words import few, told
 
 EXPECTED = {"c": 1.0, "h": 0.0, "both": 1.0, "none": 0.0}
 """Where the answers go if the whole bit lies in c."""

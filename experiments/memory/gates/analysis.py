@@ -7,12 +7,12 @@ import pandas as pd
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.statistics import order_interval
+from experiments.harness.words import few, share, told
 from experiments.memory.gates import pictures
 from experiments.memory.gates.experiment import CLAIMS
 from experiments.memory.gates.runs import Compared, compared
 from experiments.memory.gates.sweep import FIXED, WHOLE
 from experiments.memory.parts import EXPERIMENT
-from experiments.memory.words import few, share, told
 
 
 def analyse(frame: pd.DataFrame) -> Findings:

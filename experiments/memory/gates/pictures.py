@@ -12,9 +12,9 @@ from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
 from experiments.harness.statistics import order_interval
+from experiments.harness.words import few, told
 from experiments.memory.gates.runs import Compared
 from experiments.memory.gates.sweep import WHOLE
-from experiments.memory.words import few, told
 
 HUE = figures.COLOURS["lstm"]
 

@@ -1,4 +1,4 @@
-"""Numbers as the experiment's reports write them."""
+"""Numbers as reports write them."""
 
 from __future__ import annotations
 
