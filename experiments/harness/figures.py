@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import Bbox
 
 matplotlib.use("Agg")
 
@@ -23,6 +25,9 @@ COLOURS = {"rnn": "#d55e00", "lstm": "#0072b2"}
 
 NAMES = {"rnn": "RNN", "lstm": "LSTM"}
 """What readers call the cells."""
+
+DOTS = 72
+"""Of an SVG, an inch."""
 
 PREDICTION = {"color": "black", "linestyle": "--", "linewidth": 1.2}
 
@@ -134,11 +139,25 @@ def numbered(text: str) -> str:
     return re.sub(r"\b[a-z][0-9a-f]{10}\b", lambda match: names.get(match[0], match[0]), text)
 
 
+def laid_out(canvas: Canvas) -> Bbox:
+    """Lays a canvas out for an SVG; the room that its parts take, in inches, with a margin.
+
+    It is what savefig finds by bbox_inches="tight", which draws everything once more for it: a fifth of the time.
+    """
+    FigureCanvasSVG(canvas)
+    canvas.set_dpi(DOTS)
+    if (engine := canvas.get_layout_engine()) is not None:
+        engine.execute(canvas)
+    canvas.set_layout_engine()  # none: savefig would lay out again
+    renderer = RendererSVG(*(canvas.get_size_inches() * DOTS), io.StringIO())
+    return canvas.get_tightbbox(renderer).padded(matplotlib.rcParams["savefig.pad_inches"])
+
+
 def svg(canvas: Canvas, name: str) -> str:
     """The picture as one <svg> element: no date; ids from a fixed salt, marked with its name, so that a page may hold
     several pictures. The canvas is closed."""
-    out = io.StringIO()
-    canvas.savefig(out, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
+    out, box = io.StringIO(), laid_out(canvas)
+    canvas.savefig(out, format="svg", dpi=DOTS, metadata={"Date": None, "Creator": None}, bbox_inches=box)
     plt.close(canvas)
     text = out.getvalue()
     text = numbered(re.sub(r"[ \t]+\n", "\n", text[text.index("<svg") :]))

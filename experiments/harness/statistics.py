@@ -138,6 +138,7 @@ def _median(ordered: np.ndarray) -> float:
     return float(low if low == high else low + (high - low) / 2)
 
 
+@cache
 def clopper_pearson(k: int, n: int, level: float = LEVEL) -> tuple[float, float]:
     """The exact interval of a share of which k of n were seen (SciPy's)."""
     interval = stats.binomtest(int(k), int(n)).proportion_ci(level, method="exact")

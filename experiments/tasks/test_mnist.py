@@ -114,7 +114,7 @@ def test_a_file_that_is_not_the_published_one_is_refused(folder, change, rule):
     assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
 
 
-@pytest.mark.parametrize("data", [b"not packed", gzip.compress(b"some bytes")[:-9]])
+@pytest.mark.parametrize("data", [b"not packed", gzip.compress(b"some bytes")[:-9]], ids=["no gzip", "cut short"])
 def test_a_file_that_cannot_be_unpacked_is_refused(folder, data):
     """Not compressed at all, or cut short."""
     (folder / TEST_IMAGES).unlink()

@@ -6,9 +6,8 @@ import pandas as pd
 
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.grid.choose import choices
+from experiments.memory.grid.choose import choices, with_point
 from experiments.memory.grid.sweep import RATES, SEEDS, STARTS
-from properties.record import parse_setting
 
 READ = "grid/points/"
 
@@ -51,11 +50,7 @@ def read(frame: pd.DataFrame) -> pd.DataFrame:
     """The points: task, cell, arm, H, lr, and what is recorded of each."""
     mine = frame[(frame.source == "memory") & frame.setting.str.startswith(READ)]
     wide = mine.pivot(index="setting", columns="metric", values="value").reset_index()
-    words = wide.setting.map(parse_setting)
-    wide["task"] = wide.setting.str.split("/").str[2]
-    for name, kind in (("cell", str), ("arm", str), ("H", int), ("lr", float)):
-        wide[name] = [kind(some[name]) for some in words]
-    return wide.astype({"solved": int, "runs": int}).drop(columns="setting").rename_axis(columns=None)
+    return with_point(wide, 2).astype({"solved": int, "runs": int}).drop(columns="setting").rename_axis(columns=None)
 
 
 def best_first(found: pd.DataFrame) -> pd.DataFrame:

@@ -75,15 +75,20 @@ def known(store: Store, own: str) -> list[Group]:
     return list(found.values())
 
 
+def with_point(rows: pd.DataFrame, at: int) -> pd.DataFrame:
+    """Rows with the point that their setting names as columns: KEYS, of which the task is the part at a place."""
+    words = rows.setting.map(parse_setting)
+    kinds = {"cell": str, "arm": str, "H": int, "lr": float}
+    told = {name: [kind(some[name]) for some in words] for name, kind in kinds.items()}
+    return rows.assign(task=rows.setting.str.split("/").str[at], **told)
+
+
 def points(frame: pd.DataFrame) -> pd.DataFrame:
     """A row a point of the grid: task, cell, arm, H, lr; over lengths and seeds how many runs there were and how many
     solved, the mean updates until solved and the mean cost."""
     mine = frame[(frame.source == "memory") & frame.setting.str.match("grid/(?!points/)")]
     runs = mine.pivot(index=["setting", "index", "seed"], columns="metric", values="value").reset_index()
-    words = runs.setting.map(parse_setting)
-    runs["task"] = runs.setting.str.split("/").str[1]
-    for name, kind in (("cell", str), ("arm", str), ("H", int), ("lr", float)):
-        runs[name] = [kind(some[name]) for some in words]
+    runs = with_point(runs, 1)
     never = runs.first_solved_step == NEVER
     runs["updates"] = runs.first_solved_step.where(~never, runs.updates_allowed)
     found = runs.groupby(KEYS, sort=True).agg(

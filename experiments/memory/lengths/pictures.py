@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import chance_of, in_steps, interval_text, shares
+from experiments.memory.fits import chance_of, delay_axis, in_steps, interval_text, shares
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
 
@@ -44,7 +44,7 @@ def success(found: list[Reached]) -> Figure:
         top.set(title=task, ylim=(-0.04, 1.62), xscale="log")
         top.set_yticks([0, 0.25, 0.5, 0.75, 1])
         below.set(ylim=(-0.6, 0.6), xlabel="n (zeros before the coin)" if task == "timer" else "length (steps)")
-        ticks(below, np.unique(np.concatenate([one.fit.delays for one in some])))
+        delay_axis(below, np.unique(np.concatenate([one.fit.delays for one in some])))
         top.legend(handles=[handle(one) for one in some], fontsize=7.5, loc="upper left", handlelength=1.2)
     axes[0, 0].set_ylabel("share of seeds that solve")
     axes[1, 0].set_ylabel("minus fit")
@@ -76,13 +76,6 @@ def table(one: Reached) -> pd.DataFrame:
     for n, (name, value) in enumerate(place.items()):
         rows.insert(n, name, value)
     return rows
-
-
-def ticks(axis: Axes, lengths: np.ndarray) -> None:
-    """About seven of the lengths named."""
-    some = lengths[:: max(1, round(len(lengths) / 7))]
-    axis.set_xticks(some, [f"{length:g}" for length in some])
-    axis.minorticks_off()
 
 
 def success_title(found: list[Reached]) -> str:
@@ -170,7 +163,7 @@ def pilot(found: list[Reached]) -> Figure:
         ends = one.fit.delays[0] / 1.15, one.fit.delays[-1] * 1.15
         axis.set(ylim=(-0.05, 1.05), xscale="log", xlim=ends, xlabel="length (steps)")
         axis.set_title(f"{one.task.replace('_', ' ')}: {ARMS[one.arm].label}", fontsize=9)
-        ticks(axis, one.fit.delays)
+        delay_axis(axis, one.fit.delays)
     for axis in axes[:, 0]:
         axis.set_ylabel("share of seeds\nthat solve")
     for axis in list(axes.flat)[len(mine) :]:
