@@ -21,6 +21,7 @@ from experiments.modes.reading import (
     gathered,
     listed,
     shares,
+    signed,
     spelled,
     three,
 )
@@ -124,7 +125,9 @@ GIVEN = {
 
 def lead(tried: list[Tried]) -> str:
     """What was found, in words."""
-    return " ".join([how_text(tried), *(one_text(one) for one in tried), worst_text(tried), better_text(tried)])
+    return " ".join(
+        [how_text(tried), *(one_text(one) for one in tried), control_text(tried), worst_text(tried), better_text(tried)]
+    )
 
 
 def how_text(tried: list[Tried]) -> str:
@@ -144,13 +147,22 @@ def how_text(tried: list[Tried]) -> str:
 
 
 def one_text(one: Tried) -> str:
-    """Success, chance and control on some data."""
+    """Success and chance on some data."""
     values = ", ".join(f"{run.name} {shares(run.success())}" for run in one.runs)
-    beside = [f"chance {three(one.chance)}"]
-    for inputs in one.inputs:
-        if inputs in WITH:
-            beside.append(f"{WITH[inputs]} {' and '.join(three(run.success(inputs).value) for run in one.runs)}")
-    return f"{capital(spelled(one.mode))}, {one.called}: {values}; {', '.join(beside)}."
+    return f"{capital(spelled(one.mode))}, {one.called}: {values}; chance {three(one.chance)}."
+
+
+def control_text(tried: list[Tried]) -> str:
+    """How far above chance models come without the input."""
+    pairs = [(run, inputs) for one in tried for run in one.runs for inputs in one.inputs if inputs in WITH]
+    run, inputs = max(pairs, key=lambda pair: pair[0].above(pair[1]).value)
+    at = f"the {run.name} on {run_called(tried, run)}, {WITH[inputs]}"
+    return f"Without its own input no median is further above chance than {signed(run.above(inputs).value)} ({at})."
+
+
+def run_called(tried: list[Tried], run: Run) -> str:
+    """What a run's data are called."""
+    return next(one.called for one in tried if run in one.runs)
 
 
 def worst_text(tried: list[Tried]) -> str:

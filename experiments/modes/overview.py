@@ -79,8 +79,9 @@ def columns(top: Axes, below: Axes, at: int, run: Run, inputs: str) -> None:
     own, values, x = inputs == OWN_INPUTS, run.values("success", inputs), at + place(run)
     dots(top, x, values, run.colour, not own)
     if own:
-        how = {"xytext": (0, -5), "va": "top", "ha": "center"}
-        figures.label_line(top, x, values.min(), f"{run.name}\n{run.success().value:.2f}", run.colour, **how)
+        side = 1 if run.cell == "lstm" else -1  # names of both cells meet between them, in narrow panels too
+        how = {"xytext": (2 * side, -5), "va": "top", "ha": "left" if side > 0 else "right"}
+        figures.label_line(top, at, values.min(), f"{run.name}\n{run.success().value:.2f}", run.colour, **how)
     else:
         dots(below, x, values - run.chance, run.colour, True)
 
@@ -245,7 +246,7 @@ def curves(axis: Axes, one: Tried, data: pd.DataFrame) -> None:
     axis.axhline(one.chance, **figures.PREDICTION)
     axis.set_xlim(0, data.updates.max())
     axis.set_xlabel("updates")
-    axis.locator_params(axis="x", nbins=4, integer=True)
+    axis.set_xticks([0, data.updates.max() / 2, data.updates.max()])
     figures.label_lines(axis, ends)
     named(axis, one)
 
