@@ -26,7 +26,6 @@ from experiments.modes.reading import (
     three,
 )
 from experiments.modes.sweep import ARMS, CLIP, DECAY, EXPERIMENT
-from properties.record import parse_setting
 
 
 def analyse(frame: pd.DataFrame) -> Report:
@@ -34,7 +33,7 @@ def analyse(frame: pd.DataFrame) -> Report:
     tried, rows = gathered(frame), frame[frame.source == EXPERIMENT]
     return Report(
         name=EXPERIMENT,
-        title=title(tried, frame),
+        title=title(tried),
         lead=lead(tried),
         verdicts=[claims.verdict(claims.CLAIMS["N5"], frame)],
         settings=settings(tried),
@@ -42,13 +41,11 @@ def analyse(frame: pd.DataFrame) -> Report:
     )
 
 
-def title(tried: list[Tried], frame: pd.DataFrame) -> str:
-    """The report's heading; the name of a file of the user's stands in what was run."""
-    if tried[0].data != OWN:
-        return "Modes: one cell, four kinds of input and output"
-    ran = frame[(frame.source == "run") & (frame.setting.str.split("/").str[0] == EXPERIMENT)].setting
-    name = parse_setting(ran.iloc[0]).get("data", "") if len(ran) else ""
-    return f"Modes: both cells on your file {name}".strip()
+def title(tried: list[Tried]) -> str:
+    """The report's heading."""
+    return (
+        "Modes: both cells on your file" if tried[0].data == OWN else "Modes: one cell, four kinds of input and output"
+    )
 
 
 def of(mode: str, tried: list[Tried]) -> list[Tried]:

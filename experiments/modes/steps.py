@@ -232,6 +232,6 @@ def kind_text(one: Tried) -> str:
         medians = {kind: run.success(kind=kind).value for kind in run.kinds}
         if medians:
             worst = min(medians, key=medians.__getitem__)
-            perfect = medians[worst] == 1
-            parts.append(f"the {run.name} on {'none' if perfect else f'{worst} ({three(medians[worst])})'}")
-    return f"By {KINDS[one.data][0]}, least often right is {listed(parts)}." if parts else ""
+            where = "on all" if medians[worst] == 1 else f"least often on {worst} ({three(medians[worst])})"
+            parts.append(f"the {run.name} is right {where}")
+    return f"By {KINDS[one.data][0]} {listed(parts)}." if parts else ""

@@ -131,7 +131,7 @@ def test_what_is_dashed_beside_a_read_out_is_logistic_regression(smoke):
 def test_a_file_of_the_users_has_its_own_words(own):
     """Both modes it has labels for, its classes as typed, no threshold, and N5 not measured."""
     report = own.report
-    assert report.title == "Modes: both cells on your file own"
+    assert report.title == "Modes: both cells on your file"
     assert [s.title for s in report.sections] == ["Both cells on your file", "Many to one", "Aligned"]
     assert "your labels" in report.lead and "your step labels" in report.lead and "N5" not in report.lead
     (kinds,) = [t.frame for s in report.sections for t in s.tables if t.name == "kinds_own"]
@@ -268,4 +268,4 @@ def test_kinds_stand_in_their_order_and_the_hardest_is_named():
     (table,) = steps.by_kind(one)
     assert table.frame["way to write the date"].tolist() == list(dates.FORMATS)
     assert table.frame.RNN.tolist()[1] == "0.500 (0.500 to 0.500)"
-    assert steps.kind_text(one) == "By way to write the date, least often right is the RNN on Sep 30, 1999 (0.500)."
+    assert steps.kind_text(one) == "By way to write the date the RNN is right least often on Sep 30, 1999 (0.500)."

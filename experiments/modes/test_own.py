@@ -18,6 +18,7 @@ from experiments.modes import own, table
 from experiments.tasks import answers
 from impl import draw
 from impl.spec import Model
+from properties.record import read_csv
 
 LENGTHS = (3, 1, 5, 2)
 HEAD = "sequence,label,x\n"
@@ -265,6 +266,21 @@ def test_chance_is_that_of_the_training_parts_commonest_answer(write):
     data = own.load(write("sequence,label,step_label,x,part\n" + "\n".join(lines)))
     assert answers.chance(own.task(data, "many_to_one")) == pytest.approx(1 / 3)
     assert answers.chance(own.task(data, "aligned")) == pytest.approx((1 / 2 + 1 / 4 + 1 / 2) / 3)
+
+
+def test_a_file_becomes_a_report_of_its_own(write, tmp_path, capsys):
+    """`run modes --data FILE` trains both cells in each mode that it has labels for, and says nothing of N5's data."""
+    path, out = write(text_of(*many(24, parts=True))), tmp_path / "reports"
+    where = ["--store", str(tmp_path / "store.sqlite"), "--out", str(out), "--workers", "0"]
+    assert command.main(["run", "modes", "--data", str(path), "--preset", "smoke", *where]) == 0
+    page = (out / "modes" / "README.md").read_text("utf-8")
+    assert "your labels" in page and "your step labels" in page and "date to ISO date" not in page
+    assert "python -m experiments run modes --preset smoke --data FILE" in page and str(tmp_path) not in page
+    records = read_csv(out / "modes" / "results.csv")
+    assert "N5" not in {*records.metric} and {*records[records.metric == "breaks"].value} == {0.0}
+    path.write_text("sequence,label\na,b\n")
+    assert command.main(["run", "modes", "--data", str(path), "--preset", "smoke", *where]) == 2
+    assert "must have" in capsys.readouterr().err
 
 
 def test_the_help_names_every_column(capsys):
