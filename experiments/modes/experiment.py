@@ -13,6 +13,7 @@ seed, at MODE/data=NAME/cell=CELL/inputs=own; the index is the number of updates
     chance                success of the best answer that knows no input
     N5                    success - chance, for the data that decide
     rows                  test rows, as many as success is the mean of
+    other_twin_differs    test rows on which the other twin, given the same parameters, chooses otherwise
     lr, H, B              Adam's rate, units, rows of a batch
     breaks, cases         at .../law=modes: of the law of the mode on the trained models, in rows
 
@@ -117,6 +118,7 @@ def final(group: Group, task: Any, twin: Any, cell: str, trained: Model) -> Iter
         yield from kinds(group, task, chosen, asked)
         yield from steps(group, task, twin, cell, trained, chosen, asked)
         yield from kept(group, task, twin, cell, trained, asked)
+        yield from retold(group, task, twin, cell, trained, asked, chosen)
         yield from examples(group, task, chosen[:, 0], asked)
 
 
@@ -170,6 +172,24 @@ def kept(group: Group, task: Any, twin: Any, cell: str, trained: Model, asked: B
     found = {"breaks": laws.broken(twin, cell, task.MODE, trained, some), "cases": some.target.shape[1]}
     for metric, values in found.items():
         yield from group.each(metric, group.settings["updates"], values, f"{group.setting}/law=modes")
+
+
+def retold(
+    group: Group, task: Any, twin: Any, cell: str, trained: Model, asked: Batch, chosen: np.ndarray
+) -> list[Record]:
+    """On how many test rows the other twin, given the same parameters, chooses otherwise at a step that counts.
+
+    Where two outputs lie closer than rounding, twins may differ and both be right.
+    """
+    other = engine("fast" if group.engine.startswith("torch") else "torch")
+    model = other.asarray(twin.numpy(trained), group.dtype)
+    same = answers.exact(choices(other, cell, task.MODE, model, asked), chosen, shared(asked.mask))
+    return group.each("other_twin_differs", group.settings["updates"], (same < 1).sum(-1))
+
+
+def shared(mask: np.ndarray | None) -> np.ndarray | None:
+    """A mask (K, N) that the models share, (K, 1, N)."""
+    return mask if mask is None else mask[:, None]
 
 
 def examples(group: Group, task: Any, chosen: np.ndarray, asked: Batch) -> Iterator[Record]:

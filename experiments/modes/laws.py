@@ -26,8 +26,13 @@ def broken(twin: Any, cell: str, mode: str, model: Model, asked: Batch) -> np.nd
         twin, cell, mode, model, asked: as in `answering.choices`.
     """
     pairs = LAWS[mode](twin, cell, model, asked)
-    differ = np.stack([(a != b).any(axis=(0, 3)) for a, b in pairs]).any(0)
-    return differ.sum(-1)
+    return np.stack([differ(a, b) for a, b in pairs]).any(0).sum(-1)
+
+
+def differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether a row of a model has other bits in a than in b, each (K, E, N, V): (E, N); a model that is lost has the
+    same where both are NaN."""
+    return ((a != b) & ~(np.isnan(a) & np.isnan(b))).any(axis=(0, 3))
 
 
 def one_to_many(twin: Any, cell: str, model: Model, asked: Batch) -> list[tuple[Array, Array]]:

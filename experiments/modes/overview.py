@@ -318,14 +318,16 @@ LAWS = {
 
 
 def law_table(tried: list[Tried]) -> Table:
-    """Breaks of the law of each mode on the trained models."""
+    """Breaks of the law of each mode on the trained models, and what both twins answer alike."""
     rows = [
         {"mode": spelled(run.mode), "data": one.called, "cell": run.name, "law, to the bit": LAWS[run.mode]}
         | {"rows checked": f"{checked(run):,.0f}", "breaks": f"{broken(run):,.0f}"}
+        | {"answered otherwise by the other twin": f"{otherwise(run):,.0f} of {answered(run):,.0f} test rows"}
         for one in tried
         for run in one.runs
     ]
-    return Table("modes_law", "The law of each mode on the trained models, all seeds together", pd.DataFrame(rows))
+    title = "The law of each mode on the trained models, and the twins' answers, all seeds together"
+    return Table("modes_law", title, pd.DataFrame(rows))
 
 
 def checked(run: Run) -> float:
@@ -338,6 +340,16 @@ def broken(run: Run) -> float:
     return float(run.values("breaks", law="modes").sum())
 
 
+def otherwise(run: Run) -> float:
+    """Test rows, of all seeds, that the other twin answers otherwise."""
+    return float(run.values("other_twin_differs").sum())
+
+
+def answered(run: Run) -> float:
+    """Test rows of all seeds."""
+    return float(run.values("rows").sum())
+
+
 def law_text(tried: list[Tried]) -> str:
     """The law in a sentence."""
     runs = [run for one in tried for run in one.runs]
@@ -346,7 +358,11 @@ def law_text(tried: list[Tried]) -> str:
         "The law of its mode, which the properties check on generated cases, is checked on what training left as well, "
         f"each model on its first test rows, {cases:,.0f} together"
     )
+    twins = (
+        f"The other twin, given the trained parameters, answers {sum(map(otherwise, runs)):,.0f} of "
+        f"{sum(map(answered, runs)):,.0f} test rows otherwise."
+    )
     if not bad:
-        return f"{first}: none breaks it."
+        return f"{first}: none breaks it. {twins}"
     where = listed([f"the {run.name} {spelled(run.mode)} ({broken(run):,.0f} of {checked(run):,.0f})" for run in bad])
-    return f"{first}: it is broken by {where}."
+    return f"{first}: it is broken by {where}. {twins}"

@@ -73,6 +73,7 @@ def frame_of(seeds=8, **levels):
             own = f"{mode}/data={data}/cell={cell}/inputs=own"
             rows += [(own, "success_validation", 10 * k, spread + share) for k, share in enumerate((0.1, 0.5, 0.8))]
             rows += [(f"{own}/law=modes", "cases", 50, 60 + 0 * spread), (f"{own}/law=modes", "breaks", 50, 0 * spread)]
+            rows += [(own, "other_twin_differs", 50, 0 * spread)]
     return recorded(rows)
 
 
@@ -207,8 +208,18 @@ def test_a_broken_law_is_told_with_its_rows():
     assert "none breaks it" in overview.law_text(gathered(frame)) and "3,840" in overview.law_text(gathered(frame))
     at = (frame.metric == "breaks") & frame.setting.str.contains("dates/cell=lstm")
     tried = gathered(frame.assign(value=frame.value.mask(at & (frame.seed < 3), 2.0)))
-    assert overview.law_text(tried).endswith("it is broken by the LSTM delayed (6 of 480).")
+    assert "it is broken by the LSTM delayed (6 of 480)." in overview.law_text(tried)
     assert overview.law_table(tried).frame.breaks.tolist() == ["0", "0", "0", "0", "0", "6", "0", "0"]
+
+
+def test_rows_that_the_twins_answer_differently_are_counted():
+    """Over seeds, by mode and cell, of all test rows."""
+    frame = frame_of()
+    at = (frame.metric == "other_twin_differs") & frame.setting.str.contains("digit_rows/cell=rnn") & (frame.seed < 3)
+    tried = gathered(frame.assign(value=frame.value.mask(at, 1.0)))
+    assert overview.law_text(tried).endswith("answers 3 of 6,400 test rows otherwise.")
+    column = overview.law_table(tried).frame["answered otherwise by the other twin"]
+    assert column.tolist() == [f"{n} of 800 test rows" for n in (0, 0, 3, 0, 0, 0, 0, 0)]
 
 
 def test_half_of_the_gain_is_counted_from_chance():

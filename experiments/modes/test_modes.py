@@ -225,6 +225,16 @@ def test_a_fault_against_the_law_is_counted(mode, fault, twin):
     assert (broken > N / 2).all()
 
 
+def test_a_lost_model_breaks_no_law(twin):
+    """NaN is what it was; a number in its place is not."""
+    model = tree_map(lambda a: a * float("nan"), models("aligned", "rnn", twin))
+    assert laws.broken(twin, "rnn", "aligned", model, asked_of("aligned")).tolist() == [0, 0]
+    a = np.full((2, 1, 3, 4), np.nan)
+    b = a.copy()
+    b[1, 0, 2, 3] = 0.0
+    assert laws.differ(a, a).tolist() == [[False] * 3] and laws.differ(a, b).tolist() == [[False, False, True]]
+
+
 # What a group records
 
 
@@ -246,6 +256,19 @@ def test_a_group_records_what_it_says(mode):
     shown_rows = {r.setting for r in found if "/example=" in r.setting}
     assert len(shown_rows) >= experiment.FIRST and {r.seed for r in found if "/example=" in r.setting} == {0}
     assert len({(r.setting, r.seed, r.metric, r.index) for r in found}) == len(found)
+
+
+@of_each_mode
+def test_the_other_twin_answers_what_counts_alike(mode, monkeypatch):
+    """From the trained parameters; where it chose otherwise at every step that counts, every row would be told."""
+    found = experiment.run(group_of(mode, "lstm"), lambda done, total: None)
+    base = f"{mode}/data={DECIDING[mode]}/cell=lstm/inputs=own"
+    assert values(found, base, "other_twin_differs").tolist() == [0, 0]
+    real = experiment.choices
+    other = lambda twin, *args: real(twin, *args) + (twin.plain.__name__ == "impl.torch_twin.scan")  # noqa: E731
+    monkeypatch.setattr(experiment, "choices", other)
+    found = experiment.run(group_of(mode, "lstm"), lambda done, total: None)
+    assert values(found, base, "other_twin_differs").tolist() == [N, N]
 
 
 def values(records, setting, metric):
