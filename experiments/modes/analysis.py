@@ -6,11 +6,13 @@ import pandas as pd
 
 from experiments import claims
 from experiments.harness.arms import ARMS as LABELLED
-from experiments.harness.report import Figure, Report, Section
+from experiments.harness.report import Report, Section
+from experiments.harness.statistics import order_interval
+from experiments.harness.words import listed
 from experiments.modes import examples, overview, steps
 from experiments.modes.answering import MODES
 from experiments.modes.data import OWN
-from experiments.modes.overview import WITH, least, most
+from experiments.modes.overview import WITH
 from experiments.modes.rates import RATES, SEEDS
 from experiments.modes.reading import (
     Run,
@@ -19,7 +21,6 @@ from experiments.modes.reading import (
     differences,
     few_seeds,
     gathered,
-    listed,
     shares,
     signed,
     spelled,
@@ -73,23 +74,20 @@ def together_text(tried: list[Tried]) -> str:
         else ""
     )
     return (
-        "A model that does not use its input cannot pass chance, the success of the best constant answer (dashed). So "
-        "the trained models are also given each test row with the input of another row (hollow): if what they say "
-        f"comes from the input, success falls to chance or below.{more} {overview.law_text(tried)}"
+        "Chance (dashed) is what the training part's best answer without a look at the input gets on test rows. The "
+        "trained models are also given each test row with the input of another row (hollow): if what they say comes "
+        f"from the input, success falls to about chance.{more} {overview.law_text(tried)}"
     )
 
 
 def alone(mode: str, tried: list[Tried], rows: pd.DataFrame) -> Section:
     """One mode: examples, then step by step, then kinds of rows."""
     mine = of(mode, tried)
-    drawn = examples_of(mode, rows) + [figure for one in mine for figure in steps.by_step(one)]
-    text = " ".join(filter(None, [part for one in mine for part in (GIVEN[mode, one.data], *found(one))]))
+    shown = examples.drawn(mode, rows)
+    drawn = shown + [figure for one in mine for figure in steps.by_step(one)]
+    parts = [part for one in mine for part in (GIVEN[mode, one.data], *found(one))]
+    text = " ".join(filter(None, [*parts, "Examples are what the first seed says." if shown else ""]))
     return Section(capital(spelled(mode)), text, drawn, [table for one in mine for table in steps.by_kind(one)])
-
-
-def examples_of(mode: str, rows: pd.DataFrame) -> list[Figure]:
-    """Figures of what the first seed said of single test rows."""
-    return examples.drawn(mode, rows)
 
 
 def found(one: Tried) -> tuple[str, str]:
@@ -139,8 +137,14 @@ def how_text(tried: list[Tried]) -> str:
     aligned = ", in the aligned mode the share of the steps" if of("aligned", tried) else ""
     return (
         f"{first}. Success is the share of the rows whose whole answer is right{aligned}; numbers are medians over "
-        f"{seeds} seeds{spread}."
+        f"{seeds} seeds{spread}, which holds what seeds differ by: all are judged on the same test rows, "
+        f"{rows_text(tried)}."
     )
+
+
+def rows_text(tried: list[Tried]) -> str:
+    """How many test rows each data set has."""
+    return listed([f"{one.runs[0].values('rows')[0]:,.0f} of {one.called}" for one in tried])
 
 
 def one_text(one: Tried) -> str:
@@ -174,7 +178,7 @@ def worst_text(tried: list[Tried]) -> str:
 
 
 def better_text(tried: list[Tried]) -> str:
-    """Which cell is better, where the intervals of both share no point."""
+    """Which cell is better, paired by seed, at these settings."""
     pairs = [one for one in tried if len(one.runs) > 1]
     if few_seeds(tried):
         return "Which cell is better is left open: fewer than 8 seeds have no 99 % interval."
@@ -184,15 +188,17 @@ def better_text(tried: list[Tried]) -> str:
             winners.setdefault(run.name, []).append(one.called)
     apart = [f"the {name} on {listed(on)}" for name, on in winners.items()]
     same = [one.called for one in pairs if not better(one)]
-    parts = [f"Better, by intervals that share no point, is {', '.join(apart)}."] if apart else []
-    parts += [f"The intervals of both cells overlap on {listed(same)}."] if same else []
+    parts = [f"At these settings, of equal width and not of equal cost, {', '.join(apart)} is better, paired by seed."]
+    parts = parts if apart else []
+    parts += [f"Which cell is better is left open on {listed(same)}."] if same else []
     return " ".join(parts)
 
 
 def better(one: Tried) -> Run | None:
-    """The cell whose interval lies above the other's; none if they share a point."""
-    low, high = sorted(one.runs, key=lambda run: run.success().value)
-    return high if least(high.success()) > most(low.success()) else None
+    """The cell that is better by a paired difference whose interval has one sign; none if there is no such."""
+    a, b = one.runs
+    difference = order_interval(a.values("success") - b.values("success"))
+    return a if difference.low > 0 else b if difference.high < 0 else None
 
 
 # Settings

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments import claims
 from experiments.harness.training import Batch, Coder, Pair, outputs
+from experiments.tasks import arguments
 from impl.spec import Array, Model, Parameters, tree_map
 
-MODES = ("one_to_many", "many_to_one", "delayed", "aligned")
+MODES = tuple(claims.MODES)
 SPEAKING = ("one_to_many", "delayed")
 """The modes in which a model hears what it said itself."""
 
@@ -102,11 +104,15 @@ def exchanged(mode: str, own: Batch, order: np.ndarray) -> Batch:
 
 
 def other_rows(rng: np.random.Generator, n: int) -> np.ndarray:
-    """For each of n rows another one, each taken once: (n,). They stand in a ring, and each takes its neighbour.
+    """For each of n >= 2 rows another one, each taken once: (n,). They stand in a ring, and each takes its neighbour.
 
     A permutation would leave one row in the mean its own input, and from one row in 32 a model learns: a recurrent
     network that was trained so told a third of the digits.
+
+    Raises:
+        ValueError: `n` is below 2, since one row has no other.
     """
+    arguments.at_least("n", n, 2, "one row has no other")
     ring, order = rng.permutation(n), np.empty(n, int)
     order[ring] = np.roll(ring, 1)
     return order

@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 
 from experiments.harness.figures import COLOURS, NAMES
 from experiments.harness.report import Figure
+from experiments.harness.words import listed
 from experiments.modes import drawing
 from experiments.modes.drawing import ADVANCE, GREY, write
-from experiments.modes.said import Example, cells, confused, counted, examples, frame, listed, parted, told, wrong_at
+from experiments.modes.said import Example, cells, confused, counted, examples, frame, parted, told, wrong_at
 from experiments.modes.said import text as read
 from experiments.modes.videos import frames_shown, labels_shown
 from experiments.tasks import dates, digit_names, digit_rows, mnist1d, moving_digits, moving_labels

@@ -33,7 +33,7 @@ import numpy as np
 from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
-from experiments.harness.training import Batch, Coder, falling, fresh, train
+from experiments.harness.training import Batch, Coder, choose, falling, fresh, train
 from experiments.modes import data, laws
 from experiments.modes.answering import CHUNK, choices, exchanged, other_rows, rows_of
 from experiments.modes.data import DECIDING, task_of
@@ -87,7 +87,8 @@ def batches(group: Group, task: Any, twin: Any) -> Iterator[Batch]:
     s, streams = group.settings, [draw.generator(*words_of(group, seed, "training")) for seed in group.seeds]
 
     def shuffled(rng: np.random.Generator, length: int, B: int) -> Batch:
-        return exchanged(task.MODE, Batch(*task.draw(rng, length, B)), other_rows(rng, B))
+        (ring,) = rng.spawn(1)  # so that rows stay those of the models beside it
+        return exchanged(task.MODE, Batch(*task.draw(rng, length, B)), other_rows(ring, B))
 
     drawn = shuffled if s["inputs"] != "own" else task.draw
     return fresh(twin, drawn, task.STEPS, streams, s["B"], group.dtype, s["updates"])
@@ -110,7 +111,7 @@ def final(group: Group, task: Any, twin: Any, cell: str, trained: Model) -> Iter
     """What the trained models do with the test rows."""
     asked = held_out(group, task.test)
     chosen = choices(twin, cell, task.MODE, trained, asked)
-    yield from judged(group, task, chosen, asked, group.setting)
+    yield from judged(group, task, success(task, chosen, asked), asked, group.setting)
     for name in ("lr", "H", "B"):
         yield from group.each(name, group.settings["updates"], group.settings[name])
     if group.settings["inputs"] == "own":
@@ -122,21 +123,24 @@ def final(group: Group, task: Any, twin: Any, cell: str, trained: Model) -> Iter
         yield from examples(group, task, chosen[:, 0], asked)
 
 
-def judged(group: Group, task: Any, chosen: np.ndarray, asked: Batch, setting: str) -> Iterator[Record]:
-    """Success on the test rows beside its chance; of the data that decide also what N5 asks for."""
-    found = {"success": success(task, chosen, asked), "chance": answers.chance(task), "rows": asked.target.shape[1]}
+def judged(group: Group, task: Any, worth: np.ndarray, asked: Batch, setting: str) -> Iterator[Record]:
+    """Success (E,) on the test rows beside its chance; of the data that decide also what N5 asks for."""
+    chance = answers.blind(task, asked.target, asked.mask)
+    found = {"success": worth, "chance": chance, "rows": asked.target.shape[1]}
     if DECIDING.get(task.MODE) == group.settings["data"]:
-        found["N5"] = found["success"] - found["chance"]
+        found["N5"] = worth - chance
     for metric, values in found.items():
         yield from group.each(metric, group.settings["updates"], values, setting)
 
 
 def control(group: Group, task: Any, twin: Any, cell: str, trained: Model, asked: Batch) -> Iterator[Record]:
-    """The same models where each test row has the input of another."""
-    order = other_rows(draw.generator(*words_of(group, "other rows")), asked.target.shape[1])
-    others = exchanged(task.MODE, asked, order)
-    setting = group.setting.replace("/inputs=own", "/inputs=shuffled")
-    yield from judged(group, task, choices(twin, cell, task.MODE, trained, others), others, setting)
+    """The same models where each test row has the input of another, each model by a ring of rows of its own."""
+    found = []
+    for e, seed in enumerate(group.seeds):
+        ring = draw.generator(*words_of(group, seed, "other rows"))
+        others = exchanged(task.MODE, asked, other_rows(ring, asked.target.shape[1]))
+        found.append(success(task, choices(twin, cell, task.MODE, choose(trained, [e]), others), others)[0])
+    yield from judged(group, task, np.array(found), asked, group.setting.replace("/inputs=own", "/inputs=shuffled"))
 
 
 def kinds(group: Group, task: Any, chosen: np.ndarray, asked: Batch) -> Iterator[Record]:
@@ -167,8 +171,9 @@ def steps(
 
 
 def kept(group: Group, task: Any, twin: Any, cell: str, trained: Model, asked: Batch) -> Iterator[Record]:
-    """Breaks of the law of the mode on the trained models, over the first test rows."""
+    """Breaks of the law of the mode on the trained models, over the first test rows that can break it."""
     some = rows_of(asked, slice(0, CHUNK))
+    some = rows_of(some, laws.judged(task.MODE, some))
     found = {"breaks": laws.broken(twin, cell, task.MODE, trained, some), "cases": some.target.shape[1]}
     for metric, values in found.items():
         yield from group.each(metric, group.settings["updates"], values, f"{group.setting}/law=modes")

@@ -1,11 +1,11 @@
-"""The law "modes" on trained models and held-out rows: how many rows break it, to the bit.
+"""The law of each mode on trained models and held-out rows: how many rows break it, to the bit.
 
     one to many     once the input is seen, other weights of the input change nothing that is said after
-    many to one     the state that is read out is that of the row's last step
+    many to one     the state at the row's last step is the last one, and its choice is the answer
     delayed         from one state the decoder says the same, whatever was read after it
     aligned         what is said at a step is the same whatever comes later
 
-The law itself, on generated cases and with its planted faults, is properties/test_modes.py.
+On generated cases, with planted faults, these are the laws "modes" and, of the aligned mode, "causality" of properties.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.harness.training import Batch, through
-from experiments.modes.answering import exchanged, first, heard, into, own_words, said, spoken
+from experiments.modes.answering import choices, exchanged, first, heard, into, own_words, said, spoken
 from impl.spec import Array, Model
 
 
@@ -27,6 +27,15 @@ def broken(twin: Any, cell: str, mode: str, model: Model, asked: Batch) -> np.nd
     """
     pairs = LAWS[mode](twin, cell, model, asked)
     return np.stack([differ(a, b) for a, b in pairs]).any(0).sum(-1)
+
+
+def judged(mode: str, asked: Batch) -> np.ndarray:
+    """Which of the rows can break the law, (N,): in the aligned mode those that have a first half and a second."""
+    N = asked.target.shape[1]
+    if mode != "aligned":
+        return np.ones(N, bool)
+    cut = len(asked.x) // 2
+    return np.full(N, N > 1 and cut > 0) & (True if asked.lengths is None else asked.lengths > cut)
 
 
 def differ(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -49,13 +58,23 @@ def one_to_many(twin: Any, cell: str, model: Model, asked: Batch) -> list[tuple[
 
 
 def many_to_one(twin: Any, cell: str, model: Model, asked: Batch) -> list[tuple[Array, Array]]:
-    """The states h at the rows' last steps, and the last states."""
+    """The states h at the rows' last steps, and the last states; what is chosen where it is asked for, and what the
+    last states choose."""
     x, lengths = into(twin, model, (asked.x, asked.lengths))
     (run,) = through(twin.scan, cell, model.cell, x, None, lengths)
     h, last = twin.numpy(run.states.h), twin.numpy(run.last.h)
     T, N = h.shape[0], h.shape[2]
     ends = np.full(N, T) if asked.lengths is None else asked.lengths
-    return [(h[ends - 1, :, np.arange(N)].swapaxes(0, 1)[None], last[None])]
+    chosen = choices(twin, cell, "many_to_one", model, asked)
+    steps = len(chosen) - 1 if asked.mask is None else asked.mask.argmax(0)
+    read = twin.numpy(twin.head.forward(model.head, run.last.h[None]))[0].argmax(-1)
+    pairs = [(at(h, ends - 1), last), (at(chosen, steps)[..., None], read[..., None])]
+    return [(a[None].astype(float), b[None].astype(float)) for a, b in pairs]
+
+
+def at(a: np.ndarray, steps: np.ndarray | int) -> np.ndarray:
+    """Of a (T, E, N, ...) each row's step: (E, N, ...)."""
+    return a[steps, :, np.arange(a.shape[2])].swapaxes(0, 1)
 
 
 def delayed(twin: Any, cell: str, model: Model, asked: Batch) -> list[tuple[Array, Array]]:
@@ -70,7 +89,7 @@ def delayed(twin: Any, cell: str, model: Model, asked: Batch) -> list[tuple[Arra
 def aligned(twin: Any, cell: str, model: Model, asked: Batch) -> list[tuple[Array, Array]]:
     """What is said in the first half, with the rows' own second half and with other rows'."""
     cut = len(asked.x) // 2
-    later = np.concatenate([asked.x[:cut], asked.x[cut:, ::-1]])
+    later = np.concatenate([asked.x[:cut], np.roll(asked.x[cut:], 1, 1)])
     pair = (said(twin, cell, "aligned", model, some) for some in (asked, asked._replace(x=later)))
     return [tuple(twin.numpy(y)[:cut] for y in pair)]
 

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.report import Figure, Table
 from experiments.harness.statistics import Interval, against, order_interval
+from experiments.harness.words import listed
 from experiments.modes.reading import (
     CONTROL,
     OTHERS,
@@ -21,7 +22,6 @@ from experiments.modes.reading import (
     Tried,
     capital,
     few_seeds,
-    listed,
     shares,
     signed,
     spelled,
@@ -186,7 +186,7 @@ def control_text(tried: list[Tried]) -> str:
     held = [most(run.above(inputs)) < CONTROL for run, inputs in pairs]
     if all(held):
         top = max(run.above(inputs).value for run, inputs in pairs)
-        return f"without its own input none is {CONTROL:g} above it (at most {signed(top)})"
+        return f"without its own input none is {CONTROL:g} above it (medians at most {signed(top)})"
     over = [
         f"the {run.name} {spelled(run.mode)} {WITH[inputs]} ({signed(run.above(inputs).value)})"
         for (run, inputs), fine in zip(pairs, held, strict=True)
@@ -273,7 +273,7 @@ def learning_title(tried: list[Tried]) -> str:
     parts = [f"{one.called} {listed([half_way(run) for run in one.runs])}" for one in tried]
     cells = listed([run.name for run in tried[0].runs])
     none = f" ({NONE} where nothing is gained)" if any(NONE in part for part in parts) else ""
-    return f"Half of what success gains over chance takes {cells} so many updates{none}: {'; '.join(parts)}"
+    return f"Half of what success gains over chance takes {cells} at most so many updates{none}: {'; '.join(parts)}"
 
 
 def learning_alt(tried: list[Tried]) -> str:
@@ -310,7 +310,7 @@ def one_of(tried: list[Tried]) -> list[str]:
 
 LAWS = {
     "one_to_many": "other weights of the input change nothing that is said after it",
-    "many_to_one": "the state that is read out is that of the row's last step",
+    "many_to_one": "the state at the row's last step is the last one, and its choice is the answer",
     "delayed": "from one state the decoder says the same, whatever was read after it",
     "aligned": "what is said at a step is the same whatever comes later",
 }
@@ -355,8 +355,8 @@ def law_text(tried: list[Tried]) -> str:
     runs = [run for one in tried for run in one.runs]
     cases, bad = sum(map(checked, runs)), [run for run in runs if broken(run)]
     first = (
-        "The law of its mode, which the properties check on generated cases, is checked on what training left as well, "
-        f"each model on its first test rows, {cases:,.0f} together"
+        "The laws of the modes (in the aligned mode that is causality), which the properties check on generated cases, "
+        f"are checked on what training left as well, each model on its first test rows, {cases:,.0f} together"
     )
     twins = (
         f"The other twin, given the trained parameters, answers {sum(map(otherwise, runs)):,.0f} of "

@@ -28,6 +28,8 @@ __all__ = ["Own", "OwnError", "Task", "load", "modes", "task"]
 SHARES = (0.7, 0.15, 0.15)
 LEAST, LEAST_OF_A_CLASS = 20, 6
 """Sequences for a split, in all and of each label; with fewer than six of a label, rounding leaves a part without."""
+LEAST_OF_A_PART = {"training": 1, "validation": 1, "test": 2}
+"""Sequences of each part where the file names the parts: a test row is also given another's input."""
 LARGEST = float(np.finfo(np.float32).max)
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -145,9 +147,16 @@ class Task:
         return (answers.share if self.MODE == "aligned" else answers.exact)(choice, target, mask)
 
     def constant(self) -> np.ndarray:
-        """The commonest answer of the training part, at every step: (STEPS,)."""
-        _, target, mask, _ = self._batch(self.own.rows["training"])
-        return np.full(self.STEPS, np.bincount(target[mask]).argmax())
+        """The best answer to the training part of who knows the step and no input: (STEPS,).
+
+        By step the class that earns most there, and after its longest sequence the one that earns most in all; in many
+        to one, where the step is the sequence's last, the latter throughout.
+        """
+        _, target, mask, lengths = self._batch(self.own.rows["training"])
+        worth = mask / (lengths if self.MODE == "aligned" else 1)
+        earned = np.stack([(worth * (target == k)).sum(1) for k in range(self.V)], 1)
+        best = np.full(self.STEPS, earned.sum(0).argmax())
+        return np.where(earned.any(1), earned.argmax(1), best) if self.MODE == "aligned" else best
 
     def _batch(self, rows: np.ndarray) -> Batch:
         own, lengths, step = self.own, self.own.lengths[rows], np.arange(self.STEPS)[:, None]
@@ -228,9 +237,9 @@ def parts_of(table: Table, first: np.ndarray, target: dict[str, np.ndarray]) -> 
     refuse(table, ~table.cells["part"].isin(PARTS), "part", f"have the parts {', '.join(PARTS)} alone")
     part = table.cells["part"].to_numpy()[first]
     for name in PARTS:
-        if name not in part:
-            rule = "have sequences in each part, since each is used"
-            raise wrong(table.path, rule, f"none in {name}", column="part")
+        if (n := (part == name).sum()) < LEAST_OF_A_PART[name]:
+            rule = "have sequences in each part, since each is used, and two in test, where one gets the other's input"
+            raise wrong(table.path, rule, f"{n or 'none'} in {name}", column="part")
     return part
 
 

@@ -7,6 +7,7 @@ The seeds enter no verdict, and no test row is looked at for it.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from pathlib import Path
 import pandas as pd
 import tyro
 
+from experiments.harness import provenance
 from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import compute
 from experiments.harness.store import Store
@@ -23,6 +25,7 @@ from experiments.harness.sweep import Group, Options
 from properties.record import COLUMNS, parse_setting
 
 MEASURED = Path(__file__).with_name("rates.csv")
+PROVENANCE = Path(__file__).with_name("rates.json")
 RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2), tuple(range(1000, 1004))
 
 
@@ -37,14 +40,17 @@ class Search:
 def main() -> int:
     """The command."""
     asked = tyro.cli(Search, prog="python -m experiments.modes.rates", description=__doc__)
-    groups = every()
+    groups, typed = every(), " ".join(["python -m experiments.modes.rates", *sys.argv[1:]])
     with Store(asked.store) as store:
         executor = Workers(asked.workers) if asked.workers else InProcess()
         try:
             compute(groups, store, executor)
         finally:
             executor.close()
-        table(pd.DataFrame(store.records(groups), columns=COLUMNS)).to_csv(MEASURED, index=False, lineterminator="\n")
+        found = table(pd.DataFrame(store.records(groups), columns=COLUMNS))
+        facts = provenance.collect(groups, store, typed)
+    found.to_csv(MEASURED, index=False, lineterminator="\n")
+    PROVENANCE.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     print(MEASURED)
     return 0
 
@@ -64,11 +70,13 @@ def every() -> list[Group]:
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row a data set, cell, rate and seed: success on the validation rows at the end."""
+    """A row a data set, cell, rate and seed: success on the validation rows at the end, after so many updates."""
     curves = frame[frame.metric == "success_validation"].sort_values("index")
     last = curves.groupby(["setting", "seed"], as_index=False).last()
     words = pd.DataFrame([parse_setting(setting) for setting in last.setting])
-    found = words[["data", "cell", "rate"]].assign(seed=last.seed, success=last.value.round(6))
+    found = words[["data", "cell", "rate"]].assign(
+        updates=last["index"].astype(int), seed=last.seed, success=last.value
+    )
     return found.sort_values(["data", "cell", "rate", "seed"], ignore_index=True)
 
 

@@ -214,8 +214,3 @@ def shares(interval: Interval) -> str:
 def differences(interval: Interval) -> str:
     """A median of differences with its interval."""
     return told(interval, signed)
-
-
-def listed(parts: list[str]) -> str:
-    """a, b and c."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]])) if parts else ""

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness.figures import NAMES
+from experiments.harness.words import listed
 from experiments.modes.experiment import FIRST, WRONG
 from experiments.tasks import dates, digit_names, moving_digits
 from properties.record import parse_setting
@@ -157,11 +158,6 @@ def confused(data: str, found: Sequence[Example]) -> str:
         return f"of the {total} mistakes shown none is made more than {'once' if most == 1 else f'{most} times'}"
     times = f"({most} times{' each' if len(common) > 1 else ''})"
     return f"the commonest of the {total} mistakes shown {'are' if len(common) > 1 else 'is'} {listed(common)} {times}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Words with commas, and an "and" before the last."""
-    return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
 
 
 def told(data: str, found: Sequence[Example], read: Callable[[Example], str] | None = None) -> str:

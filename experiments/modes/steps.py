@@ -14,8 +14,9 @@ from matplotlib.figure import Figure as Canvas
 from experiments.harness import figures
 from experiments.harness.report import Figure, Table
 from experiments.harness.statistics import order_interval
+from experiments.harness.words import listed
 from experiments.modes.data import DATA, OWN
-from experiments.modes.reading import KINDS, Run, Tried, capital, listed, shares, three
+from experiments.modes.reading import KINDS, Run, Tried, capital, shares, three
 from experiments.tasks import moving_digits
 
 STEPS = {

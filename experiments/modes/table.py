@@ -91,6 +91,7 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 def check_header(path: Path, header: list[str]) -> list[str]:
     """The columns' names as they came, if they fit."""
     rules = {
+        f"spell {', '.join(COLUMNS)} so, since another spelling would be read as a feature": not misspelt(header),
         "have a column `sequence`, since it parts the lines (cells are parted by commas)": "sequence" in header,
         "give each column a name, since each one is read": all(name.strip() for name in header),
         "name a column once": len(set(header)) == len(header),
@@ -101,6 +102,11 @@ def check_header(path: Path, header: list[str]) -> list[str]:
         if not fits:
             raise wrong(path, rule, f"the columns {told(header)}", 1)
     return header
+
+
+def misspelt(header: list[str]) -> list[str]:
+    """Names that are those of COLUMNS but for blanks and capitals."""
+    return [name for name in header if name not in COLUMNS and name.strip().casefold() in COLUMNS]
 
 
 def numbers(table: Table, column: str) -> np.ndarray:

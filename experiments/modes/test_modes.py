@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,7 +19,7 @@ from experiments.modes.answering import MODES, choices, exchanged, other_rows, r
 from experiments.modes.data import DATA, DECIDING, kinds, shown
 from experiments.tasks import answers, dates, digit_names, digits, moving_digits
 from impl import draw
-from impl.spec import tree_map
+from impl.spec import Model, tree_map
 from properties.record import Record
 
 CELLS, N = ("rnn", "lstm"), 12
@@ -149,11 +150,33 @@ def test_one_answer_is_read_where_the_input_ends():
 
 @of_each_mode
 def test_a_control_is_trained_on_other_rows_inputs(mode):
-    """Its batches are those of the model beside it with the inputs exchanged, and never a row's own."""
+    """Its batches are those of the models beside it with the inputs exchanged; no row keeps its own."""
     task, twin = DATA[DECIDING[mode]], engine("numpy")
-    own, other = (next(experiment.batches(group_of(mode, "rnn", i), task, twin)) for i in ("own", sweep.SHUFFLED))
-    a, b = (batch.x.source if mode == "delayed" else batch.x[:1] for batch in (own, other))
-    assert (own.target == other.target).all() and (a != b).any()
+    pairs = [experiment.batches(group_of(mode, "rnn", i, B=32), task, twin) for i in ("own", sweep.SHUFFLED)]
+    for own, other in itertools.islice(zip(*pairs, strict=True), 2):
+        a, b = (batch.x.source if mode == "delayed" else batch.x[:1] for batch in (own, other))
+        assert (own.target == other.target).all()
+        kept = (a == b).all(axis=(0, -1))
+        same = (a[:, :, :, None] == a[:, :, None]).all(axis=(0, -1)).sum(-1) > 1  # drawn twice
+        assert not (kept & ~same).any() and (~kept).any()
+
+
+@of_each_mode
+def test_each_model_of_a_control_has_a_ring_of_its_own(mode, monkeypatch):
+    """So that the interval over seeds holds what other rings would give."""
+    rings = []
+    real = experiment.exchanged
+    spy = lambda mode, own, order: rings.append(order) or real(mode, own, order)  # noqa: E731
+    group = group_of(mode, "rnn")
+    monkeypatch.setattr(experiment, "exchanged", spy)
+    experiment.run(group, lambda done, total: None)
+    assert len(rings) == len(group.seeds) and (rings[0] != rings[1]).any()
+
+
+def test_one_row_has_no_other():
+    """A ring asks for two."""
+    with pytest.raises(ValueError, match="`n` must be at least 2, since one row has no other"):
+        other_rows(draw.generator("other"), 1)
 
 
 # The law on what was trained
@@ -225,6 +248,25 @@ def test_a_fault_against_the_law_is_counted(mode, fault, twin):
     assert (broken > N / 2).all()
 
 
+def test_rows_without_a_second_half_are_not_counted():
+    """In the aligned mode nothing comes later for them; a single row has no other's second half."""
+    x, lengths = np.zeros((5, 4, 1)), np.array([5, 3, 2, 1])
+    asked = Batch(x, np.zeros((5, 4), int), None, lengths)
+    assert laws.judged("aligned", asked).tolist() == [True, True, False, False]
+    assert laws.judged("many_to_one", asked).all() and not laws.judged("aligned", rows_of(asked, slice(0, 1))).any()
+
+
+def test_an_answer_read_one_step_early_breaks_the_law(twin):
+    """Many to one, rows of their own lengths: the mask has to be at the last step."""
+    rng, lengths = draw.generator("early"), np.array([4, 3, 2])
+    x, step = rng.normal(size=(4, 3, 2)), np.arange(4)[:, None]
+    cells = [Model(draw.uniform(rng, "rnn", 2, 6), draw.head(rng, 9, 6)) for _ in range(2)]
+    model = twin.asarray(tree_map(lambda a: 5 * a, draw.group(cells)), "float64")
+    for late, wanted in ((1, False), (2, True)):
+        asked = Batch(x, np.zeros((4, 3), int), step == np.maximum(lengths - late, 0), lengths)
+        assert (laws.broken(twin, "rnn", "many_to_one", model, asked) > 0).any() == wanted
+
+
 def test_a_lost_model_breaks_no_law(twin):
     """NaN is what it was; a number in its place is not."""
     model = tree_map(lambda a: a * float("nan"), models("aligned", "rnn", twin))
@@ -248,7 +290,7 @@ def test_a_group_records_what_it_says(mode):
         of = {m: values(found, base + inputs, m) for m in ("success", "chance", "N5", "rows")}
         assert all(len(v) == 2 for v in of.values()) and (of["rows"] == N).all()
         np.testing.assert_allclose(of["N5"], of["success"] - of["chance"], atol=1e-15)
-        assert (of["chance"] == answers.chance(task)).all()
+        assert (of["chance"] == answers.blind(task, asked_of(mode).target, asked_of(mode).mask)).all()
     assert len(values(found, group.setting, "success_validation")) == 2 * 2
     steps = {"one_to_many": 6, "many_to_one": 8, "delayed": 10, "aligned": 16}[mode]
     assert len(values(found, group.setting, "success_by_step")) == 2 * steps
@@ -356,6 +398,8 @@ def test_the_rate_is_that_of_the_highest_median_and_every_rate_was_tried():
     tried = found.groupby(["data", "cell", "rate"]).success.agg(["size", "median"])
     assert {*tried.index} == {(name, cell, lr) for name in DATA for cell in CELLS for lr in rates.RATES}
     assert (tried["size"] == len(rates.SEEDS)).all() and min(found.seed) >= 1000
+    given = found.groupby(["data", "cell"]).updates.unique()
+    assert {at: list(n) for at, n in given.items()} == {at: [sweep.SETTINGS[at].updates] for at in given.index}
     for group in sweep.groups("quick", Options("fast")):
         medians = tried.loc[group.settings["data"], group.setting.split("cell=")[1].split("/")[0]]["median"]
         best = medians[medians == medians.max()]
@@ -371,10 +415,10 @@ def test_the_table_of_rates_holds_the_last_look_of_every_seed():
         for n in (10, 20)
     ]
     found = rates.table(pd.DataFrame(records[::-1]))
-    assert found.columns.tolist() == ["data", "cell", "rate", "seed", "success"]
+    assert found.columns.tolist() == ["data", "cell", "rate", "updates", "seed", "success"]
     assert found.values.tolist() == [
-        ["d", "rnn", "0.001", 1000, 1000.02],
-        ["d", "rnn", "0.001", 1001, 1001.02],
-        ["d", "rnn", "0.01", 1000, 1000.2],
-        ["d", "rnn", "0.01", 1001, 1001.2],
+        ["d", "rnn", "0.001", 20, 1000, 1000.02],
+        ["d", "rnn", "0.001", 20, 1001, 1001.02],
+        ["d", "rnn", "0.01", 20, 1000, 1000.2],
+        ["d", "rnn", "0.01", 20, 1001, 1001.2],
     ]

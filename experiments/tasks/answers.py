@@ -44,8 +44,13 @@ def cost(y: np.ndarray, target: np.ndarray, mask: np.ndarray | None = None, leng
 def chance(task: ModuleType) -> float:
     """The mean success on a task's test rows of its best constant answer, which is chosen on the training part."""
     _, target, *mask = task.test()
+    return blind(task, target, *mask[:1])
+
+
+def blind(task: Any, target: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """The mean success of a task's constant answer on rows with this target and mask, (K, B)."""
     choice = np.broadcast_to(task.constant()[:, None], target.shape)
-    return float(task.answered(choice, target, *mask[:1]).mean())
+    return float(task.answered(choice, target, mask).mean())
 
 
 def kept(batch: tuple[Any, ...]) -> tuple[Any, ...]:

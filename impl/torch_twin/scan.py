@@ -170,7 +170,7 @@ def feed_back(
         state, _ = CELLS[cell].step(weights, x, state)
         fed.append(copy(x))  # `following` may use one buffer for all
         states.append(state)
-    return Fed(stack(fed), over_steps(states, state), state)
+    return Fed(stack(fed), tree_map(lambda *arrays: stack(arrays), *states), state)
 
 
 def tied_gradient(params: Parameters, cache: Cache, da: Array) -> Parameters:
