@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments.harness import catalogue, provenance
+from experiments.harness import catalogue, executor, provenance
 from experiments.harness.catalogue import UsageError
 from experiments.harness.engine import on_device
-from experiments.harness.executor import InProcess, Workers
+from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
@@ -158,11 +158,8 @@ def run(command: Run) -> int:
     with Store(command.store) as store:
         groups = together + alone
         tell_predictions(sweeps, store)
-        executor = Workers(command.workers) if command.workers and together else InProcess()
-        try:
-            computed = compute(together, store, executor)
-        finally:
-            executor.close()
+        with executor.on(command.workers if together else 0) as workers:
+            computed = compute(together, store, workers)
         computed += compute(alone, store, InProcess())
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         for name, some in sweeps.items():

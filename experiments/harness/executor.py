@@ -13,9 +13,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Lock
@@ -132,6 +133,16 @@ class Workers:
                 except (EOFError, OSError):  # the end of the pipe, between two marks or within one
                     return
                 self._checkpoints[key](done, total)
+
+
+@contextmanager
+def on(workers: int) -> Iterator[Executor]:
+    """So many worker processes, or with 0 this process; they end with the block."""
+    executor = Workers(workers) if workers else InProcess()
+    try:
+        yield executor
+    finally:
+        executor.close()
 
 
 _marks: Connection

@@ -17,8 +17,7 @@ from pathlib import Path
 import pandas as pd
 import tyro
 
-from experiments.harness import provenance
-from experiments.harness.executor import InProcess, Workers
+from experiments.harness import executor, provenance
 from experiments.harness.run import compute
 from experiments.harness.store import Store
 from experiments.harness.sweep import Group, Options
@@ -42,11 +41,8 @@ def main() -> int:
     asked = tyro.cli(Search, prog="python -m experiments.modes.rates", description=__doc__)
     groups, typed = every(), " ".join(["python -m experiments.modes.rates", *sys.argv[1:]])
     with Store(asked.store) as store:
-        executor = Workers(asked.workers) if asked.workers else InProcess()
-        try:
-            compute(groups, store, executor)
-        finally:
-            executor.close()
+        with executor.on(asked.workers) as workers:
+            compute(groups, store, workers)
         found = table(pd.DataFrame(store.records(groups), columns=COLUMNS))
         facts = provenance.collect(groups, store, typed)
     found.to_csv(MEASURED, index=False, lineterminator="\n")
@@ -80,12 +76,15 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values(["data", "cell", "rate", "seed"], ignore_index=True)
 
 
-@cache
 def rate(data: str, cell: str) -> float:
     """The chosen rate."""
-    found = pd.read_csv(MEASURED)
-    median = found[(found.data == data) & (found.cell == cell)].groupby("rate").success.median()
-    return float(median.sort_index().idxmax())
+    return float(medians()[data, cell].idxmax())
+
+
+@cache
+def medians() -> pd.Series:
+    """The median success by data, cell and rate, rates in order."""
+    return pd.read_csv(MEASURED).groupby(["data", "cell", "rate"]).success.median()
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ from typing import Literal
 import pandas as pd
 import tyro
 
-from experiments.harness import provenance
+from experiments.harness import executor, provenance
 from experiments.harness.engine import ENGINES, on_device
-from experiments.harness.executor import InProcess, Workers
 from experiments.harness.run import compute
 from experiments.harness.store import Store
 from experiments.harness.sweep import Group, Options
@@ -50,11 +49,8 @@ def main() -> int:
     own = on_device(asked.engine, asked.device)
     with Store(asked.store) as store:
         groups = known(store, own)
-        executor = Workers(asked.workers) if asked.workers else InProcess()
-        try:
-            compute(groups, store, executor)
-        finally:
-            executor.close()
+        with executor.on(asked.workers) as workers:
+            compute(groups, store, workers)
         found = points(pd.DataFrame(store.records(groups), columns=COLUMNS))
         typed = " ".join(["python -m experiments.memory.grid", *sys.argv[1:]])
         facts = provenance.collect(groups, store, typed)
