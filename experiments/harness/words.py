@@ -14,6 +14,11 @@ def few(value: float) -> str:
     return f"{value:.5f}" if text == "1" and value != 1 else text
 
 
+def signed(value: float) -> str:
+    """A difference to three decimals, with its sign."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
 def told(interval: Interval, write: Callable[[float], str] = few) -> str:
     """A median with its interval."""
     if math.isinf(interval.low) or math.isinf(interval.high):

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from experiments import claims
 from experiments.harness import figures, statistics
 from experiments.harness.report import Figure, Report, Table
+from experiments.harness.words import signed
 from experiments.language_model.sweep import CELLS, EVALUATION, FIXED, ORDER_OF_N6
 from properties.record import parse_setting
 
@@ -214,11 +215,6 @@ def which_leads(rnn: Arm, lstm: Arm) -> str:
         return f"{minus} {ends}: which of the two leads is open, since fewer than 8 seeds have no 99 % interval."
     leader = "the LSTM leads" if d.low > 0 else "the RNN leads" if d.high < 0 else "which of the two leads is open"
     return f"{minus} (99 %: {signed(d.low)} to {signed(d.high)}): {leader}."
-
-
-def signed(value: float) -> str:
-    """A difference to three decimals, with its sign."""
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 # Tables

@@ -8,7 +8,7 @@ from experiments import claims
 from experiments.harness.arms import ARMS as LABELLED
 from experiments.harness.report import Report, Section
 from experiments.harness.statistics import order_interval
-from experiments.harness.words import listed
+from experiments.harness.words import listed, signed
 from experiments.modes import examples, overview, steps
 from experiments.modes.answering import MODES
 from experiments.modes.data import OWN
@@ -22,7 +22,6 @@ from experiments.modes.reading import (
     few_seeds,
     gathered,
     shares,
-    signed,
     spelled,
     three,
 )

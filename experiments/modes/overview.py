@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.report import Figure, Table
 from experiments.harness.statistics import Interval, against, order_interval
-from experiments.harness.words import listed
+from experiments.harness.words import listed, signed
 from experiments.modes.reading import (
     CONTROL,
     OTHERS,
@@ -23,7 +23,6 @@ from experiments.modes.reading import (
     capital,
     few_seeds,
     shares,
-    signed,
     spelled,
     three,
 )

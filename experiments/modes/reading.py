@@ -12,7 +12,7 @@ import pandas as pd
 from experiments.claims import CLAIMS
 from experiments.harness import figures
 from experiments.harness.statistics import Interval, order_interval
-from experiments.harness.words import told
+from experiments.harness.words import signed, told
 from experiments.modes.answering import MODES
 from experiments.modes.data import DATA, DECIDING, OWN
 from experiments.modes.sweep import EXPERIMENT, OWN_INPUTS, SHUFFLED
@@ -199,11 +199,6 @@ def three(value: float) -> str:
     """A share to three decimals; 1 and 0 only where they are exact."""
     text = f"{value:.3f}"
     return f"{value:.4f}" if text in ("1.000", "0.000") and value not in (0, 1) else text
-
-
-def signed(value: float) -> str:
-    """A difference to three decimals, with its sign."""
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def shares(interval: Interval) -> str:

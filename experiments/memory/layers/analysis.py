@@ -9,6 +9,7 @@ import pandas as pd
 from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
+from experiments.harness.words import listed
 from experiments.memory.layers import pictures
 from experiments.memory.layers.tables import (
     Seen,
@@ -44,8 +45,9 @@ def analyse(frame: pd.DataFrame) -> Findings:
 def lead(all_: Seen) -> str:
     """What was found, in words."""
     said = " ".join(sentence(all_, comparison) for comparison in all_.comparisons)
+    stacks = listed([str(n) for n in sorted(all_.runs.layers.unique())])
     return (
-        f"The latch through stacks of {listed(sorted(all_.runs.layers.unique()))} layers, all of one start, at the "
+        f"The latch through stacks of {stacks} layers, all of one start, at the "
         f"longest lag that a single LSTM layer solves (at least {MOST:.0%} of the validation seeds; chance is "
         f"{latch.CHANCE_ACCURACY:g}). {said} {both_ways(all_)} {reach(all_)}"
     )
@@ -98,12 +100,6 @@ def reach(all_: Seen) -> str:
         f"the lowest, its norm changes, before and after training, by these decades: {'; '.join(parts)}. "
         f"Lines and bands below {pictures.CUT:g} decades are cut, and the numbers of such lines given."
     )
-
-
-def listed(numbers: list[int]) -> str:
-    """Numbers as words have them."""
-    *first, last = map(str, numbers)
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 # Tables
