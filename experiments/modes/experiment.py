@@ -188,13 +188,8 @@ def retold(
     """
     other = engine("fast" if group.engine.startswith("torch") else "torch")
     model = other.asarray(twin.numpy(trained), group.dtype)
-    same = answers.exact(choices(other, cell, task.MODE, model, asked), chosen, shared(asked.mask))
+    same = answers.exact(choices(other, cell, task.MODE, model, asked), chosen, asked.mask)
     return group.each("other_twin_differs", group.settings["updates"], (same < 1).sum(-1))
-
-
-def shared(mask: np.ndarray | None) -> np.ndarray | None:
-    """A mask (K, N) that the models share, (K, 1, N)."""
-    return mask if mask is None else mask[:, None]
 
 
 def examples(group: Group, task: Any, chosen: np.ndarray, asked: Batch) -> Iterator[Record]:

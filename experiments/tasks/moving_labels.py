@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 
 from experiments.tasks import answers, digits, moving_digits
-from experiments.tasks.moving_digits import fixed, path  # noqa: F401  (the videos are the same)
+from experiments.tasks.moving_digits import fixed
 
 NAME, LENGTH, MODE = "moving_labels", "frames", "aligned"
 STEPS, D = moving_digits.STEPS, moving_digits.D
