@@ -32,7 +32,7 @@ EVERY = 20.0
 CODE = (
     "experiments/language_model/*.py",
     "experiments/language_model/*/experiment.py",
-    "experiments/harness/*.py",
+    "experiments/harness/training.py",
     "impl/**/*.py",
 )
 """What the bits of a training depend on: a file that other code has kept is not gone on from."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from experiments.harness.sweep import Group
 from experiments.language_model.parts import EXPERIMENT
@@ -15,13 +18,30 @@ CELLS = ("rnn", "lstm")
 START = {"input_sd": 0.5, "gain": 0.9, "forget_bias": 1.0}
 """W_ih from N(0, input_sd^2); gain of the RNN's orthogonal W_hh, the LSTM's forget bias."""
 
-RATES = {60: {"rnn": 4e-3, "lstm": 2e-2}, 200: {"rnn": 2.5e-3, "lstm": 1e-2}}
-"""Adam's step size by thousands of parameters, from a pilot; a smaller model takes that of 60 thousand."""
+STARTS = ("wide", "torch")
+"""Wide input weights with an orthogonal W_hh or b_f = 1 (START), or torch's default."""
+
+RATES = (1.25e-3, 2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)
+"""Adam's step sizes that are tried for either cell."""
+
+CHOSEN = Path(__file__).parent / "rates" / "rates.csv"
+"""What the search measured: `python -m experiments.language_model.rates`."""
 
 
-def rate(cell: str, size: int) -> float:
-    """Adam's step size for a model of `size` thousand parameters."""
-    return RATES[max((known for known in RATES if known <= size), default=min(RATES))][cell]
+def chosen(cell: str, size: int, preset: str = "quick") -> dict[str, Any]:
+    """The start and the rate of the lowest median loss on the validation part, by the search of the preset at this size
+    (in thousands of parameters), or else by that at quick's."""
+    found = searched()
+    own = [(preset, f"{size}k"), ("quick", "60k")]
+    some = next(found.loc[key] for key in own if key in found.index.droplevel([2, 3, 4]))
+    start, lr = some.loc[cell].idxmin()
+    return {"start": start, "lr": float(lr)}
+
+
+@cache
+def searched() -> pd.Series:
+    """The median loss by preset, parameters, cell, start and rate."""
+    return pd.read_csv(CHOSEN).groupby(["preset", "parameters", "cell", "start", "rate"]).loss_validation.median()
 
 
 def parameters(cell: str, V: int, H: int) -> int:
@@ -44,16 +64,18 @@ def initial(group: Group, V: int, twin: Any) -> Model:
 
 
 def model(s: dict[str, Any], seed: int, V: int) -> Model:
-    """One model at the start: W_ih from N(0, input_sd^2), an orthogonal W_hh (RNN) or the forget bias set (LSTM)."""
+    """One model at the start, as `s` says: "torch", torch's default; else W_ih from N(0, input_sd^2), an orthogonal
+    W_hh (RNN) or the forget bias set (LSTM)."""
     words = (EXPERIMENT, seed, s["H"])
     rng = draw.generator(*words, "weights", s["cell"])
-    cell = recurrent(rng, s, V)
-    cell = cell._replace(weight_ih=rng.normal(0.0, s["input_sd"], cell.weight_ih.shape))
+    cell = draw.uniform(rng, s["cell"], V, s["H"]) if s.get("start") == "torch" else recurrent(rng, s, V)
     return Model(cell, draw.head(draw.generator(*words, "head"), V, s["H"]))
 
 
 def recurrent(rng: np.random.Generator, s: dict[str, Any], V: int) -> Parameters:
-    """The cell as its own initialiser draws it."""
+    """The cell as its own initialiser draws it, with wide input weights."""
     if s["cell"] == "rnn":
-        return draw.orthogonal(rng, "rnn", V, s["H"], s["gain"])
-    return draw.with_forget_bias(draw.uniform(rng, "lstm", V, s["H"]), s["forget_bias"])
+        cell = draw.orthogonal(rng, "rnn", V, s["H"], s["gain"])
+    else:
+        cell = draw.with_forget_bias(draw.uniform(rng, "lstm", V, s["H"]), s["forget_bias"])
+    return cell._replace(weight_ih=rng.normal(0.0, s["input_sd"], cell.weight_ih.shape))

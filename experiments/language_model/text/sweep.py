@@ -8,7 +8,7 @@ from experiments.harness.sweep import Group
 from experiments.language_model import parts
 from experiments.language_model.corpus import Corpus, corpus
 from experiments.language_model.evaluation import EVALUATION
-from experiments.language_model.models import CELLS, START, hidden_units, rate
+from experiments.language_model.models import CELLS, START, chosen, hidden_units
 from impl.spec import GATES
 
 PART = "text"
@@ -21,19 +21,21 @@ at the end; the share of lanes that start anew at each update; and how models st
 
 
 class Preset(NamedTuple):
-    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part."""
+    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part, and the
+    preset whose search chose starts and rates."""
 
     sizes: tuple[int, ...]
     seeds: int
     updates: int
     evaluations: int = 6
+    search: str = "quick"
 
 
 PRESETS = {
     "smoke": Preset((4,), seeds=2, updates=24, evaluations=2),
     "tour": Preset((60,), seeds=3, updates=1500),
-    "quick": Preset((60,), seeds=3, updates=6000, evaluations=8),
-    "full": Preset((60, 200), seeds=16, updates=12000, evaluations=10),
+    "quick": Preset((60,), seeds=8, updates=1100, evaluations=6),
+    "full": Preset((60, 200), seeds=8, updates=12000, evaluations=10, search="full"),
 }
 
 
@@ -53,10 +55,10 @@ def rungs(text: Corpus, options: Any) -> Group:
     return parts.group(PART, f"{text.name}/rungs", {"kind": "rungs"}, (0,), options, RUNGS * text.n, **where)
 
 
-def model(text: Corpus, cell: str, size: int, sizes: Preset, options: Any) -> Group:
-    """All seeds of a cell with `size` thousand parameters on a text."""
-    H = hidden_units(cell, text.V, 1000 * size)
-    settings = {"kind": "model", "cell": cell, "H": H, "lr": rate(cell, size), **FIXED, **EVALUATION}
+def model(text: Corpus, cell: str, size: int, sizes: Preset, options: Any, how: dict[str, Any] | None = None) -> Group:
+    """All seeds of a cell with `size` thousand parameters on a text; `how` is its start and rate, if not as chosen."""
+    H, how = hidden_units(cell, text.V, 1000 * size), how or chosen(cell, size, sizes.search)
+    settings = {"kind": "model", "cell": cell, "H": H, **FIXED, **EVALUATION, **how}
     settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations}
     setting = f"{text.name}/cell={cell}" + ("" if size == sizes.sizes[0] else f"/parameters={size}k")
     where = {"dtype": "float32", "data": text.source.sha256, "corpus": text.path}
