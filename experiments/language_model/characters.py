@@ -22,7 +22,7 @@ Checkpoint = Callable[[int, int], None]
 def trained(group: Group, source: text.Text, twin: Any, checkpoint: Checkpoint) -> tuple[Model, list[Record]]:
     """Trains the group on the training part; records, by seed and update, loss_training (the mean of the batches since
     the evaluation before) and loss_validation (over the whole part), nats a character."""
-    V, parts = len(source.alphabet), text.contiguous(len(source.characters))
+    V, parts = len(source.alphabet), text.parts(source)
     lanes = Lanes(group, text.characters(source, parts.training), V, twin)
 
     def look(update: int, model: Model, training: np.ndarray) -> list[Record]:

@@ -32,7 +32,7 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 
 def models(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[Record]:
     """Trains the group; evaluates on the validation part now and then, on the test once, at the end."""
-    twin, test = engine(group.engine), text.contiguous(len(source.characters)).test[0]
+    twin, test = engine(group.engine), text.parts(source).test[0]
     model, records = trained(group, source, twin, checkpoint)
     yield from records
     yield from final(group, source, evaluate(twin, group.settings, model, source.characters, test))
