@@ -61,7 +61,7 @@ def classes(trained: Trained, prime: str) -> np.ndarray:
     """
     place = {character: k for k, character in enumerate(trained.alphabet)}
     if strange := [character for character in dict.fromkeys(prime) if character not in place]:
-        named = ", ".join(map(ascii, strange[:NAMED]))
+        named = ", ".join(map(repr, strange[:NAMED]))
         raise UsageError(f"--prime must have characters that the model has read, {len(place)} in all; got {named}.")
     return np.array([place[character] for character in prime] or [place.get("\n", 0)])
 

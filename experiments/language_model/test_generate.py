@@ -105,7 +105,7 @@ WRONG = {
     "no temperature": ({"temperature": "nan"}, "--temperature must be"),
     "a member that is not there": ({"member": 2}, "--member must be below 2, the number of models in"),
     "a negative member": ({"member": -1}, "--member must be"),
-    "a character that is not in the alphabet": ({"prime": "ab\u00e9\nb\u00e9"}, r"read, 5 in all; got '\xe9', '\n'."),
+    "a character that is not in the alphabet": ({"prime": "ab\u00e9\nb\u00e9"}, "read, 5 in all; got '\u00e9', '\\n'."),
     "a device that is not there": ({"device": "mars"}, "--device must be"),
 }
 
