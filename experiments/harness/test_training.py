@@ -484,7 +484,7 @@ def test_the_gradient_by_a_table_and_what_is_above_it_is_that_of_the_loss(twin, 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("layers", [None, 2])
 def test_an_embedding_is_one_hot_inputs_to_input_weights_times_the_table(twin, cell, layers):
-    """With W' = W_ih table^T: loss, outputs whole or in windows, dW_ih = dW' table, dtable = dW'^T W_ih, and the rest."""
+    """With W' = W_ih table^T: loss, outputs whole or in windows, dW_ih = dW' table, dtable = dW'^T W_ih, the rest."""
     model, batch = embedded(cell, layers)
     (a, da), (b, db) = value(twin, cell, model, batch), value(twin, cell, multiplied(model), one_hot(batch))
     np.testing.assert_allclose(a, b, rtol=1e-12)
