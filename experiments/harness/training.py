@@ -60,13 +60,16 @@ class Batch(NamedTuple):
 
 class Update(NamedTuple):
     """What one update leaves: its number from 1, the new model, the mean loss before it, the gradient's norm before
-    clipping (both () or (E,)), and the last state of the batch."""
+    clipping (both () or (E,)), the last state of the batch, Adam's memory, and the state that the next batch begins
+    with (None: zeros)."""
 
     step: int
     model: Model
     loss: Array
     norm: Array
     last: Any
+    memory: Any
+    carried: Any
 
 
 def train(
@@ -78,6 +81,7 @@ def train(
     lr: float | Callable[[int], float],
     max_norm: float | None = 1.0,
     carry: Callable[[Any], Any] | None = None,
+    after: Update | None = None,
 ) -> Iterator[Update]:
     """Trains a model, or a group of models each on its own, with one update a batch; the caller stops when it likes.
 
@@ -90,14 +94,18 @@ def train(
         lr: Adam's step size, or a function of the update's number.
         max_norm: each model's gradient is clipped to this norm; not at all if None.
         carry: gives the next batch's initial state from the last state of the batch before; zeros if None.
+        after: an update to go on from, in place of `model`; `batches` are then those that follow it. Its step, model,
+            memory and carried are read: with these and the same batches, training gives the bits of one never stopped.
     """
-    memory, state = engine.optim.adam_start(model), None
-    for step, batch in enumerate(batches, 1):
+    done, memory, state = 0, engine.optim.adam_start(model), None
+    if after is not None:
+        done, model, memory, state = after.step, after.model, after.memory, after.carried
+    for step, batch in enumerate(batches, done + 1):
         value, gradient, last = loss_and_gradient(engine, cell, loss, model, batch, state)
         gradient, norm = clipped(engine, gradient, max_norm)
         model, memory = engine.optim.adam(model, gradient, memory, lr(step) if callable(lr) else lr)
         state = carry(last) if carry else None
-        yield Update(step, model, value, norm, last)
+        yield Update(step, model, value, norm, last, memory, state)
 
 
 def falling(lr: float, updates: int, share: float = 0.0) -> Callable[[int], float]:
