@@ -91,11 +91,11 @@ def frequent(tokens: Iterable[str], least: int) -> tuple[str, ...]:
     return (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token)))
 
 
-def string(words: Words, part: list[slice]) -> str:
-    """A part's tokens, blanks between them, its slices joined."""
-    return " ".join(words.vocabulary[k] for some in part for k in words.classes[some])
+def joined(words: Words, part: list[slice]) -> np.ndarray:
+    """The classes of a part, its slices joined."""
+    return np.concatenate([words.classes[some] for some in part])
 
 
 def unknown(words: Words, part: list[slice]) -> float:
     """The share of <unk> among a part's tokens."""
-    return float(np.mean(text.joined(words.classes, part) == 0))
+    return float((joined(words, part) == 0).mean())
