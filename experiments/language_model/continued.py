@@ -45,18 +45,19 @@ class Outcome(NamedTuple):
     after: np.ndarray
 
 
-def told(asked: Any, form: str) -> str:
+def told(asked: Any, corpus: str | Path | None, form: str) -> str:
     """Trains further, and says in lines how the validation loss changed and which file was written.
 
     Args:
-        asked: file, updates, rate (None for the file's), corpus (a file, or None for the default text).
+        asked: file, updates, rate (None for the file's).
+        corpus: the text, as `text.load` takes it.
         form: the engine.
     Raises:
         UsageError: an option, the file or the text cannot be used; one line.
     """
     check_numbers(asked)
     with refusing():
-        done = continued(load(asked.file), asked, form)
+        done = continued(load(asked.file), asked, corpus, form)
     losses = {"before": done.before, f"after {asked.updates:,} more updates": done.after}
     lines = [f"validation loss {when}: {in_words(loss, done.seeds)}" for when, loss in losses.items()]
     return "\n".join([*lines, str(done.path)])
@@ -68,7 +69,7 @@ def in_words(loss: np.ndarray, seeds: list[int]) -> str:
     return f"median {np.median(loss):.4f} nats a character ({each})"
 
 
-def continued(trained: Trained, asked: Any, form: str) -> Outcome:
+def continued(trained: Trained, asked: Any, corpus: str | Path | None, form: str) -> Outcome:
     """Trains the models of a file further on their text, from where a stop left the new file if there is one.
 
     Raises:
@@ -76,10 +77,10 @@ def continued(trained: Trained, asked: Any, form: str) -> Outcome:
         CorpusError: the text is another one.
     """
     check_settings(trained)
-    group, source = group_of(trained, asked, form), source_of(trained, asked.corpus)
+    group, source = group_of(trained, asked, corpus, form), source_of(trained, corpus)
     keep_buffers()
     with threadpool_limits(THREADS), threads(os.cpu_count() or 1):
-        twin, parts = engine(form), text.contiguous(len(source.characters))
+        twin, parts = engine(form), text.parts(source)
         lanes = Lanes(group, text.characters(source, parts.training), len(source.alphabet), twin)
         model = twin.asarray(trained.model)
         begin(group, twin, lanes, model, trained.file)
@@ -98,18 +99,18 @@ def continued(trained: Trained, asked: Any, form: str) -> Outcome:
         return Outcome(learning.path_of(group), list(group.seeds), before, loss(model))
 
 
-def group_of(trained: Trained, asked: Any, form: str) -> Group:
+def group_of(trained: Trained, asked: Any, corpus: str | Path | None, form: str) -> Group:
     """The group whose training begins with the file's: its settings, with more updates, the last of them falling."""
     facts, s, path = trained.facts, trained.facts["settings"], trained.file.path
     updates = facts["step"] + asked.updates
     more = {"updates": updates, "decay": s["decay"] * asked.updates / updates, "lr": asked.rate or s["lr"]}
     more["after"] = {name: facts[name] for name in ("key", "code", "step")}
-    where = {"corpus": str(asked.corpus.resolve()) if asked.corpus else "", "keep": str(path.parent)}
+    where = {"corpus": text.place(corpus), "keep": str(path.parent)}
     words = (EXPERIMENT, PARTS.version, f"{path.stem}-plus{asked.updates}", s | more, tuple(facts["seeds"]))
     return Group(*words, facts["dtype"], form, facts["data"], 1.0, **where)
 
 
-def source_of(trained: Trained, corpus: Path | None) -> text.Text:
+def source_of(trained: Trained, corpus: str | Path | None) -> text.Text:
     """The text that the models were trained on.
 
     Raises:

@@ -106,11 +106,11 @@ def test_the_old_file_stays_and_the_new_one_can_be_read(tmp_path, corpus):
 def test_the_rate_falls_over_the_last_of_the_further_updates_as_it_did_before(tmp_path, corpus):
     """With 0.25 of 40 more it is the file's for 30, then ten steps down to a tenth; a rate that is given is taken."""
     old = trained.load(learnt(tmp_path, corpus, decay=0.25))
-    s = continued.group_of(old, asked(corpus, updates=40), "numpy").settings
+    s = continued.group_of(old, asked(40), corpus, "numpy").settings
     rate = falling(s["lr"], s["updates"], s["decay"])
     rates = [rate(step) for step in range(5, 45)]
     np.testing.assert_allclose(rates, [1e-2] * 31 + [1e-2 * k / 10 for k in range(9, 0, -1)], rtol=1e-12)
-    assert continued.group_of(old, asked(corpus, updates=40, rate=3e-3), "numpy").settings["lr"] == 3e-3
+    assert continued.group_of(old, asked(40, rate=3e-3), corpus, "numpy").settings["lr"] == 3e-3
 
 
 def test_the_losses_are_those_of_the_models_before_and_after(tmp_path, corpus):
@@ -118,7 +118,7 @@ def test_the_losses_are_those_of_the_models_before_and_after(tmp_path, corpus):
     path = learnt(tmp_path, corpus)
     done = further(path, corpus, updates=60)
     source, s = text.load(corpus), trained.load(path).facts["settings"]
-    part = text.contiguous(3000).validation[0]
+    part = text.parts(source).validation[0]
     for kept, loss in ((path, done.before), (done.path, done.after)):
         again = evaluate(engine("numpy"), s, trained.load(kept).model, source.characters, part)
         np.testing.assert_array_equal(loss, again)
@@ -231,20 +231,20 @@ def learnt(folder, corpus, cell="rnn", form="numpy", updates=4, decay=0.0):
     source, twin = text.load(corpus), engine(form)
     g = Group("language_model", 1, f"toy/cell={cell}", settings, (0, 1, 2), "float64", form, source.sha256, 1.0)
     g = replace(g, keep=str(folder))
-    lanes = Lanes(g, text.characters(source, text.contiguous(3000).training), 5, twin)
+    lanes = Lanes(g, text.characters(source, text.parts(source).training), 5, twin)
     facts = {"text": source.name, "alphabet": source.alphabet}
     learning.learn(g, twin, lanes, models.initial(g, 5, twin), lambda *_: [], lambda *_: None, facts)
     return learning.path_of(g)
 
 
-def asked(corpus, updates=5, rate=None):
+def asked(updates=5, rate=None):
     """The options that a training needs."""
-    return SimpleNamespace(updates=updates, rate=rate, corpus=corpus)
+    return SimpleNamespace(updates=updates, rate=rate)
 
 
 def further(path, corpus, form="numpy", **options):
     """The models of a file, trained further."""
-    return continued.continued(trained.load(path), asked(corpus, **options), form)
+    return continued.continued(trained.load(path), asked(**options), corpus, form)
 
 
 def same(path, other):
