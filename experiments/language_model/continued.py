@@ -93,7 +93,8 @@ def continued(trained: Trained, asked: Any, corpus: str | Path | None, form: str
             setting = trained.facts["setting"]
             return [r for metric, values in measured.items() for r in group.each(metric, update, values, setting)]
 
-        before, facts = loss(model), {"text": source.name, "alphabet": source.alphabet}
+        before = loss(model)
+        facts = {"text": source.name, "alphabet": source.alphabet, "encoding": source.encoding}
         with Bar(trained.facts["step"], group) as bar:
             model, _ = learning.learn(group, twin, lanes, model, look, bar.checkpoint, facts)
         return Outcome(learning.path_of(group), list(group.seeds), before, loss(model))

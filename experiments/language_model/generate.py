@@ -20,6 +20,9 @@ from experiments.language_model.running import sample
 from experiments.language_model.trained import Trained, described, load, newest, refusing
 from impl import draw
 
+BYTES = "latin-1"
+"""The encoding of a text whose bytes are its characters."""
+
 NAMED = 10
 """How many strange characters a refusal names at most."""
 
@@ -36,11 +39,26 @@ def written(asked: Any, form: str, folder: Path) -> str:
     check_numbers(asked)
     with refusing():
         trained = load(asked.model) if asked.model else newest(folder)
-    prime = classes(trained, asked.prime)
+    prime = classes(trained, read_as(trained, asked.prime))
     check_member(trained, asked.member)
     if not asked.model:
         print(f"model {asked.member} of {len(trained.facts['seeds'])} in {described(trained)}", file=sys.stderr)
-    return asked.prime + "".join(trained.alphabet[k] for k in drawn(trained, prime, asked, form))
+    return asked.prime + shown(trained, "".join(trained.alphabet[k] for k in drawn(trained, prime, asked, form)))
+
+
+def read_as(trained: Trained, string: str) -> str:
+    """A string as the models read it: where the bytes of their text were characters, as its bytes in UTF-8."""
+    return string.encode("utf-8", "surrogateescape").decode(BYTES) if of_bytes(trained) else string
+
+
+def shown(trained: Trained, string: str) -> str:
+    """The inverse of `read_as`; bytes that are no character show as one that says so."""
+    return string.encode(BYTES).decode("utf-8", "replace") if of_bytes(trained) else string
+
+
+def of_bytes(trained: Trained) -> bool:
+    """Whether the bytes of the text were the characters, as in enwik8."""
+    return trained.facts.get("encoding") == BYTES
 
 
 def drawn(trained: Trained, prime: np.ndarray, asked: Any, form: str) -> np.ndarray:

@@ -49,6 +49,15 @@ def test_without_a_prime_it_begins_after_a_line_break_or_the_first_character(her
     assert say(capsys, path, length=5, temperature=0)[0] == begun + "\n"
 
 
+def test_where_bytes_were_the_characters_they_are_put_together(here, capsys):
+    """The two bytes of a letter are read and written as the letter; the first half alone shows as no character."""
+    path = kept(here / "m.safetensors", alphabet="a\u00c3\u00a9bc", encoding="latin-1")
+    assert say(capsys, path, prime="a\u00e9", length=5, temperature=0)[0] == "a\u00e9" + "bca\u00e9" + "\n"
+    assert say(capsys, path, prime="c", length=2, temperature=0)[0] == "c" + "a\ufffd" + "\n"
+    path = kept(here / "m.safetensors", alphabet="a\u00c3\u00a9bc")
+    assert say(capsys, path, prime="a", length=2, temperature=0)[0] == "a" + "\u00c3\u00a9" + "\n"
+
+
 def test_the_same_command_writes_the_same_text_and_another_seed_another(here, capsys):
     """At a temperature of 5 some characters are unlikely ones; each engine draws the same."""
     path = kept(here / "m.safetensors")
