@@ -11,8 +11,7 @@ Source: Graves 2013, its own samples as inputs; teacher forcing: Williams, Zipse
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from impl.spec import Array, Model
 
 BLOCK = 100
 """Steps whose states are held at once; the last state is carried on, and no bit depends on it."""
-
-Choose = Callable[[Array], np.ndarray]
 
 
 def sample(
@@ -70,25 +67,39 @@ def heard(twin: Any, s: dict[str, Any], model: Model, shown: np.ndarray, one_hot
     return twin.scan.forward(s["cell"], model.cell, one_hot[twin.asarray(shown)]).last
 
 
-def forced(
-    twin: Any, s: dict[str, Any], model: Model, shown: np.ndarray, rngs: list[np.random.Generator]
-) -> np.ndarray:
+class Forced(NamedTuple):
+    """What was drawn in place of each symbol but the first, and one after the last, (P, E, B); and the loss of each
+    symbol shown, the first apart, (P - 1, E, B)."""
+
+    drawn: np.ndarray
+    nats: np.ndarray
+
+
+def forced(twin: Any, s: dict[str, Any], model: Model, shown: np.ndarray, rngs: list[np.random.Generator]) -> Forced:
     """What a group's models would say next at every place of a text that they are shown, at temperature 1.
 
     Args:
-        shown: (P, B) integers, the same for all models; lanes begin with a state of zeros.
+        s: cell.
+        shown: (P, E, B) integers; lanes begin with a state of zeros.
         rngs: a generator a model, which draws P * B uniform numbers.
     Returns:
-        (P, E, B): the symbol drawn at step t stands in the place of shown[t + 1].
+        The symbol drawn in the place of shown[t + 1] at t; the loss of shown[t + 1] at t, nats.
     """
-    one_hot, state, chosen = one_hots(twin, model), None, []
-    uniform = uniforms(rngs, *shown.shape)
+    one_hot, state, chosen, losses = one_hots(twin, model), None, [], []
+    uniform = uniforms(rngs, len(shown), shown.shape[-1])
     for start in range(0, len(shown), BLOCK):
         x = one_hot[twin.asarray(shown[start : start + BLOCK])]
         run = twin.scan.forward(s["cell"], model.cell, x, state)
         y, state = in_double(twin, twin.head.forward(model.head, run.states.h)), run.last
         chosen.append(drawn(y, uniform[start : start + BLOCK]))
-    return np.concatenate(chosen)
+        losses.append(nats(y, shown[start + 1 : start + 1 + BLOCK]))
+    return Forced(np.concatenate(chosen), np.concatenate(losses))
+
+
+def nats(y: np.ndarray, symbols: np.ndarray) -> np.ndarray:
+    """-ln softmax(y) of some symbols, (n, E, B), which may be fewer steps than y (N, E, B, V) has."""
+    y = y[: len(symbols)] - y[: len(symbols)].max(-1, keepdims=True)
+    return np.log(np.exp(y).sum(-1)) - np.take_along_axis(y, symbols[..., None], -1)[..., 0]
 
 
 def in_double(twin: Any, y: Array) -> np.ndarray:

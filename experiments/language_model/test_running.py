@@ -94,12 +94,14 @@ def test_each_model_may_have_a_prime_of_its_own():
 @pytest.mark.parametrize("name", TWINS)
 @pytest.mark.parametrize("block", [3, 100])
 def test_forced_symbols_are_drawn_after_the_text_that_is_shown(cell, name, block, monkeypatch):
-    """Each is drawn from the prediction after the true past, with the state carried through all blocks."""
+    """Each is drawn from the prediction after the true past, the state carried on; the loss is the true symbol's."""
     monkeypatch.setattr(running, "BLOCK", block)
     twin, s, model = group(cell, name)
-    y = predicted(cell, np.empty((1, 2, B), int))
-    expected = running.drawn(y, running.uniforms(rngs(), *PRIME.shape))
-    np.testing.assert_array_equal(running.forced(twin, s, model, PRIME, rngs()), expected)
+    shown = np.stack([PRIME] * 2, 1)
+    y, found = predicted(cell, shown[:1]), running.forced(twin, s, model, shown, rngs())
+    np.testing.assert_array_equal(found.drawn, running.drawn(y, running.uniforms(rngs(), *PRIME.shape)))
+    p = np.take_along_axis(np.exp(y[:-1]) / np.exp(y[:-1]).sum(-1, keepdims=True), shown[1:, ..., None], -1)
+    np.testing.assert_allclose(found.nats, -np.log(p[..., 0]), rtol=1e-12)
 
 
 def test_a_number_just_below_one_draws_the_last_class_that_can_come():

@@ -80,7 +80,7 @@ def read_rungs(rows: pd.DataFrame) -> Rungs:
 
 def read_arms(rows: pd.DataFrame) -> list[Arm]:
     """Every trained cell, smaller ones first, the RNN before the LSTM."""
-    models = rows[~rows.setting.str.endswith("/rungs")]
+    models = rows[~rows.setting.str.contains("/rungs$|/temperature=")]
     arms = [read_arm(parse_setting(setting)["cell"], some) for setting, some in models.groupby("setting")]
     several = len(arms) > len(CELLS)
     arms = [arm._replace(name=f"{arm.name} {thousands(arm.parameters)}" if several else arm.name) for arm in arms]
