@@ -27,7 +27,7 @@ from experiments.language_model import learning
 from experiments.language_model.text import sweep
 
 pause, learning.EVERY = float(sys.argv[1]), 0.0
-sweep.PRESETS["smoke"] = sweep.Preset((1,), seeds=2, updates={UPDATES}, evaluations=2)
+sweep.PRESETS["smoke"] = sweep.Preset((1,), seeds=2, updates={UPDATES}, evaluations=2, steps=20)
 keep, begun = learning.keep, learning.begun
 
 def kept(*args):
