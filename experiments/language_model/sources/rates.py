@@ -1,5 +1,5 @@
 """Which start and which of Adam's rates each cell learns each source with: `python -m
-experiments.language_model.sources.rates` tries two starts and three rates for both cells alike and writes rates.csv, in
+experiments.language_model.sources.rates` tries two starts and four rates for both cells alike and writes rates.csv, in
 about three minutes on two cores.
 
 The choice is the pair whose seeds have the lowest median excess over the Bayes-optimal predictor on held-out sequences
@@ -30,15 +30,12 @@ from properties.record import COLUMNS, parse_setting
 MEASURED = Path(__file__).with_name("rates.csv")
 PROVENANCE = Path(__file__).with_name("rates.json")
 SEEDS = tuple(range(1000, 1004))
-RATES = (3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
 STARTS = {"rnn": ("rnn_orthogonal", "rnn_identity"), "lstm": ("lstm_b1", "lstm_chrono")}
 SEARCHED = (
-    *(sweep.Run(name, 0, 200, 500) for name in SOURCES),
-    sweep.Run("timer", 20, 500, 500),
-    sweep.Run("timer", 40, 500, 500),
-    sweep.Run("markov_4", 0, 400, 500),
-    sweep.Run("recall", 10, 300, 500),
-    sweep.Run("dyck", 4, 300, 500),
+    *(sweep.Run(name, 0, 150, 500) for name in SOURCES),
+    *(sweep.Run("timer", n, 800, 500) for n in (20, 40)),
+    *(sweep.Run(name, n, 300, 500) for name, n in (("markov_4", 0), ("recall", 10), ("dyck", 4))),
 )
 
 

@@ -104,8 +104,13 @@ def marks(updates: int) -> list[int]:
     return sorted({max(1, updates // part) for part in CURVE})
 
 
+DRAWN = 3e-6
+"""Core-seconds of a model's step whose symbols are drawn and shown, whatever the batch."""
+
+
 def cost(s: dict[str, Any], seeds: int) -> float:
     """Predicted core-seconds of a group."""
-    V, models = known.source(s["source"], s["n"]).V, seeds * len(s["arms"])
+    V, models, T = known.source(s["source"], s["n"]).V, seeds * len(s["arms"]), s["steps"]
     looked = s["held_out"] + CURVE_ROWS * len(CURVE)
-    return costs.core_seconds(s["arms"][0], s["H"], s["B"], models, s["steps"], s["updates"], looked, V, s["steps"])
+    trained = costs.core_seconds(s["arms"][0], s["H"], s["B"], models, T, s["updates"], looked, V, T)
+    return trained + DRAWN * models * T * s["updates"]
