@@ -5,7 +5,8 @@ the same sequences; excess, the mean divergence of the model from the predictor,
 difference without the noise of the symbols; of the sources that claim N20 names, N20 = loss - bayes itself. The excess
 is never negative; N20 may be by chance, where the symbols drawn happen to suit the model's errors: over 100,000 symbols
 a seed its standard error at an excess of .001 bit is about .0002 bit. Besides: curve, the excess after some of the
-updates on the first CURVE_ROWS sequences; hidden_units, parameters, updates, held_out_rows, lr.
+updates on the first CURVE_ROWS sequences; hidden_units, parameters, updates, held_out_rows, lr; start, the place of the
+cell's start in sweep.STARTS.
 
 Records of the rungs, under SOURCE/rungs, in bits a symbol: rung, h_k at index k; rate.
 """
@@ -24,7 +25,7 @@ from experiments.harness.sweep import Group
 from experiments.harness.training import Batch, falling, rows, train
 from experiments.language_model.parts import EXPERIMENT
 from experiments.language_model.sources import known
-from experiments.language_model.sources.sweep import CURVE_ROWS, marks
+from experiments.language_model.sources.sweep import CURVE_ROWS, STARTS, marks
 from experiments.memory.learning import CHUNK, answers, members
 from experiments.tasks.hidden_markov import divergence, losses
 from impl import draw
@@ -65,7 +66,8 @@ def models(group: Group, checkpoint: Checkpoint) -> Iterator[Record]:
             checkpoint(update.step, s["updates"])
     found = looked.measured(twin, update.model, s["held_out"])
     given = {"hidden_units": s["H"], "parameters": parameters(update.model), "updates": s["updates"], "lr": s["lr"]}
-    for metric, value in (found | given | {"held_out_rows": s["held_out"]}).items():
+    given |= {"held_out_rows": s["held_out"], "start": starts(group)}
+    for metric, value in (found | given).items():
         yield from each(group, metric, 0, value)
     if s["source"] in SOURCES:
         yield from each(group, "N20", 0, found["loss"] - found["bayes"])
@@ -136,6 +138,12 @@ def each(group: Group, metric: str, index: float, values: Any) -> Iterator[Recor
     by_start = np.broadcast_to(values, len(starts) * len(group.seeds)).reshape(len(starts), -1)
     for arm, some in zip(starts, by_start, strict=True):
         yield from group.each(metric, index, some, group.setting + (f"/arm={arm}" if len(starts) > 1 else ""))
+
+
+def starts(group: Group) -> np.ndarray:
+    """The place of each model's start in STARTS: (E,)."""
+    places = [STARTS[group.settings["cell"]].index(arm) for arm in group.settings["arms"]]
+    return np.repeat(places, len(group.seeds))
 
 
 def parameters(model: Model) -> int:

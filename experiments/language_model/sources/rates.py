@@ -31,7 +31,6 @@ MEASURED = Path(__file__).with_name("rates.csv")
 PROVENANCE = Path(__file__).with_name("rates.json")
 SEEDS = tuple(range(1000, 1004))
 RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-STARTS = {"rnn": ("rnn_orthogonal", "rnn_identity"), "lstm": ("lstm_b1", "lstm_chrono")}
 SEARCHED = (
     *(sweep.Run(name, 0, 150, 500) for name in SOURCES),
     *(sweep.Run("timer", n, 800, 500) for n in (20, 40)),
@@ -66,7 +65,7 @@ def every() -> list[Group]:
     """Each cell on each source at each rate, from both starts with the same data."""
     groups = []
     for run in SEARCHED:
-        for cell, (first, *more) in STARTS.items():
+        for cell, (first, *more) in sweep.STARTS.items():
             for lr in RATES:
                 group = sweep.group(run, cell, first, lr, SEEDS, Options(), more)
                 groups.append(replace(group, setting=f"{group.setting}/rate={lr:g}"))

@@ -14,6 +14,9 @@ from experiments.memory.gates.sweep import parameters
 from impl.spec import GATES
 
 CELLS = ("rnn", "lstm")
+STARTS = {"rnn": ("rnn_orthogonal", "rnn_identity"), "lstm": ("lstm_b1", "lstm_chrono")}
+"""Of which rates.py has chosen one for each source."""
+
 FIXED = {"B": 32, "clip": 1.0, "decay": 0.3}
 """Rows of a batch, norm of the clipped gradient, the share of updates over which the rate falls to zero at the end."""
 
