@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +25,8 @@ from properties.record import Record, to_csv
 REPORTS = Path("reports")
 OUT = {"smoke": REPORTS / "smoke", "tour": REPORTS / "tour", "quick": REPORTS, "full": REPORTS / "full"}
 OWN = REPORTS / "own"
-STORE = Path(".rnn-twins") / "results.sqlite"
+STORE, MODELS = Path(".rnn-twins") / "results.sqlite", "models"
+"""Where results are kept, and beside them what a training needs to go on, and trained models."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def run(command: Run) -> int:
     for option in own_files(command):
         if FILES[option] not in names:
             raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
-    sweeps = {name: catalogue.sweep(name, command.preset, options) for name in names}
+    sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
     together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
     alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
@@ -166,6 +167,11 @@ def run(command: Run) -> int:
             write_report(name, some, store, command, options.engine, out)
     print(reports().publish_index(out))
     return 0
+
+
+def kept(groups: list[Group], store: Path) -> list[Group]:
+    """The groups with a folder beside the store, for what they keep themselves."""
+    return [replace(group, keep=str(store.parent / MODELS)) for group in groups]
 
 
 def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:

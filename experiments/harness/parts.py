@@ -41,10 +41,12 @@ class Parts(NamedTuple):
         cost: float,
         dtype: str = "float64",
         data: str = "",
+        corpus: str = "",
     ) -> Group:
         """A group of a part; its settings hold plain data, and which part runs it."""
-        given = {"part": part} | settings
-        return Group(self.experiment, self.version, setting, given, tuple(seeds), dtype, options.engine, data, cost)
+        given, seeds = {"part": part} | settings, tuple(seeds)
+        words = (self.experiment, self.version, setting, given, seeds, dtype, options.engine, data, cost)
+        return Group(*words, corpus=corpus)
 
     def groups(self, preset: str, options: Any) -> list[Group]:
         """The groups of every part."""

@@ -46,6 +46,8 @@ class Group:
         data: the SHA-256 of the data it reads, or "".
         cost: predicted core-seconds; not part of the key.
         corpus: where the data lies; not part of the key, since `data` says what it is.
+        keep: a folder where the run may keep what it needs to go on after a kill, and trained models; "" for nowhere.
+            Not part of the key: no record depends on it.
     """
 
     experiment: str
@@ -58,6 +60,7 @@ class Group:
     data: str
     cost: float
     corpus: str = ""
+    keep: str = ""
 
     @cached_property
     def key(self) -> str:

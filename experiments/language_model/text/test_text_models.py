@@ -13,7 +13,10 @@ import pytest
 from experiments.harness import figures
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Options
-from experiments.language_model import analysis, experiment, sweep
+from experiments.language_model import evaluation, learning, models
+from experiments.language_model.corpus import Corpus
+from experiments.language_model.lanes import Lanes
+from experiments.language_model.text import analysis, experiment, sweep
 from experiments.tasks import text
 from impl import draw
 from impl.spec import leaves, tree_map
@@ -21,7 +24,7 @@ from properties.record import Record
 
 TINY = sweep.Preset((1,), seeds=3, updates=12, evaluations=2)
 SIZE = {"B": 8, "T": 5, "lanes": 4, "warmup": 7}
-CELLS = sweep.CELLS
+CELLS = models.CELLS
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +63,8 @@ def test_both_cells_have_equal_parameters_and_the_widths_of_the_pilot():
     sizes = {g.settings["cell"]: g for g in sweep.groups("quick", Options())[1:]}
     H = {cell: g.settings["H"] for cell, g in sizes.items()}
     assert H == {"rnn": 189, "lstm": 88}
-    counts = {cell: sum(a.size for a in leaves(experiment.model(sizes[cell].settings, 0, 63))) for cell in CELLS}
-    assert counts == {cell: sweep.parameters(cell, 63, H[cell]) for cell in CELLS}
+    counts = {cell: sum(a.size for a in leaves(models.model(sizes[cell].settings, 0, 63))) for cell in CELLS}
+    assert counts == {cell: models.parameters(cell, 63, H[cell]) for cell in CELLS}
     assert abs(counts["rnn"] / counts["lstm"] - 1) < 0.01
 
 
@@ -124,13 +127,13 @@ def test_a_lane_is_read_on_where_it_ended_and_only_then_keeps_its_state(source):
 @pytest.mark.parametrize("fault", ["restart", "state", "step"])
 def test_each_planted_fault_of_the_streams_is_seen(source, fault, monkeypatch):
     """Lanes that restart unseen, states that outlive a restart, chunks that skip a character: each under its name."""
-    monkeypatch.setattr(experiment.Lanes, *FAULTS[fault])
+    monkeypatch.setattr(Lanes, *FAULTS[fault])
     assert fault in breaks(source)
 
 
 def test_targets_are_the_characters_after_the_inputs(source):
     """Every lane of a batch is a stretch of the training text, its target the same stretch one further on."""
-    batch = next(lanes(group("rnn", source), source).batches(len(source.alphabet)))
+    batch = next(lanes(group("rnn", source), source).batches())
     assert stretches(batch.x.argmax(-1), batch.target, source)
     assert (batch.x.sum(-1) == 1).all() and batch.x.dtype == np.float32
     assert not stretches(batch.x.argmax(-1), batch.x.argmax(-1), source), "a target that is the input is not seen"
@@ -144,7 +147,7 @@ def test_targets_are_the_characters_after_the_inputs(source):
 def test_the_loss_is_that_of_the_product_of_conditionals(source, cell, name):
     """The mean of -ln p(next | all before in the lane), a step and a model at a time, from the equations."""
     g, twin, part = group(cell, source, "float64"), engine(name), slice(1500, 1583)
-    got = experiment.evaluate(twin, g.settings, twin.asarray(models(g), "float64"), source, part)
+    got = evaluation.evaluate(twin, g.settings, twin.asarray(started(g), "float64"), source.characters, part)
     np.testing.assert_allclose(got, slow_loss(g, source, part), rtol=1e-12)
 
 
@@ -153,16 +156,16 @@ def test_a_state_that_is_not_carried_between_windows_is_seen(source, monkeypatch
     g, twin, part = group("rnn", source, "float64"), engine("numpy"), slice(1500, 1583)
     forward = twin.scan.forward
     monkeypatch.setattr(twin.scan, "forward", lambda cell, params, x, state=None: forward(cell, params, x))
-    got = experiment.evaluate(twin, g.settings, models(g), source, part)
+    got = evaluation.evaluate(twin, g.settings, started(g), source.characters, part)
     assert (abs(got - slow_loss(g, source, part)) > 1e-4).all()
 
 
 def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_alphabet(source):
     """With a read-out of zeros every character costs ln V, whatever the lanes."""
     g = group("lstm", source, "float64")
-    blank = models(g)
+    blank = started(g)
     blank = blank._replace(head=tree_map(np.zeros_like, blank.head))
-    got = experiment.evaluate(engine("numpy"), g.settings, blank, source, slice(2000, 2100))
+    got = evaluation.evaluate(engine("numpy"), g.settings, blank, source.characters, slice(2000, 2100))
     np.testing.assert_allclose(got, math.log(5), rtol=1e-14)
 
 
@@ -170,7 +173,7 @@ def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_alphabet(source):
 @pytest.mark.parametrize("count", [1, 4, 128])
 def test_each_character_is_predicted_once_and_from_what_stands_before(part, count):
     """Over all lanes the places that count are the part's, each once; a lane's places follow one another."""
-    place, mask = experiment.reading(part, count, 7, 5)
+    place, mask = evaluation.reading(part, count, 7, 5)
     assert sorted(place[mask]) == list(range(part.start, part.stop))
     assert (place >= 1).all() and (place < part.stop).all()
     assert (np.diff(place, axis=0)[mask[1:]] == 1).all()
@@ -207,9 +210,9 @@ def test_a_cell_learns_what_the_rungs_know(source, corpus, cell):
 
 def test_targets_shifted_by_one_would_be_seen_in_the_loss(source, corpus, monkeypatch):
     """A net whose targets are its inputs, one too early, learns to repeat and does not pass the same line."""
-    batches = experiment.Lanes.batches
-    early = lambda self, V: (batch._replace(target=batch.x.argmax(-1)) for batch in batches(self, V))  # noqa: E731
-    monkeypatch.setattr(experiment.Lanes, "batches", early)
+    batches = Lanes.batches
+    early = lambda self: (batch._replace(target=batch.x.argmax(-1)) for batch in batches(self))  # noqa: E731
+    monkeypatch.setattr(Lanes, "batches", early)
     g = group("rnn", source, corpus=corpus, updates=300, lr=1e-2, T=20)
     test = [r.value for r in experiment.run(g, silent) if r.metric == "loss_test"]
     rungs = [r.value for r in rung_records(source, corpus) if r.metric == "rung_test"]
@@ -233,8 +236,8 @@ def test_a_stop_asked_for_at_a_checkpoint_ends_the_run(source, corpus):
 def test_the_validation_part_is_read_at_halvings_before_the_fall_and_at_the_end():
     """1500 updates with six evaluations; a run of one update has one."""
     given = {"decay": 1 / 6, "updates": 1500, "evaluations": 6}
-    assert sorted(experiment.evaluations(given)) == [93, 187, 375, 750, 1250, 1500]
-    assert experiment.evaluations(given | {"updates": 1}) == {1}
+    assert sorted(learning.evaluations(given)) == [93, 187, 375, 750, 1250, 1500]
+    assert learning.evaluations(given | {"updates": 1}) == {1}
 
 
 # What is read from the records
@@ -252,7 +255,6 @@ def test_the_report_says_what_the_records_say_and_is_the_same_twice(source, corp
     (rung,) = frame[(frame.metric == "rung_test") & (frame["index"] == 2)].value
     assert f"order-2 rung, which N6 compares with, stands at {rung:.3f}" in lead
     assert "the user's text cycle" in lead and "which of the two leads is open, since fewer than 8 seeds" in lead
-    assert {verdict.word for verdict in analysis.analyse(frame).verdicts} == {"open"}
 
 
 def test_the_highest_rung_is_one_that_every_seed_is_below():
@@ -312,10 +314,10 @@ def drawn(frame):
     """Lead and everything else of a report that is written, as text."""
     with figures.style():
         report = analysis.analyse(frame)
-        pictures = [figures.svg(figure.canvas, figure.name) for figure in report.figures]
-    words = [f"{figure.title} {figure.alt} {figure.data.to_csv()}" for figure in report.figures]
-    tables = [f"{table.title} {table.frame.to_csv()}" for table in report.tables]
-    return report.lead, "\n".join([*words, *tables, report.settings.to_csv(), *pictures])
+        pictures = [figures.svg(figure.canvas, figure.name) for figure in report.section.figures]
+    words = [f"{figure.title} {figure.alt} {figure.data.to_csv()}" for figure in report.section.figures]
+    tables = [f"{table.title} {table.frame.to_csv()}" for table in report.section.tables]
+    return report.section.lead, "\n".join([*words, *tables, str(report.settings), *pictures])
 
 
 def arm(cell, test):
@@ -332,13 +334,13 @@ def silent(done, total):
 
 def group(cell, source, dtype="float32", corpus="", **settings):
     """A small group on `source`."""
-    g = sweep.group("corpus=cycle", source.sha256, str(corpus), cell, 1, 5, 3000, TINY, "numpy")
+    g = sweep.model(Corpus("corpus=cycle", source, str(corpus)), cell, 1, TINY, Options("numpy"))
     return replace(g, dtype=dtype, settings=g.settings | SIZE | settings)
 
 
 def rung_group(source, corpus):
     """The group of the rungs of `source`."""
-    return sweep.rungs("corpus=cycle", source.sha256, str(corpus), 3000, "numpy")
+    return sweep.rungs(Corpus("corpus=cycle", source, str(corpus)), Options("numpy"))
 
 
 def rung_records(source, corpus):
@@ -346,9 +348,9 @@ def rung_records(source, corpus):
     return experiment.run(rung_group(source, corpus), silent)
 
 
-def models(g):
+def started(g):
     """The group's models at the start, float64."""
-    return draw.group([experiment.model(g.settings, seed, 5) for seed in g.seeds])
+    return draw.group([models.model(g.settings, seed, 5) for seed in g.seeds])
 
 
 def training_part(source):
@@ -358,7 +360,7 @@ def training_part(source):
 
 def lanes(g, source):
     """The group's streams."""
-    return experiment.Lanes(g, training_part(source), engine(g.engine))
+    return Lanes(g, training_part(source), len(source.alphabet), engine(g.engine))
 
 
 def read(g, source, n):
@@ -386,7 +388,7 @@ def breaks(source):
     return found | ({"step"} if (stream.at - at != SIZE["T"]).any() else set())
 
 
-CARRY, CHUNK = experiment.Lanes.carry, experiment.Lanes.chunk
+CARRY, CHUNK = Lanes.carry, Lanes.chunk
 
 
 def kept_through(self, last):
@@ -428,7 +430,7 @@ def slow_loss(g, source, part):
         total = 0.0
         for start in range(part.start, part.stop, each):
             own = range(start, min(start + each, part.stop))
-            total += one_lane(experiment.model(s, seed, 5), s, source.characters, start - s["warmup"], own)
+            total += one_lane(models.model(s, seed, 5), s, source.characters, start - s["warmup"], own)
         losses.append(total / (part.stop - part.start))
     return losses
 

@@ -1,0 +1,101 @@
+"""Trees of arrays as a file (safetensors), and back: by name, nothing guessed. A file is replaced whole or not at all.
+
+The name of an array is its way through the tree: Model(cell, head) has cell.weight_ih, ..., head.bias_hy. Beside the
+arrays stand facts, plain data as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from impl.spec import tree_map
+
+FACTS = "facts"
+
+
+class SavedError(ValueError):
+    """A file cannot be read, or does not hold what is asked for; one line that names the rule and what came."""
+
+
+class Saved(NamedTuple):
+    """What a file holds: its arrays by name, and its facts."""
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    facts: dict[str, Any]
+
+
+def write(path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Writes a file: whoever reads it sees the old one or the new one, also after a kill.
+
+    Args:
+        arrays: NumPy arrays by name. facts: plain data.
+    """
+    data = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {FACTS: json.dumps(facts)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def read(path: Path) -> Saved:
+    """What a file holds.
+
+    Raises:
+        SavedError: it does not exist, is damaged, or was not written by `write`.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            facts = json.loads((file.metadata() or {})[FACTS])
+            return Saved(path, {name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118
+    except OSError as error:
+        raise SavedError(f"`path` must be a file that can be read; got {path} ({error}).") from error
+    except (SafetensorError, KeyError, ValueError) as error:
+        what = str(error) if isinstance(error, SafetensorError) else f"no {FACTS}"
+        raise SavedError(f"`path` must be a whole safetensors file of ours; got {path} ({what}).") from error
+
+
+def named(tree: Any, name: str) -> dict[str, Any]:
+    """The arrays of a tree of (named) tuples by their way through it, `name` first; absent ones are left out."""
+    if isinstance(tree, tuple):
+        ways = getattr(tree, "_fields", range(len(tree)))
+        return {k: a for way, branch in zip(ways, tree, strict=True) for k, a in named(branch, f"{name}.{way}").items()}
+    return {} if tree is None else {name: tree}
+
+
+def filled(like: Any, name: str, saved: Saved) -> Any:
+    """A tree of the form of `like` with the file's arrays under `name`.
+
+    Raises:
+        SavedError: an array is missing, of another shape or dtype, or there is one more; the message names it.
+    """
+    wanted = named(like, name)
+    for key, array in wanted.items():
+        check(saved, key, tuple(array.shape), str(array.dtype).removeprefix("torch."))
+    for key in saved.arrays:
+        if key.startswith(f"{name}.") and key not in wanted:
+            raise SavedError(
+                f"`{key}` must be absent, since what is asked for has no such array; it is in {saved.path}."
+            )
+    arrays = iter([saved.arrays[key] for key in wanted])
+    return tree_map(lambda _: next(arrays), like)
+
+
+def check(saved: Saved, key: str, shape: tuple[int, ...], dtype: str) -> None:
+    """Refuses an array that is missing or another one."""
+    if key not in saved.arrays:
+        raise SavedError(f"`{key}` must be in the file; {saved.path} has {', '.join(sorted(saved.arrays))}.")
+    a = saved.arrays[key]
+    if a.shape != shape or a.dtype.name != dtype:
+        came = f"{a.shape} {a.dtype.name} in {saved.path}"
+        raise SavedError(f"`{key}` must have shape {shape} and dtype {dtype}, since that is the model's; got {came}.")

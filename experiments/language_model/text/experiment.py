@@ -1,0 +1,58 @@
+"""Trains all seeds of one cell on a text as a group, or counts the n-grams of the text; one record a number.
+
+Records of a model, by seed: loss_validation by update and loss_test at the last one (nats a character, over the whole
+part), loss_training (mean of the batches since the evaluation before), parameters, hidden_units, rate, and N6: the loss
+on the test minus that of the order-2 rung. Records of the rungs: see `text.rungs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from experiments.harness.engine import engine
+from experiments.harness.sweep import Group
+from experiments.language_model import models
+from experiments.language_model.corpus import source_of
+from experiments.language_model.evaluation import evaluate
+from experiments.language_model.lanes import Lanes
+from experiments.language_model.learning import learn
+from experiments.language_model.text.rungs import order_two, rungs
+from experiments.tasks import text
+from impl.spec import Model
+from properties.record import Record
+
+Checkpoint = Callable[[int, int], None]
+
+
+def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
+    """The records of a group: of its models, or of the text's rungs."""
+    measured = rungs if group.settings["kind"] == "rungs" else trained
+    return list(measured(group, source_of(group), checkpoint))
+
+
+def trained(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[Record]:
+    """Trains the group; evaluates on the validation part now and then, on the test once, at the end."""
+    s, twin, V = group.settings, engine(group.engine), len(source.alphabet)
+    parts = text.contiguous(len(source.characters))
+    lanes = Lanes(group, text.characters(source, parts.training), V, twin)
+
+    def look(update: int, model: Model, training: np.ndarray) -> list[Record]:
+        value = evaluate(twin, s, model, source.characters, parts.validation[0])
+        return [*group.each("loss_training", update, training), *group.each("loss_validation", update, value)]
+
+    facts = {"text": source.name, "alphabet": source.alphabet}
+    model, records = learn(group, twin, lanes, models.initial(group, V, twin), look, checkpoint, facts)
+    yield from records
+    yield from final(group, source, evaluate(twin, s, model, source.characters, parts.test[0]))
+
+
+def final(group: Group, source: text.Text, loss: np.ndarray) -> Iterator[Record]:
+    """What is recorded once a seed, at the last update."""
+    s, V = group.settings, len(source.alphabet)
+    yield from group.each("loss_test", s["updates"], loss)
+    yield from group.each("N6", s["updates"], loss - order_two(source))
+    sizes = {"parameters": models.parameters(s["cell"], V, s["H"]), "hidden_units": s["H"], "rate": s["lr"]}
+    for metric, value in sizes.items():
+        yield from group.each(metric, 0, value)

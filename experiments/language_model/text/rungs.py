@@ -1,0 +1,83 @@
+"""The rungs of a text: what tables of n-grams and general compressors make of it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from experiments.harness.sweep import Group
+from experiments.language_model.text.sweep import ORDER_OF_N6
+from experiments.tasks import ngram, text
+from properties.record import Record
+
+Checkpoint = Callable[[int, int], None]
+
+WINDOW = 50
+"""Characters of a window that may stand in the training part as well."""
+
+
+def order_two(source: text.Text) -> float:
+    """The loss of the order-2 rung on the test."""
+    parts = text.contiguous(len(source.characters))
+    ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet), ORDER_OF_N6)
+    return float(on(ladder, source, parts.test[0])[ORDER_OF_N6])
+
+
+def on(ladder: ngram.Ladder, source: text.Text, part: slice) -> np.ndarray:
+    """Every order's loss on a part of the text, each character with what stands before it in the text."""
+    before = min(part.start, ngram.HIGHEST)
+    return ngram.nats(ladder, source.characters[part.start - before : part.stop], before)
+
+
+def rungs(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[Record]:
+    """Every order's loss on the validation part, the test and the interleaved test; compressors; the text's counts.
+
+    Records, seed 0: rung_validation, rung_test, rung_interleaved by order; recurring and recurring_interleaved by the
+    window's length (the share of the test's windows that stand in the training part); gzip and bz2 on the test, after
+    all text before it; symbols; characters of the whole and of its parts; all losses in nats a character.
+    """
+    n = len(source.characters)
+    for done, measured in enumerate((contiguous_rungs, interleaved_rungs, compressors, counts), 1):
+        for metric, index, value in measured(source, n):
+            yield Record(group.experiment, group.setting, group.seeds[0], metric, index, float(value))
+        checkpoint(done, 4)
+
+
+def contiguous_rungs(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
+    """The ladder that the models are compared with."""
+    parts = text.contiguous(n)
+    ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet))
+    for name, part in (("validation", parts.validation), ("test", parts.test)):
+        for order, value in enumerate(on(ladder, source, part[0])):
+            yield f"rung_{name}", order, value
+    yield "recurring", WINDOW, text.recurring(*(text.string(source, p) for p in (parts.training, parts.test)), WINDOW)
+
+
+def interleaved_rungs(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
+    """The ladder where test and training are alike."""
+    parts = text.interleaved(n)
+    ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet))
+    for order, value in enumerate(ngram.nats(ladder, text.characters(source, parts.test))):
+        yield "rung_interleaved", order, value
+    share = text.recurring(*(text.string(source, p) for p in (parts.training, parts.test)), WINDOW)
+    yield "recurring_interleaved", WINDOW, share
+
+
+def compressors(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
+    """What the test adds to the compressed text before it."""
+    start = text.contiguous(n).test[0].start
+    before, whole = source.string[:start].encode(), source.string.encode()
+    for name, compress in (("gzip", lambda data: gzip.compress(data, 9, mtime=0)), ("bz2", bz2.compress)):
+        yield name, 0, (len(compress(whole)) - len(compress(before))) * 8 * math.log(2) / (n - start)
+
+
+def counts(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
+    """How much text there is."""
+    yield "symbols", 0, len(source.alphabet)
+    yield "characters", 0, n
+    for name, part in text.contiguous(n)._asdict().items():
+        yield f"characters_{name}", 0, text.length(part)

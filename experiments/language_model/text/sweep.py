@@ -1,0 +1,85 @@
+"""What is measured, as plain data: cells at equal parameters on one text, seeds, updates, and what a group costs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from experiments.harness.sweep import Group
+from experiments.language_model import parts
+from experiments.language_model.corpus import Corpus, corpus
+from experiments.language_model.evaluation import EVALUATION
+from experiments.language_model.models import CELLS, START, hidden_units, rate
+from impl.spec import GATES
+
+PART = "text"
+
+ORDER_OF_N6 = 2
+"""The order that N6 compares with."""
+FIXED = {"T": 64, "B": 32, "clip": 1.0, "decay": 1 / 6, "reset": 0.25} | START
+"""T steps of truncation, B lanes, norm of the clipped gradient; the share of updates over which the rate falls to zero
+at the end; the share of lanes that start anew at each update; and how models start."""
+
+
+class Preset(NamedTuple):
+    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part."""
+
+    sizes: tuple[int, ...]
+    seeds: int
+    updates: int
+    evaluations: int = 6
+
+
+PRESETS = {
+    "smoke": Preset((4,), seeds=2, updates=24, evaluations=2),
+    "tour": Preset((60,), seeds=3, updates=1500),
+    "quick": Preset((60,), seeds=3, updates=6000, evaluations=8),
+    "full": Preset((60, 200), seeds=16, updates=12000, evaluations=10),
+}
+
+
+def groups(preset: str, options: Any) -> list[Group]:
+    """The rungs of the text, then each cell at each size; all seeds of a cell are one group.
+
+    Raises:
+        CorpusError: the corpus cannot be used; nothing has been computed then.
+    """
+    sizes, text = PRESETS[preset], corpus(options, FIXED["T"])
+    return [rungs(text, options), *(model(text, cell, k, sizes, options) for k in sizes.sizes for cell in CELLS)]
+
+
+def rungs(text: Corpus, options: Any) -> Group:
+    """What tables of n-grams and compressors make of the text; no network, no chance."""
+    where = {"data": text.source.sha256, "corpus": text.path}
+    return parts.group(PART, f"{text.name}/rungs", {"kind": "rungs"}, (0,), options, RUNGS * text.n, **where)
+
+
+def model(text: Corpus, cell: str, size: int, sizes: Preset, options: Any) -> Group:
+    """All seeds of a cell with `size` thousand parameters on a text."""
+    H = hidden_units(cell, text.V, 1000 * size)
+    settings = {"kind": "model", "cell": cell, "H": H, "lr": rate(cell, size), **FIXED, **EVALUATION}
+    settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations}
+    setting = f"{text.name}/cell={cell}" + ("" if size == sizes.sizes[0] else f"/parameters={size}k")
+    where = {"dtype": "float32", "data": text.source.sha256, "corpus": text.path}
+    return parts.group(PART, setting, settings, range(sizes.seeds), options, cost(cell, H, text, sizes), **where)
+
+
+RUNGS, PREPARED = 2e-6, 5e-7
+"""Core-seconds a character of the text: to count all orders twice and to compress; to read it and count order 2."""
+
+SECONDS = {"rnn": (1e-3, 9.6e-11, 3.5e-11), "lstm": (2e-3, 1.21e-10, 5.5e-11)}
+"""Core-seconds on one AVX-512 core: an update; beside it a multiply-add forward of training, backward included, and of
+evaluation, each by character."""
+
+SYMBOL = (1.6e-8, 2.4e-8)
+"""Core-seconds a symbol of the alphabet by character, for input and loss: in training, in evaluation."""
+
+
+def cost(cell: str, H: int, text: Corpus, sizes: Preset) -> float:
+    """Predicted core-seconds of a group."""
+    V, n = text.V, text.n
+    update, training, evaluation = SECONDS[cell]
+    products = len(GATES[cell]) * H * (V + H) + V * H
+    trained = sizes.seeds * sizes.updates * FIXED["T"] * FIXED["B"]
+    read = sizes.seeds * (sizes.evaluations + 1) * (n / 20 + EVALUATION["lanes"] * EVALUATION["warmup"])
+    learning = sizes.updates * update + trained * (SYMBOL[0] * V + training * products)
+    return PREPARED * n + learning + read * (SYMBOL[1] * V + evaluation * products)
