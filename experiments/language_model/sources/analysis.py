@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from experiments.harness.figures import NAMES
@@ -35,11 +33,11 @@ def lead(found: list[Found], timers: list[Found]) -> str:
     if not found:
         return ""
     return (
-        "Each source is one whose best predictor is known: the exact filter of its hidden state, or timer's own. A cell "
-        "is shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence "
-        "from the predictor on the same held-out sequences, 0 for who knows all there is to know, and its rungs are "
-        "what the best predictors that see the last k symbols pay above the entropy rate. Both cells have about equally "
-        "many parameters and were searched alike for start and rate on other seeds. "
+        "The best predictor of each source is known: the exact filter of its hidden state, or timer's own. A cell is "
+        "shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence from "
+        "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are what the best "
+        "predictors that see the last k symbols pay above the entropy rate. Both cells have about equally many "
+        "parameters and were searched alike for start and rate, on other seeds. "
         f"{n20_text(found)}{order_text(found)}{timer_text(timers)}"
     )
 
@@ -133,7 +131,7 @@ def settings(found: list[Found]) -> dict[str, str]:
         )
     if found:
         rows["sources: optimiser"] = (
-            f"Adam, batches of {FIXED['B']}, gradient clipped to norm {FIXED['clip']:g}, the rate falls to zero over the "
-            f"last {FIXED['decay']:.0%} of the updates, fresh data"
+            f"Adam, batches of {FIXED['B']}, gradient clipped to norm {FIXED['clip']:g}, the rate falls to zero over "
+            f"the last {FIXED['decay']:.0%} of the updates, fresh data"
         )
     return rows

@@ -63,6 +63,7 @@ def models(group: Group, checkpoint: Checkpoint) -> Iterator[Record]:
     for update in train(twin, s["cell"], LOSS, initial(group, twin), batches(group, twin), rate, s["clip"]):
         if update.step in at:
             yield from each(group, "curve", update.step, looked.measured(twin, update.model, CURVE_ROWS)["excess"])
+        if update.step % AT_ONCE == 0 or update.step == s["updates"]:
             checkpoint(update.step, s["updates"])
     found = looked.measured(twin, update.model, s["held_out"])
     given = {"hidden_units": s["H"], "parameters": parameters(update.model), "updates": s["updates"], "lr": s["lr"]}
@@ -86,11 +87,10 @@ class Held:
 
     def measured(self, twin: Any, model: Model, N: int) -> dict[str, np.ndarray]:
         """excess, loss and bayes over the first N sequences, bits a symbol: each (E,)."""
-        E, total = self.asked.x.shape[1], np.zeros((3, self.asked.x.shape[1]))
-        N = min(N, self.asked.x.shape[2])
+        N, total = min(N, self.asked.x.shape[2]), np.zeros((3, self.asked.x.shape[1]))
         for start in range(0, N, CHUNK):
             some = slice(start, min(start + CHUNK, N))
-            asked, chances = members(self.asked, range(E), some), self.chances[:, :, some]
+            asked, chances = sliced(self.asked, some), self.chances[:, :, some]
             y = answers(twin, self.cell, model, asked)
             each = divergence(y, chances), *losses(y, asked.target, chances)
             total += [part.sum(-1) for part in each]
@@ -112,8 +112,12 @@ def batches(group: Group, twin: Any) -> Iterator[Batch]:
         many = rows(source.draw, s["steps"], rngs, AT_ONCE * s["B"])
         many = for_every_start(group, many)
         for k in range(min(AT_ONCE, s["updates"] - done)):
-            some = slice(k * s["B"], (k + 1) * s["B"])
-            yield twin.asarray(Batch(many.x[:, :, some], many.target[:, :, some]), group.dtype)
+            yield twin.asarray(sliced(many, slice(k * s["B"], (k + 1) * s["B"])), group.dtype)
+
+
+def sliced(batch: Batch, some: slice) -> Batch:
+    """Some rows of every model."""
+    return Batch(batch.x[:, :, some], batch.target[:, :, some])
 
 
 def streams(group: Group, purpose: str) -> list[np.random.Generator]:

@@ -20,8 +20,8 @@ from properties.record import parse_setting
 ORDERED = (*processes.PROCESSES, *known.PARAMETERS)
 """The names of the sources, in the order of the report."""
 
-NO_RUNG = 1e-6
-"""Bits above the rate below which a rung is the rate: enumeration rounds, and Mess3's rate has an error of its own."""
+NO_RUNG = 1e-8
+"""Bits above the rate below which a rung is the rate, but for rounding; Mess3 is further away at the highest order."""
 
 
 class Found(NamedTuple):

@@ -45,13 +45,16 @@ class Preset(NamedTuple):
     seeds: int = 8
 
 
-BRIEF = tuple(Run(name, 0, 120) for name in SOURCES)
-DECIDING = tuple(Run(name, 0, 400) for name in SOURCES)
-TIMERS = {n: Run("timer", n, 1500) for n in (5, 10, 20, 30, 40, 60)}
+SLOW = "rrxor"
+"""Takes twice the updates of the other sources that N20 names."""
+
+BRIEF = tuple(Run(name, 0, 240 if name == SLOW else 120) for name in SOURCES)
+DECIDING = tuple(Run(name, 0, 800 if name == SLOW else 400) for name in SOURCES)
+TIMERS = {n: Run("timer", n, 1200) for n in (5, 10, 20, 30, 40, 60)}
 MORE = (
-    Run("markov_4", 0, 1500),
-    *(Run("recall", tau, 1000) for tau in (5, 10, 20)),
-    *(Run("dyck", depth, 1000, rows=500) for depth in (4, 8)),
+    Run("markov_4", 0, 600),
+    *(Run("recall", tau, 600) for tau in (5, 10, 20)),
+    *(Run("dyck", depth, 800, rows=500) for depth in (4, 8)),
 )
 
 PRESETS = {
