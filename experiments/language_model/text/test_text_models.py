@@ -16,7 +16,7 @@ from experiments.harness.sweep import Options
 from experiments.language_model import evaluation, learning, models
 from experiments.language_model.corpus import Corpus
 from experiments.language_model.lanes import Lanes
-from experiments.language_model.text import analysis, experiment, sweep
+from experiments.language_model.text import analysis, experiment, pictures, reading, said, sweep
 from experiments.tasks import text
 from impl import draw
 from impl.spec import leaves, tree_map
@@ -263,7 +263,7 @@ def test_the_highest_rung_is_one_that_every_seed_is_below():
     rung = np.array([3.0, 2.0, 1.5, 1.0])
     losses = {(1.9, 1.7): 1, (1.9, 2.1): 0, (3.5, 0.1): -1, (0.5, 0.6): 3, (math.inf, 0.6): -1}
     for test, order in losses.items():
-        assert analysis.beaten(arm("rnn", test), rung) == order
+        assert reading.beaten(arm("rnn", test), rung) == order
 
 
 @pytest.mark.parametrize(
@@ -273,9 +273,9 @@ def test_the_highest_rung_is_one_that_every_seed_is_below():
 def test_who_leads_is_read_from_the_interval_of_the_pairs(rnn, verdict):
     """Eight paired differences of one sign have a 99 % interval beside 0; of both signs they do not."""
     noise = np.linspace(-0.05, 0.05, 8)
-    said = analysis.which_leads(arm("rnn", rnn + noise), arm("lstm", np.full(8, 1.4)))
-    assert said.endswith(verdict) and "99 %" in said
-    assert "is open, since fewer than 8 seeds" in analysis.which_leads(arm("rnn", [1.5] * 7), arm("lstm", [1.4] * 7))
+    words = said.which_leads(arm("rnn", rnn + noise), arm("lstm", np.full(8, 1.4)))
+    assert words.endswith(verdict) and "99 %" in words
+    assert "is open, since fewer than 8 seeds" in said.which_leads(arm("rnn", [1.5] * 7), arm("lstm", [1.4] * 7))
 
 
 def test_lost_seeds_and_infinite_rungs_do_not_break_the_report(source, corpus):
@@ -296,9 +296,9 @@ def test_two_sizes_have_names_and_colours_of_their_own(source, corpus):
     larger["setting"] += "/parameters=200k"
     larger.loc[larger.metric == "parameters", "value"] *= 200
     both = pd.concat([frame, larger], ignore_index=True)
-    arms = analysis.read_arms(both[both.source == "language_model"])
+    arms = reading.read_arms(both[both.source == "language_model"])
     assert [arm.name for arm in arms] == ["RNN 1k", "LSTM 1k", "RNN 200k", "LSTM 200k"]
-    assert len({tuple(colour) for colour in analysis.colours(arms)}) == 4
+    assert len({tuple(colour) for colour in pictures.colours(arms)}) == 4
     lead, _ = drawn(both)
     assert lead.count("which of the two leads is open") == 2
 
@@ -324,7 +324,7 @@ def drawn(frame):
 def arm(cell, test):
     """An arm with these losses on the test."""
     test = np.asarray(test, float)
-    return analysis.Arm(
+    return reading.Arm(
         cell.upper(), cell, 1000, 8, 1e-3, np.array([10]), test[None], test[None], test, np.arange(test.size)
     )
 
