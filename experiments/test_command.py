@@ -12,6 +12,7 @@ import pytest
 from experiments import command
 from experiments.harness import catalogue
 from experiments.harness.sweep import FILES, PRESETS, Options
+from experiments.tasks.corpora import CORPORA, FOLDER, Corpus, File
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +24,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-CORPORA = {
+UNUSABLE = {
     "missing": None,
     "empty": b"",
     "too_short": b"In the beginning",
@@ -31,12 +32,12 @@ CORPORA = {
 }
 
 
-@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_corpus_that_cannot_be_used_is_refused_in_one_line(here, capsys, kind):
     """Missing, empty, shorter than a window, not UTF-8: one line that names it, exit code 2, nothing written."""
     path = here / f"{kind}.txt"
-    if CORPORA[kind] is not None:
-        path.write_bytes(CORPORA[kind])
+    if UNUSABLE[kind] is not None:
+        path.write_bytes(UNUSABLE[kind])
     before = sorted(here.rglob("*"))
     assert command.main(["run", "language_model", "--preset", "smoke", "--corpus", str(path)]) == 2
     said = capsys.readouterr()
@@ -80,6 +81,29 @@ def test_files_of_the_users_go_each_to_its_own_experiment(here, monkeypatch):
     records = [command.of_the_run(name, [], command.Run("all", "tour", **given), "fast")[0] for name in told]
     own = ["", "/corpus=own", "/data=own"]
     assert [r.setting for r in records] == [f"{name}/preset=tour{file}" for name, file in zip(told, own, strict=True)]
+
+
+def test_a_known_corpus_is_recorded_by_its_name():
+    """So a report can name a command that others can type; a file of that name, given as ./text8, is the user's own."""
+    runs = [command.Run("language_model", "tour", corpus=corpus) for corpus in ("text8", "./text8")]
+    assert [command.corpus(run) for run in runs] == ["text8", Path("text8")]
+    settings = [command.of_the_run("language_model", [], run, "fast")[0].setting for run in runs]
+    assert settings == [f"language_model/preset=tour/corpus={name}" for name in ("text8", "own")]
+
+
+def test_a_known_corpus_that_cannot_be_had_is_refused_in_one_line(here, monkeypatch, capsys):
+    """Nobody answers: the line names the address, the place for the file and the other way, and nothing is written."""
+    file = File("letters", "http://127.0.0.1:9/letters", 9, "md5:0")
+    monkeypatch.setitem(CORPORA, "letters", Corpus((file,)))
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("language_model",))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(FOLDER, str(here / "corpora"))
+    for arguments in (["run", "language_model", "--preset", "smoke"], ["list", "--cost"]):
+        assert command.main([*arguments, "--corpus", "letters"]) == 2
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1 and said.startswith("experiments: `corpus` must be downloaded once; got no")
+        assert file.url in said and f"put it at {here / 'corpora' / 'letters'}" in said
+    assert [path.name for path in here.rglob("*")] == ["corpora"]
 
 
 def test_with_a_file_of_the_users_the_report_is_their_own(here, monkeypatch, capsys):

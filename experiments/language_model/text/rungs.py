@@ -22,7 +22,7 @@ WINDOW = 50
 
 def order_two(source: text.Text) -> float:
     """The loss of the order-2 rung on the test."""
-    parts = text.contiguous(len(source.characters))
+    parts = text.parts(source)
     ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet), ORDER_OF_N6)
     return float(on(ladder, source, parts.test[0])[ORDER_OF_N6])
 
@@ -49,7 +49,7 @@ def rungs(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[R
 
 def contiguous_rungs(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
     """The ladder that the models are compared with."""
-    parts = text.contiguous(n)
+    parts = text.parts(source)
     ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet))
     for name, part in (("validation", parts.validation), ("test", parts.test)):
         for order, value in enumerate(on(ladder, source, part[0])):
@@ -69,8 +69,8 @@ def interleaved_rungs(source: text.Text, n: int) -> Iterator[tuple[str, int, flo
 
 def compressors(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
     """What the test adds to the compressed text before it."""
-    start = text.contiguous(n).test[0].start
-    before, whole = source.string[:start].encode(), source.string.encode()
+    start = text.parts(source).test[0].start
+    before, whole = (some.encode(source.encoding) for some in (source.string[:start], source.string))
     for name, compress in (("gzip", lambda data: gzip.compress(data, 9, mtime=0)), ("bz2", bz2.compress)):
         yield name, 0, (len(compress(whole)) - len(compress(before))) * 8 * math.log(2) / (n - start)
 
@@ -79,5 +79,5 @@ def counts(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
     """How much text there is."""
     yield "symbols", 0, len(source.alphabet)
     yield "characters", 0, n
-    for name, part in text.contiguous(n)._asdict().items():
+    for name, part in text.parts(source)._asdict().items():
         yield f"characters_{name}", 0, text.length(part)
