@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.language_model import parts
+from experiments.language_model.characters import CONTIGUOUS, INTERLEAVED
+from experiments.language_model.context import CONTEXT
 from experiments.language_model.corpus import Corpus, corpus
 from experiments.language_model.evaluation import EVALUATION
 from experiments.language_model.models import CELLS, START, chosen, hidden_units
@@ -20,22 +23,29 @@ FIXED = {"T": 64, "B": 32, "clip": 1.0, "decay": 1 / 6, "reset": 0.25} | START
 at the end; the share of lanes that start anew at each update; and how models start."""
 
 
+FREE = {"free_lanes": 16, "prime": 100, "printed": 300}
+"""Lanes that a model runs freely in, characters that each is shown first, characters of a sample that is printed."""
+
+
 class Preset(NamedTuple):
-    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part, and the
-    preset whose search chose starts and rates."""
+    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part, steps that a
+    lane runs freely, the preset whose search chose starts and rates, and updates of the first size on the interleaved
+    split (0: not trained there)."""
 
     sizes: tuple[int, ...]
     seeds: int
     updates: int
     evaluations: int = 6
+    steps: int = 1000
     search: str = "quick"
+    interleaved: int = 0
 
 
 PRESETS = {
-    "smoke": Preset((4,), seeds=2, updates=24, evaluations=2),
-    "tour": Preset((60,), seeds=3, updates=1500),
-    "quick": Preset((60,), seeds=8, updates=1100, evaluations=6),
-    "full": Preset((60, 200), seeds=8, updates=12000, evaluations=10, search="full"),
+    "smoke": Preset((4,), seeds=2, updates=24, evaluations=2, steps=20),
+    "tour": Preset((60,), seeds=3, updates=700, evaluations=3, steps=125),
+    "quick": Preset((60,), seeds=8, updates=900, evaluations=5),
+    "full": Preset((60, 200), seeds=8, updates=12000, evaluations=10, search="full", interleaved=12000),
 }
 
 
@@ -46,27 +56,45 @@ def groups(preset: str, options: Any) -> list[Group]:
         CorpusError: the corpus cannot be used; nothing has been computed then.
     """
     sizes, text = PRESETS[preset], corpus(options, FIXED["T"])
-    return [rungs(text, options), *(model(text, cell, k, sizes, options) for k in sizes.sizes for cell in CELLS)]
+    found = [rungs(text, options), *(model(text, cell, k, sizes, options) for k in sizes.sizes for cell in CELLS)]
+    return found + ([interleaved(text, cell, sizes, options) for cell in CELLS] if sizes.interleaved else [])
 
 
 def rungs(text: Corpus, options: Any) -> Group:
     """What tables of n-grams and compressors make of the text; no network, no chance."""
-    where = {"data": text.source.sha256, "corpus": text.path}
-    return parts.group(PART, f"{text.name}/rungs", {"kind": "rungs"}, (0,), options, RUNGS * text.n, **where)
+    settings, where = {"kind": "rungs", "places": CONTEXT["places"]}, {"data": text.source.sha256, "corpus": text.path}
+    return parts.group(PART, f"{text.name}/rungs", settings, (0,), options, RUNGS * text.n, **where)
 
 
-def model(text: Corpus, cell: str, size: int, sizes: Preset, options: Any, how: dict[str, Any] | None = None) -> Group:
+def model(
+    text: Corpus,
+    cell: str,
+    size: int,
+    sizes: Preset,
+    options: Any,
+    how: dict[str, Any] | None = None,
+    split: str = CONTIGUOUS,
+) -> Group:
     """All seeds of a cell with `size` thousand parameters on a text; `how` is its start and rate, if not as chosen."""
     H, how = hidden_units(cell, text.V, 1000 * size), how or chosen(cell, size, sizes.search)
-    settings = {"kind": "model", "cell": cell, "H": H, **FIXED, **EVALUATION, **how}
-    settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations}
+    settings = {"kind": "model", "cell": cell, "H": H, **FIXED, **EVALUATION, **how, "split": split}
+    settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations, "steps": sizes.steps}
+    settings |= CONTEXT | FREE
     setting = f"{text.name}/cell={cell}" + ("" if size == sizes.sizes[0] else f"/parameters={size}k")
     where = {"dtype": "float32", "data": text.source.sha256, "corpus": text.path}
     return parts.group(PART, setting, settings, range(sizes.seeds), options, cost(cell, H, text, sizes), **where)
 
 
-RUNGS, PREPARED = 2e-6, 5e-7
-"""Core-seconds a character of the text: to count all orders twice and to compress; to read it and count order 2."""
+def interleaved(text: Corpus, cell: str, sizes: Preset, options: Any) -> Group:
+    """All seeds of a cell of the first size on the interleaved split; only its losses are recorded."""
+    own = sizes._replace(updates=sizes.interleaved, steps=0)
+    group = model(text, cell, sizes.sizes[0], own, options, split=INTERLEAVED)
+    return replace(group, setting=f"{text.name}/split={INTERLEAVED}/cell={cell}")
+
+
+RUNGS, PREPARED = 2e-6, 7.5e-7
+"""Core-seconds a character of the text: to count all orders twice and to compress; to read it, count orders up to 5 and
+look up windows."""
 
 SECONDS = {"rnn": (1e-3, 9.6e-11, 3.5e-11), "lstm": (2e-3, 1.21e-10, 5.5e-11)}
 """Core-seconds on one AVX-512 core: an update; beside it a multiply-add forward of training, backward included, and of
@@ -76,12 +104,31 @@ SYMBOL = (1.6e-8, 2.4e-8)
 """Core-seconds a symbol of the alphabet by character, for input and loss: in training, in evaluation."""
 
 
+JUDGED = 1.7e-5
+"""Core-seconds of a character that a model says, to draw it and to judge it and the two that it is compared with."""
+
+
 def cost(cell: str, H: int, text: Corpus, sizes: Preset) -> float:
     """Predicted core-seconds of a group."""
-    V, n = text.V, text.n
-    update, training, evaluation = SECONDS[cell]
-    products = len(GATES[cell]) * H * (V + H) + V * H
-    trained = sizes.seeds * sizes.updates * FIXED["T"] * FIXED["B"]
-    read = sizes.seeds * (sizes.evaluations + 1) * (n / 20 + EVALUATION["lanes"] * EVALUATION["warmup"])
-    learning = sizes.updates * update + trained * (SYMBOL[0] * V + training * products)
-    return PREPARED * n + learning + read * (SYMBOL[1] * V + evaluation * products)
+    read = (sizes.evaluations + 1) * (text.n / 20 + EVALUATION["lanes"] * EVALUATION["warmup"])
+    reading = read * (SYMBOL[1] * text.V + evaluation(cell, H, text.V))
+    context = CONTEXT["places"] * sum(CONTEXT["ks"]) * evaluation(cell, H, text.V)
+    running = FREE["free_lanes"] * sizes.steps * (JUDGED + 3 * evaluation(cell, H, text.V))
+    learning = sizes.updates * learnt(cell, H, text.V, sizes.seeds)
+    return PREPARED * text.n + sizes.seeds * (reading + context + running + learning)
+
+
+def learnt(cell: str, H: int, V: int, seeds: int) -> float:
+    """Predicted core-seconds of an update of one seed in a group."""
+    update, training, _ = SECONDS[cell]
+    return update / seeds + FIXED["T"] * FIXED["B"] * (SYMBOL[0] * V + training * products(cell, H, V))
+
+
+def evaluation(cell: str, H: int, V: int) -> float:
+    """Predicted core-seconds of the products of a character that is read."""
+    return SECONDS[cell][2] * products(cell, H, V)
+
+
+def products(cell: str, H: int, V: int) -> int:
+    """Multiply-adds of a character, forward."""
+    return len(GATES[cell]) * H * (V + H) + V * H
