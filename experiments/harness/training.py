@@ -1,16 +1,16 @@
 """The generic training loop: batch, forward, loss, backward, clip, Adam; all models of a group in one computation.
 
-`engine` is a twin's namespace (`harness.engine`): .scan .head .loss .optim. Everything here is in that twin's arrays.
+`engine` is a twin's namespace (`harness.engine`): .scan .embedding .head .loss .optim. All is in that twin's arrays.
 
 A model's `cell` is Parameters, or a stack: a tuple of them, one a layer, the lowest first. The inputs of a layer are
 the outputs h of the one below, the read-out sees the top one; states are then tuples of states, one a layer. Or it is a
-Coder, an encoder and a decoder, and its inputs are a Pair.
+Coder, an encoder and a decoder, and its inputs are a Pair. Or it is Embedded: a cell or a stack over a table, and its
+inputs are integers, the table's rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,13 @@ class Coder(NamedTuple):
     decoder: Parameters
 
 
+class Embedded(NamedTuple):
+    """A table ([E,] V, D) of what the classes 0..V-1 look like, and the cell, or the stack, that is shown its rows."""
+
+    table: Array
+    cell: Any
+
+
 class Pair(NamedTuple):
     """What an encoder-decoder is shown: the source (S, [E,] B, D), and the decoder's inputs (K, [E,] B, D'). In
     training what it should have said at the step before (teacher forcing)."""
@@ -40,9 +47,9 @@ class Pair(NamedTuple):
 class Batch(NamedTuple):
     """What one update sees.
 
-    Shapes: x (T, [E,] B, D), without E if the group shares it, or a Pair; target (K, [E,] B) classes, or (K, [E,] B, V)
-    values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths (B,) or (E, B), of a Pair those of the
-    source, or None; with lengths of x, and with a Pair, K is all steps.
+    Shapes: x (T, [E,] B, D), of an Embedded integers (T, [E,] B), without E if the group shares it, or a Pair; target
+    (K, [E,] B) classes, or (K, [E,] B, V) values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths
+    (B,) or (E, B), of a Pair those of the source, or None; with lengths of x, and with a Pair, K is all steps.
     """
 
     x: Array
@@ -75,6 +82,7 @@ def train(
     max_norm: float | None = 1.0,
     carry: Callable[[Any], Any] | None = None,
     after: Update | None = None,
+    gradient_of: Callable[..., tuple[Array, Model, Any]] | None = None,
 ) -> Iterator[Update]:
     """Trains a model, or a group of models each on its own, with one update a batch; the caller stops when it likes.
 
@@ -82,19 +90,20 @@ def train(
         engine: the twin that computes.
         cell: "rnn" or "lstm", of every layer.
         loss: a function of the twin's loss.py by name.
-        model: cell, or a stack of them, or a Coder, and read-out; a group has a leading axis E on every array.
+        model: cell, or a stack, a Coder or an Embedded, and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
         max_norm: each model's gradient is clipped to this norm; not at all if None.
         carry: gives the next batch's initial state from the last state of the batch before; zeros if None.
         after: an update to go on from, in place of `model`; `batches` are then those that follow it. Its step, model,
             memory and carried are read: with these and the same batches, training gives the bits of one never stopped.
+        gradient_of: what gives loss, gradient and last state, in place of `loss_and_gradient` and with its arguments.
     """
     done, memory, state = 0, engine.optim.adam_start(model), None
     if after is not None:
         done, model, memory, state = after.step, after.model, after.memory, after.carried
     for step, batch in enumerate(batches, done + 1):
-        value, gradient, last = loss_and_gradient(engine, cell, loss, model, batch, state)
+        value, gradient, last = (gradient_of or loss_and_gradient)(engine, cell, loss, model, batch, state)
         gradient, norm = clipped(engine, gradient, max_norm)
         model, memory = engine.optim.adam(model, gradient, memory, lr(step) if callable(lr) else lr)
         state = carry(last) if carry else None
@@ -151,7 +160,7 @@ def loss_and_gradient(
             zeros if None. No gradient flows past it.
     """
     K = batch.target.shape[0]
-    runs = through(engine.scan, cell, model.cell, batch.x, state, batch.lengths)
+    runs = through(engine.scan, cell, model.cell, shown(engine, model.cell, batch.x), state, batch.lengths)
     top = runs[-1].states.h
     h = top[top.shape[0] - K :]
     y = engine.head.forward(model.head, h)
@@ -160,7 +169,74 @@ def loss_and_gradient(
     dh, dhead = engine.head.backward(model.head, h, dy / n[..., None, None])
     gradients = back(engine.scan, cell, model.cell, runs, over_all_steps(dh, top), ("states",))
     dcell, last = (like(model.cell, some) for some in ([g.params for g in gradients], [run.last for run in runs]))
+    if isinstance(model.cell, Embedded):
+        dcell = Embedded(engine.embedding.backward(model.cell.table, batch.x, gradients[0].x), dcell)
     return total / n, Model(dcell, dhead), last
+
+
+def shown(engine: Any, params: Any, x: Array) -> Array:
+    """What the lowest layer sees of the inputs: of an Embedded the table's rows, else the inputs as they are."""
+    return engine.embedding.look_up(params.table, x) if isinstance(params, Embedded) else x
+
+
+def truncated(
+    k: int, engine: Any, cell: str, loss: str, model: Model, batch: Batch, state: Any = None
+) -> tuple[Array, Model, Any]:
+    """The same loss and last state, and a gradient that does not pass from one block of k steps into the one before.
+
+    The state does pass: a first run gives that before every block, and the blocks are then rows of one batch, each
+    with its state as a constant. The loss at the j-th step of a block (from 0) so reaches j steps back: on average
+    (k - 1) / 2, at most k - 1. With k = T it is `loss_and_gradient`.
+
+    Args:
+        k: steps of a block; it divides T.
+        engine, cell, loss, model, batch, state: as in `loss_and_gradient`, for one cell, whose outputs are asked for at
+            all steps.
+    Raises:
+        ValueError: k does not divide T, or the model or the batch has no such form.
+    Source: Williams, Peng 1990, whose BPTT(h; h') this is with h = h' = k, but that here all blocks of a batch are seen
+        before the weights change.
+    """
+    T, B = check_blocks(k, model, batch)
+    starts = [engine.plain.zero_state(cell, model.cell, batch.x) if state is None else state]
+    if T > k:
+        states = engine.states.forward(cell, model.cell, batch.x[: T - k], state).states
+        starts += [tree_map(lambda a, t=t: a[t], states) for t in range(k - 1, T - k, k)]
+    group = members(model.cell) is not None
+    before = tree_map(lambda a: beside(a, 1, group)[0], engine.plain.over_steps(starts, starts[0]))
+    rows_ = Batch(*(a if a is None else beside(a, k, group) for a in batch[:3]))
+    value, gradient, last = loss_and_gradient(engine, cell, loss, model, rows_, before)
+    return value, gradient, tree_map(lambda a: a[..., a.shape[-2] - B :, :], last)
+
+
+def check_blocks(k: int, model: Model, batch: Batch) -> tuple[int, int]:
+    """T and B of a batch that can be cut into blocks of k steps.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not isinstance(model.cell, Parameters):
+        raise ValueError(f"`model` must have one cell, since its states are cut; got a {type(model.cell).__name__}.")
+    T, B = batch.x.shape[0], batch.x.shape[-2]
+    if batch.lengths is not None or batch.target.shape[0] != T or batch.x.ndim != batch.target.ndim + 1:
+        raise ValueError(
+            f"`batch` must have no lengths, and a class at each of its steps and rows, since blocks become rows; got x "
+            f"{tuple(batch.x.shape)}, target {tuple(batch.target.shape)}, lengths {batch.lengths}."
+        )
+    if k < 1 or T % k:
+        raise ValueError(f"`k` must divide the batch's {T} steps, since its blocks are rows of one batch; got {k}.")
+    return T, B
+
+
+def beside(a: Array, k: int, group: bool) -> Array:
+    """Blocks of k steps beside each other as rows: (T, B, ...) as (k, T/k*B, ...), (T, E, B, ...) as (k, E, T/k*B, ...).
+
+    The rows of the first block stand first.
+    """
+    blocks = a.reshape(a.shape[0] // k, k, *a.shape[1:]).swapaxes(0, 1)
+    blocks = blocks.swapaxes(1, 2) if group else blocks
+    axis = 2 if group else 1
+    return blocks.reshape(*blocks.shape[:axis], -1, *blocks.shape[axis + 2 :])
 
 
 def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, lengths: Array | None = None) -> list[Run]:
@@ -170,15 +246,15 @@ def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, leng
     Args:
         loop: an engine's time loop.
         cell: the name of every cell.
-        params: Parameters, or a tuple of them, the lowest layer first, or a Coder.
-        x: (T, [E,] B, D), for a Coder a Pair.
+        params: Parameters, or a tuple of them, the lowest layer first, or a Coder, or an Embedded.
+        x: (T, [E,] B, D), for a Coder a Pair, for an Embedded what it is `shown`.
         state: the initial state, for a stack a tuple of them, for a Coder the encoder's; zeros if None.
         lengths: as in Batch.
     """
     if isinstance(params, Coder):
         encoded = loop.forward(cell, params.encoder, x.source, state, lengths)
         return [encoded, loop.forward(cell, params.decoder, x.forced, encoded.last)]
-    layers, runs = layers_of(params, params), []
+    layers, runs = layers_of(params, unembedded(params)), []
     states = [None] * len(layers) if state is None else layers_of(params, state)
     for layer, before in zip(layers, states, strict=True):
         runs.append(loop.forward(cell, layer, runs[-1].states.h if runs else x, before, lengths))
@@ -186,7 +262,8 @@ def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, leng
 
 
 def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tuple[str, ...] = ()) -> list[Gradient]:
-    """The backward of `through`: the time loop's gradients, a cell, by x those above the lowest layer alone.
+    """The backward of `through`: the time loop's gradients, a cell, by x those above the lowest layer alone, of an
+    Embedded all.
 
     Args:
         loop, cell, params: as in `through`.
@@ -198,23 +275,28 @@ def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tu
         (encoded, decoded), skip = runs, ("x", *skip)
         after = loop.backward(cell, params.decoder, decoded.cache, dh, skip=skip)
         return [loop.backward(cell, params.encoder, encoded.cache, None, after.state, skip=skip), after]
-    gradients: list[Gradient] = []
-    for k, layer in reversed(list(enumerate(layers_of(params, params)))):
-        gradients.append(loop.backward(cell, layer, runs[k].cache, dh, skip=skip if k else ("x", *skip)))
+    gradients, lowest = list[Gradient](), skip if isinstance(params, Embedded) else ("x", *skip)
+    for k, layer in reversed(list(enumerate(layers_of(params, unembedded(params))))):
+        gradients.append(loop.backward(cell, layer, runs[k].cache, dh, skip=skip if k else lowest))
         dh = gradients[-1].x
     return gradients[::-1]
 
 
 def layers_of(params: Any, tree: Any) -> tuple[Any, ...]:
     """What a model has by layer (its parameters, states) as a tuple, also where `params` are those of one cell."""
-    return tree if type(params) is tuple else (tree,)
+    return tree if type(unembedded(params)) is tuple else (tree,)
+
+
+def unembedded(params: Any) -> Any:
+    """The cell or the stack of an Embedded; what is none as it is."""
+    return params.cell if isinstance(params, Embedded) else params
 
 
 def like(params: Any, by_layer: list[Any]) -> Any:
     """What each cell has, as the model has its parameters: a tuple, a Coder, or the one entry where it is one cell."""
     if isinstance(params, Coder):
         return Coder(*by_layer)
-    return tuple(by_layer) if type(params) is tuple else by_layer[0]
+    return tuple(by_layer) if type(unembedded(params)) is tuple else by_layer[0]
 
 
 def counted(engine: Any, y: Array, mask: Array | None) -> Array:
@@ -235,12 +317,15 @@ def over_all_steps(dh: Array, h: Array) -> Array:
 def outputs(
     engine: Any, cell: str, model: Model, x: Array, K: int = 1, window: int = 16, lengths: Array | None = None
 ) -> Array:
-    """The read-out y (K, [E,] B, V) at the last K steps of x (T, [E,] B, D), without a cache over all of them.
+    """The read-out y (K, [E,] B, V) at the last K steps of x (T, [E,] B, ...), without a cache over all of them.
 
     The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
     lengths, as in Batch, K is T; of a Coder, K is that of what its decoder is shown.
     """
-    run = partial(through, engine.scan, cell, model.cell)
+
+    def run(x: Array, state: Any, lengths: Array | None = None) -> list[Run]:
+        return through(engine.scan, cell, model.cell, shown(engine, model.cell, x), state, lengths)
+
     if lengths is not None or isinstance(model.cell, Coder):
         return engine.head.forward(model.head, run(x, None, lengths)[-1].states.h)
     state, start = None, x.shape[0] - K

@@ -39,7 +39,7 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 def trained(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[Record]:
     """Trains the group; evaluates on the validation part now and then, on the test once, at the end."""
     s, twin, V = group.settings, engine(group.engine), len(source.alphabet)
-    parts = text.contiguous(len(source.characters))
+    parts = text.parts(source)
     lanes = Lanes(group, text.characters(source, parts.training), V, twin)
 
     def look(update: int, model: Model, training: np.ndarray) -> list[Record]:

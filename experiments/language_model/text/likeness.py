@@ -35,7 +35,7 @@ class Training(NamedTuple):
 
 def training_of(source: text.Text) -> Training:
     """A text's training part, counted."""
-    part = text.contiguous(len(source.characters)).training
+    part = text.parts(source).training
     ladder = ngram.fit(text.characters(source, part), len(source.alphabet), HIGHEST)
     string = text.string(source, part)
     return Training(np.array(list(source.alphabet)), ladder, string, frozenset(WORD.findall(string)))

@@ -24,7 +24,7 @@ WINDOW = 50
 
 def order_two(ladder: ngram.Ladder, source: text.Text) -> float:
     """The loss of the order-2 rung on the test."""
-    return float(on(ladder, source, text.contiguous(len(source.characters)).test[0])[ORDER_OF_N6])
+    return float(on(ladder, source, text.parts(source).test[0])[ORDER_OF_N6])
 
 
 def on(ladder: ngram.Ladder, source: text.Text, part: slice) -> np.ndarray:
@@ -51,7 +51,7 @@ def rungs(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[R
 
 def contiguous_rungs(source: text.Text, n: int, places: int) -> Iterator[tuple[str, int, float]]:
     """The ladder that the models are compared with."""
-    parts = text.contiguous(n)
+    parts = text.parts(source)
     ladder = ngram.fit(text.characters(source, parts.training), len(source.alphabet))
     for name, part in (("validation", parts.validation), ("test", parts.test)):
         for order, value in enumerate(on(ladder, source, part[0])):
@@ -81,8 +81,8 @@ def interleaved_rungs(source: text.Text, n: int) -> Iterator[tuple[str, int, flo
 
 def compressors(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
     """What the test adds to the compressed text before it."""
-    start = text.contiguous(n).test[0].start
-    before, whole = source.string[:start].encode(), source.string.encode()
+    start = text.parts(source).test[0].start
+    before, whole = (some.encode(source.encoding) for some in (source.string[:start], source.string))
     for name, compress in (("gzip", lambda data: gzip.compress(data, 9, mtime=0)), ("bz2", bz2.compress)):
         yield name, 0, (len(compress(whole)) - len(compress(before))) * 8 * math.log(2) / (n - start)
 
@@ -93,5 +93,5 @@ def counts(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:
         yield "symbol", place, ord(symbol)
     yield "symbols", 0, len(source.alphabet)
     yield "characters", 0, n
-    for name, part in text.contiguous(n)._asdict().items():
+    for name, part in text.parts(source)._asdict().items():
         yield f"characters_{name}", 0, text.length(part)

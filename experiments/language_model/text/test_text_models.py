@@ -423,7 +423,7 @@ def started(g):
 
 def training_part(source):
     """The training part's characters."""
-    return text.characters(source, text.contiguous(len(source.characters)).training)
+    return text.characters(source, text.parts(source).training)
 
 
 def lanes(g, source):
