@@ -1,4 +1,4 @@
-"""What the records say: loss by update, and at the end against the ladder of n-gram rungs. Reads records only."""
+"""What the records say: loss by update, against the ladder of n-grams and from few characters; what is said freely."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pandas as pd
 
 from experiments.harness.report import Findings, Section
 from experiments.language_model.parts import EXPERIMENT
+from experiments.language_model.text import alone, reach
 from experiments.language_model.text.pictures import curves_figure, ladder_figure
-from experiments.language_model.text.reading import read_arms, read_rungs
+from experiments.language_model.text.reading import read_arms, read_rungs, read_samples
 from experiments.language_model.text.said import lead
 from experiments.language_model.text.tables import models_table, pairs_table, rungs_table, settings
 
@@ -17,6 +18,7 @@ def analyse(frame: pd.DataFrame) -> Findings:
     rows = frame[frame.source == EXPERIMENT]
     rows = rows[rows.setting.str.match(r"(text|corpus=[^/]*)/(rungs|cell=)")]
     rungs, arms = read_rungs(rows), read_arms(rows)
-    pictures = [curves_figure(rungs, arms), ladder_figure(rungs, arms)]
-    tables = [models_table(rungs, arms), rungs_table(rungs), pairs_table(arms)]
+    pictures = [curves_figure(rungs, arms), ladder_figure(rungs, arms), reach.figure(rungs, arms), alone.figure(arms)]
+    tables = [models_table(rungs, arms), rungs_table(rungs), pairs_table(arms), reach.table(rungs, arms)]
+    tables += [alone.table(arms), alone.samples_table(read_samples(rows, rungs, arms))]
     return Findings(Section("Characters of a text", lead(rungs, arms), pictures, tables), settings(rungs, arms))

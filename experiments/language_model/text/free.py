@@ -41,7 +41,8 @@ def running_records(
 
     words_KIND (share of words that stand in the training part; none where there is no whole word), nats_KIND by order
     (loss under Kneser-Ney, nats a character), unseen_KIND by the window's length, of each KIND: heldout, forced (no
-    words), free. own_KIND: the model's own loss, on what is held out and on what it said freely.
+    words), free. own_KIND: the model's own loss, on what is held out and on what it said freely. characters_said: of
+    each kind.
 
     Args:
         part: the test.
@@ -52,6 +53,7 @@ def running_records(
     free = running.sample(twin, s, model, prime, len(true), 1.0, rngs)
     again = running.forced(twin, s, model, np.concatenate([prime, free]), rngs)
     own = slice(len(prime) - 1, -1)
+    yield from group.each("characters_said", 0, true[:, 0].size)
     for kind, forced in (("heldout", shown), ("free", again)):
         yield from group.each(f"own_{kind}", 0, forced.nats[own.start :].mean((0, 2)))
     kinds = {

@@ -12,7 +12,7 @@ from experiments.harness import figures
 from experiments.harness.report import Figure
 from experiments.language_model.models import CELLS
 from experiments.language_model.text.reading import Arm, Rungs, beaten, chance, drawn, spread, three
-from experiments.language_model.text.sweep import FIXED, ORDER_OF_N6
+from experiments.language_model.text.sweep import FIXED, ORDER_OF_N6, learnt
 
 
 def colours(arms: list[Arm]) -> list[Any]:
@@ -22,29 +22,43 @@ def colours(arms: list[Arm]) -> list[Any]:
 
 
 def curves_figure(rungs: Rungs, arms: list[Arm]) -> Figure:
-    """Loss on the validation part by update, over its rungs; below, what is left of it after the order-2 rung."""
+    """Loss on the validation part by update and by predicted time, over its rungs; below, minus the order-2 rung."""
     data = pd.concat([curve(arm, rungs) for arm in arms], ignore_index=True)
-    canvas, ((top,), (below,)) = figures.with_residual(size=(7.5, 7.0))
-    for arm, hue in zip(arms, colours(arms), strict=True):
-        rows = data[data.cell == arm.name]
-        median, low, high = (drawn(rows[name]) for name in ("median", "low", "high"))
-        for axis, shift in ((top, 0.0), (below, drawn(rows.order_2))):
-            figures.measured(axis, rows.updates, median - shift, low - shift, high - shift, hue)
-    for rung in rungs.validation[np.isfinite(rungs.validation)]:
-        top.axhline(rung, **figures.PREDICTION | {"linewidth": 0.8})
-    top.set_ylim(bottom=top.get_ylim()[0] - 0.06)
-    top.text(0.99, 0.9, band_key(arms, "dashed: rungs"), transform=top.transAxes, ha="right", va="top", fontsize=8)
-    below.axhline(0, **figures.PREDICTION)
-    update_axis(below, arms)
-    top.set_ylabel("loss on the validation part\n(nats a character)")
-    below.set_ylabel("minus order 2\n(nats)")
-    below.set_xlabel(f"updates ({FIXED['T'] * FIXED['B']:,} characters a seed each)")
+    canvas, (tops, belows) = figures.with_residual(2, size=(5.4, 7.0))
+    for top, below, x in zip(tops, belows, ("updates", "core_seconds"), strict=True):
+        for arm, hue in zip(arms, colours(arms), strict=True):
+            rows = data[data.cell == arm.name]
+            median, low, high = (drawn(rows[name]) for name in ("median", "low", "high"))
+            for axis, shift in ((top, 0.0), (below, drawn(rows.order_2))):
+                figures.measured(axis, rows[x], median - shift, low - shift, high - shift, hue)
+        for rung in rungs.validation[np.isfinite(rungs.validation)]:
+            top.axhline(rung, **figures.PREDICTION | {"linewidth": 0.8})
+        top.set_ylim(bottom=top.get_ylim()[0] - 0.06)
+        below.axhline(0, **figures.PREDICTION)
+    curves_axes(tops, belows, arms, data)
+    curves_names(tops[1], belows[1], rungs, arms)
+    return Figure("curves", curves_title(rungs, arms), canvas, curves_alt(arms), data)
+
+
+def curves_axes(tops: np.ndarray, belows: np.ndarray, arms: list[Arm], data: pd.DataFrame) -> None:
+    """Names the axes, and says what line and band are."""
+    key = {"transform": tops[0].transAxes, "ha": "right", "va": "top", "fontsize": 8}
+    tops[0].text(0.99, 0.9, band_key(arms, "dashed: rungs"), **key)
+    update_axis(belows[0], arms)
+    seconds_axis(belows[1], data.core_seconds)
+    tops[0].set_ylabel("loss on the validation part\n(nats a character)")
+    belows[0].set_ylabel(f"minus order {ORDER_OF_N6}\n(nats)")
+    belows[0].set_xlabel(f"updates ({FIXED['T'] * FIXED['B']:,} characters a seed each)")
+    belows[1].set_xlabel("core-seconds of training a seed, predicted")
+
+
+def curves_names(top: Axes, below: Axes, rungs: Rungs, arms: list[Arm]) -> None:
+    """Names the lines at the right."""
     names = [(rung, f"order {k}", "black") for k, rung in enumerate(rungs.validation)]
     ends = [float(np.median(arm.validation[-1])) for arm in arms]
     names += [(end, f"{a.name}: {end:.3f}", hue) for end, a, hue in zip(ends, arms, colours(arms), strict=True)]
     figures.label_lines(top, [(None, *name) for name in names])
     figures.label_lines(below, [(None, 0.0, f"order {ORDER_OF_N6}", "black")])
-    return Figure("curves", curves_title(rungs, arms), canvas, curves_alt(arms), data)
 
 
 def curve(arm: Arm, rungs: Rungs) -> pd.DataFrame:
@@ -52,6 +66,8 @@ def curve(arm: Arm, rungs: Rungs) -> pd.DataFrame:
     spreads = [spread(values) for values in arm.validation]
     rows = pd.DataFrame([s[:3] for s in spreads], columns=["median", "low", "high"])
     rows["band"] = "99 % interval" if spreads[0].interval else "smallest to largest seed"
+    each = learnt(arm.cell, arm.H, int(rungs.facts["symbols"]), len(arm.seeds))
+    rows.insert(0, "core_seconds", arm.updates * each)
     rows.insert(0, "updates", arm.updates)
     rows.insert(0, "cell", arm.name)
     return rows.assign(seeds=len(arm.seeds), order_2=rungs.validation[ORDER_OF_N6])
@@ -68,6 +84,16 @@ def update_axis(axis: Axes, arms: list[Arm]) -> None:
     updates = sorted({int(update) for arm in arms for update in arm.updates})
     axis.set_xscale("log")
     axis.set_xticks(updates, [f"{update:,}" for update in updates], rotation=40, ha="right")
+    axis.minorticks_off()
+
+
+def seconds_axis(axis: Axes, seconds: pd.Series) -> None:
+    """Seconds on a logarithmic axis, at 1, 2 and 5 of each power of ten."""
+    axis.set_xlim(seconds.min() * 0.9, seconds.max() * 1.1)
+    axis.set_xscale("log")
+    ticks = [base * 10.0**power for power in range(-5, 8) for base in (1, 2, 5)]
+    ticks = [tick for tick in ticks if seconds.min() * 0.9 <= tick <= seconds.max() * 1.1]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
 
 

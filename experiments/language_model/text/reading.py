@@ -12,23 +12,30 @@ from experiments.harness import figures, statistics
 from experiments.language_model.models import CELLS
 from properties.record import parse_setting
 
+LADDERS = ("validation", "test", "interleaved", "context")
+
 
 class Rungs(NamedTuple):
-    """The text and its ladder: losses by order on validation, test and interleaved test; everything else by name."""
+    """The text and its ladder: losses by order on validation, test, interleaved test, and at the places of the test at
+    which models predict from the last symbols alone; the alphabet; everything else by name."""
 
     text: str
     validation: np.ndarray
     test: np.ndarray
     interleaved: np.ndarray
+    context: np.ndarray
+    alphabet: str
     facts: dict[str, float]
 
 
 class Arm(NamedTuple):
     """One cell at one size: its loss by update (rows) and seed (columns), and at the end on the test, by seed.
 
-    Its name has the size, to one digit, where there are several.
+    Its name has the size, to one digit, where there are several. `tables` has all that was measured, by metric: index
+    (rows) and seed (columns).
     """
 
+    setting: str
     name: str
     cell: str
     parameters: int
@@ -39,6 +46,16 @@ class Arm(NamedTuple):
     training: np.ndarray
     test: np.ndarray
     seeds: np.ndarray
+    tables: dict[str, pd.DataFrame]
+
+
+class Sample(NamedTuple):
+    """What one seed of a cell said at a temperature, and the end of what it was shown before."""
+
+    name: str
+    temperature: float
+    prompt: str
+    said: str
 
 
 class Spread(NamedTuple):
@@ -53,16 +70,17 @@ class Spread(NamedTuple):
 def read_rungs(rows: pd.DataFrame) -> Rungs:
     """The text's own records."""
     own = rows[rows.setting.str.endswith("/rungs")].sort_values(["metric", "index"])
-    ladders = (own[own.metric == f"rung_{name}"].value.to_numpy() for name in ("validation", "test", "interleaved"))
-    others = own[~own.metric.str.startswith("rung_")]
+    ladders = (own[own.metric == f"rung_{name}"].value.to_numpy() for name in LADDERS)
+    alphabet = "".join(map(chr, own[own.metric == "symbol"].value.astype(int)))
+    others = own[~own.metric.str.match("rung_|symbol$")]
     facts = dict(zip(others.metric, others.value, strict=True))
-    return Rungs(parse_setting(own.setting.iloc[0]).get("corpus", ""), *ladders, facts)
+    return Rungs(parse_setting(own.setting.iloc[0]).get("corpus", ""), *ladders, alphabet, facts)
 
 
 def read_arms(rows: pd.DataFrame) -> list[Arm]:
     """Every trained cell, smaller ones first, the RNN before the LSTM."""
-    models = rows[~rows.setting.str.contains("/rungs$|/temperature=")]
-    arms = [read_arm(parse_setting(setting)["cell"], some) for setting, some in models.groupby("setting")]
+    models = rows[~rows.setting.str.contains("/rungs$|/temperature=") & (rows.metric != "prompt")]
+    arms = [read_arm(setting, some) for setting, some in models.groupby("setting")]
     several = len(arms) > len(CELLS)
     arms = [arm._replace(name=f"{arm.name} {thousands(arm.parameters)}" if several else arm.name) for arm in arms]
     return sorted(arms, key=lambda arm: (float(f"{arm.parameters:.1g}"), CELLS.index(arm.cell)))
@@ -73,15 +91,17 @@ def thousands(parameters: int) -> str:
     return f"{float(f'{parameters:.1g}') / 1000:g}k"
 
 
-def read_arm(cell: str, rows: pd.DataFrame) -> Arm:
+def read_arm(setting: str, rows: pd.DataFrame) -> Arm:
     """One cell at one size; a loss that is no number counts as infinite."""
     table = {
         metric: some.pivot(index="index", columns="seed", values="value").fillna(math.inf)
         for metric, some in rows.groupby("metric")
     }
+    cell = parse_setting(setting)["cell"]
     parameters, H, rate = (table[name].to_numpy()[0, 0] for name in ("parameters", "hidden_units", "rate"))
     validation, training, test = (table[f"loss_{name}"] for name in ("validation", "training", "test"))
     return Arm(
+        setting=setting,
         name=figures.NAMES[cell],
         cell=cell,
         parameters=int(parameters),
@@ -92,7 +112,21 @@ def read_arm(cell: str, rows: pd.DataFrame) -> Arm:
         training=training.to_numpy(),
         test=test.to_numpy()[-1],
         seeds=test.columns.to_numpy(),
+        tables=table,
     )
+
+
+def read_samples(rows: pd.DataFrame, rungs: Rungs, arms: list[Arm]) -> list[Sample]:
+    """What the first seed of each cell said, in the order of cells and temperatures."""
+    texts = rows[rows.metric.isin(["prompt", "sample"])].sort_values("index")
+    texts = texts.assign(symbol=[rungs.alphabet[int(value)] for value in texts.value])
+    found = texts.groupby("setting").symbol.agg("".join)
+    return [
+        Sample(arm.name, float(parse_setting(setting)["temperature"]), found[arm.setting], said)
+        for arm in arms
+        for setting, said in found.items()
+        if setting.startswith(f"{arm.setting}/temperature=")
+    ]
 
 
 def spread(values: np.ndarray) -> Spread:
@@ -114,9 +148,14 @@ def pairs(arms: list[Arm]) -> list[tuple[Arm, Arm]]:
 
 
 def paired(rnn: Arm, lstm: Arm) -> np.ndarray:
-    """RNN minus LSTM on the test by seed; no difference where both are lost."""
+    """RNN minus LSTM on the test by seed."""
+    return minus(rnn.test, lstm.test)
+
+
+def minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """A difference; none where both are infinite, so lost."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(rnn.test) & np.isinf(lstm.test), 0.0, rnn.test - lstm.test)
+        return np.where(np.isinf(a) & np.isinf(b), 0.0, a - b)
 
 
 def chance(rungs: Rungs) -> float:

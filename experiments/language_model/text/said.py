@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.harness import figures
 from experiments.harness.words import signed
+from experiments.language_model.text import alone, reach
 from experiments.language_model.text.reading import Arm, Rungs, beaten, chance, paired, pairs, percent, spread
 from experiments.language_model.text.sweep import ORDER_OF_N6
 
@@ -19,6 +20,13 @@ def lead(rungs: Rungs, arms: list[Arm]) -> str:
             " ".join(what_arm(arm, rungs) for arm in arms),
             f"The order-{ORDER_OF_N6} rung, which N6 compares with, stands at {order_two:.3f}.",
             *(which_leads(*pair) for pair in pairs(arms)),
+            f"{reach.finding(arms)}.",
+            f"{alone.finding(arms)}.",
+            "A table falls back to a lower order in a context that it lacks, so at high orders text said freely may "
+            "cost it less than a character that does not fit the true past.",
+            f"{alone.words(arms)}.",
+            "Curves over core-seconds take those that the sweep predicts for training alone; cost.html says how far "
+            "predicted seconds are off.",
         ]
     )
 

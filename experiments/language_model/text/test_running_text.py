@@ -134,9 +134,11 @@ def test_each_kind_of_text_has_its_numbers_by_seed(source, training, cell, name)
     frame = frame_of(source, training, cell, name)
     assert set(frame.groupby(["metric", "index"]).size()) == {SEEDS}
     assert set(frame.metric) == {
+        "characters_said",
         *(f"{what}_{kind}" for what in ("unseen", "nats") for kind in ("heldout", "forced", "free")),
         *(f"{what}_{kind}" for what in ("words", "own") for kind in ("heldout", "free")),
     }
+    assert set(frame[frame.metric == "characters_said"].value) == {STEPS * B}
     shares = frame[frame.metric.str.startswith(("unseen", "words"))].value
     assert shares.between(0, 1).all()
     pd.testing.assert_frame_equal(frame, frame_of(source, training, cell, name))

@@ -13,11 +13,11 @@ import pytest
 from experiments.harness import figures
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Options
-from experiments.language_model import characters, evaluation, learning, models
+from experiments.language_model import characters, context, evaluation, learning, models
 from experiments.language_model.corpus import Corpus
 from experiments.language_model.lanes import Lanes
-from experiments.language_model.text import analysis, experiment, pictures, reading, said, sweep
-from experiments.tasks import text
+from experiments.language_model.text import alone, analysis, experiment, pictures, reach, reading, said, sweep
+from experiments.tasks import ngram, text
 from impl import draw
 from impl.spec import leaves, tree_map
 from properties.record import Record
@@ -69,11 +69,10 @@ def test_both_cells_have_equal_parameters_and_the_widths_of_the_pilot():
 
 
 def test_presets_fit_their_times_and_share_the_rungs():
-    """A tour's groups fit in 2 minutes each, those of quick in 7; the ladder is counted once for all presets."""
+    """A tour takes at most 110 core-seconds, quick 380; the ladder is counted once for all presets."""
     presets = {preset: sweep.groups(preset, Options()) for preset in sweep.PRESETS}
-    assert max(g.cost for g in presets["smoke"]) < 15
-    assert max(g.cost for g in presets["tour"]) < 120
-    assert max(g.cost for g in presets["quick"]) < 420
+    longest = {"smoke": 20, "tour": 110, "quick": 380}
+    assert all(sum(g.cost for g in presets[preset]) <= seconds for preset, seconds in longest.items())
     assert len({groups[0].key for groups in presets.values()}) == 1
     assert len({g.key for groups in presets.values() for g in groups[1:]}) == sum(map(len, presets.values())) - 4
 
@@ -323,6 +322,75 @@ def test_two_sizes_have_names_and_colours_of_their_own(source, corpus):
     assert lead.count("which of the two leads is open") == 2
 
 
+def test_rungs_are_looked_up_at_the_places_that_models_predict(source, corpus):
+    """Order k's loss there is the mean over the places, each predicted from the characters before it."""
+    part = text.contiguous(3000).test[0]
+    g = rung_group(source, corpus)
+    g = replace(g, settings=g.settings | {"places": 40})
+    found = [r.value for r in experiment.run(g, silent) if r.metric == "rung_context"]
+    ladder = ngram.fit(source.characters[:2700], 5)
+    at = context.spread(part, 40)
+    alone = [ngram.nats(ladder, source.characters[place - 6 : place + 1], 6) for place in at]
+    np.testing.assert_allclose(found, np.mean(alone, 0), rtol=1e-12)
+    assert len(at) == 40 < part.stop - part.start
+
+
+@pytest.mark.parametrize(
+    ("losses", "fewest"),
+    [([2.0, 1.5, 1.51, 1.5], 2), ([2.0, 1.5, 1.53, 1.5], 50), ([1.5, 1.5, 1.5, 1.5], 1), ([2.0, 1.9, 1.8, 1.5], 50)],
+)
+def test_a_context_is_used_while_more_of_it_lowers_the_loss(losses, fewest):
+    """The fewest characters from which on no more of them win 0.02 nats, in the median over seeds."""
+    table = pd.DataFrame(np.array(losses)[:, None] + [[0.0, 0.1, 7.0]], index=[1, 2, 5, 50])
+    assert reach.used(arm("rnn", [1.0])._replace(tables={"loss_context": table})) == fewest
+
+
+@pytest.mark.parametrize(
+    ("free", "word"),
+    [(0.3, "What is said freely drifts away"), (0.0, "No drift is seen"), (-0.3, "What is said freely at order 3")],
+)
+def test_drift_is_read_from_the_interval_of_the_pairs(free, word):
+    """Free minus forced at order 3, paired by seed: beside 0, about 0, or the other way."""
+    noise = np.linspace(-0.05, 0.05, 8)
+    tables = {
+        "nats_forced": pd.DataFrame(np.tile(noise[::-1] * 3, (6, 1))),
+        "nats_free": pd.DataFrame(np.tile(noise + free + noise[::-1] * 3, (6, 1))),
+    }
+    arms = [arm(cell, [1.0] * 8)._replace(tables=tables) for cell in CELLS]
+    assert alone.finding(arms).startswith(word) and "99 %" in alone.finding(arms)
+    few = [one._replace(tables={name: table.iloc[:, :3] for name, table in tables.items()}) for one in arms]
+    assert alone.finding(few).startswith("What is said freely at order 3") and "99 %" not in alone.finding(few)
+
+
+def test_what_was_said_is_read_back_as_text(source, corpus):
+    """Prompt and sample of the first seed, in characters of the alphabet, by cell and temperature."""
+    frame = frame_of(source, corpus)
+    rows = frame[frame.source == "language_model"]
+    rungs, arms = reading.read_rungs(rows), reading.read_arms(rows)
+    assert rungs.alphabet == source.alphabet and "symbol" not in rungs.facts
+    samples = reading.read_samples(rows, rungs, arms)
+    assert [(s.name, s.temperature) for s in samples] == [(a.name, t) for a in arms for t in (0.5, 1.0, 1.5)]
+    classes = rows[(rows.metric == "sample") & (rows.setting == f"{arms[1].setting}/temperature=1")].sort_values(
+        "index"
+    )
+    assert samples[4].said == "".join(source.alphabet[int(value)] for value in classes.value)
+    assert all(sample.prompt in source.string and len(sample.prompt) == 60 for sample in samples)
+
+
+def test_what_cannot_be_printed_is_shown():
+    """Line ends have a sign, other control characters their escape, and all else stays."""
+    assert alone.visible("a b\n\tc\u00e9\x00") == "a b\u21b5\\tc\u00e9\\x00"
+
+
+def test_seconds_of_a_curve_are_those_that_the_sweep_predicts(source, corpus):
+    """Updates times what one costs a seed; the rest of a group's cost is reading, running and what comes before."""
+    g = group("lstm", source, corpus=corpus)
+    each = sweep.learnt("lstm", g.settings["H"], 5, len(g.seeds))
+    longer = sweep.model(Corpus("corpus=cycle", source, ""), "lstm", 1, TINY._replace(updates=112), Options())
+    first = sweep.model(Corpus("corpus=cycle", source, ""), "lstm", 1, TINY, Options())
+    assert (longer.cost - first.cost) / (100 * len(g.seeds)) == pytest.approx(each)
+
+
 def frame_of(source, corpus):
     """The records of a small sweep, as a report reads them; another source stands beside them."""
     records = rung_records(source, corpus)
@@ -344,9 +412,8 @@ def drawn(frame):
 def arm(cell, test):
     """An arm with these losses on the test."""
     test = np.asarray(test, float)
-    return reading.Arm(
-        cell.upper(), cell, 1000, 8, 1e-3, np.array([10]), test[None], test[None], test, np.arange(test.size)
-    )
+    values = (np.array([10]), test[None], test[None], test, np.arange(test.size), {})
+    return reading.Arm(f"text/cell={cell}", cell.upper(), cell, 1000, 8, 1e-3, *values)
 
 
 def silent(done, total):
