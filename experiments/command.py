@@ -1,15 +1,15 @@
-"""The command line: list | run | report | verify."""
+"""The command line: list | run | report | verify | generate | continue."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -101,11 +101,57 @@ class Verify:
     """The reports' folder; by default reports/ for all, otherwise reports/own/."""
 
 
+@dataclass(frozen=True)
+class Generate:
+    """Lets a trained language model write, a character at a time."""
+
+    model: Path | None = None
+    """A file of trained models of characters; by default the newest one beside the store."""
+    prime: str = ""
+    """What it goes on from, in characters that it has read. If empty, from a line break, or from the first character of
+    its alphabet where that has none; neither is printed."""
+    length: int = 500
+    """Characters to write, 1 or more."""
+    temperature: float = 0.8
+    """Divides the logits, 0 or more: 1 draws as the model predicts, below it what is likely comes oftener, 0 takes the
+    likeliest."""
+    seed: int = 0
+    """Of the random numbers: the same command writes the same text on a CPU."""
+    member: int = 0
+    """Which of the file's models, counted from 0."""
+    engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    """What computes, as for run."""
+    device: str = "auto"
+    """cpu, or what torch calls a device, as for run."""
+    store: Path = STORE
+    """The store of the run that trained."""
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Trains the models of a file further, into a file beside it. Stopped or killed, the same command goes on."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """A file of trained models of characters."""
+    updates: int
+    """How many more, 1 or more; over the last of them the rate falls, as it did over the same share of those before."""
+    rate: float | None = None
+    """Adam's step size before it falls; by default the file's."""
+    corpus: str | None = None
+    """The text that the models have learnt, as `run` takes it, where it is not the default one."""
+    engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    """What computes, as for run."""
+    device: str = "auto"
+    """cpu, or what torch calls a device, as for run."""
+
+
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Continue, tyro.conf.subcommand("continue")]
 )
 
 
@@ -113,7 +159,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
     """Does what the command line says; the exit code: 0, 1 where something failed, 2 where it was asked wrongly."""
     command = tyro.cli(Command, args=arguments, prog=prog, description=__doc__)
     try:
-        return {List: show, Run: run, Report: report, Verify: verify}[type(command)](command)
+        return DOES[type(command)](command)
     except UsageError as error:
         return complain(error, 2)
     except (RunError, StoreError) as error:
@@ -185,7 +231,7 @@ def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
                 print(f"predicted: {line}", file=sys.stderr)
 
 
-def corpus(command: Run | List) -> str | Path | None:
+def corpus(command: Run | List | Continue) -> str | Path | None:
     """A known corpus by its name, a file of the user's own by its path, or None."""
     given = command.corpus
     return given if given is None or given in CORPORA else Path(given)
@@ -196,7 +242,7 @@ def own_files(command: Run) -> list[str]:
     return [option for option in FILES if getattr(command, option) is not None]
 
 
-def chosen_engine(command: Run) -> str:
+def chosen_engine(command: Run | Generate | Continue) -> str:
     """The engine on its device."""
     try:
         return on_device(command.engine, command.device)
@@ -249,6 +295,20 @@ def verify(command: Verify) -> int:
     return 0
 
 
+def generate(command: Generate) -> int:
+    """Prints the prime and what a trained model writes after it, and nothing else."""
+    module, folder = import_module("experiments.language_model.generate"), command.store.parent / MODELS
+    print(module.written(command, chosen_engine(command), folder))
+    return 0
+
+
+def go_on(command: Continue) -> int:
+    """Trains further, and prints what it changed."""
+    module, source = import_module("experiments.language_model.continued"), corpus(command)
+    print(module.told(command, source, chosen_engine(command)))
+    return 0
+
+
 def report(command: Report) -> int:
     """Makes reports again, or compares."""
     names = catalogue.reported(command.experiment)
@@ -285,3 +345,14 @@ def compare(names: Sequence[str], command: Report) -> int:
         print(f"differs: {command.out / name}")
     print(f"identical: {identical} files")
     return 1 if differ else 0
+
+
+DOES: dict[type, Callable[[Any], int]] = {
+    List: show,
+    Run: run,
+    Report: report,
+    Verify: verify,
+    Generate: generate,
+    Continue: go_on,
+}
+"""What each subcommand does; it returns the exit code."""

@@ -52,6 +52,15 @@ WRONG = {
     "a corpus for an experiment that reads none": (["run", "memory", "--corpus", "x.txt"], "language_model"),
     "data for an experiment that reads none": (["run", "language_model", "--data", "x.csv"], "--data is read by modes"),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
+    "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),
+    "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),
+    "generation of nothing": (["generate", "--length", "0"], "--length"),
+    "to continue a file that does not exist": (["continue", "x.safetensors", "--updates", "9"], "x.safetensors"),
+    "to continue by nothing": (["continue", "x.safetensors", "--updates", "0"], "--updates"),
+    "to continue on an engine that is not there": (
+        ["continue", "x.safetensors", "--updates", "9", "--engine", "fast", "--device", "cuda"],
+        "--device must be cpu",
+    ),
 }
 
 
@@ -121,6 +130,23 @@ def test_a_preset_that_does_not_exist_names_those_that_do(here, capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["run", "memory", "--preset", "slow"])
     assert stop.value.code == 2 and all(preset in capsys.readouterr().err for preset in PRESETS[:1])
+
+
+def test_options_that_a_command_lacks_are_refused_by_the_parser(capsys):
+    """`continue` must be told a file and how many updates; what is no number is none."""
+    wrong = (["continue", "--updates", "9"], ["continue", "x"], ["generate", "--length", "long"])
+    for arguments, named in zip(wrong, ("file", "--updates", "--length"), strict=True):
+        with pytest.raises(SystemExit) as stop:
+            command.main(arguments)
+        assert stop.value.code == 2 and named in capsys.readouterr().err.lower()
+
+
+def test_what_a_trained_model_needs_is_imported_late():
+    """`list` does without the modules that write and train: nor does any other command wait for them."""
+    names = "('generate', 'continued', 'trained')"
+    asked = f"print([n for n in {names} if f'experiments.language_model.{{n}}' in sys.modules])"
+    line = [sys.executable, "-c", f"import sys; from experiments.command import main; main(['list']); {asked}"]
+    assert subprocess.run(line, cwd=ROOT, capture_output=True, text=True).stdout.endswith("\n[]\n")
 
 
 def test_the_list_names_every_experiment_and_what_each_preset_costs(capsys):
