@@ -11,22 +11,19 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.report import Figure, Findings, Section, Table
 from experiments.language_model.parts import EXPERIMENT
-from experiments.language_model.text.analysis import (
-    CHANCE_PLACE,
+from experiments.language_model.text.pictures import CHANCE_PLACE, band_key, ladder_arm
+from experiments.language_model.text.reading import (
     Arm,
     Rungs,
-    band_key,
     beaten,
     drawn,
-    ladder_arm,
-    passed,
     percent,
     read_arms,
     read_rungs,
     spread,
     three,
-    which_leads,
 )
+from experiments.language_model.text.said import passed, which_leads
 from experiments.language_model.words.sweep import FIXED
 
 PUBLISHED = (
@@ -83,8 +80,8 @@ def what_arm(arm: Arm, rungs: Rungs) -> str:
 
 
 def perplexity(loss: float) -> str:
-    """exp(loss) to four figures."""
-    return f"{math.exp(min(loss, 700.0)):.4g}" if math.isfinite(loss) else "infinite"
+    """exp(loss) to one decimal."""
+    return f"{math.exp(min(loss, 700.0)):,.1f}" if math.isfinite(loss) else "infinite"
 
 
 # Table

@@ -38,7 +38,7 @@ class Preset(NamedTuple):
 PRESETS = {
     "smoke": Preset(2000, 4, 8, seeds=2, updates=12, evaluations=2, rates={"rnn": 1e-2, "lstm": 2e-2}),
     "quick": Preset(100, 64, 16, seeds=8, updates=500, evaluations=2, rates={"rnn": 5e-3, "lstm": 2e-2}),
-    "full": Preset(5, 128, 32, seeds=8, updates=3000, evaluations=8, rates={"rnn": 4e-3, "lstm": 8e-3}),
+    "full": Preset(5, 128, 16, seeds=8, updates=3000, evaluations=8, rates={"rnn": 4e-3, "lstm": 8e-3}),
 }
 """Rates are from pilots on the validation part with seeds from 1000 on. The tour has no words."""
 
