@@ -103,7 +103,7 @@ def hidden_units(cell: str, V: int, D: int, most: int) -> int:
     return H
 
 
-PREPARED = 4e-7
+PREPARED = 2e-7
 """Core-seconds a character of the text: to read it and to cut it into words; as much again to count all orders."""
 
 UPDATE, PRODUCT, SYMBOL = 1e-3, (7e-11, 3e-11), (1.4e-8, 8e-9)
