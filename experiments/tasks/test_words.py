@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from experiments.tasks import ngram, text, words
-from experiments.tasks.text import CorpusError, Parts
+from experiments.tasks.corpora import CorpusError
+from experiments.tasks.text import Parts
 from impl import draw
 
 PLAIN = "In Beth-el the LORD's 12 men;\n(they came) - 'lo'. \u00dcber_all\u00c9"
@@ -15,7 +18,7 @@ PREPARED = " the <unk> of N men \n it 's <unk> \n"
 
 def test_a_plain_text_is_cut_into_words_numbers_and_marks():
     """Lower case; hyphens and apostrophes inside words alone; where lines end is not kept."""
-    starts, tokens = words.tokens_of(PLAIN)
+    starts, tokens = cut(PLAIN)
     found = "in beth-el the lord's 12 men ; ( they came ) - ' lo ' . \u00fcber _ all\u00e9"
     assert tokens == found.split()
     for start, token in zip(starts, tokens, strict=True):
@@ -25,21 +28,21 @@ def test_a_plain_text_is_cut_into_words_numbers_and_marks():
 def test_every_character_that_is_not_blank_is_in_one_token():
     """On the default text's beginning: tokens and blanks between them are the text, in lower case."""
     string = text.load(None).string[:20_000]
-    starts, tokens = words.tokens_of(string)
+    starts, tokens = cut(string)
     assert "".join(tokens) == "".join(string.lower().split())
     assert (np.diff(starts) >= [len(token) for token in tokens[:-1]]).all()
 
 
 def test_a_prepared_text_keeps_its_tokens_and_its_lines():
     """A text with the word <unk> is cut at blanks, and has <eos> where a line ends."""
-    _, tokens = words.tokens_of(PREPARED)
+    _, tokens = cut(PREPARED)
     assert " ".join(tokens) == "the <unk> of N men <eos> it 's <unk> <eos>"
-    assert words.tokens_of(PREPARED.replace("<unk>", "x<unk>"))[1][1:5] == ["x", "<", "unk", ">"]
+    assert cut(PREPARED.replace("<unk>", "x<unk>"))[1][1:5] == ["x", "<", "unk", ">"]
 
 
 def test_a_letter_whose_lower_case_is_longer_moves_no_token():
     """The capital I with a dot has two characters in lower case: later tokens still begin where they begin."""
-    starts, tokens = words.tokens_of("\u0130x yz")
+    starts, tokens = cut("\u0130x yz")
     assert starts.tolist() == [0, 3] and tokens == ["i\u0307x", "yz"]
 
 
@@ -62,7 +65,7 @@ def test_the_word_for_rare_words_has_class_0_also_where_the_text_has_it():
     source = text.text_of("prepared", PREPARED * 40)
     some = words.words_of(source, 1)
     assert some.vocabulary.count("<unk>") == 1 and some.vocabulary[0] == "<unk>"
-    np.testing.assert_array_equal(some.classes == 0, [token == "<unk>" for token in words.tokens_of(source.string)[1]])
+    np.testing.assert_array_equal(some.classes == 0, [token == "<unk>" for token in cut(source.string)[1]])
 
 
 @pytest.mark.parametrize("split", [text.contiguous, text.interleaved])
@@ -71,7 +74,7 @@ def test_every_token_is_in_the_part_in_which_it_begins(split):
     source = text.text_of("toy", "in alpha beta gamma delta " * 701)
     characters = split(len(source.string))
     some = words.words_of(source, 1, characters)
-    starts, times = words.tokens_of(source.string)[0], np.zeros(len(some.classes), int)
+    starts, times = cut(source.string)[0], np.zeros(len(some.classes), int)
     for mine, theirs in zip(some.parts, characters, strict=True):
         for a, b in zip(mine, theirs, strict=True):
             times[a] += 1
@@ -86,7 +89,7 @@ def test_parts_are_read_in_order_and_as_one():
     some = words.words_of(source, 1, text.interleaved(len(source.string)))
     assert len(some.parts.training) > 100
     told = [some.vocabulary[k] for k in words.joined(some, some.parts.training)]
-    tokens = words.tokens_of(source.string)[1]
+    tokens = cut(source.string)[1]
     assert told == [token for part in some.parts.training for token in tokens[part]]
 
 
@@ -126,3 +129,19 @@ def test_kneser_ney_on_words_is_what_it_is_on_letters_of_the_same_text():
     own = ngram.nats(ngram.fit(letters[:cut], 6, 3), letters[-len(test) :])
     by_words = ngram.nats(ngram.fit(training, len(some.vocabulary), 3), test)
     np.testing.assert_allclose(by_words, own, rtol=1e-12)
+
+
+def test_a_corpus_with_files_of_its_own_keeps_their_parts():
+    """Training, validation and test of three files, whatever their lengths; the words of one reach no other."""
+    strings = ("a b <unk> \n" * 9, "c c \n", "a c \n d \n")
+    ends = np.cumsum([0, *map(len, strings)]).tolist()
+    own = Parts(*([slice(a, b)] for a, b in pairwise(ends)))
+    some = words.words_of(text.text_of("own", "".join(strings), own=own), 1)
+    assert some.vocabulary == ("<unk>", "<eos>", "a", "b")
+    assert [words.joined(some, part).tolist() for part in some.parts[1:]] == [[0, 0, 1], [2, 0, 1, 0, 1]]
+
+
+def cut(string):
+    """Where a text's tokens begin, and the tokens."""
+    tokens = words.tokens_of(string)
+    return tokens.starts, [tokens.different[k] for k in tokens.numbers]

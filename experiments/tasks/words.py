@@ -17,18 +17,18 @@ losses over two vocabularies cannot be compared.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from experiments.tasks import text
-from experiments.tasks.text import CorpusError, Parts, Text
+from experiments.tasks.corpora import CorpusError
+from experiments.tasks.text import Parts, Text
 
 UNKNOWN, END = "<unk>", "<eos>"
 PLAIN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*|\d+|[^\w\s]|_")
 PREPARED = re.compile(r"\n|\S+")
+IS_PREPARED = re.compile(rf"(?<!\S){UNKNOWN}(?!\S)")
 
 
 class Words(NamedTuple):
@@ -45,6 +45,14 @@ class Words(NamedTuple):
     parts: Parts
 
 
+class Tokens(NamedTuple):
+    """A text's tokens: where each begins (n,), and its number (n,) among the different ones, in order of appearance."""
+
+    starts: np.ndarray
+    numbers: np.ndarray
+    different: list[str]
+
+
 def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
     """A text's words.
 
@@ -58,23 +66,29 @@ def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
     """
     if least < 1:
         raise ValueError(f"`least` must be 1 or more, since it counts how often a word stands there; got {least}.")
-    starts, tokens = tokens_of(source.string)
-    parts = Parts(*(moved(part, starts) for part in parts or text.parts(source)))
-    vocabulary = frequent((tokens[i] for some in parts.training for i in range(some.start, some.stop)), least)
-    if len(vocabulary) < 2:
+    tokens = tokens_of(source.string)
+    parts = Parts(*(moved(part, tokens.starts) for part in parts or text.parts(source)))
+    kept = frequent(tokens, parts.training, least)
+    if not kept:
         raise CorpusError(f"`corpus` must have a word that its training part has {least} times; got {source.name}.")
-    place = {token: k for k, token in enumerate(vocabulary)}
-    classes = np.array([place.get(token, 0) for token in tokens])
+    place = np.zeros(len(tokens.different), np.int64)
+    place[kept] = np.arange(1, len(kept) + 1)
+    classes = place[tokens.numbers]
     classes.flags.writeable = False
-    return Words(classes, vocabulary, parts)
+    return Words(classes, (UNKNOWN, *(tokens.different[k] for k in kept)), parts)
 
 
-def tokens_of(string: str) -> tuple[np.ndarray, list[str]]:
-    """Where each token begins in a text, (n,), and the tokens."""
-    prepared = UNKNOWN in string.split()
-    found = list((PREPARED if prepared else PLAIN).finditer(string))
-    tokens = [END if some[0] == "\n" else some[0] if prepared else some[0].lower() for some in found]
-    return np.array([some.start() for some in found], np.int64), tokens
+def tokens_of(string: str) -> Tokens:
+    """Cuts a text."""
+    prepared, numbers = IS_PREPARED.search(string) is not None, dict[str, int]()
+
+    def number(token: str) -> int:
+        token = END if token == "\n" else token if prepared else token.lower()
+        return numbers.setdefault(token, len(numbers))
+
+    found = (PREPARED if prepared else PLAIN).finditer(string)
+    both = np.fromiter((n for some in found for n in (some.start(), number(some[0]))), np.int64)
+    return Tokens(both[::2], both[1::2], list(numbers))
 
 
 def moved(part: list[slice], starts: np.ndarray) -> list[slice]:
@@ -83,12 +97,14 @@ def moved(part: list[slice], starts: np.ndarray) -> list[slice]:
     return [slice(*np.searchsorted(starts, pair).tolist()) for pair in ends]
 
 
-def frequent(tokens: Iterable[str], least: int) -> tuple[str, ...]:
-    """<unk> and the tokens that occur so often, the most frequent first, equally frequent ones by their letters."""
-    counts = Counter(tokens)
-    del counts[UNKNOWN]
-    kept = [token for token, n in counts.items() if n >= least]
-    return (UNKNOWN, *sorted(kept, key=lambda token: (-counts[token], token)))
+def frequent(tokens: Tokens, training: list[slice], least: int) -> list[int]:
+    """The numbers of the tokens that occur so often in the training part, the most frequent first, equally frequent
+    ones by their letters; never <unk>."""
+    counts = np.zeros(len(tokens.different), np.int64)
+    for some in training:
+        counts += np.bincount(tokens.numbers[some], minlength=counts.size)
+    kept = [k for k in np.flatnonzero(counts >= least).tolist() if tokens.different[k] != UNKNOWN]
+    return sorted(kept, key=lambda k: (-counts[k], tokens.different[k]))
 
 
 def joined(words: Words, part: list[slice]) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 Records of a model, by seed: loss_validation by update and loss_test at the last one (nats a word, over the whole part),
 loss_training (mean of the batches since the evaluation before), parameters, hidden_units, features (of a word) and
-rate. Records of the rungs, seed 0: rung_validation and rung_test by order; vocabulary; words_PART, how many words a
-part has, and unknown_PART, the share of <unk> among them.
+rate. Records of the rungs, seed 0: rung_validation and rung_test by order; vocabulary, and least, how often each of its
+words stands in the training part at least; words_PART, how many words a part has, and unknown_PART, the share of <unk>
+among them.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ def nats(twin: Any, head: Head, h: Any, target: Any, mask: Any) -> np.ndarray:
 
 def rungs(group: Group, words: Words, checkpoint: Checkpoint) -> Iterator[Record]:
     """Every order's loss on the validation part and the test, and what the parts hold."""
-    for metric, index, value in (*ladder(words), *counts(words)):
+    least = ("least", 0, group.settings["least"])
+    for metric, index, value in (*ladder(words), *counts(words), least):
         yield Record(group.experiment, group.setting, group.seeds[0], metric, index, float(value))
     checkpoint(1, 1)
 

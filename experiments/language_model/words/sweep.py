@@ -9,6 +9,7 @@ from experiments.language_model import parts
 from experiments.language_model.corpus import Corpus, corpus
 from experiments.language_model.models import CELLS, START
 from experiments.tasks import text
+from experiments.tasks.corpora import CorpusError
 from experiments.tasks.words import Words, words_of
 from impl.spec import GATES
 
@@ -37,7 +38,7 @@ class Preset(NamedTuple):
 PRESETS = {
     "smoke": Preset(2000, 4, 8, seeds=2, updates=12, evaluations=2, rates={"rnn": 1e-2, "lstm": 2e-2}),
     "quick": Preset(100, 64, 16, seeds=8, updates=500, evaluations=2, rates={"rnn": 5e-3, "lstm": 2e-2}),
-    "full": Preset(5, 128, 32, seeds=8, updates=3000, evaluations=8, rates={"rnn": 4e-3, "lstm": 8e-3}),
+    "full": Preset(5, 128, 16, seeds=8, updates=3000, evaluations=8, rates={"rnn": 4e-3, "lstm": 8e-3}),
 }
 """Rates are from pilots on the validation part with seeds from 1000 on. The tour has no words."""
 
@@ -64,7 +65,7 @@ def enough(source: Corpus, least: int) -> Words | None:
     """The text's words, if they are enough."""
     try:
         words = words_of(source.source, least)
-    except text.CorpusError:
+    except CorpusError:
         return None
     return words if min(map(text.length, words.parts)) > FIXED["T"] else None
 
@@ -73,7 +74,7 @@ def rungs(source: Corpus, sizes: Preset, options: Any) -> Group:
     """What tables of n-grams make of the words; no network, no chance."""
     where = {"data": source.source.sha256, "corpus": source.path}
     settings = {"kind": "rungs", "least": sizes.least}
-    return parts.group(PART, f"{source.name}/words/rungs", settings, (0,), options, PREPARED * source.n * 2, **where)
+    return parts.group(PART, f"{source.name}/words/rungs", settings, (0,), options, 2 * PREPARED * source.n, **where)
 
 
 def model(source: Corpus, words: Words, cell: str, sizes: Preset, options: Any) -> Group:
@@ -102,12 +103,12 @@ def hidden_units(cell: str, V: int, D: int, most: int) -> int:
     return H
 
 
-PREPARED = 5e-7
+PREPARED = 2e-7
 """Core-seconds a character of the text: to read it and to cut it into words; as much again to count all orders."""
 
-UPDATE, PRODUCT, SYMBOL = 2e-3, (1e-10, 5e-11), (1.6e-8, 2.4e-8)
+UPDATE, PRODUCT, SYMBOL = 1e-3, (7e-11, 3e-11), (1.4e-8, 8e-9)
 """Core-seconds on one AVX-512 core: an update; a multiply-add forward and a word of the vocabulary, each by word read,
-in training (backward included) and in evaluation (float64)."""
+in training (backward included) and in evaluation."""
 
 
 def cost(cell: str, H: int, V: int, n: int, test: int, sizes: Preset) -> float:
