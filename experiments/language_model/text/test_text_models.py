@@ -256,7 +256,7 @@ def test_an_interleaved_group_is_judged_on_every_slice_of_its_own_test(source, c
     sizes = np.array([some.stop - some.start for some in test])
     want = (np.array(each) * sizes[:, None]).sum(0) / sizes.sum()
     np.testing.assert_allclose([r.value for r in records if r.metric == "loss_test"], want, rtol=1e-14)
-    contiguous = replace(g, settings=g.settings | {"split": "contiguous"})
+    contiguous = replace(g, settings=g.settings | {"split": "contiguous", "steps": 5})
     assert [r.value for r in experiment.run(contiguous, silent) if r.metric == "loss_test"] != want.tolist()
 
 
