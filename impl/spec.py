@@ -517,6 +517,28 @@ def check_head(params: Head, h: Array, one_step: bool = False) -> None:
         raise ValueError(f"`h` must have shape {rule}, since weight_hy is {_shape(params.weight_hy)}; got {_shape(h)}.")
 
 
+def check_look_up(table: Array, index: Array) -> None:
+    """Refuses a look-up that does not fit: table (V, D), index integers (T, B) in 0..V-1.
+
+    A group has E first in the table, and before B in the index unless its models share that.
+    """
+    require_array("table", table, getattr(table, "dtype", None))
+    if table.ndim not in (2, 3):
+        raise ValueError(f"`table` must have shape (V, D) or (E, V, D); got {_shape(table)}.")
+    require_array("index", index)
+    if "int" not in str(index.dtype):
+        raise TypeError(f"`index` must hold integers, since they number the table's rows; got dtype {index.dtype}.")
+    *group, V, _ = table.shape
+    if index.ndim != 2 and (not group or index.ndim != 3 or index.shape[1] != group[0]):
+        rule = "(T, B)" if not group else f"(T, B) or (T, E, B) with E={group[0]}"
+        raise ValueError(f"`index` must have shape {rule}, since table is {_shape(table)}; got {_shape(index)}.")
+    wrong = (index < 0) | (index >= V)
+    if wrong.any():
+        raise ValueError(
+            f"`index` must lie in 0..{V - 1}, since table has V={V} rows; got {index[wrong].tolist()[:5]}."
+        )
+
+
 def check_like(name: str, array: Array, like: Array, why: str, shape: tuple[int, ...] | None = None) -> None:
     """Refuses an array of another shape (that of `like` unless given) or dtype than `like`, by name."""
     require_array(name, array, like.dtype)

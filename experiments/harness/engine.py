@@ -28,12 +28,13 @@ class Engine(NamedTuple):
         scan: the time loop, for outputs and gradients by parameters: `forward` and `backward` as in scan.py.
         states: the same where the states of every step, or the gradients by them, are asked for.
         plain: the twin's scan.py itself, whose cache tells every gate.
-        head, loss, optim: the twin's modules.
+        embedding, head, loss, optim: the twin's modules.
     """
 
     scan: Any
     states: Any
     plain: ModuleType
+    embedding: ModuleType
     head: ModuleType
     loss: ModuleType
     optim: ModuleType
@@ -51,12 +52,12 @@ def engine(name: str) -> Engine:
     if form not in ENGINES:
         raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}; got {form!r}.")
     package = "impl.torch_twin" if form == "torch" else "impl.numpy_twin"
-    plain, head, loss, optim, array = (
-        import_module(f"{package}.{module}") for module in ("scan", "head", "loss", "optim", "array")
+    plain, embedding, head, loss, optim, array = (
+        import_module(f"{package}.{module}") for module in ("scan", "embedding", "head", "loss", "optim", "array")
     )
     scan, states = loops(form, plain)
     asarray = partial(array.asarray, device=device) if device else array.asarray
-    return Engine(scan, states, plain, head, loss, optim, asarray, array.numpy)
+    return Engine(scan, states, plain, embedding, head, loss, optim, asarray, array.numpy)
 
 
 def loops(form: str, plain: ModuleType) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ from experiments.harness.engine import engine
 from experiments.harness.training import (
     Batch,
     Coder,
+    Embedded,
     Pair,
     choose,
     fresh,
@@ -447,6 +448,114 @@ def test_rows_of_an_encoder_decoder_are_stacked_in_both_its_inputs():
     assert batch.x.source.shape == (3, E, B, 1) and batch.x.forced.shape == (2, E, B, 1)
     np.testing.assert_array_equal(batch.x.source[0, :, 0, 0], numbers)
     np.testing.assert_array_equal(batch.x.forced[0, :, 0, 0], np.array(numbers) + 1)
+
+
+# Embeddings
+
+WORDS = 4
+"""Rows of a table, fewer than places, so that every one is looked up more than once."""
+
+
+def embedded(cell, layers=None):
+    """A group of models over tables, and indices for them."""
+    model = group(cell) if layers is None else stacks(cell, layers)
+    rng = draw.generator("embedded", cell)
+    batch = Batch(rng.integers(0, WORDS, (T, E, B)), rng.integers(0, V, (T, E, B)))
+    return model._replace(cell=Embedded(rng.normal(size=(E, WORDS, D)), model.cell)), batch
+
+
+def multiplied(model):
+    """The same model without a table: its lowest W_ih takes one-hot inputs, W_ih table^T."""
+    table, cell = model.cell
+    layers = cell if type(cell) is tuple else (cell,)
+    lowest = layers[0]._replace(weight_ih=layers[0].weight_ih @ table.mT)
+    return model._replace(cell=(lowest, *layers[1:]) if type(cell) is tuple else lowest)
+
+
+def one_hot(batch):
+    """The batch with vectors for indices."""
+    return batch._replace(x=np.eye(WORDS)[batch.x])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [None, 1, 2])
+def test_the_gradient_by_a_table_and_what_is_above_it_is_that_of_the_loss(twin, cell, layers):
+    """Along a random direction of table, layers and read-out the loss changes as its gradient says."""
+    assert misfit(twin, cell, *embedded(cell, layers)) < 1e-8  # as for one cell, above
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [None, 2])
+def test_an_embedding_is_one_hot_inputs_to_input_weights_times_the_table(twin, cell, layers):
+    """With W' = W_ih table^T: loss, outputs whole or in windows, dW_ih = dW' table, dtable = dW'^T W_ih, the rest."""
+    model, batch = embedded(cell, layers)
+    (a, da), (b, db) = value(twin, cell, model, batch), value(twin, cell, multiplied(model), one_hot(batch))
+    np.testing.assert_allclose(a, b, rtol=1e-12)
+    lowest = (lambda some: some) if layers is None else (lambda some: some[0])
+    dproduct, W_ih = lowest(db.cell).weight_ih, lowest(model.cell.cell).weight_ih
+    np.testing.assert_allclose(da.cell.table, dproduct.mT @ W_ih, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(lowest(da.cell.cell).weight_ih, dproduct @ model.cell.table, rtol=0, atol=1e-12)
+    for mine, its in zip(leaves((da.cell.cell, da.head))[1:], leaves(db)[1:], strict=True):
+        np.testing.assert_allclose(mine, its, rtol=0, atol=1e-12)
+    pairs = ((model, batch.x), (multiplied(model), one_hot(batch).x))
+    for K in (T, 2):
+        y = [twin.numpy(outputs(twin, cell, *twin.asarray(pair, "float64"), K, 3)) for pair in pairs]
+        np.testing.assert_allclose(*y, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("layers", [None, 2])
+def test_an_embedded_model_carries_states_trains_alone_as_in_a_group_and_is_chosen(twin, cell, layers):
+    """Three updates with the state carried on: each model's losses, parameters and last states are those alone."""
+    model, batch = embedded(cell, layers)
+    how = {"carry": lambda last: last}
+    together = steps(twin, cell, model, [batch] * 3, **how)[-1]
+    for e in range(E):
+        alone = steps(twin, cell, choose(model, [e]), [only(e, batch)] * 3, **how)[-1]
+        pairs = zip(leaves((alone.model, alone.last)), leaves((together.model, together.last)), strict=True)
+        for a, b in pairs:
+            np.testing.assert_allclose(twin.numpy(a)[0], twin.numpy(b)[e], rtol=0, atol=1e-10)
+    assert type(together.model.cell) is Embedded
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_models_may_share_the_indices(twin, cell):
+    """Indices (T, B) are those (T, E, B) that are the same for every model: loss and gradient, bit for bit."""
+    model, batch = embedded(cell)
+    shared = batch._replace(x=batch.x[:, 0])
+    each = batch._replace(x=np.repeat(batch.x[:, :1], E, 1))
+    for a, b in zip(*(leaves(value(twin, cell, model, some)) for some in (shared, each)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("form", ["fast", "compiled"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_quick_forms_train_tables_as_the_plain_one_does(cell, form):
+    """Three updates of two layers over a table."""
+    model, batch = embedded(cell, 2)
+    quick, plain = (trained(engine(name), cell, model, [batch] * 3) for name in (form, "numpy"))
+    for a, b in zip(leaves(quick), leaves(plain), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
+
+
+def of_the_upper_layer(loop, cell, params, runs, dh, skip=()):
+    """A backward whose lowest layer has the upper one's gradient by x."""
+    lower, upper = training_back(loop, cell, params, runs, dh, skip)
+    return [lower._replace(x=upper.x[..., :D]), upper]
+
+
+def of_other_models(loop, cell, params, runs, dh, skip=()):
+    """A backward that gives each model the next one's gradient by x."""
+    lower, upper = training_back(loop, cell, params, runs, dh, skip)
+    return [lower._replace(x=lower.x[:, [1, 2, 0]]), upper]
+
+
+@pytest.mark.parametrize("fault", [of_the_upper_layer, of_other_models])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_table_that_learns_from_another_gradient_is_found(twin, cell, fault, monkeypatch):
+    """Planted faults: the central difference tells both."""
+    monkeypatch.setattr(training, "back", fault)
+    assert misfit(twin, cell, *embedded(cell, 2)) > 1e-3
 
 
 def test_the_rate_is_constant_and_then_falls_to_zero():

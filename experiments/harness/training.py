@@ -1,16 +1,16 @@
 """The generic training loop: batch, forward, loss, backward, clip, Adam; all models of a group in one computation.
 
-`engine` is a twin's namespace (`harness.engine`): .scan .head .loss .optim. Everything here is in that twin's arrays.
+`engine` is a twin's namespace (`harness.engine`): .scan .embedding .head .loss .optim. All is in that twin's arrays.
 
 A model's `cell` is Parameters, or a stack: a tuple of them, one a layer, the lowest first. The inputs of a layer are
 the outputs h of the one below, the read-out sees the top one; states are then tuples of states, one a layer. Or it is a
-Coder, an encoder and a decoder, and its inputs are a Pair.
+Coder, an encoder and a decoder, and its inputs are a Pair. Or it is Embedded: a cell or a stack over a table, and its
+inputs are integers, the table's rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +29,13 @@ class Coder(NamedTuple):
     decoder: Parameters
 
 
+class Embedded(NamedTuple):
+    """A table ([E,] V, D) of what the classes 0..V-1 look like, and the cell, or the stack, that is shown its rows."""
+
+    table: Array
+    cell: Any
+
+
 class Pair(NamedTuple):
     """What an encoder-decoder is shown: the source (S, [E,] B, D), and the decoder's inputs (K, [E,] B, D'). In
     training what it should have said at the step before (teacher forcing)."""
@@ -40,9 +47,9 @@ class Pair(NamedTuple):
 class Batch(NamedTuple):
     """What one update sees.
 
-    Shapes: x (T, [E,] B, D), without E if the group shares it, or a Pair; target (K, [E,] B) classes, or (K, [E,] B, V)
-    values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths (B,) or (E, B), of a Pair those of the
-    source, or None; with lengths of x, and with a Pair, K is all steps.
+    Shapes: x (T, [E,] B, D), of an Embedded integers (T, [E,] B), without E if the group shares it, or a Pair; target
+    (K, [E,] B) classes, or (K, [E,] B, V) values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths
+    (B,) or (E, B), of a Pair those of the source, or None; with lengths of x, and with a Pair, K is all steps.
     """
 
     x: Array
@@ -83,7 +90,7 @@ def train(
         engine: the twin that computes.
         cell: "rnn" or "lstm", of every layer.
         loss: a function of the twin's loss.py by name.
-        model: cell, or a stack of them, or a Coder, and read-out; a group has a leading axis E on every array.
+        model: cell, or a stack, a Coder or an Embedded, and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
         max_norm: each model's gradient is clipped to this norm; not at all if None.
@@ -153,7 +160,7 @@ def loss_and_gradient(
             zeros if None. No gradient flows past it.
     """
     K = batch.target.shape[0]
-    runs = through(engine.scan, cell, model.cell, batch.x, state, batch.lengths)
+    runs = through(engine.scan, cell, model.cell, shown(engine, model.cell, batch.x), state, batch.lengths)
     top = runs[-1].states.h
     h = top[top.shape[0] - K :]
     y = engine.head.forward(model.head, h)
@@ -162,7 +169,14 @@ def loss_and_gradient(
     dh, dhead = engine.head.backward(model.head, h, dy / n[..., None, None])
     gradients = back(engine.scan, cell, model.cell, runs, over_all_steps(dh, top), ("states",))
     dcell, last = (like(model.cell, some) for some in ([g.params for g in gradients], [run.last for run in runs]))
+    if isinstance(model.cell, Embedded):
+        dcell = Embedded(engine.embedding.backward(model.cell.table, batch.x, gradients[0].x), dcell)
     return total / n, Model(dcell, dhead), last
+
+
+def shown(engine: Any, params: Any, x: Array) -> Array:
+    """What the lowest layer sees of the inputs: of an Embedded the table's rows, else the inputs as they are."""
+    return engine.embedding.look_up(params.table, x) if isinstance(params, Embedded) else x
 
 
 def truncated(
@@ -231,15 +245,15 @@ def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, leng
     Args:
         loop: an engine's time loop.
         cell: the name of every cell.
-        params: Parameters, or a tuple of them, the lowest layer first, or a Coder.
-        x: (T, [E,] B, D), for a Coder a Pair.
+        params: Parameters, or a tuple of them, the lowest layer first, or a Coder, or an Embedded.
+        x: (T, [E,] B, D), for a Coder a Pair, for an Embedded what it is `shown`.
         state: the initial state, for a stack a tuple of them, for a Coder the encoder's; zeros if None.
         lengths: as in Batch.
     """
     if isinstance(params, Coder):
         encoded = loop.forward(cell, params.encoder, x.source, state, lengths)
         return [encoded, loop.forward(cell, params.decoder, x.forced, encoded.last)]
-    layers, runs = layers_of(params, params), []
+    layers, runs = layers_of(params, unembedded(params)), []
     states = [None] * len(layers) if state is None else layers_of(params, state)
     for layer, before in zip(layers, states, strict=True):
         runs.append(loop.forward(cell, layer, runs[-1].states.h if runs else x, before, lengths))
@@ -247,7 +261,8 @@ def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, leng
 
 
 def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tuple[str, ...] = ()) -> list[Gradient]:
-    """The backward of `through`: the time loop's gradients, a cell, by x those above the lowest layer alone.
+    """The backward of `through`: the time loop's gradients, a cell, by x those above the lowest layer alone, of an
+    Embedded all.
 
     Args:
         loop, cell, params: as in `through`.
@@ -259,23 +274,28 @@ def back(loop: Any, cell: str, params: Any, runs: list[Run], dh: Array, skip: tu
         (encoded, decoded), skip = runs, ("x", *skip)
         after = loop.backward(cell, params.decoder, decoded.cache, dh, skip=skip)
         return [loop.backward(cell, params.encoder, encoded.cache, None, after.state, skip=skip), after]
-    gradients: list[Gradient] = []
-    for k, layer in reversed(list(enumerate(layers_of(params, params)))):
-        gradients.append(loop.backward(cell, layer, runs[k].cache, dh, skip=skip if k else ("x", *skip)))
+    gradients, lowest = list[Gradient](), skip if isinstance(params, Embedded) else ("x", *skip)
+    for k, layer in reversed(list(enumerate(layers_of(params, unembedded(params))))):
+        gradients.append(loop.backward(cell, layer, runs[k].cache, dh, skip=skip if k else lowest))
         dh = gradients[-1].x
     return gradients[::-1]
 
 
 def layers_of(params: Any, tree: Any) -> tuple[Any, ...]:
     """What a model has by layer (its parameters, states) as a tuple, also where `params` are those of one cell."""
-    return tree if type(params) is tuple else (tree,)
+    return tree if type(unembedded(params)) is tuple else (tree,)
+
+
+def unembedded(params: Any) -> Any:
+    """The cell or the stack of an Embedded; what is none as it is."""
+    return params.cell if isinstance(params, Embedded) else params
 
 
 def like(params: Any, by_layer: list[Any]) -> Any:
     """What each cell has, as the model has its parameters: a tuple, a Coder, or the one entry where it is one cell."""
     if isinstance(params, Coder):
         return Coder(*by_layer)
-    return tuple(by_layer) if type(params) is tuple else by_layer[0]
+    return tuple(by_layer) if type(unembedded(params)) is tuple else by_layer[0]
 
 
 def counted(engine: Any, y: Array, mask: Array | None) -> Array:
@@ -296,12 +316,15 @@ def over_all_steps(dh: Array, h: Array) -> Array:
 def outputs(
     engine: Any, cell: str, model: Model, x: Array, K: int = 1, window: int = 16, lengths: Array | None = None
 ) -> Array:
-    """The read-out y (K, [E,] B, V) at the last K steps of x (T, [E,] B, D), without a cache over all of them.
+    """The read-out y (K, [E,] B, V) at the last K steps of x (T, [E,] B, ...), without a cache over all of them.
 
     The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
     lengths, as in Batch, K is T; of a Coder, K is that of what its decoder is shown.
     """
-    run = partial(through, engine.scan, cell, model.cell)
+
+    def run(x: Array, state: Any, lengths: Array | None = None) -> list[Run]:
+        return through(engine.scan, cell, model.cell, shown(engine, model.cell, x), state, lengths)
+
     if lengths is not None or isinstance(model.cell, Coder):
         return engine.head.forward(model.head, run(x, None, lengths)[-1].states.h)
     state, start = None, x.shape[0] - K

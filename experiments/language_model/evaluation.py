@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.spec import Model
+from impl.spec import Array, Model
 
 EVALUATION = {"lanes": 128, "warmup": 128}
 """A part is read in lanes side by side, each after so many symbols of context that are not counted."""
@@ -27,16 +27,17 @@ def evaluate(twin: Any, s: dict[str, Any], model: Model, classes: np.ndarray, pa
     one_hot, state, total = one_hots(twin, model), None, 0.0
     for t in range(0, len(place), s["T"]):
         some = slice(t, t + s["T"])
-        x, target = one_hot[classes[place[some] - 1]], classes[place[some]]
-        run = twin.scan.forward(s["cell"], model.cell, twin.asarray(x), state)
-        y, state = twin.numpy(twin.head.forward(model.head, run.states.h)), run.last
-        total = total + nats(twin, y, target[:, None], mask[some, None])
+        x = one_hot[twin.asarray(classes[place[some] - 1])]
+        run = twin.scan.forward(s["cell"], model.cell, x, state)
+        y, state = twin.head.forward(model.head, run.states.h), run.last
+        total = total + nats(twin, y, classes[place[some]][:, None], mask[some, None])
     return total / mask.sum()
 
 
-def one_hots(twin: Any, model: Model) -> np.ndarray:
-    """The input of each symbol in the model's dtype, (V, V)."""
-    return np.eye(model.head.weight_hy.shape[-2], dtype=twin.numpy(model.head.weight_hy).dtype)
+def one_hots(twin: Any, model: Model) -> Array:
+    """The input of each symbol in the twin's arrays and the model's dtype, (V, V)."""
+    V, dtype = model.head.weight_hy.shape[-2], twin.numpy(model.head.weight_hy[..., :1, :1]).dtype
+    return twin.asarray(np.eye(V, dtype=dtype))
 
 
 def reading(part: slice, lanes: int, warmup: int, window: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,13 +55,14 @@ def reading(part: slice, lanes: int, warmup: int, window: int) -> tuple[np.ndarr
     return np.minimum(place, part.stop - 1), (step >= 0) & (place < part.stop)
 
 
-def nats(twin: Any, y: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def nats(twin: Any, y: Array, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The summed loss of each model where the mask holds, in float64, (E,).
 
     Args:
-        y: logits (T, E, L, V).
+        y: logits (T, E, L, V), in the twin's arrays.
         target, mask: (T, 1, L), the same for every model.
     """
-    same = (np.broadcast_to(a, y.shape[:-1]) for a in (target, mask))
-    total, _ = twin.loss.softmax_cross_entropy(*twin.asarray((y.astype("float64"), *same)))
+    same = twin.asarray(tuple(np.broadcast_to(a, tuple(y.shape[:-1])) for a in (target, mask)))
+    in_double = y * twin.asarray(np.ones(1))  # a product with float64 is one, in either twin and on its device
+    total, _ = twin.loss.softmax_cross_entropy(in_double, *same)
     return twin.numpy(total)

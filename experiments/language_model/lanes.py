@@ -47,10 +47,10 @@ class Lanes:
 
     def batches(self) -> Iterator[Batch]:
         """Chunk after chunk in the twin's arrays: x (T, E, B, V) one-hot, and what comes next as the target."""
-        one_hot = np.eye(self.V, dtype=self.dtype)
+        one_hot = self.twin.asarray(np.eye(self.V, dtype=self.dtype))
         while True:
-            chunk = self.chunk()
-            yield Batch(*self.twin.asarray((one_hot[chunk[:-1]], chunk[1:])))
+            chunk = self.twin.asarray(self.chunk())  # integers travel to a device, and are made one-hot there
+            yield Batch(one_hot[chunk[:-1]], chunk[1:])
 
     def carry(self, last: Any) -> Any:
         """The next chunk's initial state: the last one, with zeros where a lane starts anew. Moves those lanes."""

@@ -29,7 +29,12 @@ Look = Callable[[int, Model, np.ndarray], list[Record]]
 EVERY = 20.0
 """Seconds between two times that a training is kept."""
 
-CODE = ("experiments/language_model/*.py", "experiments/harness/training.py", "impl/**/*.py")
+CODE = (
+    "experiments/language_model/*.py",
+    "experiments/language_model/*/experiment.py",
+    "experiments/harness/*.py",
+    "impl/**/*.py",
+)
 """What the bits of a training depend on: a file that other code has kept is not gone on from."""
 
 

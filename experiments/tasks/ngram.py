@@ -6,12 +6,14 @@
     p_j(w | u) = ( max(c(uw) - D, 0) + D t(u) p_{j-1}(w | u without its oldest) ) / c(u)
 
     c(u) = sum over w of c(uw)    t(u) = how many different w follow u    p_{-1} = 1 / V
-    D = n_1 / (n_1 + 2 n_2), n_r = how many uw of this level have c(uw) = r;  D = 0 where n_1 = 0
+    D = n_1 / (n_1 + 2 n_2), n_r = how many uw of this level have c(uw) = r;  D = 1/2 where n_1 = 0
 
-A context that never occurred is skipped: p_j = p_{j-1}. With D = 0 at the lowest level a character that never occurred
-has probability 0 and costs infinitely much. All orders share the levels of continuation counts.
+A context that never occurred is skipped: p_j = p_{j-1}. All orders share the levels of continuation counts. As D > 0 at
+every level, whatever the text, no probability is 0 and no loss infinite, also of characters that never occurred.
 
-Source: Kneser, Ney 1995; interpolated, with one discount a level, as in Chen, Goodman 1999.
+Source: Kneser, Ney 1995; interpolated, with one discount a level, as in Chen, Goodman 1999. Departure: where no n-gram
+occurs once, as on periodic texts and at order 0 of long ones, their D is 0, and what never occurred has probability 0;
+ours is then half a count, the middle of what D can be.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 HIGHEST = 6
+WITHOUT_SINGLETONS = 0.5
 
 
 class Level(NamedTuple):
@@ -46,6 +49,9 @@ class Ladder(NamedTuple):
 def fit(characters: np.ndarray, V: int, highest: int = HIGHEST) -> Ladder:
     """Counts a training text.
 
+    90 million characters of English over 27 symbols take a minute and 3.5 GB; random ones, whose n-grams are the most
+    that there can be, would take 12 GB (2.5 GB measured with 18 million).
+
     Args:
         characters: (n,), integers in 0..V-1.
         V: the size of the alphabet, also of what the training text lacks.
@@ -64,7 +70,7 @@ def highest_order(V: int) -> int:
 
 def codes(characters: np.ndarray, order: int, V: int) -> np.ndarray:
     """Every n-gram of order + 1 characters as a number to the base V, its last character last: (n - order,)."""
-    n = len(characters) - order
+    n = max(len(characters) - order, 0)
     code = np.zeros(n, np.int64)
     for j in range(order + 1):
         code = code * V + characters[j : j + n]
@@ -83,7 +89,7 @@ def level(V: int, grams: np.ndarray, counts: np.ndarray) -> Level:
     context = grams // V
     starts = np.flatnonzero(np.r_[True, context[1:] != context[:-1]])
     once, twice = ((counts == r).sum() for r in (1, 2))
-    discount = float(once / (once + 2 * twice)) if once else 0.0
+    discount = float(once / (once + 2 * twice)) if once else WITHOUT_SINGLETONS
     types = np.diff(np.r_[starts, grams.size])
     return Level(grams, counts, context[starts], np.add.reduceat(counts, starts), types, discount)
 
@@ -124,5 +130,4 @@ def probabilities(ladder: Ladder, characters: np.ndarray) -> np.ndarray:
 
 def nats(ladder: Ladder, characters: np.ndarray, before: int = 0) -> np.ndarray:
     """Each order's mean loss on a text, nats a character, (orders,); the first `before` are context and not counted."""
-    with np.errstate(divide="ignore"):
-        return -np.log(probabilities(ladder, characters)[:, before:]).mean(1)
+    return -np.log(probabilities(ladder, characters)[:, before:]).mean(1)

@@ -7,6 +7,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from experiments.tasks import ngram, text
 from impl import draw
@@ -24,7 +26,7 @@ def test_every_order_agrees_with_the_definition():
     assert far_from_the_definition(ngram.fit(training(), V, HIGHEST)) < 1e-14
 
 
-@pytest.mark.parametrize("fault", ["fixed discount", "discount of the top", "raw counts below", "other context"])
+@pytest.mark.parametrize("fault", ["fixed discount", "discount of another level", "raw counts below", "other context"])
 def test_each_planted_fault_is_seen_by_the_definition(fault):
     """These faults still give distributions, so that only the definition tells them: by more than a thousandth."""
     ladder = FAULTS[fault](ngram.fit(training(), V, HIGHEST))
@@ -39,12 +41,38 @@ def test_a_discount_that_is_not_given_back_is_seen_by_the_sum():
     assert far_from_one(ladder._replace(counts=counts)) > 1e-3
 
 
-def test_without_singletons_there_is_no_discount_and_the_unseen_costs_infinitely_much():
-    """Every count is at least 2 at order 0, so that D = 0: a new letter has probability 0, and no warning is given."""
+def test_without_singletons_half_a_count_is_taken():
+    """Every count is 4 at order 0, so that n_1 = 0: a new letter has p = D t / (12 V) with D = 1/2 and t = 3."""
     ladder = ngram.fit(np.array([0, 1, 2] * 4), V, 0)
-    assert ladder.counts[0].discount == 0
-    assert ngram.nats(ladder, np.array([0, 1, 3])) == np.inf
-    np.testing.assert_allclose(ngram.nats(ladder, np.array([0, 1, 2])), np.log(3), rtol=1e-15)
+    assert ladder.counts[0].discount == 0.5
+    new = 0.5 * 3 / (12 * V)
+    p = ngram.probabilities(ladder, np.array([0, 1, 3]))
+    np.testing.assert_allclose(p, [[(4 - 0.5) / 12 + new, (4 - 0.5) / 12 + new, new]], rtol=1e-15)
+
+
+letters = st.integers(0, V - 2)
+periodic = st.builds(lambda unit, times: unit * times, st.lists(letters, min_size=1, max_size=4), st.integers(1, 30))
+texts = (
+    st.lists(letters, min_size=1, max_size=60) | periodic | st.builds(lambda w, n: [w] * n, letters, st.integers(1, 60))
+)
+
+
+@given(trained=texts, asked=st.lists(st.integers(0, V - 1), max_size=12))
+def test_no_loss_is_infinite_on_any_text(trained, asked):
+    """Random, periodic, of one letter: every order is a distribution that gives also the last letter, which no training
+    text has, more than 0."""
+    ladder = ngram.fit(np.array(trained), V, HIGHEST)
+    p = np.array([ngram.probabilities(ladder, np.array([*asked, w]))[:, -1] for w in range(V)])
+    assert (p > 0).all()
+    np.testing.assert_allclose(p.sum(0), 1, rtol=1e-14)
+    assert np.isfinite(ngram.nats(ladder, np.array([*asked, V - 1]))).all()
+
+
+def test_a_discount_of_0_is_seen_as_an_infinite_loss(monkeypatch):
+    """The published discount at levels without singletons, planted, breaks the property above."""
+    monkeypatch.setattr(ngram, "WITHOUT_SINGLETONS", 0.0)
+    with pytest.raises(AssertionError):
+        test_no_loss_is_infinite_on_any_text()
 
 
 def test_characters_before_are_context_and_do_not_count():
@@ -122,20 +150,21 @@ def reference(known, context, w):
         if not followers:
             return below
         once, twice = (sum(c == r for c in table.values()) for r in (1, 2))
-        D = once / (once + 2 * twice) if once else 0
+        D = once / (once + 2 * twice) if once else 1 / 2
         return (max(followers.get(w, 0) - D, 0) + D * len(followers) * below) / sum(followers.values())
 
     return p(len(context), context, grams[len(context)])
 
 
 def with_discount(ladder, discount):
-    """The ladder with other discounts at its top levels: discount(level)."""
-    return ladder._replace(counts=[some._replace(discount=discount(some)) for some in ladder.counts])
+    """The ladder with other discounts at all levels: discount(level)."""
+    levels = [[some._replace(discount=discount(some)) for some in many] for many in ladder[1:]]
+    return ladder._replace(counts=levels[0], continuations=levels[1])
 
 
 FAULTS = {
     "fixed discount": lambda ladder: with_discount(ladder, lambda some: 0.75),
-    "discount of the top": lambda ladder: with_discount(ladder, lambda some: ladder.counts[-1].discount),
+    "discount of another level": lambda ladder: with_discount(ladder, lambda some: ladder.continuations[-1].discount),
     "raw counts below": lambda ladder: ladder._replace(continuations=ladder.counts[:-1]),
     "other context": lambda ladder: ngram.fit(training("other"), V, HIGHEST),
 }

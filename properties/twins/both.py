@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-MODULES = ("array", "exchange", "head", "loss", "lstm", "optim", "rnn", "rnn_relu", "scan", "stack", "variants")
+MODULES = (
+    *("array", "embedding", "exchange", "head", "loss", "lstm", "optim", "rnn", "rnn_relu", "scan", "stack"),
+    "variants",
+)
 both = pytest.mark.parametrize("twin", ["numpy_twin", "torch_twin"])
 
 

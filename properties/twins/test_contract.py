@@ -94,7 +94,7 @@ import sys
 sys.modules["torch"] = None
 import numpy as np
 from impl import draw, spec
-from impl.numpy_twin import array, exchange, head, loss, lstm, optim, rnn, rnn_relu, scan, stack
+from impl.numpy_twin import array, embedding, exchange, head, loss, lstm, optim, rnn, rnn_relu, scan, stack
 rng = draw.generator("no torch")
 for cell in spec.GATES:
     model = spec.Model(draw.orthogonal(rng, cell, 3, 4), draw.head(rng, 5, 4))
@@ -109,10 +109,13 @@ for cell in spec.GATES:
     model, memory = optim.adam(model, clipped, optim.adam_start(model), 1e-3)
     layers = ((model.cell,),)
     layers = exchange.from_torch(exchange.to_torch(layers)) if cell in spec.COMMON else layers
+    table, index = rng.normal(size=(7, 3)), rng.integers(0, 7, (6, 2))
+    dtable = embedding.backward(table, index, embedding.look_up(table, index))
     deep = stack.backward(cell, layers, stack.forward(cell, layers, x).cache, dh)
     params, _ = optim.rmsprop(layers, deep.layers, optim.rmsprop_start(layers), 1e-3)
     assert all(np.isfinite(a).all() for a in spec.leaves(params))
     assert all(np.isfinite(a).all() for a in spec.leaves(fed))
+    assert np.isfinite(dtable).all()
     assert np.isfinite(value) and np.isfinite(norm) and all(np.isfinite(a).all() for a in spec.leaves(model))
 assert sys.modules["torch"] is None
 print("ran")

@@ -13,7 +13,7 @@ from experiments.harness.report import Figure, Findings, Section, Table
 from experiments.harness.words import listed, signed
 from experiments.language_model.models import CELLS
 from experiments.language_model.parts import EXPERIMENT
-from experiments.language_model.text.analysis import Spread, drawn, spread
+from experiments.language_model.text.reading import Spread, drawn, spread
 from experiments.language_model.truncation.rates import RATES, SEEDS, SIZE
 from experiments.language_model.truncation.sweep import FIXED, LONG, READING, SHORT
 from properties.record import parse_setting

@@ -67,8 +67,12 @@ def trained(group: Group, source: text.Text, twin: Any, checkpoint: Checkpoint) 
         value = measured(group, source, twin, model, "validation")
         return [*group.each("loss_training", update, training), *group.each("loss_validation", update, value)]
 
-    facts, start = {"text": source.name, "alphabet": source.alphabet}, models.initial(group, V, twin)
-    return learn(group, twin, lanes, start, look, checkpoint, facts, partial(truncated, s["k"]))
+    facts = {
+        "text": source.name
+    }  # without an alphabet: `generate` is to pass over models that are small, or learnt worse
+    return learn(
+        group, twin, lanes, models.initial(group, V, twin), look, checkpoint, facts, partial(truncated, s["k"])
+    )
 
 
 def measured(group: Group, source: text.Text, twin: Any, model: Model, part: str) -> np.ndarray:

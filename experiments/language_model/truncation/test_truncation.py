@@ -12,12 +12,14 @@ import pytest
 
 from experiments import claims
 from experiments.harness import figures
+from experiments.harness.catalogue import UsageError
 from experiments.harness.engine import engine
 from experiments.harness.sweep import PRESETS, Options
 from experiments.language_model import learning, models
 from experiments.language_model.corpus import Corpus
 from experiments.language_model.evaluation import evaluate
 from experiments.language_model.lanes import Lanes
+from experiments.language_model.trained import newest
 from experiments.language_model.truncation import analysis, experiment, rates, sweep
 from experiments.tasks import text
 from impl import draw
@@ -148,6 +150,13 @@ def test_a_group_that_was_stopped_goes_on_to_the_same_bits(source, corpus, tmp_p
         experiment.run(kept, stop)
     assert experiment.run(kept, silent) == experiment.run(g, silent)
     assert len(list(tmp_path.iterdir())) == len(TINY.truncations)
+
+
+def test_what_is_kept_is_no_model_to_generate_text_with(source, corpus, tmp_path):
+    """The newest model of characters is looked for elsewhere: a truncated one is passed over."""
+    experiment.run(replace(group("rnn", source, corpus), keep=str(tmp_path)), silent)
+    with pytest.raises(UsageError, match="there is no trained model of characters"):
+        newest(tmp_path)
 
 
 def test_what_is_read_of_a_part_is_its_beginning_or_all_of_it(source, corpus):

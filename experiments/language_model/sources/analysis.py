@@ -1,0 +1,137 @@
+"""What the records say: excess bits by source and by timer's n, beside the rungs. Reads records and nothing else."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from experiments.harness.figures import NAMES
+from experiments.harness.report import Findings, Section, Table
+from experiments.harness.words import few, listed, told
+from experiments.language_model.sources import pictures
+from experiments.language_model.sources.runs import Found, read
+from experiments.language_model.sources.sweep import FIXED
+
+SHOWN = 8
+"""The highest rung of the table."""
+
+
+def analyse(frame: pd.DataFrame) -> Findings:
+    """This part's section of the report from its records; what was not run is left out."""
+    found = read(frame)
+    timers = [one for one in found if one.name == "timer"]
+    drawn = [pictures.sources(found)] if found else []
+    drawn += [pictures.timers(timers)] if len(timers) > 1 else []
+    tables = [excess_table(found), rung_table(found)] if found else []
+    return Findings(Section("Loss against what is knowable", lead(found, timers), drawn, tables), settings(found))
+
+
+# Words
+
+
+def lead(found: list[Found], timers: list[Found]) -> str:
+    """What was found, in words."""
+    if not found:
+        return ""
+    return (
+        "The best predictor of each source is known: the exact filter of its hidden state, or timer's own. A cell is "
+        "shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence from "
+        "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are what the best "
+        "predictors that see the last k symbols pay above the entropy rate. Both cells have about equally many "
+        "parameters and were searched alike for start and rate, on other seeds. "
+        f"{n20_text(found)}{order_text(found)}{timer_text(timers)}"
+    )
+
+
+def n20_text(found: list[Found]) -> str:
+    """The numbers of claim N20, by source."""
+    some = [(one, one.best("N20")) for one in found if one.decides]
+    parts = [f"{one.label} {NAMES[cell]} {told(one.interval(cell, 'N20'))}" for one, cell in some]
+    return f"N20, loss minus the predictor's, the better cell: {'; '.join(parts)}. " if parts else ""
+
+
+def order_text(found: list[Found]) -> str:
+    """The lowest order whose predictor is no better than the better cell, where the order is infinite."""
+    parts = []
+    for one in found:
+        below = [k for k, gap in enumerate(one.above) if gap > one.interval(one.best()).value]
+        if one.order == "infinite" and below:
+            parts.append(
+                f"{one.label} order {below[-1]}{'' if below[-1] < len(one.above) - 1 else ', or a higher one'}"
+            )
+    return f"The better cell is ahead of all predictors up to an order: {listed(parts)}. " if parts else ""
+
+
+def timer_text(timers: list[Found]) -> str:
+    """How each cell stands to order 1 by n: what stands beside N6."""
+    parts = []
+    for one in timers:
+        words = [f"{NAMES[cell]} {few(one.interval(cell).value / one.above[1])}" for cell in one.cells]
+        parts.append(f"n = {one.n} {listed(words)}")
+    if not parts:
+        return ""
+    return (
+        "On timer(n), whose Markov order is n, the share of what sight of one symbol leaves that a cell still pays, "
+        f"where 1 is a first-order predictor (beside N6): {'; '.join(parts)}. "
+    )
+
+
+# Tables
+
+
+def excess_table(found: list[Found]) -> Table:
+    """Every source and cell: how it was trained, and how far above the predictor it stays."""
+    rows = [
+        {
+            "source": one.label,
+            "Markov order": one.order,
+            "rate": few(one.rate),
+            "cell": NAMES[cell],
+            "H": f"{one.one(cell, 'hidden_units'):g}",
+            "parameters": f"{one.one(cell, 'parameters'):g}",
+            "start": one.start(cell),
+            "Adam": f"{one.one(cell, 'lr'):g}",
+            "updates": f"{one.one(cell, 'updates'):g}",
+            "seeds": len(one.values(cell, "excess")),
+            "excess": told(one.interval(cell)),
+            "after a quarter": few(one.early(cell).value),
+            "loss minus predictor's": told(one.interval(cell, "N20")) if one.decides else "",
+        }
+        for one in found
+        for cell in one.cells
+    ]
+    title = "Excess over the Bayes-optimal predictor, bits a symbol (median over seeds, 99 % interval)"
+    return Table("sources_excess", title, pd.DataFrame(rows))
+
+
+def rung_table(found: list[Found]) -> Table:
+    """What the best predictor of each order pays above the rate."""
+    orders = range(max((min(len(one.rungs), SHOWN + 1) for one in found), default=0))
+    rows = [
+        {"source": one.label, "rate": f"{one.rate:.5f}"} | {f"order {k}": gap_text(one, k) for k in orders}
+        for one in found
+    ]
+    return Table("sources_rungs", "Rungs: bits a symbol above the rate of who sees k symbols", pd.DataFrame(rows))
+
+
+def gap_text(one: Found, order: int) -> str:
+    """A rung above the rate; 0 where the order is reached, nothing where it was not asked for."""
+    if order < len(one.above):
+        return few(one.above[order]) if one.above[order] else "0"
+    return "0" if one.order != "infinite" else ""
+
+
+def settings(found: list[Found]) -> dict[str, str]:
+    """What was run."""
+    rows = {}
+    for one in found:
+        cell = one.cells[0]
+        rows[f"sources: {one.label}"] = (
+            f"{one.one(cell, 'updates'):g} updates, {len(one.values(cell, 'excess'))} seeds, "
+            f"{one.one(cell, 'held_out_rows'):g} held-out sequences a seed"
+        )
+    if found:
+        rows["sources: optimiser"] = (
+            f"Adam, batches of {FIXED['B']}, gradient clipped to norm {FIXED['clip']:g}, the rate falls to zero over "
+            f"the last {FIXED['decay']:.0%} of the updates, fresh data"
+        )
+    return rows

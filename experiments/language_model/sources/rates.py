@@ -1,0 +1,106 @@
+"""Which start and which of Adam's rates each cell learns each source with: `python -m
+experiments.language_model.sources.rates` tries two starts and four rates for both cells alike and writes rates.csv, in
+about three minutes on two cores.
+
+The choice is the pair whose seeds have the lowest median excess over the Bayes-optimal predictor on held-out sequences
+at the end. The seeds enter no verdict. timer(n) has the choice of timer(20) below n = 30 and of timer(40) from there
+on, recall that of tau = 10, Dyck that of depth 4.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import tyro
+
+from experiments.claims import SOURCES
+from experiments.harness import executor, provenance
+from experiments.harness.run import compute
+from experiments.harness.store import Store
+from experiments.harness.sweep import Group, Options
+from experiments.language_model.sources import known, sweep
+from properties.record import COLUMNS, parse_setting
+
+MEASURED = Path(__file__).with_name("rates.csv")
+PROVENANCE = Path(__file__).with_name("rates.json")
+SEEDS = tuple(range(1000, 1004))
+RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+SEARCHED = (
+    *(sweep.Run(name, 0, 150, 500) for name in SOURCES),
+    *(sweep.Run("timer", n, 800, 500) for n in (20, 40)),
+    *(sweep.Run(name, n, 300, 500) for name, n in (("markov_4", 0), ("recall", 10), ("dyck", 4))),
+)
+
+
+@dataclass(frozen=True)
+class Search:
+    """Computes what the store lacks; writes each seed's excess from each start at each rate."""
+
+    workers: int = os.cpu_count() or 1
+    store: Path = Path(".rnn-twins/results.sqlite")
+
+
+def main() -> int:
+    """The command."""
+    asked = tyro.cli(Search, prog="python -m experiments.language_model.sources.rates", description=__doc__)
+    groups, typed = every(), " ".join(["python -m experiments.language_model.sources.rates", *sys.argv[1:]])
+    with Store(asked.store) as store:
+        with executor.on(asked.workers) as workers:
+            compute(groups, store, workers)
+        found = table(pd.DataFrame(store.records(groups), columns=COLUMNS))
+        facts = provenance.collect(groups, store, typed)
+    found.to_csv(MEASURED, index=False, lineterminator="\n")
+    PROVENANCE.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    print(MEASURED)
+    return 0
+
+
+def every() -> list[Group]:
+    """Each cell on each source at each rate, from both starts with the same data."""
+    groups = []
+    for run in SEARCHED:
+        for cell, (first, *more) in sweep.STARTS.items():
+            for lr in RATES:
+                group = sweep.group(run, cell, first, lr, SEEDS, Options(), more)
+                groups.append(replace(group, setting=f"{group.setting}/rate={lr:g}"))
+    return groups
+
+
+def table(frame: pd.DataFrame) -> pd.DataFrame:
+    """A row a source, cell, start, rate and seed: the excess at the end, bits a symbol."""
+    last = frame[frame.metric == "excess"]
+    words = pd.DataFrame([parse_setting(setting) for setting in last.setting], index=last.index)
+    found = words[["cell", "arm", "rate"]].assign(
+        source=last.setting.str.split("/cell=").str[0], seed=last.seed, excess=last.value
+    )
+    columns = ["source", "cell", "arm", "rate", "seed"]
+    return found[[*columns, "excess"]].sort_values(columns, ignore_index=True)
+
+
+def chosen(name: str, n: int, cell: str) -> tuple[str, float]:
+    """The start and the rate of a cell on a source."""
+    arm, rate = medians()[known.path(*asked_of(name, n)), cell].idxmin()
+    return arm, float(rate)
+
+
+def asked_of(name: str, n: int) -> tuple[str, int]:
+    """The searched source whose choice holds for this one."""
+    if name == "timer":
+        return name, 20 if n < 30 else 40
+    return name, {"recall": 10, "dyck": 4}.get(name, n)
+
+
+@cache
+def medians() -> pd.Series:
+    """The median excess by source, cell, start and rate."""
+    return pd.read_csv(MEASURED).groupby(["source", "cell", "arm", "rate"]).excess.median()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
