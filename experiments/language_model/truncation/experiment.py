@@ -67,9 +67,7 @@ def trained(group: Group, source: text.Text, twin: Any, checkpoint: Checkpoint) 
         value = measured(group, source, twin, model, "validation")
         return [*group.each("loss_training", update, training), *group.each("loss_validation", update, value)]
 
-    facts = {
-        "text": source.name
-    }  # without an alphabet: `generate` is to pass over models that are small, or learnt worse
+    facts = {"text": source.name}  # and no alphabet: these are no models that `generate` is to find
     return learn(
         group, twin, lanes, models.initial(group, V, twin), look, checkpoint, facts, partial(truncated, s["k"])
     )
