@@ -336,6 +336,22 @@ def test_n10_takes_the_larger_of_two_effects():
     assert claims.verdict(CLAIMS["N10"], frame(laws("N10"), at(flip_flop, 0.0), at(latch, 0.5))).effect == 0.5
 
 
+def test_n18_takes_the_cell_with_the_smaller_effect():
+    """One cell alone is open; of both the smaller median decides, whichever cell has it; a user's own text never."""
+    own = lambda cell, v, before="": [  # noqa: E731
+        Record("language_model", f"{before}truncation/cell={cell}", s, "N18", 0, v) for s in range(8)
+    ]
+    assert word("N18", laws("N18"), own("rnn", 0.1)) == "open"
+    assert word("N18", laws("N18"), own("rnn", 0.1), own("lstm", 0.2)) == "supported"
+    for less, more in (("rnn", "lstm"), ("lstm", "rnn")):
+        assert word("N18", laws("N18"), own(less, 0.0), own(more, 0.2)) == "open"
+        assert word("N18", laws("N18"), own(less, -0.1), own(more, 0.2)) == "contradicted"
+        assert claims.verdict(CLAIMS["N18"], frame(laws("N18"), own(less, 0.1), own(more, 0.2))).effect == 0.1
+    texts = [own(cell, 0.1, "corpus=x/") for cell in ("rnn", "lstm")]
+    assert word("N18", laws("N18"), own("rnn", 0.1), *texts) == "open"
+    assert not any(claims.rules_for(r.source, r.metric, r.setting) for some in texts for r in some)
+
+
 def n1(off=(0.0, 0.0, 0.0), below=-0.2, above=0.1):
     """N1's medians, each with a spread of .005 to either side."""
     spread = np.linspace(-0.005, 0.005, 16)

@@ -648,7 +648,7 @@ def test_rows_in_another_order_would_be_found(twin, cell, monkeypatch):
 
 def turned(a):
     """What stands before the blocks, each block's row that of its neighbour."""
-    return a[:, :, list(range(1, B)) + [0]]
+    return a[:, :, [*range(1, B), 0]]
 
 
 def test_training_follows_the_gradient_that_it_is_given(twin):
@@ -673,10 +673,10 @@ def test_what_cannot_be_cut_is_refused_by_name():
     """Stacks, encoder-decoders, rows of their own lengths, and outputs at the last steps alone."""
     how = (3, engine("numpy"), "rnn", "softmax_cross_entropy")
     for model in (stacks("rnn", 2), coder("rnn")[0]):
-        with pytest.raises(ValueError, match="^`model` must have one cell"):
+        with pytest.raises(ValueError, match=r"^`model` must have one cell"):
             truncated(*how, model, six())
     for batch in (six()._replace(lengths=np.full((E, B), 6)), six()._replace(target=six().target[3:])):
-        with pytest.raises(ValueError, match="^`batch` must have no lengths, and a class at each of its steps"):
+        with pytest.raises(ValueError, match=r"^`batch` must have no lengths, and a class at each of its steps"):
             truncated(*how, group("rnn"), batch)
 
 

@@ -199,7 +199,7 @@ def truncated(
     """
     T, B = check_blocks(k, model, batch)
     starts = [engine.plain.zero_state(cell, model.cell, batch.x) if state is None else state]
-    if T > k:
+    if k < T:
         states = engine.states.forward(cell, model.cell, batch.x[: T - k], state).states
         starts += [tree_map(lambda a, t=t: a[t], states) for t in range(k - 1, T - k, k)]
     group = members(model.cell) is not None
@@ -229,9 +229,8 @@ def check_blocks(k: int, model: Model, batch: Batch) -> tuple[int, int]:
 
 
 def beside(a: Array, k: int, group: bool) -> Array:
-    """Blocks of k steps beside each other as rows: (T, B, ...) as (k, T/k*B, ...), (T, E, B, ...) as (k, E, T/k*B, ...).
-
-    The rows of the first block stand first.
+    """Blocks of k steps beside each other as rows, those of the first block first: (T, [E,] B, ...) as
+    (k, [E,] T/k*B, ...).
     """
     blocks = a.reshape(a.shape[0] // k, k, *a.shape[1:]).swapaxes(0, 1)
     blocks = blocks.swapaxes(1, 2) if group else blocks

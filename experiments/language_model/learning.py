@@ -64,7 +64,7 @@ def learn(
         model: the models at the start, in the twin's arrays.
         look: what is recorded at an evaluation, from the update, the model, and the mean loss (E,) since the last one.
         facts: what the file says of the models beside the group's own settings, such as the alphabet.
-        gradient_of: as in `train`; what the group's settings say of it, they must say.
+        gradient_of: as in `train`; the group's settings must tell which it is, since a kept file is known by them.
     Returns:
         The trained models and all records.
     """
