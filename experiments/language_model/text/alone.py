@@ -34,12 +34,12 @@ def drift(arm: Arm) -> Spread:
     return spread(minus(nats(arm, "free")[order], nats(arm, "forced")[order]))
 
 
-def finding(arms: list[Arm]) -> str:
-    """How far what is said freely lies from what is said after the true past."""
+def finding(arms: list[Arm], ends: bool = False) -> str:
+    """How far what is said freely lies from what is said after the true past; with the intervals if asked for."""
     found = [drift(arm) for arm in arms]
-    lies = [f"{arm.name} {drift_in_words(one)}" for arm, one in zip(arms, found, strict=True)]
+    lies = [f"{arm.name} {drift_in_words(one, ends)}" for arm, one in zip(arms, found, strict=True)]
     order = min(ORDER_OF_N19, len(nats(arms[0], "free")) - 1)
-    return f"{decided(found)} at order {order}: freely minus after the true past, {listed(lies)}"
+    return f"{decided(found)} at order {order}: freely minus after the true past, {listed(lies)} nats"
 
 
 def decided(found: list[Spread]) -> str:
@@ -51,10 +51,10 @@ def decided(found: list[Spread]) -> str:
     return "What is said freely"
 
 
-def drift_in_words(found: Spread) -> str:
-    """A difference with its interval, where there is one."""
-    ends = f" (99 %: {signed(found.low)} to {signed(found.high)})" if found.interval else ""
-    return f"{signed(found.median)} nats{ends}"
+def drift_in_words(found: Spread, ends: bool) -> str:
+    """A difference, with its interval if asked for and where there is one."""
+    interval = f" (99 %: {signed(found.low)} to {signed(found.high)})" if ends and found.interval else ""
+    return signed(found.median) + interval
 
 
 def words(arms: list[Arm]) -> str:
@@ -73,7 +73,7 @@ def figure(arms: list[Arm]) -> Figure:
     """The loss of each kind of text by order; below, minus that of the held-out text of the same seed."""
     canvas, ((top,), (below,)) = figures.with_residual(size=(7.5, 6.4))
     orders = np.arange(len(nats(arms[0], "free")))
-    text = [spread(row).median for row in np.hstack([nats(arm, "heldout") for arm in arms[:1]])]
+    text = [spread(row).median for row in nats(arms[0], "heldout")]  # the same for every cell
     for arm, hue in zip(arms, colours(arms), strict=True):
         for kind, style in (("forced", ":"), ("free", "-")):
             one_kind(top, below, arm, kind, hue, style)
@@ -100,8 +100,8 @@ def axes(top: Axes, below: Axes, arms: list[Arm], text: list[float]) -> None:
     below.set_xlabel("order of the n-gram table (characters of context)")
     top.set_ylabel("loss of the text under the table\n(nats a character)")
     below.set_ylabel("minus held-out\n(nats)")
-    key = {"transform": top.transAxes, "ha": "right", "va": "top", "fontsize": 8}
-    top.text(0.99, 0.97, band_key(arms, "dotted: each character after the true past"), **key)
+    key = {"transform": top.transAxes, "ha": "right", "va": "bottom", "fontsize": 8}
+    top.text(1.0, 1.01, band_key(arms, "dotted: each character after the true past"), **key)
     names = [(text[-1], f"held-out: {text[-1]:.3f}", "black")]
     for arm, hue in zip(arms, colours(arms), strict=True):
         for kind in ("free", "forced"):
@@ -145,6 +145,8 @@ def row_of(arm: Arm, kind: str) -> dict[str, str]:
     for order in arm.tables[f"nats_{kind}"].index:
         if order in (ORDER_OF_N19, 5):
             found[f"order {order:.0f} (nats)"] = told(arm, f"nats_{kind}", three, order)
+    drifted = drift_in_words(drift(arm), ends=True) if kind == "free" else ""
+    found[f"order {ORDER_OF_N19}, freely minus true past"] = drifted
     found[f"{WINDOW}-grams that training lacks"] = told(arm, f"unseen_{kind}", per_cent)
     return found | {"the model's own loss (nats)": told(arm, f"own_{kind}", three)}
 

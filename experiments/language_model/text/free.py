@@ -21,11 +21,6 @@ from impl import draw
 from impl.spec import Model, tree_map
 from properties.record import Record
 
-TEMPERATURES = (0.5, 1.0, 1.5)
-"""Of the samples that are printed."""
-PROMPT = 60
-"""Symbols of the prime that are printed before them."""
-
 
 class Said(NamedTuple):
     """A kind of text: its symbols after the prime (n, E, B), where they follow one another, and their windows."""
@@ -96,8 +91,8 @@ def sample_records(group: Group, twin: Any, model: Model, source: text.Text, par
     """What the first seed says at some temperatures after its first prime, and the prime's end, as classes by place."""
     s, first = group.settings, tree_map(lambda a: a[:1], model)
     prime = stretches(group, source.characters, part)[0][:, :1, :1]
-    yield from written(group, "prompt", prime[-PROMPT:])
-    for temperature in TEMPERATURES:
+    yield from written(group, "prompt", prime[-s["prompt"] :])
+    for temperature in s["temperatures"]:
         rngs = generators(group, "sample", temperature)[:1]
         said = running.sample(twin, s, first, prime, s["printed"], temperature, rngs)
         yield from written(group, "sample", said, f"{group.setting}/temperature={temperature:g}")

@@ -32,8 +32,10 @@ def used(arm: Arm) -> int:
 
 def finding(arms: list[Arm]) -> str:
     """From how many characters each cell predicts about as well as from the most."""
-    most = f"{losses(arms[0]).index[-1]:.0f}"
-    which = listed([f"the last {used(arm)} ({arm.name})" for arm in arms])
+    most, cells = f"{losses(arms[0]).index[-1]:.0f}", {}
+    for arm in arms:
+        cells.setdefault(used(arm), []).append(arm.name)
+    which = listed([f"the last {k} ({listed(names)})" for k, names in cells.items()])
     return f"From {which} characters alone the loss is within {NEAR:g} nats of that from the last {most}"
 
 
@@ -57,6 +59,7 @@ def figure(rungs: Rungs, arms: list[Arm]) -> Figure:
     orders = np.arange(1, len(rungs.context))
     top.plot(orders, drawn(rungs.context[1:]), **figures.PREDICTION, marker="o", ms=4)
     below.axhline(0, **figures.PREDICTION)
+    below.margins(y=0.15)
     axes(top, below, rungs, arms)
     return Figure("context", finding(arms), canvas, alt(rungs, arms), data(rungs, arms))
 

@@ -21,7 +21,7 @@ def lead(rungs: Rungs, arms: list[Arm]) -> str:
             f"The order-{ORDER_OF_N6} rung, which N6 compares with, stands at {order_two:.3f}.",
             *(which_leads(*pair) for pair in pairs(arms)),
             f"{reach.finding(arms)}.",
-            f"{alone.finding(arms)}.",
+            f"{alone.finding(arms, ends=True)}.",
             "A table falls back to a lower order in a context that it lacks, so at high orders text said freely may "
             "cost it less than a character that does not fit the true past.",
             f"{alone.words(arms)}.",

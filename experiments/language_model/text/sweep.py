@@ -23,8 +23,9 @@ FIXED = {"T": 64, "B": 32, "clip": 1.0, "decay": 1 / 6, "reset": 0.25} | START
 at the end; the share of lanes that start anew at each update; and how models start."""
 
 
-FREE = {"free_lanes": 16, "prime": 100, "printed": 300}
-"""Lanes that a model runs freely in, characters that each is shown first, characters of a sample that is printed."""
+FREE = {"free_lanes": 16, "prime": 100, "temperatures": [0.5, 1.0, 1.5], "printed": 300, "prompt": 60}
+"""Lanes that a model runs freely in, characters that each is shown first; temperatures of the samples that are printed,
+characters of each, and of what it was shown before."""
 
 
 class Preset(NamedTuple):

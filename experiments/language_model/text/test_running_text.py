@@ -162,7 +162,7 @@ def test_the_first_seed_says_something_at_each_temperature_after_the_end_of_its_
     np.testing.assert_array_equal(prompt, free.stretches(g, source.characters, part)[0][:, 0, 0])
     said = frame[frame.metric == "sample"]
     assert set(said.groupby("setting").size()) == {g.settings["printed"]} and set(frame.seed) == {0}
-    settings = [f"{g.setting}/temperature={t:g}" for t in free.TEMPERATURES]
+    settings = [f"{g.setting}/temperature={t:g}" for t in g.settings["temperatures"]]
     assert sorted(set(said.setting)) == settings and said.value.between(0, 4).all()
 
 
