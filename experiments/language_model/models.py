@@ -31,11 +31,20 @@ CHOSEN = Path(__file__).parent / "rates" / "rates.csv"
 def chosen(cell: str, size: int, preset: str = "quick") -> dict[str, Any]:
     """The start and the rate of the lowest median loss on the validation part, by the search of the preset at this size
     (in thousands of parameters), or else by that at quick's."""
-    found = searched()
-    own = [(preset, f"{size}k"), ("quick", "60k")]
-    some = next(found.loc[key] for key in own if key in found.index.droplevel([2, 3, 4]))
-    start, lr = some.loc[cell].idxmin()
+    start, lr = candidates(cell, size, preset).idxmin()
     return {"start": start, "lr": float(lr)}
+
+
+def rate(cell: str, size: int) -> float:
+    """The best rate from the wide start, as `chosen`."""
+    return float(candidates(cell, size, "quick").loc["wide"].idxmin())
+
+
+def candidates(cell: str, size: int, preset: str) -> pd.Series:
+    """The median loss of a cell by start and rate, at this size or else at quick's."""
+    found = searched()
+    known = found.index.droplevel(["cell", "start", "rate"]).unique()
+    return found.loc[next(key for key in [(preset, f"{size}k"), ("quick", "60k")] if key in known)].loc[cell]
 
 
 @cache
@@ -68,14 +77,16 @@ def model(s: dict[str, Any], seed: int, V: int) -> Model:
     W_hh (RNN) or the forget bias set (LSTM)."""
     words = (EXPERIMENT, seed, s["H"])
     rng = draw.generator(*words, "weights", s["cell"])
-    cell = draw.uniform(rng, s["cell"], V, s["H"]) if s.get("start") == "torch" else recurrent(rng, s, V)
+    if s.get("start") == "torch":
+        cell = draw.uniform(rng, s["cell"], V, s["H"])
+    else:
+        cell = recurrent(rng, s, V)
+        cell = cell._replace(weight_ih=rng.normal(0.0, s["input_sd"], cell.weight_ih.shape))
     return Model(cell, draw.head(draw.generator(*words, "head"), V, s["H"]))
 
 
 def recurrent(rng: np.random.Generator, s: dict[str, Any], V: int) -> Parameters:
-    """The cell as its own initialiser draws it, with wide input weights."""
+    """The cell as its own initialiser draws it."""
     if s["cell"] == "rnn":
-        cell = draw.orthogonal(rng, "rnn", V, s["H"], s["gain"])
-    else:
-        cell = draw.with_forget_bias(draw.uniform(rng, "lstm", V, s["H"]), s["forget_bias"])
-    return cell._replace(weight_ih=rng.normal(0.0, s["input_sd"], cell.weight_ih.shape))
+        return draw.orthogonal(rng, "rnn", V, s["H"], s["gain"])
+    return draw.with_forget_bias(draw.uniform(rng, "lstm", V, s["H"]), s["forget_bias"])
