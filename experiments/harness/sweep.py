@@ -21,16 +21,16 @@ PRESETS = ("smoke", "tour", "quick", "full")
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line may say of a sweep: the engine, and files of the user's own, a text (None: the packaged
-    one) and a table of sequences (None: the tasks alone)."""
+    """What the command line may say of a sweep: the engine, and files of the user's own, a text (or a known corpus's
+    name; None: the packaged one) and a table of sequences (None: the tasks alone)."""
 
     engine: str = "fast"
-    corpus: Path | None = None
+    corpus: str | Path | None = None
     data: Path | None = None
 
 
 FILES = {"corpus": "language_model", "data": "modes"}
-"""The options that name a file of the user's own, and the one experiment that reads it."""
+"""The options that name a file of the user's own or a known corpus, and the one experiment that reads it."""
 
 
 @dataclass(frozen=True)

@@ -148,12 +148,13 @@ def test_numbers_are_read_at_three_digits_and_what_is_none_is_empty():
     assert shown == ["1.23", "−0.00123", "7", "", "", "a", "True", "inf", "1.23e+05"]
 
 
-def test_the_command_and_the_preset_come_from_the_records():
-    """A report rebuilt from its CSV names the command that made it."""
-    rows = [Record("run", "language_model/preset=tour/engine=torch/corpus=own", 0, "groups", 0, 3.0)]
+@pytest.mark.parametrize(("recorded", "typed"), [("own", "FILE"), ("text8", "text8")])
+def test_the_command_and_the_preset_come_from_the_records(recorded, typed):
+    """A report rebuilt from its CSV names the command that made it; a user's file has no name, a known corpus has."""
+    rows = [Record("run", f"language_model/preset=tour/engine=torch/corpus={recorded}", 0, "groups", 0, 3.0)]
     frame = pd.DataFrame(rows, columns=Record._fields)
     command = report.command_of("language_model", frame)
-    assert command == "python -m experiments run language_model --preset tour --engine torch --corpus FILE"
+    assert command == f"python -m experiments run language_model --preset tour --engine torch --corpus {typed}"
     assert report.run_settings("language_model", frame)["value"][:2] == ["tour", "3"]
 
 

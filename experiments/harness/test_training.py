@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -19,10 +21,11 @@ from experiments.harness.training import (
     outputs,
     rows,
     train,
+    truncated,
 )
 from experiments.tasks import adding
 from impl import draw
-from impl.spec import Model, Parameters, leaves, tree_map
+from impl.spec import STATES, Model, Parameters, leaves, tree_map
 
 training_back = training.back
 E, T, B, D, H, V = 3, 7, 4, 2, 5, 3
@@ -560,3 +563,163 @@ def test_the_rate_is_constant_and_then_falls_to_zero():
     rate = training.falling(2.0, 60, 1 / 6)
     np.testing.assert_allclose([rate(step) for step in (1, 51, 52, 60, 61)], [2.0, 2.0, 1.8, 0.2, 0.0], rtol=1e-12)
     assert training.falling(2.0, 60)(60) == 2.0
+
+
+# Gradients that do not reach beyond a block
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("k", [1, 2, 3, 6])
+@pytest.mark.parametrize("name", ["numpy", "fast", "torch"])
+def test_a_truncated_gradient_is_autograds_with_the_state_detached_at_every_block(name, cell, k):
+    """Loss, last state and every gradient, against a loop over models and steps written out in torch."""
+    assert off(partial(truncated, k), engine(name), cell, k) < 1e-13
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_blocks_of_the_whole_chunk_give_the_bits_of_the_whole_gradient(twin, cell):
+    """Loss, gradient and last state at k = T, from a given state and from zeros; one model as well as a group."""
+    for state in (carried(cell), None):
+        several = (group(cell), six(), state)
+        alone = (choose(group(cell), 1), Batch(six().x[:, 1], six().target[:, 1]), tree_map(lambda a: a[1], state))
+        for model, batch, before in (several, alone if state else several):
+            arrays = [twin.asarray(some, "float64") for some in (model, batch, before)]
+            found = truncated(6, twin, cell, "softmax_cross_entropy", *arrays)
+            whole = loss_and_gradient(twin, cell, "softmax_cross_entropy", *arrays)
+            for a, b in zip(leaves(found), leaves(whole), strict=True):
+                np.testing.assert_array_equal(twin.numpy(a), twin.numpy(b))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_loss_is_the_same_at_every_truncation_and_the_gradient_is_not(twin, cell):
+    """What a model loses does not depend on how far its gradient reaches; masked steps count at none."""
+    mask = draw.generator("mask").random((6, E, B)) < 0.7
+    arrays = [twin.asarray(some, "float64") for some in (group(cell), six()._replace(mask=mask), carried(cell))]
+    found = [truncated(k, twin, cell, "softmax_cross_entropy", *arrays) for k in (1, 2, 3, 6)]
+    losses, gradients = ([twin.numpy(some[n]) for some in found] for n in (0, 1))
+    np.testing.assert_allclose(losses, np.broadcast_to(losses[-1], (4, E)), rtol=1e-14)
+    gaps = [abs(g.cell.weight_hh - gradients[-1].cell.weight_hh).max((1, 2)) for g in gradients[:-1]]
+    assert np.min(gaps) > 1e-4
+    whole = loss_and_gradient(twin, cell, "softmax_cross_entropy", *arrays)
+    np.testing.assert_array_equal(twin.numpy(whole[0]), losses[-1])
+
+
+def without_states(k, twin, cell, loss, model, batch, state):
+    """A fault: every block but the first starts from zeros."""
+    quiet = twin._replace(plain=Quiet(twin.plain))
+    return truncated(k, quiet, cell, loss, model, batch, state)
+
+
+class Quiet:
+    """A time loop whose states over steps are zero but the first."""
+
+    def __init__(self, plain):
+        self.zero_state, self.plain = plain.zero_state, plain
+
+    def over_steps(self, states, like):
+        """Zeros in place of what stands before every block but the first."""
+        return self.plain.over_steps([states[0], *(tree_map(lambda a: a * 0, s) for s in states[1:])], like)
+
+
+def through_blocks(k, *arguments):
+    """A fault: the gradient passes from every block into the one before."""
+    return loss_and_gradient(*arguments)
+
+
+def late(k, *arguments):
+    """A fault: blocks are twice as long."""
+    return truncated(2 * k, *arguments)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("fault", [without_states, through_blocks, late])
+def test_a_truncation_that_is_wrong_is_found(twin, cell, fault):
+    """Planted faults: the state is not passed on, the gradient is, the borders are elsewhere."""
+    assert off(partial(fault, 3), twin, cell, 3) > 1e-5
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_rows_in_another_order_would_be_found(twin, cell, monkeypatch):
+    """A planted fault: blocks and rows are exchanged, so that a row gets the state of another."""
+    right = training.beside
+    monkeypatch.setattr(training, "beside", lambda a, k, group: right(turned(a) if k == 1 else a, k, group))
+    assert off(partial(truncated, 3), twin, cell, 3) > 1e-5
+
+
+def turned(a):
+    """What stands before the blocks, each block's row that of its neighbour."""
+    return a[:, :, list(range(1, B)) + [0]]
+
+
+def test_training_follows_the_gradient_that_it_is_given(twin):
+    """Two updates with blocks of one step are not those with the whole gradient, and the same as by hand."""
+    one, whole = (
+        twin.numpy(steps(twin, "rnn", group("rnn"), [six(), six(1)], gradient_of=how)[-1].model)
+        for how in (partial(truncated, 1), None)
+    )
+    assert abs(one.cell.weight_hh - whole.cell.weight_hh).max() > 1e-4
+    same = twin.numpy(steps(twin, "rnn", group("rnn"), [six(), six(1)], gradient_of=loss_and_gradient)[-1].model)
+    assert all(np.array_equal(a, b) for a, b in zip(leaves(same), leaves(whole), strict=True))
+
+
+@pytest.mark.parametrize("k", [0, -1, 4, 7])
+def test_blocks_that_do_not_fill_a_chunk_are_refused(k):
+    """The message names `k`, the steps and what came."""
+    with pytest.raises(ValueError, match=rf"^`k` must divide the batch's 6 steps, .+; got {k}\.$"):
+        truncated(k, engine("numpy"), "rnn", "softmax_cross_entropy", group("rnn"), six())
+
+
+def test_what_cannot_be_cut_is_refused_by_name():
+    """Stacks, encoder-decoders, rows of their own lengths, and outputs at the last steps alone."""
+    how = (3, engine("numpy"), "rnn", "softmax_cross_entropy")
+    for model in (stacks("rnn", 2), coder("rnn")[0]):
+        with pytest.raises(ValueError, match="^`model` must have one cell"):
+            truncated(*how, model, six())
+    for batch in (six()._replace(lengths=np.full((E, B), 6)), six()._replace(target=six().target[3:])):
+        with pytest.raises(ValueError, match="^`batch` must have no lengths, and a class at each of its steps"):
+            truncated(*how, group("rnn"), batch)
+
+
+def six(n=0):
+    """A batch of six steps, which 1, 2, 3 and 6 divide."""
+    batch = classes(T, n)
+    return Batch(batch.x[:6], batch.target[:6])
+
+
+def carried(cell):
+    """A state before the chunk."""
+    rng = draw.generator("carried", cell)
+    return STATES[cell](*(rng.normal(0, 0.5, (E, B, H)) for _ in STATES[cell]._fields))
+
+
+def off(how, twin, cell, k):
+    """The largest difference of loss, gradient or last state from autograd's with the state detached every k steps."""
+    model, batch, state = group(cell), six(), carried(cell)
+    arrays = [twin.asarray(some, "float64") for some in (model, batch, state)]
+    found, errors = twin.numpy(how(twin, cell, "softmax_cross_entropy", *arrays)), []
+    for e in range(E):
+        theirs = detached(cell, choose(model, e), batch.x[:, e], batch.target[:, e], [a[e] for a in state], k)
+        errors += [abs(a[e] - b).max() for a, b in zip(leaves(found), theirs, strict=True)]
+    return max(errors)
+
+
+def detached(cell, model, x, target, state, k):
+    """Loss, gradients in the order of the leaves, and last state of one model, by autograd, from the equations."""
+    x, target, *state = (torch.from_numpy(np.ascontiguousarray(a)) for a in (x, target, *state))
+    own = [torch.from_numpy(a.copy()).requires_grad_() for a in leaves(model)]
+    W_ih, W_hh, b_ih, b_hh, W_hy, b_hy = own
+    h, c, y = state[0], state[-1], []
+    for t, x_t in enumerate(x):
+        h, c = (h.detach(), c.detach()) if t % k == 0 else (h, c)
+        a = x_t @ W_ih.T + b_ih + h @ W_hh.T + b_hh
+        if cell == "rnn":
+            h = torch.tanh(a)
+        else:
+            i, f, g, o = a.chunk(4, -1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+        y.append(h @ W_hy.T + b_hy)
+    loss = torch.nn.functional.cross_entropy(torch.stack(y).reshape(-1, V), target.reshape(-1))
+    loss.backward()
+    last = (h, c) if cell == "lstm" else (h,)
+    return [a.detach().numpy() for a in (loss, *(w.grad for w in own), *last)]

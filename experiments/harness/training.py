@@ -82,6 +82,7 @@ def train(
     max_norm: float | None = 1.0,
     carry: Callable[[Any], Any] | None = None,
     after: Update | None = None,
+    gradient_of: Callable[..., tuple[Array, Model, Any]] | None = None,
 ) -> Iterator[Update]:
     """Trains a model, or a group of models each on its own, with one update a batch; the caller stops when it likes.
 
@@ -96,12 +97,13 @@ def train(
         carry: gives the next batch's initial state from the last state of the batch before; zeros if None.
         after: an update to go on from, in place of `model`; `batches` are then those that follow it. Its step, model,
             memory and carried are read: with these and the same batches, training gives the bits of one never stopped.
+        gradient_of: what gives loss, gradient and last state, in place of `loss_and_gradient` and with its arguments.
     """
     done, memory, state = 0, engine.optim.adam_start(model), None
     if after is not None:
         done, model, memory, state = after.step, after.model, after.memory, after.carried
     for step, batch in enumerate(batches, done + 1):
-        value, gradient, last = loss_and_gradient(engine, cell, loss, model, batch, state)
+        value, gradient, last = (gradient_of or loss_and_gradient)(engine, cell, loss, model, batch, state)
         gradient, norm = clipped(engine, gradient, max_norm)
         model, memory = engine.optim.adam(model, gradient, memory, lr(step) if callable(lr) else lr)
         state = carry(last) if carry else None
@@ -175,6 +177,66 @@ def loss_and_gradient(
 def shown(engine: Any, params: Any, x: Array) -> Array:
     """What the lowest layer sees of the inputs: of an Embedded the table's rows, else the inputs as they are."""
     return engine.embedding.look_up(params.table, x) if isinstance(params, Embedded) else x
+
+
+def truncated(
+    k: int, engine: Any, cell: str, loss: str, model: Model, batch: Batch, state: Any = None
+) -> tuple[Array, Model, Any]:
+    """The same loss and last state, and a gradient that does not pass from one block of k steps into the one before.
+
+    The state does pass: a first run gives that before every block, and the blocks are then rows of one batch, each
+    with its state as a constant. The loss at the j-th step of a block (from 0) so reaches j steps back: on average
+    (k - 1) / 2, at most k - 1. With k = T it is `loss_and_gradient`.
+
+    Args:
+        k: steps of a block; it divides T.
+        engine, cell, loss, model, batch, state: as in `loss_and_gradient`, for one cell, whose outputs are asked for at
+            all steps.
+    Raises:
+        ValueError: k does not divide T, or the model or the batch has no such form.
+    Source: Williams, Peng 1990, whose BPTT(h; h') this is with h = h' = k, but that here all blocks of a batch are seen
+        before the weights change.
+    """
+    T, B = check_blocks(k, model, batch)
+    starts = [engine.plain.zero_state(cell, model.cell, batch.x) if state is None else state]
+    if T > k:
+        states = engine.states.forward(cell, model.cell, batch.x[: T - k], state).states
+        starts += [tree_map(lambda a, t=t: a[t], states) for t in range(k - 1, T - k, k)]
+    group = members(model.cell) is not None
+    before = tree_map(lambda a: beside(a, 1, group)[0], engine.plain.over_steps(starts, starts[0]))
+    rows_ = Batch(*(a if a is None else beside(a, k, group) for a in batch[:3]))
+    value, gradient, last = loss_and_gradient(engine, cell, loss, model, rows_, before)
+    return value, gradient, tree_map(lambda a: a[..., a.shape[-2] - B :, :], last)
+
+
+def check_blocks(k: int, model: Model, batch: Batch) -> tuple[int, int]:
+    """T and B of a batch that can be cut into blocks of k steps.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not isinstance(model.cell, Parameters):
+        raise ValueError(f"`model` must have one cell, since its states are cut; got a {type(model.cell).__name__}.")
+    T, B = batch.x.shape[0], batch.x.shape[-2]
+    if batch.lengths is not None or batch.target.shape[0] != T or batch.x.ndim != batch.target.ndim + 1:
+        raise ValueError(
+            f"`batch` must have no lengths, and a class at each of its steps and rows, since blocks become rows; got x "
+            f"{tuple(batch.x.shape)}, target {tuple(batch.target.shape)}, lengths {batch.lengths}."
+        )
+    if k < 1 or T % k:
+        raise ValueError(f"`k` must divide the batch's {T} steps, since its blocks are rows of one batch; got {k}.")
+    return T, B
+
+
+def beside(a: Array, k: int, group: bool) -> Array:
+    """Blocks of k steps beside each other as rows: (T, B, ...) as (k, T/k*B, ...), (T, E, B, ...) as (k, E, T/k*B, ...).
+
+    The rows of the first block stand first.
+    """
+    blocks = a.reshape(a.shape[0] // k, k, *a.shape[1:]).swapaxes(0, 1)
+    blocks = blocks.swapaxes(1, 2) if group else blocks
+    axis = 2 if group else 1
+    return blocks.reshape(*blocks.shape[:axis], -1, *blocks.shape[axis + 2 :])
 
 
 def through(loop: Any, cell: str, params: Any, x: Array, state: Any = None, lengths: Array | None = None) -> list[Run]:

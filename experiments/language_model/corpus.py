@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
@@ -10,7 +9,8 @@ from experiments.tasks import text
 
 
 class Corpus(NamedTuple):
-    """A text for a sweep: what its settings begin with, the text, and where it lies ("" for the default one)."""
+    """A text for a sweep: what its settings begin with, the text, and where it lies ("" for the default one, else what
+    `text.load` takes)."""
 
     name: str
     source: text.Text
@@ -35,8 +35,8 @@ def corpus(options: Any, window: int) -> Corpus:
     Raises:
         CorpusError: it cannot be used.
     """
-    path, source = options.corpus, text.load(options.corpus, window)
-    return Corpus(f"corpus={source.name}", source, str(path.resolve())) if path else Corpus("text", source, "")
+    given, source = options.corpus, text.load(options.corpus, window)
+    return Corpus(f"corpus={source.name}" if given else "text", source, text.place(given))
 
 
 def source_of(group: Group) -> text.Text:
@@ -45,7 +45,7 @@ def source_of(group: Group) -> text.Text:
     Raises:
         CorpusError: it is no longer the same.
     """
-    source = text.load(Path(group.corpus) if group.corpus else None)
+    source = text.load(group.corpus or None)
     if source.sha256 != group.data:
         raise text.CorpusError(f"`corpus` must not change while it is read; got SHA-256 {source.sha256}.")
     return source

@@ -48,7 +48,14 @@ class Course(NamedTuple):
 
 
 def learn(
-    group: Group, twin: Any, lanes: Lanes, model: Model, look: Look, checkpoint: Checkpoint, facts: dict[str, Any]
+    group: Group,
+    twin: Any,
+    lanes: Lanes,
+    model: Model,
+    look: Look,
+    checkpoint: Checkpoint,
+    facts: dict[str, Any],
+    gradient_of: Callable[..., Any] | None = None,
 ) -> tuple[Model, list[Record]]:
     """Trains a group to its last update, from where it was stopped if that was kept.
 
@@ -57,12 +64,14 @@ def learn(
         model: the models at the start, in the twin's arrays.
         look: what is recorded at an evaluation, from the update, the model, and the mean loss (E,) since the last one.
         facts: what the file says of the models beside the group's own settings, such as the alphabet.
+        gradient_of: as in `train`; what the group's settings say of it, they must say.
     Returns:
         The trained models and all records.
     """
     s = group.settings
     begun_at, records, losses = begun(group, twin, lanes, model)
     how = {"lr": falling(s["lr"], s["updates"], s["decay"]), "max_norm": s["clip"], "carry": lanes.carry}
+    how |= {"gradient_of": gradient_of}
     marks, last = evaluations(s), time.monotonic()
     if begun_at is not None and begun_at.step == s["updates"]:
         return begun_at.model, records

@@ -5,5 +5,5 @@ from __future__ import annotations
 from experiments.harness.parts import Parts
 
 EXPERIMENT = "language_model"
-PARTS = Parts(EXPERIMENT, 2, ("text", "sources"))
+PARTS = Parts(EXPERIMENT, 2, ("text", "sources", "words"))
 group = PARTS.group

@@ -46,7 +46,7 @@ def test_normalising_drops_brackets_spells_out_ligatures_and_joins_spaces():
 @pytest.mark.parametrize(
     ("data", "rule"),
     [
-        (None, "`corpus` must be a file that can be read; got .*No such file"),
+        (None, "`corpus` must be a file that can be read; got .*No such file.*Known by name are tiny_shakespeare, "),
         (b"", "`corpus` must hold text; got .*empty"),
         ("Gr\u00fc\u00dfe".encode("latin-1") * 500, "`corpus` must be UTF-8; got .*at byte 2"),
         (b"ab" * 10, "`corpus` must be long enough for a window of 64 steps"),

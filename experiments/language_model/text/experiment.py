@@ -2,22 +2,26 @@
 
 Records of a model, by seed: loss_validation by update and loss_test at the last one (nats a character, over the whole
 part), loss_training (mean of the batches since the evaluation before), parameters, hidden_units, rate, and N6: the loss
-on the test minus that of the order-2 rung. Records of the rungs: see `text.rungs`.
+on the test minus that of the order-2 rung; loss_context by k, the loss from exactly the last k characters. What models
+say by themselves: see `text.free`. Records of the rungs: see `text.rungs`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from experiments.harness.engine import engine
 from experiments.harness.sweep import Group
 from experiments.language_model import models
+from experiments.language_model.context import losses
 from experiments.language_model.corpus import source_of
 from experiments.language_model.evaluation import evaluate
 from experiments.language_model.lanes import Lanes
 from experiments.language_model.learning import learn
+from experiments.language_model.text import free, likeness
 from experiments.language_model.text.rungs import order_two, rungs
 from experiments.tasks import text
 from impl.spec import Model
@@ -35,7 +39,7 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 def trained(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[Record]:
     """Trains the group; evaluates on the validation part now and then, on the test once, at the end."""
     s, twin, V = group.settings, engine(group.engine), len(source.alphabet)
-    parts = text.contiguous(len(source.characters))
+    parts = text.parts(source)
     lanes = Lanes(group, text.characters(source, parts.training), V, twin)
 
     def look(update: int, model: Model, training: np.ndarray) -> list[Record]:
@@ -45,14 +49,31 @@ def trained(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator
     facts = {"text": source.name, "alphabet": source.alphabet}
     model, records = learn(group, twin, lanes, models.initial(group, V, twin), look, checkpoint, facts)
     yield from records
-    yield from final(group, source, evaluate(twin, s, model, source.characters, parts.test[0]))
+    training, test = likeness.training_of(source), parts.test[0]
+    loss = evaluate(twin, s, model, source.characters, test)
+    yield from final(group, source, loss, order_two(training.ladder, source))
+    for measured in (
+        by_context(group, twin, model, source, test),
+        free.running_records(group, twin, model, source, training, test),
+        free.sample_records(group, twin, model, source, test),
+    ):
+        checkpoint(s["updates"], s["updates"])
+        yield from measured
 
 
-def final(group: Group, source: text.Text, loss: np.ndarray) -> Iterator[Record]:
+def by_context(group: Group, twin: Any, model: Model, source: text.Text, part: slice) -> Iterator[Record]:
+    """The loss from exactly the last k characters."""
+    s = group.settings
+    found = losses(twin, s, model, source.characters, part, s["ks"], s["places"])
+    for k, value in zip(s["ks"], found, strict=True):
+        yield from group.each("loss_context", k, value)
+
+
+def final(group: Group, source: text.Text, loss: np.ndarray, order_two: float) -> Iterator[Record]:
     """What is recorded once a seed, at the last update."""
     s, V = group.settings, len(source.alphabet)
     yield from group.each("loss_test", s["updates"], loss)
-    yield from group.each("N6", s["updates"], loss - order_two(source))
+    yield from group.each("N6", s["updates"], loss - order_two)
     sizes = {"parameters": models.parameters(s["cell"], V, s["H"]), "hidden_units": s["H"], "rate": s["lr"]}
     for metric, value in sizes.items():
         yield from group.each(metric, 0, value)

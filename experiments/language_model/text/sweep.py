@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.language_model import parts
+from experiments.language_model.context import CONTEXT
 from experiments.language_model.corpus import Corpus, corpus
 from experiments.language_model.evaluation import EVALUATION
 from experiments.language_model.models import CELLS, START, hidden_units, rate
@@ -20,20 +21,26 @@ FIXED = {"T": 64, "B": 32, "clip": 1.0, "decay": 1 / 6, "reset": 0.25} | START
 at the end; the share of lanes that start anew at each update; and how models start."""
 
 
+FREE = {"free_lanes": 16, "prime": 100, "printed": 300}
+"""Lanes that a model runs freely in, characters that each is shown first, characters of a sample that is printed."""
+
+
 class Preset(NamedTuple):
-    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part."""
+    """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part, and steps
+    that a lane runs freely."""
 
     sizes: tuple[int, ...]
     seeds: int
     updates: int
     evaluations: int = 6
+    steps: int = 1000
 
 
 PRESETS = {
-    "smoke": Preset((4,), seeds=2, updates=24, evaluations=2),
-    "tour": Preset((60,), seeds=3, updates=1500),
-    "quick": Preset((60,), seeds=3, updates=6000, evaluations=8),
-    "full": Preset((60, 200), seeds=16, updates=12000, evaluations=10),
+    "smoke": Preset((4,), seeds=2, updates=24, evaluations=2, steps=20),
+    "tour": Preset((60,), seeds=3, updates=700, evaluations=3, steps=125),
+    "quick": Preset((60,), seeds=8, updates=1050, evaluations=5),
+    "full": Preset((60, 200), seeds=8, updates=12000, evaluations=10),
 }
 
 
@@ -50,21 +57,31 @@ def groups(preset: str, options: Any) -> list[Group]:
 def rungs(text: Corpus, options: Any) -> Group:
     """What tables of n-grams and compressors make of the text; no network, no chance."""
     where = {"data": text.source.sha256, "corpus": text.path}
-    return parts.group(PART, f"{text.name}/rungs", {"kind": "rungs"}, (0,), options, RUNGS * text.n, **where)
+    return parts.group(
+        PART,
+        f"{text.name}/rungs",
+        {"kind": "rungs", "places": CONTEXT["places"]},
+        (0,),
+        options,
+        RUNGS * text.n,
+        **where,
+    )
 
 
 def model(text: Corpus, cell: str, size: int, sizes: Preset, options: Any) -> Group:
     """All seeds of a cell with `size` thousand parameters on a text."""
     H = hidden_units(cell, text.V, 1000 * size)
     settings = {"kind": "model", "cell": cell, "H": H, "lr": rate(cell, size), **FIXED, **EVALUATION}
-    settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations}
+    settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations, "steps": sizes.steps}
+    settings |= CONTEXT | FREE
     setting = f"{text.name}/cell={cell}" + ("" if size == sizes.sizes[0] else f"/parameters={size}k")
     where = {"dtype": "float32", "data": text.source.sha256, "corpus": text.path}
     return parts.group(PART, setting, settings, range(sizes.seeds), options, cost(cell, H, text, sizes), **where)
 
 
-RUNGS, PREPARED = 2e-6, 5e-7
-"""Core-seconds a character of the text: to count all orders twice and to compress; to read it and count order 2."""
+RUNGS, PREPARED = 2e-6, 7.5e-7
+"""Core-seconds a character of the text: to count all orders twice and to compress; to read it, count orders up to 5 and
+look up windows."""
 
 SECONDS = {"rnn": (1e-3, 9.6e-11, 3.5e-11), "lstm": (2e-3, 1.21e-10, 5.5e-11)}
 """Core-seconds on one AVX-512 core: an update; beside it a multiply-add forward of training, backward included, and of
@@ -74,12 +91,31 @@ SYMBOL = (1.6e-8, 2.4e-8)
 """Core-seconds a symbol of the alphabet by character, for input and loss: in training, in evaluation."""
 
 
+JUDGED = 1.7e-5
+"""Core-seconds of a character that a model says, to draw it and to judge it and the two that it is compared with."""
+
+
 def cost(cell: str, H: int, text: Corpus, sizes: Preset) -> float:
     """Predicted core-seconds of a group."""
-    V, n = text.V, text.n
-    update, training, evaluation = SECONDS[cell]
-    products = len(GATES[cell]) * H * (V + H) + V * H
-    trained = sizes.seeds * sizes.updates * FIXED["T"] * FIXED["B"]
-    read = sizes.seeds * (sizes.evaluations + 1) * (n / 20 + EVALUATION["lanes"] * EVALUATION["warmup"])
-    learning = sizes.updates * update + trained * (SYMBOL[0] * V + training * products)
-    return PREPARED * n + learning + read * (SYMBOL[1] * V + evaluation * products)
+    read = (sizes.evaluations + 1) * (text.n / 20 + EVALUATION["lanes"] * EVALUATION["warmup"])
+    reading = read * (SYMBOL[1] * text.V + evaluation(cell, H, text.V))
+    context = CONTEXT["places"] * sum(CONTEXT["ks"]) * evaluation(cell, H, text.V)
+    running = FREE["free_lanes"] * sizes.steps * (JUDGED + 3 * evaluation(cell, H, text.V))
+    learning = sizes.updates * learnt(cell, H, text.V, sizes.seeds)
+    return PREPARED * text.n + sizes.seeds * (reading + context + running + learning)
+
+
+def learnt(cell: str, H: int, V: int, seeds: int) -> float:
+    """Predicted core-seconds of an update of one seed in a group."""
+    update, training, _ = SECONDS[cell]
+    return update / seeds + FIXED["T"] * FIXED["B"] * (SYMBOL[0] * V + training * products(cell, H, V))
+
+
+def evaluation(cell: str, H: int, V: int) -> float:
+    """Predicted core-seconds of the products of a character that is read."""
+    return SECONDS[cell][2] * products(cell, H, V)
+
+
+def products(cell: str, H: int, V: int) -> int:
+    """Multiply-adds of a character, forward."""
+    return len(GATES[cell]) * H * (V + H) + V * H

@@ -16,25 +16,25 @@ from experiments.harness.sweep import Options
 from experiments.language_model import evaluation, learning, models
 from experiments.language_model.corpus import Corpus
 from experiments.language_model.lanes import Lanes
-from experiments.language_model.text import analysis, experiment, sweep
+from experiments.language_model.text import analysis, experiment, pictures, reading, said, sweep
 from experiments.tasks import text
 from impl import draw
 from impl.spec import leaves, tree_map
 from properties.record import Record
 
-TINY = sweep.Preset((1,), seeds=3, updates=12, evaluations=2)
+TINY = sweep.Preset((1,), seeds=3, updates=12, evaluations=2, steps=30)
 SIZE = {"B": 8, "T": 5, "lanes": 4, "warmup": 7}
 CELLS = models.CELLS
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    """A text of 3000 characters over 'abcde': a letter is followed by the next one, or now and then by any."""
+    """A text of 3000 characters over 'abcd ': one is followed by the next one, or now and then by any."""
     rng, places = draw.generator("language model corpus"), [0]
     for jump, place in zip(rng.random(2999) < 0.2, rng.integers(0, 5, 2999), strict=True):
         places.append(int(place) if jump else (places[-1] + 1) % 5)
     path = tmp_path_factory.mktemp("corpus") / "cycle.txt"
-    path.write_text("".join("abcde"[place] for place in places), "utf-8")
+    path.write_text("".join("abcd "[place] for place in places), "utf-8")
     return path
 
 
@@ -189,10 +189,11 @@ def test_a_run_gives_every_number_and_the_same_bits_twice(source, corpus, cell):
     g, marks = group(cell, source, corpus=corpus), []
     records = experiment.run(g, lambda done, total: marks.append((done, total)))
     assert records == experiment.run(g, silent)
-    assert marks == [(n, TINY.updates) for n in range(1, TINY.updates + 1)]
-    frame = pd.DataFrame(records)
+    assert marks[:-3] == [(n, TINY.updates) for n in range(1, TINY.updates + 1)]
+    assert marks[-3:] == [(TINY.updates, TINY.updates)] * 3, "and before each thing that is measured at the end"
+    frame = pd.DataFrame([r for r in records if r.metric not in ("prompt", "sample")])
     assert set(frame.groupby(["metric", "index"]).size()) == {3} and set(frame.seed) == {0, 1, 2}
-    assert {(r.source, r.setting) for r in records} == {("language_model", f"corpus=cycle/cell={cell}")}
+    assert {(r.source, r.setting) for r in frame.itertuples()} == {("language_model", f"corpus=cycle/cell={cell}")}
     assert sorted(set(frame[frame.metric == "loss_validation"]["index"])) == [10, 12]
     rung = next(r.value for r in rung_records(source, corpus) if (r.metric, r.index) == ("rung_test", 2))
     value = {metric: frame[frame.metric == metric].value.to_numpy() for metric in ("N6", "loss_test")}
@@ -262,7 +263,7 @@ def test_the_highest_rung_is_one_that_every_seed_is_below():
     rung = np.array([3.0, 2.0, 1.5, 1.0])
     losses = {(1.9, 1.7): 1, (1.9, 2.1): 0, (3.5, 0.1): -1, (0.5, 0.6): 3, (math.inf, 0.6): -1}
     for test, order in losses.items():
-        assert analysis.beaten(arm("rnn", test), rung) == order
+        assert reading.beaten(arm("rnn", test), rung) == order
 
 
 @pytest.mark.parametrize(
@@ -272,9 +273,9 @@ def test_the_highest_rung_is_one_that_every_seed_is_below():
 def test_who_leads_is_read_from_the_interval_of_the_pairs(rnn, verdict):
     """Eight paired differences of one sign have a 99 % interval beside 0; of both signs they do not."""
     noise = np.linspace(-0.05, 0.05, 8)
-    said = analysis.which_leads(arm("rnn", rnn + noise), arm("lstm", np.full(8, 1.4)))
-    assert said.endswith(verdict) and "99 %" in said
-    assert "is open, since fewer than 8 seeds" in analysis.which_leads(arm("rnn", [1.5] * 7), arm("lstm", [1.4] * 7))
+    words = said.which_leads(arm("rnn", rnn + noise), arm("lstm", np.full(8, 1.4)))
+    assert words.endswith(verdict) and "99 %" in words
+    assert "is open, since fewer than 8 seeds" in said.which_leads(arm("rnn", [1.5] * 7), arm("lstm", [1.4] * 7))
 
 
 def test_lost_seeds_and_infinite_rungs_do_not_break_the_report(source, corpus):
@@ -295,9 +296,9 @@ def test_two_sizes_have_names_and_colours_of_their_own(source, corpus):
     larger["setting"] += "/parameters=200k"
     larger.loc[larger.metric == "parameters", "value"] *= 200
     both = pd.concat([frame, larger], ignore_index=True)
-    arms = analysis.read_arms(both[both.source == "language_model"])
+    arms = reading.read_arms(both[both.source == "language_model"])
     assert [arm.name for arm in arms] == ["RNN 1k", "LSTM 1k", "RNN 200k", "LSTM 200k"]
-    assert len({tuple(colour) for colour in analysis.colours(arms)}) == 4
+    assert len({tuple(colour) for colour in pictures.colours(arms)}) == 4
     lead, _ = drawn(both)
     assert lead.count("which of the two leads is open") == 2
 
@@ -323,7 +324,7 @@ def drawn(frame):
 def arm(cell, test):
     """An arm with these losses on the test."""
     test = np.asarray(test, float)
-    return analysis.Arm(
+    return reading.Arm(
         cell.upper(), cell, 1000, 8, 1e-3, np.array([10]), test[None], test[None], test, np.arange(test.size)
     )
 
@@ -355,7 +356,7 @@ def started(g):
 
 def training_part(source):
     """The training part's characters."""
-    return text.characters(source, text.contiguous(len(source.characters)).training)
+    return text.characters(source, text.parts(source).training)
 
 
 def lanes(g, source):

@@ -1,0 +1,139 @@
+"""The records as the report reads them: a text with its ladder, and every trained cell."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments.harness import figures, statistics
+from experiments.language_model.models import CELLS
+from properties.record import parse_setting
+
+
+class Rungs(NamedTuple):
+    """The text and its ladder: losses by order on validation, test and interleaved test; everything else by name."""
+
+    text: str
+    validation: np.ndarray
+    test: np.ndarray
+    interleaved: np.ndarray
+    facts: dict[str, float]
+
+
+class Arm(NamedTuple):
+    """One cell at one size: its loss by update (rows) and seed (columns), and at the end on the test, by seed.
+
+    Its name has the size, to one digit, where there are several.
+    """
+
+    name: str
+    cell: str
+    parameters: int
+    H: int
+    rate: float
+    updates: np.ndarray
+    validation: np.ndarray
+    training: np.ndarray
+    test: np.ndarray
+    seeds: np.ndarray
+
+
+class Spread(NamedTuple):
+    """A median over seeds; its 99 % interval, or where there are too few seeds for one, smallest and largest."""
+
+    median: float
+    low: float
+    high: float
+    interval: bool
+
+
+def read_rungs(rows: pd.DataFrame) -> Rungs:
+    """The text's own records."""
+    own = rows[rows.setting.str.endswith("/rungs")].sort_values(["metric", "index"])
+    ladders = (own[own.metric == f"rung_{name}"].value.to_numpy() for name in ("validation", "test", "interleaved"))
+    others = own[~own.metric.str.startswith("rung_")]
+    facts = dict(zip(others.metric, others.value, strict=True))
+    return Rungs(parse_setting(own.setting.iloc[0]).get("corpus", ""), *ladders, facts)
+
+
+def read_arms(rows: pd.DataFrame) -> list[Arm]:
+    """Every trained cell, smaller ones first, the RNN before the LSTM."""
+    models = rows[~rows.setting.str.contains("/rungs$|/temperature=")]
+    arms = [read_arm(parse_setting(setting)["cell"], some) for setting, some in models.groupby("setting")]
+    several = len(arms) > len(CELLS)
+    arms = [arm._replace(name=f"{arm.name} {thousands(arm.parameters)}" if several else arm.name) for arm in arms]
+    return sorted(arms, key=lambda arm: (float(f"{arm.parameters:.1g}"), CELLS.index(arm.cell)))
+
+
+def thousands(parameters: int) -> str:
+    """A number of parameters to one digit: 59,976 is 60k."""
+    return f"{float(f'{parameters:.1g}') / 1000:g}k"
+
+
+def read_arm(cell: str, rows: pd.DataFrame) -> Arm:
+    """One cell at one size; a loss that is no number counts as infinite."""
+    table = {
+        metric: some.pivot(index="index", columns="seed", values="value").fillna(math.inf)
+        for metric, some in rows.groupby("metric")
+    }
+    parameters, H, rate = (table[name].to_numpy()[0, 0] for name in ("parameters", "hidden_units", "rate"))
+    validation, training, test = (table[f"loss_{name}"] for name in ("validation", "training", "test"))
+    return Arm(
+        name=figures.NAMES[cell],
+        cell=cell,
+        parameters=int(parameters),
+        H=int(H),
+        rate=rate,
+        updates=validation.index.to_numpy(),
+        validation=validation.to_numpy(),
+        training=training.to_numpy(),
+        test=test.to_numpy()[-1],
+        seeds=test.columns.to_numpy(),
+    )
+
+
+def spread(values: np.ndarray) -> Spread:
+    """Median and interval over seeds, (n,)."""
+    median, low, high = statistics.order_interval(values)
+    interval = math.isfinite(low) or math.isfinite(high)
+    return Spread(median, low, high, True) if interval else Spread(median, values.min(), values.max(), False)
+
+
+def beaten(arm: Arm, rung: np.ndarray) -> int:
+    """The highest order up to which every seed lies below every rung; -1 for none."""
+    below = (arm.test.max() < rung).tolist()
+    return below.index(False) - 1 if False in below else len(below) - 1
+
+
+def pairs(arms: list[Arm]) -> list[tuple[Arm, Arm]]:
+    """RNN and LSTM of one size."""
+    return [(a, b) for a, b in zip(arms[::2], arms[1::2], strict=True)]
+
+
+def paired(rnn: Arm, lstm: Arm) -> np.ndarray:
+    """RNN minus LSTM on the test by seed; no difference where both are lost."""
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(rnn.test) & np.isinf(lstm.test), 0.0, rnn.test - lstm.test)
+
+
+def chance(rungs: Rungs) -> float:
+    """The loss of a predictor that knows the alphabet alone, nats a character."""
+    return math.log(rungs.facts["symbols"])
+
+
+def drawn(values: Any) -> np.ndarray:
+    """Values for a picture: what is infinite is left out."""
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def percent(share: float) -> str:
+    """A share in per cent, to two digits."""
+    return f"{100 * share:.2g} %"
+
+
+def three(value: float) -> str:
+    """A loss to three decimals."""
+    return f"{value:.3f}"
