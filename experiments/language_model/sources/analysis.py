@@ -36,8 +36,8 @@ def lead(found: list[Found], timers: list[Found]) -> str:
         "The best predictor of each source is known: the exact filter of its hidden state, or timer's own. A cell is "
         "shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence from "
         "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are what the best "
-        "predictors that see the last k symbols pay above the entropy rate. Both cells have about equally many "
-        "parameters and were searched alike for start and rate, on other seeds. "
+        "predictors that see the last k symbols pay above the entropy rate in the long run. Both cells have about "
+        "equally many parameters and were searched alike for start and rate, on other seeds. "
         f"{n20_text(found)}{order_text(found)}{timer_text(timers)}"
     )
 
@@ -50,15 +50,14 @@ def n20_text(found: list[Found]) -> str:
 
 
 def order_text(found: list[Found]) -> str:
-    """The lowest order whose predictor is no better than the better cell, where the order is infinite."""
+    """The highest order whose rung the better cell's excess is below, where the order is infinite."""
     parts = []
     for one in found:
         below = [k for k, gap in enumerate(one.above) if gap > one.interval(one.best()).value]
         if one.order == "infinite" and below:
-            parts.append(
-                f"{one.label} order {below[-1]}{'' if below[-1] < len(one.above) - 1 else ', or a higher one'}"
-            )
-    return f"The better cell is ahead of all predictors up to an order: {listed(parts)}. " if parts else ""
+            more = "" if below[-1] < len(one.above) - 1 else " (the highest that was looked at)"
+            parts.append(f"{one.label} order {below[-1]}{more}")
+    return f"The better cell's excess is below the rungs up to: {listed(parts)}. " if parts else ""
 
 
 def timer_text(timers: list[Found]) -> str:

@@ -23,8 +23,8 @@ LEFT = 3e-6
 ASIDE = {"rnn": 0.16, "lstm": -0.16}
 """How far beside the middle of its source's row each cell stands."""
 
-APART = 0.055
-"""Decades that two rungs must lie apart for both to have their number."""
+APART = 0.065
+"""Decades that two rungs must lie apart, a digit of the number, for both to have theirs."""
 
 LIMIT = 0.05
 """What claim N20 asks the better cell to stay below, bits a symbol."""
@@ -67,7 +67,7 @@ def rungs(axis: Axes, row: int, one: Found) -> None:
     for order, gap in enumerate(one.above):
         if gap > LEFT:
             axis.plot([gap, gap], [row - 0.3, row + 0.3], color="black", lw=0.8)
-            if math.log10(last / gap) > APART:
+            if math.log10(last / gap) > APART * len(str(order)):
                 axis.text(gap, row - 0.31, str(order), fontsize=6, ha="center", va="bottom")
                 last = gap
 

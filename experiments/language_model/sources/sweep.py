@@ -46,10 +46,10 @@ class Preset(NamedTuple):
 
 
 SLOW = "rrxor"
-"""Takes twice the updates of the other sources that N20 names."""
+"""Takes three times the updates of the other sources that N20 names."""
 
-BRIEF = tuple(Run(name, 0, 240 if name == SLOW else 120) for name in SOURCES)
-DECIDING = tuple(Run(name, 0, 800 if name == SLOW else 400) for name in SOURCES)
+BRIEF = tuple(Run(name, 0, 400 if name == SLOW else 120) for name in SOURCES)
+DECIDING = tuple(Run(name, 0, 1200 if name == SLOW else 400) for name in SOURCES)
 TIMERS = {n: Run("timer", n, 1200) for n in (5, 10, 20, 30, 40, 60)}
 MORE = (
     Run("markov_4", 0, 600),
@@ -60,7 +60,7 @@ MORE = (
 PRESETS = {
     "smoke": Preset(tuple(run._replace(updates=3, rows=20) for run in (*DECIDING, TIMERS[5], *MORE[:5])), seeds=2),
     "tour": Preset((*BRIEF, *(TIMERS[n]._replace(updates=200) for n in (10, 20)))),
-    "quick": Preset((*DECIDING, *(TIMERS[n] for n in (10, 20, 40)))),
+    "quick": Preset((*DECIDING, *(TIMERS[n] for n in (10, 20, 30, 40)))),
     "full": Preset((*DECIDING, *TIMERS.values(), *MORE)),
 }
 

@@ -214,7 +214,7 @@ def test_titles_and_words_say_what_the_numbers_are():
     assert pictures.timer_title(timers).startswith("Excess on timer(40) in bits a symbol: the RNN 0.114")
     assert timer.rung(1, 40) == pytest.approx(timers[-1].above[1])
     lead = analysis.analyse(made_up({"even": (0.02, 0.01)}, {})).section.lead
-    assert "Even LSTM 0.01 (0.01 to 0.01)" in lead and "Even order 8, or a higher one" in lead
+    assert "Even LSTM 0.01 (0.01 to 0.01)" in lead and "Even order 8 (the highest that was looked at)" in lead
 
 
 def test_the_residual_of_timer_is_what_order_one_leaves():
