@@ -39,7 +39,10 @@ PAGE = {
     "N15": ("low > -1 and high < 1", "high < -3 or low > 3"),
     "N16": ("low > 3", "high < 1.25"),
     "N17": ("no break in 10,000 cases of each law on each twin and low > 0", "high < 0"),
-    "N18": ("no break in 10,000 cases of each law on each twin and low > 0", "a break or high < 0"),
+    "N18": (
+        "no break in 10,000 cases of each law on each twin and low > 0 for all 2",
+        "a break or high < 0 for at least 1 of 2",
+    ),
     "N20": (
         "no break in 10,000 cases of each law on each twin and low > -0.005 for all 6 and high < 0.05 for all 6",
         "a break",
@@ -320,10 +323,10 @@ def test_a_law_and_an_effect_must_both_hold(number):
 
 
 def effect_everywhere(number, values):
-    """The same values at every setting of a claim's only effect."""
-    quantity = next(q for q in CLAIMS[number].quantities if q.kind == "median")
-    for setting in quantity.settings:
-        yield from (Record(quantity.source, setting, s, quantity.metric, 0, v) for s, v in enumerate(values))
+    """The same values at every setting of a claim's effects."""
+    for quantity in (q for q in CLAIMS[number].quantities if q.kind == "median"):
+        for setting in quantity.settings:
+            yield from (Record(quantity.source, setting, s, quantity.metric, 0, v) for s, v in enumerate(values))
 
 
 def test_n10_takes_the_larger_of_two_effects():
@@ -336,8 +339,8 @@ def test_n10_takes_the_larger_of_two_effects():
     assert claims.verdict(CLAIMS["N10"], frame(laws("N10"), at(flip_flop, 0.0), at(latch, 0.5))).effect == 0.5
 
 
-def test_n18_takes_the_cell_with_the_smaller_effect():
-    """One cell alone is open; of both the smaller median decides, whichever cell has it; a user's own text never."""
+def test_n18_asks_both_cells():
+    """One cell alone is open, both must be above 0, either below contradicts; a user's own text never counts."""
     own = lambda cell, v, before="": [  # noqa: E731
         Record("language_model", f"{before}truncation/cell={cell}", s, "N18", 0, v) for s in range(8)
     ]
@@ -472,7 +475,7 @@ def test_the_ledger_has_a_row_a_claim_in_order():
 # Checks of the rules themselves
 
 SWEEPS = 400
-DIFFERENCES = ("N6", "N9", "N10", "N13", "N17", "N18", "N21")
+DIFFERENCES = ("N6", "N9", "N10", "N13", "N17", "N21")
 """Claims on the difference of two arms, so that an arm against itself is a difference around zero."""
 
 
