@@ -1,8 +1,9 @@
 """The search: both cells at equal parameters, six rates and two starts each, by the loss on the validation part.
 
 What is chosen is the start and the rate with the lowest median over seeds that enter no verdict; the test part is not
-looked at. At quick 60 thousand parameters learn for a run's updates; at full 200 thousand, for fewer than a run's, from
-the start that quick's search has chosen for the cell.
+looked at. At quick 60 thousand parameters learn for about a run's updates. A longer run may want a lower rate, and so may
+a larger model: at full 60 and 200 thousand learn for a quarter of a run's, from the start that quick's search has chosen
+for the cell, at its rate, half and a quarter of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import tyro
@@ -27,7 +28,8 @@ from experiments.language_model.models import CELLS, RATES, STARTS, chosen
 from properties.record import COLUMNS, parse_setting
 
 SEEDS = (1000, 1001)
-SIZES, UPDATES = {"quick": 60, "full": 200}, {"quick": 1100, "full": 1500}
+SIZES, UPDATES = {"quick": (60,), "full": (60, 200)}, {"quick": 1100, "full": 3000}
+SHARES = (0.25, 0.5, 1.0)
 MEASURED = Path(__file__).with_name("rates.csv")
 
 
@@ -36,7 +38,7 @@ class Search:
     """Computes what the store lacks; writes each seed's loss at each start and rate."""
 
     preset: Literal["quick", "full"] = "quick"
-    """quick: 60 thousand parameters, a quarter of an hour on two cores; full: 200 thousand, for a GPU, after quick."""
+    """quick: 60 thousand parameters, ten minutes on two cores; full: 60 and 200 thousand, for a GPU, after quick's."""
     engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
     """What computes."""
     device: str = "auto"
@@ -69,16 +71,22 @@ def every(preset: str, options: Options) -> list[Group]:
     from experiments.language_model.corpus import corpus
     from experiments.language_model.text import sweep
 
-    text, size = corpus(options, sweep.FIXED["T"]), SIZES[preset]
-    budget = sweep.Preset((size,), len(SEEDS), UPDATES[preset], evaluations=2)
-    groups = []
-    for cell in CELLS:
-        starts = STARTS if preset == "quick" else (chosen(cell, size)["start"],)
-        for start, lr in product(starts, RATES):
-            group = sweep.model(text, cell, size, budget, options, {"start": start, "lr": lr})
-            setting = f"rates/cell={cell}/parameters={size}k/start={start}/rate={lr:g}"
+    text, groups = corpus(options, sweep.FIXED["T"]), []
+    for size, cell in product(SIZES[preset], CELLS):
+        budget = sweep.Preset((size,), len(SEEDS), UPDATES[preset], evaluations=2)
+        for how in candidates(preset, cell):
+            group = sweep.model(text, cell, size, budget, options, how)
+            setting = f"rates/cell={cell}/parameters={size}k/start={how['start']}/rate={how['lr']:g}"
             groups.append(replace(group, setting=setting, settings=group.settings | {"part": "rates"}, seeds=SEEDS))
     return groups
+
+
+def candidates(preset: str, cell: str) -> list[dict[str, Any]]:
+    """The starts and rates that are tried."""
+    if preset == "quick":
+        return [{"start": start, "lr": lr} for start, lr in product(STARTS, RATES)]
+    found = chosen(cell, SIZES["quick"][0])
+    return [found | {"lr": share * found["lr"]} for share in SHARES]
 
 
 def table(preset: str, frame: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -20,8 +21,17 @@ from experiments.language_model.text import sweep
 def test_both_cells_are_searched_alike_with_seeds_that_enter_no_verdict(preset):
     """As many candidates, updates and seeds for either cell; no seed of a sweep among them."""
     groups = search.every(preset, Options())
-    counted = Counter((g.settings["cell"], g.settings["lr"]) for g in groups)
-    assert {lr for _, lr in counted} == set(models.RATES) and len(set(counted.values())) == 1
+    counted = Counter(g.settings["cell"] for g in groups)
+    assert set(counted) == set(models.CELLS) and len(set(counted.values())) == 1
+    tried = {
+        cell: {(g.settings["start"], g.settings["lr"]) for g in groups if g.settings["cell"] == cell}
+        for cell in counted
+    }
+    if preset == "quick":
+        assert tried["rnn"] == tried["lstm"] == set(product(models.STARTS, models.RATES))
+    else:
+        best = {cell: models.chosen(cell, 60) for cell in counted}
+        assert tried == {cell: {(b["start"], b["lr"] / k) for k in (1, 2, 4)} for cell, b in best.items()}
     assert len({g.key for g in groups}) == len(groups)
     known = {seed for p in sweep.PRESETS for g in sweep.groups(p, Options()) for seed in g.seeds}
     assert not known & {seed for g in groups for seed in g.seeds}
