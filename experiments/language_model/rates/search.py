@@ -1,9 +1,9 @@
 """The search: both cells at equal parameters, six rates and two starts each, by the loss on the validation part.
 
 What is chosen is the start and the rate with the lowest median over seeds that enter no verdict; the test part is not
-looked at. At quick 60 thousand parameters learn for about a run's updates. A longer run may want a lower rate, and so may
-a larger model: at full 60 and 200 thousand learn for a quarter of a run's, from the start that quick's search has chosen
-for the cell, at its rate, half and a quarter of it.
+looked at. At quick 60 thousand parameters learn for about a run's updates. A longer run may want a lower rate, and so
+may a larger model: at full 60 and 200 thousand learn for a fifth of a run, from the start that quick's search has
+chosen for the cell, at its rate, half and a quarter of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from experiments.language_model.models import CELLS, RATES, STARTS, chosen
 from properties.record import COLUMNS, parse_setting
 
 SEEDS = (1000, 1001)
-SIZES, UPDATES = {"quick": (60,), "full": (60, 200)}, {"quick": 1100, "full": 3000}
+SIZES, UPDATES = {"quick": (60,), "full": (60, 200)}, {"quick": 1100, "full": 2000}
 SHARES = (0.25, 0.5, 1.0)
 MEASURED = Path(__file__).with_name("rates.csv")
 

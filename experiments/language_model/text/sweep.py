@@ -46,7 +46,7 @@ PRESETS = {
     "smoke": Preset((4,), seeds=2, updates=24, evaluations=2, steps=20),
     "tour": Preset((60,), seeds=3, updates=700, evaluations=3, steps=125),
     "quick": Preset((60,), seeds=8, updates=900, evaluations=5),
-    "full": Preset((60, 200), seeds=8, updates=12000, evaluations=10, search="full", interleaved=12000),
+    "full": Preset((60, 200), seeds=8, updates=10000, evaluations=10, search="full", interleaved=4000),
 }
 
 

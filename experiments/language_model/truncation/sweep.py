@@ -42,7 +42,7 @@ PRESETS = {
     "smoke": Preset(4, (SHORT, LONG), seeds=2, updates=8, B=4, read=2_000),
     "tour": Preset(8, (SHORT, LONG), seeds=8, updates=150, B=8, read=20_000),
     "quick": Preset(10, TRUNCATIONS, seeds=8, updates=250, B=8, read=30_000),
-    "full": Preset(60, TRUNCATIONS, seeds=8, updates=2000, B=32, read=None),
+    "full": Preset(60, TRUNCATIONS, seeds=8, updates=1000, B=32, read=None),
 }
 
 
