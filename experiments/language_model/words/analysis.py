@@ -166,9 +166,8 @@ def title(rungs: Rungs, arms: list[Arm]) -> str:
     parts = []
     for arm in arms:
         order = beaten(arm, rungs.test)
-        parts.append(
-            f"every {arm.name} is below order {order}" if order >= 0 else f"not every {arm.name} below order 0"
-        )
+        below = f"every {arm.name} is below the order-{order} rung"
+        parts.append(below if order >= 0 else f"not every {arm.name} is below the order-0 rung")
     return f"By words, on the test, {' and '.join(parts)} ({len(arms[0].test)} seeds each)"
 
 
