@@ -2,8 +2,9 @@
 
 What is chosen is the start and the rate with the lowest median over seeds that enter no verdict; the test part is not
 looked at. At quick 60 thousand parameters learn for about a run's updates. A longer run may want a lower rate, and so
-may a larger model: at full 60 and 200 thousand learn for a fifth of a run, from the start that quick's search has
-chosen for the cell, at its rate, half and a quarter of it.
+may a larger model: at full 60 thousand learn for half a run and 200 thousand for a fifth of it, from the start that
+quick's search has chosen for the cell, at its rate, half and a quarter of it. (For a fifth of a run 60 thousand had two
+rates of the RNN alike, of which the higher, taken for a run, lost .1 nats.)
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pandas as pd
 import tyro
 
 from experiments.harness import executor, provenance
+from experiments.harness.catalogue import UsageError
 from experiments.harness.engine import on_device
 from experiments.harness.run import compute
 from experiments.harness.store import Store
@@ -28,7 +30,9 @@ from experiments.language_model.models import CELLS, RATES, STARTS, chosen
 from properties.record import COLUMNS, parse_setting
 
 SEEDS = (1000, 1001)
-SIZES, UPDATES = {"quick": (60,), "full": (60, 200)}, {"quick": 1100, "full": 2000}
+UPDATES = {"quick": {60: 1100}, "full": {60: 5000, 200: 2000}}
+"""By preset and size."""
+
 SHARES = (0.25, 0.5, 1.0)
 MEASURED = Path(__file__).with_name("rates.csv")
 
@@ -38,7 +42,9 @@ class Search:
     """Computes what the store lacks; writes each seed's loss at each start and rate."""
 
     preset: Literal["quick", "full"] = "quick"
-    """quick: 60 thousand parameters, ten minutes on two cores; full: 60 and 200 thousand, for a GPU, after quick's."""
+    """quick: 60 thousand parameters, ten minutes on two cores; full: for longer runs, after quick's."""
+    size: Literal[60, 200] = 60
+    """Thousands of parameters; 200, at full, is for a GPU."""
     engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
     """What computes."""
     device: str = "auto"
@@ -52,7 +58,11 @@ class Search:
 def main() -> int:
     """The command."""
     asked = tyro.cli(Search, prog="python -m experiments.language_model.rates", description=__doc__)
-    groups = every(asked.preset, Options(on_device(asked.engine, asked.device)))
+    try:
+        groups = every(asked.preset, asked.size, Options(on_device(asked.engine, asked.device)))
+    except ValueError as error:
+        print(f"rates: {error}", file=sys.stderr)
+        return 2
     with Store(asked.store) as store:
         with executor.on(asked.workers) as workers:
             compute(groups, store, workers)
@@ -60,20 +70,26 @@ def main() -> int:
         facts = provenance.collect(
             groups, store, " ".join(["python -m experiments.language_model.rates", *sys.argv[1:]])
         )
-    written(found, asked.preset).to_csv(MEASURED, index=False, float_format="%.6g", lineterminator="\n")
-    MEASURED.with_name(f"{asked.preset}.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    written(found).to_csv(MEASURED, index=False, float_format="%.6g", lineterminator="\n")
+    MEASURED.with_name(f"{asked.preset}_{asked.size}k.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     print(MEASURED)
     return 0
 
 
-def every(preset: str, options: Options) -> list[Group]:
-    """Each cell from each start at each rate, on the default text."""
+def every(preset: str, size: int, options: Options) -> list[Group]:
+    """Each cell of a size from each start at each rate, on the default text.
+
+    Raises:
+        UsageError: the preset has no such size.
+    """
     from experiments.language_model.corpus import corpus
     from experiments.language_model.text import sweep
 
+    if size not in UPDATES[preset]:
+        raise UsageError(f"--size must be one of {sorted(UPDATES[preset])} at {preset}; got {size}.")
     text, groups = corpus(options, sweep.FIXED["T"]), []
-    for size, cell in product(SIZES[preset], CELLS):
-        budget = sweep.Preset((size,), len(SEEDS), UPDATES[preset], evaluations=2)
+    budget = sweep.Preset((size,), len(SEEDS), UPDATES[preset][size], evaluations=2)
+    for cell in CELLS:
         for how in candidates(preset, cell):
             group = sweep.model(text, cell, size, budget, options, how)
             setting = f"rates/cell={cell}/parameters={size}k/start={how['start']}/rate={how['lr']:g}"
@@ -85,7 +101,7 @@ def candidates(preset: str, cell: str) -> list[dict[str, Any]]:
     """The starts and rates that are tried."""
     if preset == "quick":
         return [{"start": start, "lr": lr} for start, lr in product(STARTS, RATES)]
-    found = chosen(cell, SIZES["quick"][0])
+    found = chosen(cell, *UPDATES["quick"])
     return [found | {"lr": share * found["lr"]} for share in SHARES]
 
 
@@ -101,9 +117,10 @@ def table(preset: str, frame: pd.DataFrame) -> pd.DataFrame:
     return found.astype({"rate": float}).sort_values([*found.columns[:5], "seed"], ignore_index=True)
 
 
-def written(found: pd.DataFrame, preset: str) -> pd.DataFrame:
-    """The table as it will stand: a preset's rows replaced, the others kept."""
+def written(found: pd.DataFrame) -> pd.DataFrame:
+    """The table as it will stand: the rows of a search done again replaced, the others kept."""
     if not MEASURED.exists():
         return found
-    known = pd.read_csv(MEASURED)
-    return pd.concat([known[known.preset != preset], found], ignore_index=True).sort_values("preset", kind="stable")
+    known, own = pd.read_csv(MEASURED), ["preset", "parameters"]
+    others = known[~known.set_index(own).index.isin(found.set_index(own).index)]
+    return pd.concat([others, found], ignore_index=True).sort_values([*found.columns[:5], "seed"], ignore_index=True)

@@ -16,11 +16,13 @@ from experiments.language_model.rates import search
 from experiments.language_model.rates.experiment import run
 from experiments.language_model.text import sweep
 
+SEARCHES = [(preset, size) for preset, sizes in search.UPDATES.items() for size in sizes]
 
-@pytest.mark.parametrize("preset", ["quick", "full"])
-def test_both_cells_are_searched_alike_with_seeds_that_enter_no_verdict(preset):
+
+@pytest.mark.parametrize(("preset", "size"), SEARCHES)
+def test_both_cells_are_searched_alike_with_seeds_that_enter_no_verdict(preset, size):
     """As many candidates, updates and seeds for either cell; no seed of a sweep among them."""
-    groups = search.every(preset, Options())
+    groups = search.every(preset, size, Options())
     counted = Counter(g.settings["cell"] for g in groups)
     assert set(counted) == set(models.CELLS) and len(set(counted.values())) == 1
     tried = {
@@ -35,14 +37,14 @@ def test_both_cells_are_searched_alike_with_seeds_that_enter_no_verdict(preset):
     assert len({g.key for g in groups}) == len(groups)
     known = {seed for p in sweep.PRESETS for g in sweep.groups(p, Options()) for seed in g.seeds}
     assert not known & {seed for g in groups for seed in g.seeds}
-    assert {g.settings["updates"] for g in groups} == {search.UPDATES[preset]}
+    assert {g.settings["updates"] for g in groups} == {search.UPDATES[preset][size]}
 
 
 def test_a_candidate_is_judged_on_the_validation_part_alone(tmp_path):
     """Its records are losses on the training and the validation part, of every seed."""
     path = tmp_path / "own.txt"
     path.write_text("abcd" * 800, "utf-8")
-    group = search.every("quick", Options("numpy", path))[0]
+    group = search.every("quick", 60, Options("numpy", path))[0]
     group = replace(group, settings=group.settings | {"H": 3, "T": 5, "B": 4, "updates": 3, "lanes": 4, "warmup": 5})
     records = run(group, lambda done, total: None)
     assert {r.metric for r in records} == {"loss_training", "loss_validation"}
@@ -77,6 +79,15 @@ def test_what_is_committed_is_a_whole_search():
     counts = quick.groupby(["cell", "start", "rate"]).seed.nunique()
     assert len(counts) == len(models.CELLS) * len(models.STARTS) * len(models.RATES)
     assert (counts == len(search.SEEDS)).all() and np.isfinite(found.loss_validation).all()
+    assert set(found[["preset", "parameters"]].itertuples(index=False, name=None)) == {
+        (preset, f"{size}k") for preset, size in SEARCHES
+    }
+
+
+def test_a_size_that_a_preset_does_not_search_is_refused():
+    """One line that names the option and the sizes."""
+    with pytest.raises(ValueError, match=r"^--size must be one of \[60\] at quick; got 200\.$"):
+        search.every("quick", 200, Options())
 
 
 def test_the_two_starts_are_what_they_are_called():

@@ -8,17 +8,21 @@ from experiments.harness.report import Findings, Section
 from experiments.language_model.parts import EXPERIMENT
 from experiments.language_model.text import alone, reach
 from experiments.language_model.text.pictures import curves_figure, ladder_figure
-from experiments.language_model.text.reading import read_arms, read_rungs, read_samples
+from experiments.language_model.text.reading import read_arms, read_interleaved, read_rungs, read_samples
 from experiments.language_model.text.said import lead
-from experiments.language_model.text.tables import models_table, pairs_table, rungs_table, settings
+from experiments.language_model.text.tables import interleaved_table, models_table, pairs_table, rungs_table, settings
 
 
 def analyse(frame: pd.DataFrame) -> Findings:
     """This part's section of the report from its records."""
     rows = frame[frame.source == EXPERIMENT]
+    interleaved = read_interleaved(rows)
     rows = rows[rows.setting.str.match(r"(text|corpus=[^/]*)/(rungs|cell=)")]
     rungs, arms = read_rungs(rows), read_arms(rows)
     pictures = [curves_figure(rungs, arms), ladder_figure(rungs, arms), reach.figure(rungs, arms), alone.figure(arms)]
-    tables = [models_table(rungs, arms), rungs_table(rungs), pairs_table(arms), reach.table(rungs, arms)]
-    tables += [alone.table(arms), alone.samples_table(read_samples(rows, rungs, arms))]
-    return Findings(Section("Characters of a text", lead(rungs, arms), pictures, tables), settings(rungs, arms))
+    tables = [models_table(rungs, arms), rungs_table(rungs), pairs_table(arms)]
+    tables += [interleaved_table(rungs, interleaved)] if interleaved else []
+    tables += [reach.table(rungs, arms), alone.table(arms), alone.samples_table(read_samples(rows, rungs, arms))]
+    return Findings(
+        Section("Characters of a text", lead(rungs, arms, interleaved), pictures, tables), settings(rungs, arms)
+    )

@@ -1,9 +1,9 @@
 """Trains all seeds of one cell on a text as a group, or counts the n-grams of the text; one record a number.
 
 Records of a model, by seed: loss_validation by update and loss_test at the last one (nats a character, over the whole
-part), loss_training (mean of the batches since the evaluation before), parameters, hidden_units, rate, and N6: the loss
-on the test minus that of the order-2 rung; loss_context by k, the loss from exactly the last k characters. What models
-say by themselves: see `text.free`. Records of the rungs: see `text.rungs`.
+part), loss_training (mean of the batches since the evaluation before), parameters, hidden_units, rate, start (its place
+in `models.STARTS`), and N6: the loss on the test minus that of the order-2 rung; loss_context by k, the loss from
+exactly the last k characters. What models say by themselves: see `text.free`. Records of the rungs: see `text.rungs`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from experiments.harness.sweep import Group
 from experiments.language_model.characters import CONTIGUOUS, evaluate_part, parts_of, trained
 from experiments.language_model.context import losses
 from experiments.language_model.corpus import source_of
-from experiments.language_model.models import parameters
+from experiments.language_model.models import STARTS, parameters
 from experiments.language_model.text import free, likeness
 from experiments.language_model.text.rungs import order_two, rungs
 from experiments.tasks import text
@@ -68,5 +68,6 @@ def final(group: Group, source: text.Text, loss: np.ndarray) -> Iterator[Record]
     s, V = group.settings, len(source.alphabet)
     yield from group.each("loss_test", s["updates"], loss)
     sizes = {"parameters": parameters(s["cell"], V, s["H"]), "hidden_units": s["H"], "rate": s["lr"]}
+    sizes["start"] = STARTS.index(s["start"])
     for metric, value in sizes.items():
         yield from group.each(metric, 0, value)

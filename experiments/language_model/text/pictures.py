@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,11 @@ def band_key(arms: list[Arm], others: str) -> str:
 
 
 def update_axis(axis: Axes, arms: list[Arm]) -> None:
-    """Updates on a logarithmic axis, named where the validation part was read."""
+    """Updates on a logarithmic axis, named where the validation part was read, and the next is not too near."""
     updates = sorted({int(update) for arm in arms for update in arm.updates})
+    names = [f"{a:,}" if b > 1.3 * a else "" for a, b in zip(updates, [*updates[1:], math.inf], strict=True)]
     axis.set_xscale("log")
-    axis.set_xticks(updates, [f"{update:,}" for update in updates], rotation=40, ha="right")
+    axis.set_xticks(updates, names, rotation=40, ha="right")
     axis.minorticks_off()
 
 
@@ -133,7 +135,7 @@ def ladder_figure(rungs: Rungs, arms: list[Arm]) -> Figure:
     top.plot(orders, ladder, **figures.PREDICTION, marker="o", ms=4)
     below.axhline(0, **figures.PREDICTION)
     for n, (arm, hue) in enumerate(zip(arms, colours(arms), strict=True)):
-        ladder_arm(top, below, arm, orders, ladder, hue, 1.6 + 2.2 * (len(arms) - 1 - n))
+        ladder_arm(top, below, arm, orders, ladder, hue, 1.6 + 2.2 * (len(arms) - 1 - n) / max(1, len(arms) // 2))
     ladder_axes(top, below, rungs, orders)
     key = {"transform": top.transAxes, "ha": "right", "va": "top", "fontsize": 8}
     top.text(0.99, 0.97, band_key(arms, "hollow: compressors, without order"), **key)
@@ -165,7 +167,7 @@ def ladder_axes(top: Axes, below: Axes, rungs: Rungs, orders: np.ndarray) -> Non
     for name, text in (("gzip", "gzip"), ("bz2", "bz2")):
         top.plot(CHANCE_PLACE, rungs.facts[name], "D", mfc="white", color="0.35", ms=6, zorder=3)
         figures.label_line(
-            top, CHANCE_PLACE, rungs.facts[name], f"{text} {rungs.facts[name]:.3f}", "0.35", xytext=(8, 0)
+            top, CHANCE_PLACE, rungs.facts[name], f"{text} {rungs.facts[name]:.3f}", "0.35", xytext=(8, -9)
         )
     figures.label_line(top, 1, float(rungs.test[1]), "rungs of the contiguous split, the test here", xytext=(12, 8))
     last, text = len(rungs.interleaved) - 1, "rungs of the interleaved split"

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness import figures, statistics
-from experiments.language_model.models import CELLS
+from experiments.language_model.models import CELLS, STARTS
+from experiments.tasks.corpora import CORPORA
 from properties.record import parse_setting
 
 LADDERS = ("validation", "test", "interleaved", "context")
@@ -31,8 +32,8 @@ class Rungs(NamedTuple):
 class Arm(NamedTuple):
     """One cell at one size: its loss by update (rows) and seed (columns), and at the end on the test, by seed.
 
-    Its name has the size, to one digit, where there are several. `tables` has all that was measured, by metric: index
-    (rows) and seed (columns).
+    Its name has the size, to one digit, where there are several; its start is one of models.STARTS, or "". `tables` has
+    all that was measured, by metric: index (rows) and seed (columns).
     """
 
     setting: str
@@ -41,6 +42,7 @@ class Arm(NamedTuple):
     parameters: int
     H: int
     rate: float
+    start: str
     updates: np.ndarray
     validation: np.ndarray
     training: np.ndarray
@@ -86,6 +88,20 @@ def read_arms(rows: pd.DataFrame) -> list[Arm]:
     return sorted(arms, key=lambda arm: (float(f"{arm.parameters:.1g}"), CELLS.index(arm.cell)))
 
 
+def read_interleaved(rows: pd.DataFrame) -> list[Arm]:
+    """The cells that were trained on the interleaved split, the RNN first; none where none was."""
+    models = rows[rows.setting.str.contains("/split=interleaved/")]
+    arms = [read_arm(setting, some) for setting, some in models.groupby("setting")]
+    return sorted(arms, key=lambda arm: CELLS.index(arm.cell))
+
+
+def name_of(text: str) -> str:
+    """What a text is called: the default one, a known corpus, or a user's own."""
+    if not text:
+        return "the King James Bible"
+    return f"the corpus {text}" if text in CORPORA else f"the user's text {text}"
+
+
 def thousands(parameters: int) -> str:
     """A number of parameters to one digit: 59,976 is 60k."""
     return f"{float(f'{parameters:.1g}') / 1000:g}k"
@@ -107,6 +123,7 @@ def read_arm(setting: str, rows: pd.DataFrame) -> Arm:
         parameters=int(parameters),
         H=int(H),
         rate=rate,
+        start=STARTS[int(table["start"].to_numpy()[0, 0])] if "start" in table else "",
         updates=validation.index.to_numpy(),
         validation=validation.to_numpy(),
         training=training.to_numpy(),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from experiments.harness import figures
-from experiments.harness.words import signed
+from experiments.harness.words import listed, signed
 from experiments.language_model.text import alone, reach
-from experiments.language_model.text.reading import Arm, Rungs, beaten, chance, paired, pairs, percent, spread
+from experiments.language_model.text.reading import Arm, Rungs, beaten, chance, name_of, paired, pairs, percent, spread
 from experiments.language_model.text.sweep import ORDER_OF_N6
 
 
-def lead(rungs: Rungs, arms: list[Arm]) -> str:
+def lead(rungs: Rungs, arms: list[Arm], interleaved: list[Arm]) -> str:
     """What was found, in words."""
     order_two = rungs.test[ORDER_OF_N6]
     return " ".join(
@@ -20,6 +20,7 @@ def lead(rungs: Rungs, arms: list[Arm]) -> str:
             " ".join(what_arm(arm, rungs) for arm in arms),
             f"The order-{ORDER_OF_N6} rung, which N6 compares with, stands at {order_two:.3f}.",
             *(which_leads(*pair) for pair in pairs(arms)),
+            *what_interleaved(rungs, interleaved),
             f"{reach.finding(arms)}.",
             f"{alone.finding(arms, ends=True)}.",
             "A table falls back to a lower order in a context that it lacks, so at high orders text said freely may "
@@ -34,15 +35,16 @@ def lead(rungs: Rungs, arms: list[Arm]) -> str:
 def what_text(rungs: Rungs) -> str:
     """The text, how it is parted, and how much of the test stands in the training part."""
     facts = rungs.facts
-    name = f"the user's text {rungs.text}" if rungs.text else "the King James Bible"
+    shares = [100 * facts[f"characters_{part}"] / facts["characters"] for part in ("training", "validation", "test")]
     genre = "" if rungs.text else ", of another genre than most of the book (Epistles to Revelation)"
     return (
-        f"Each character of {name} is predicted from those before it ({facts['characters']:,.0f} characters, "
-        f"{facts['symbols']:.0f} different ones; chance is ln {facts['symbols']:.0f} = {chance(rungs):.3f} nats). The "
-        f"first 90 % are for training, the next 5 % for validation, the last 5 % are the test{genre}: a contiguous "
-        f"split, in which {percent(facts['recurring'])} of the test's windows of 50 characters stand somewhere in the "
-        f"training part ({percent(facts['recurring_interleaved'])} if 200 blocks are interleaved instead; the rungs of "
-        f"that split stand in the table). Rungs are interpolated Kneser-Ney, counted on the training part."
+        f"Each character of {name_of(rungs.text)} is predicted from those before it ({facts['characters']:,.0f} "
+        f"characters, {facts['symbols']:.0f} different ones; chance is ln {facts['symbols']:.0f} = {chance(rungs):.3f} "
+        f"nats). The first {shares[0]:.0f} % are for training, the next {shares[1]:.0f} % for validation, the last "
+        f"{shares[2]:.0f} % are the test{genre}: a contiguous split, in which {percent(facts['recurring'])} of the "
+        "test's windows of 50 characters stand somewhere in the training part "
+        f"({percent(facts['recurring_interleaved'])} if 200 blocks are interleaved instead; the rungs of that split "
+        "stand in the table). Rungs are interpolated Kneser-Ney, counted on the training part."
     )
 
 
@@ -55,6 +57,16 @@ def what_arm(arm: Arm, rungs: Rungs) -> str:
     )
 
 
+def what_interleaved(rungs: Rungs, arms: list[Arm]) -> list[str]:
+    """What cells that learnt the interleaved split lose on its test."""
+    found = [
+        f"the {figures.NAMES[arm.cell]} with {arm.parameters:,} parameters loses {np.median(arm.test):.3f} after "
+        f"{arm.updates[-1]:,.0f} updates ({' and '.join(passed(arm, rungs.interleaved))})"
+        for arm in arms
+    ]
+    return [f"On the interleaved split, whose test is like its training part, {listed(found)}."] if arms else []
+
+
 def passed(arm: Arm, rung: np.ndarray) -> list[str]:
     """How many seeds lie below the highest rung that all are below, and below the next one."""
     order, n = beaten(arm, rung), len(arm.test)
@@ -65,7 +77,9 @@ def passed(arm: Arm, rung: np.ndarray) -> list[str]:
 def which_leads(rnn: Arm, lstm: Arm) -> str:
     """The paired difference of two cells, and what it decides."""
     d = spread(paired(rnn, lstm))
-    same = f"At equal parameters ({rnn.parameters:,} and {lstm.parameters:,}), equal updates and one rate each"
+    same = (
+        f"At equal parameters ({rnn.parameters:,} and {lstm.parameters:,}) and updates, each at the rate chosen for it,"
+    )
     minus = f"{same} the RNN minus the LSTM, paired by seed, is {signed(d.median)} nats"
     if not d.interval:
         ends = f"({signed(d.low)} to {signed(d.high)} over {len(rnn.test)} seeds)"

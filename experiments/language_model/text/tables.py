@@ -9,7 +9,7 @@ from experiments.harness.report import Table
 from experiments.harness.words import signed
 from experiments.language_model.context import CONTEXT
 from experiments.language_model.evaluation import EVALUATION
-from experiments.language_model.text.reading import Arm, Rungs, chance, paired, pairs, spread, three
+from experiments.language_model.text.reading import Arm, Rungs, beaten, chance, paired, pairs, spread, three
 from experiments.language_model.text.sweep import FIXED, FREE
 
 
@@ -53,6 +53,22 @@ def rungs_table(rungs: Rungs) -> Table:
     return Table("rungs", title, pd.DataFrame(rows))
 
 
+def interleaved_table(rungs: Rungs, arms: list[Arm]) -> Table:
+    """What cells that learnt the interleaved split lose on its test."""
+    rows = [
+        {
+            "cell": arm.name,
+            "parameters": f"{arm.parameters:,}",
+            "updates": f"{arm.updates[-1]:,}",
+            "interleaved test (nats)": three(np.median(arm.test)),
+            "seeds": f"{three(arm.test.min())} to {three(arm.test.max())}",
+            "highest order that all seeds are below": str(beaten(arm, rungs.interleaved)),
+        }
+        for arm in arms
+    ]
+    return Table("interleaved", "Trained and judged on the interleaved split, nats a character", pd.DataFrame(rows))
+
+
 def pairs_table(arms: list[Arm]) -> Table:
     """RNN minus LSTM by seed."""
     rows = []
@@ -82,15 +98,17 @@ def settings(rungs: Rungs, arms: list[Arm]) -> dict[str, str]:
         ),
         "text: seeds": str(len(arms[0].seeds)),
         "text: updates": f"{arms[0].updates[-1]:,.0f} of {chunk:,} characters a seed: training part {read:.2g} times",
-        "text: steps T, lanes B": "{T}, {B}; states are carried, {reset:.0%} of lanes start anew an update".format(
+        "text: steps T, lanes B": "{T}, {B}; states are carried, {reset:g} of the lanes start anew an update".format(
             **given
         ),
-        "text: optimiser": "Adam, clipped to norm {clip:g}; the rate falls to 0 in the last {decay:.0%}".format(
+        "text: optimiser": "Adam, clipped to norm {clip:g}; the rate falls to 0 in the last {decay:.2g} of all".format(
             **given
         ),
         "text: rates": ", ".join(f"{arm.name} {arm.rate:g}" for arm in arms),
-        "text: start": "W_ih from N(0, {input_sd:g}^2); else as torch.nn".format(**given),
-        "text: recurrent start": "RNN: orthogonal times {gain:g}; LSTM: forget bias {forget_bias:g}".format(**given),
+        "text: starts": ", ".join(f"{arm.name} {arm.start}" for arm in arms),
+        "text: the start called wide": "W_ih from N(0, {input_sd:g}^2), W_hh of the RNN orthogonal times {gain:g}, "
+        "forget bias of the LSTM {forget_bias:g}; else as torch.nn".format(**given),
+        "text: starts and rates by": "an equal search on the validation part, rates/rates.csv beside the experiment",
         "text: from the last k": "{places:,} places of the test, evenly spread, each after a state of zeros".format(
             **given
         ),

@@ -248,7 +248,7 @@ def test_an_interleaved_group_is_judged_on_every_slice_of_its_own_test(source, c
     records = experiment.run(g, silent)
     assert {r.setting for r in records} == {"corpus=cycle/split=interleaved/cell=rnn"}
     assert {r.metric for r in records} == {
-        *("loss_training", "loss_validation", "loss_test", "parameters", "hidden_units", "rate")
+        *("loss_training", "loss_validation", "loss_test", "parameters", "hidden_units", "rate", "start")
     }
     twin, test = engine("numpy"), text.interleaved(len(source.characters)).test
     model, _ = characters.trained(g, source, twin, silent)
@@ -392,6 +392,20 @@ def test_seconds_of_a_curve_are_those_that_the_sweep_predicts(source, corpus):
     assert (longer.cost - first.cost) / (100 * len(g.seeds)) == pytest.approx(each)
 
 
+def test_models_of_the_interleaved_split_stand_beside_its_own_rungs(source, corpus):
+    """Their losses have a table and a sentence of their own, and stand in no figure of the contiguous split."""
+    frame, sizes = frame_of(source, corpus), TINY._replace(interleaved=3)
+    plain = drawn(frame)[1]
+    for cell in CELLS:
+        g = sweep.interleaved(Corpus("corpus=cycle", source, str(corpus)), cell, sizes, Options("numpy"))
+        more = experiment.run(replace(g, settings=g.settings | SIZE), silent)
+        frame = pd.concat([frame, pd.DataFrame(more)], ignore_index=True)
+    own = frame[(frame.metric == "loss_test") & (frame.setting == "corpus=cycle/split=interleaved/cell=rnn")].value
+    lead, all_ = drawn(frame)
+    assert "On the interleaved split" in lead and f"loses {np.median(own):.3f} after 3 updates" in lead
+    assert "Trained and judged on the interleaved split" in all_ and "interleaved split, nats" not in plain
+
+
 def frame_of(source, corpus):
     """The records of a small sweep, as a report reads them; another source stands beside them."""
     records = rung_records(source, corpus)
@@ -414,7 +428,7 @@ def arm(cell, test):
     """An arm with these losses on the test."""
     test = np.asarray(test, float)
     values = (np.array([10]), test[None], test[None], test, np.arange(test.size), {})
-    return reading.Arm(f"text/cell={cell}", cell.upper(), cell, 1000, 8, 1e-3, *values)
+    return reading.Arm(f"text/cell={cell}", cell.upper(), cell, 1000, 8, 1e-3, "wide", *values)
 
 
 def silent(done, total):

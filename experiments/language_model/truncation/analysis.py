@@ -13,7 +13,7 @@ from experiments.harness.report import Figure, Findings, Section, Table
 from experiments.harness.words import listed, signed
 from experiments.language_model.models import CELLS
 from experiments.language_model.parts import EXPERIMENT
-from experiments.language_model.text.reading import Spread, drawn, spread
+from experiments.language_model.text.reading import Spread, drawn, name_of, spread
 from experiments.language_model.truncation.rates import RATES, SEEDS, SIZE
 from experiments.language_model.truncation.sweep import FIXED, LONG, READING, SHORT
 from properties.record import parse_setting
@@ -98,7 +98,7 @@ def rungs(rows: pd.DataFrame, arms: list[Arm]) -> dict[int, float]:
 
 def lead(arms: list[Arm], text: str) -> str:
     """What was done and found, in words."""
-    T, own = FIXED["T"], f"the user's text {text}" if text else "the text"
+    T, own = FIXED["T"], name_of(text) if text else "the text"
     return (
         f"Training reads {own} in chunks of {T} characters, with one update a chunk by the loss of all its steps, and "
         f"carries the state from chunk to chunk. Here each chunk is cut into blocks of k steps: the state passes from "
@@ -108,7 +108,7 @@ def lead(arms: list[Arm], text: str) -> str:
         f"state before taken as given); k = {T} is the whole chunk. Text, chunks, start and the number of updates are "
         f"the same for every k. Losses are on the first {arms[0].read:,} characters of the test. "
         f"{rates_sentence(arms, text)} {' '.join(effect_sentence(arm) for arm in arms)} "
-        f"{'' if text else 'N18 takes the cell with the smaller difference. '}{between_sentence(arms)}"
+        f"{'' if text else 'N18 asks that it is above 0 for both. '}{between_sentence(arms)}"
     ).rstrip()
 
 

@@ -17,6 +17,7 @@ from experiments.language_model.text.reading import (
     Rungs,
     beaten,
     drawn,
+    name_of,
     percent,
     read_arms,
     read_rungs,
@@ -26,6 +27,10 @@ from experiments.language_model.text.reading import (
 from experiments.language_model.text.said import passed, which_leads
 from experiments.language_model.words.sweep import FIXED
 
+RATES = (
+    "Rates come from pilots of few seeds, or were guessed (at full), and starts were not searched: what either "
+    "cell can do by words is not settled."
+)
 PUBLISHED = (
     "Word perplexities that are published for the Penn Treebank, such as 114.5 for an RNN and 78.9 for an LSTM of 13 "
     "million parameters (Bai, Kolter, Koltun 2018), belong to that text and to its vocabulary of 10,000, and compare "
@@ -52,12 +57,12 @@ TITLE = "Words of a text"
 
 def lead(rungs: Rungs, arms: list[Arm]) -> str:
     """What was found, in words."""
-    return " ".join([what_text(rungs), *(what_arm(arm, rungs) for arm in arms), which_leads(*arms), PUBLISHED])
+    return " ".join([what_text(rungs), *(what_arm(arm, rungs) for arm in arms), which_leads(*arms), RATES, PUBLISHED])
 
 
 def what_text(rungs: Rungs) -> str:
     """The text, its vocabulary, and what is left out of it."""
-    facts, name = rungs.facts, f"the text {rungs.text}" if rungs.text else "the King James Bible"
+    facts, name = rungs.facts, name_of(rungs.text)
     return (
         f"Each word of {name} is predicted from those before it, punctuation marks counted as words. The vocabulary is "
         f"what the training part has at least {facts['least']:.0f} times, {facts['vocabulary'] - 1:,.0f} words, and "
