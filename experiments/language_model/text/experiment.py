@@ -36,14 +36,14 @@ def run(group: Group, checkpoint: Checkpoint) -> list[Record]:
 
 def models(group: Group, source: text.Text, checkpoint: Checkpoint) -> Iterator[Record]:
     """Trains the group; evaluates on the validation part now and then, on the test once, at the end."""
-    s, twin, training = group.settings, engine(group.engine), likeness.training_of(source)
+    s, twin = group.settings, engine(group.engine)
     model, records = trained(group, source, twin, checkpoint)
     yield from records
     loss = evaluate_part(twin, s, model, source, parts_of(s, source).test)
     if s["split"] != CONTIGUOUS:
         yield from final(group, source, loss)
         return
-    test = text.parts(source).test[0]
+    test, training = text.parts(source).test[0], likeness.training_of(source)
     yield from final(group, source, loss)
     yield from group.each("N6", s["updates"], loss - order_two(training.ladder, source))
     for measured in (

@@ -85,7 +85,15 @@ def read_arms(rows: pd.DataFrame) -> list[Arm]:
     arms = [read_arm(setting, some) for setting, some in models.groupby("setting")]
     several = len(arms) > len(CELLS)
     arms = [arm._replace(name=f"{arm.name} {thousands(arm.parameters)}" if several else arm.name) for arm in arms]
-    return sorted(arms, key=lambda arm: (float(f"{arm.parameters:.1g}"), CELLS.index(arm.cell)))
+    return sorted(arms, key=lambda arm: (size_of(arm), CELLS.index(arm.cell)))
+
+
+def size_of(arm: Arm) -> int:
+    """The thousands of parameters that its setting names; 0 for the first size, which it does not name.
+
+    Both cells of a size have it, however many parameters they came to have.
+    """
+    return int(parse_setting(arm.setting).get("parameters", "0").removesuffix("k"))
 
 
 def read_interleaved(rows: pd.DataFrame) -> list[Arm]:
@@ -161,7 +169,8 @@ def beaten(arm: Arm, rung: np.ndarray) -> int:
 
 def pairs(arms: list[Arm]) -> list[tuple[Arm, Arm]]:
     """RNN and LSTM of one size."""
-    return [(a, b) for a, b in zip(arms[::2], arms[1::2], strict=True)]
+    by_size = {(size_of(arm), arm.cell): arm for arm in arms}
+    return [(by_size[size, "rnn"], by_size[size, "lstm"]) for size in sorted({size for size, _ in by_size})]
 
 
 def paired(rnn: Arm, lstm: Arm) -> np.ndarray:

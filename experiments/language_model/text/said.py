@@ -77,9 +77,9 @@ def passed(arm: Arm, rung: np.ndarray) -> list[str]:
 def which_leads(rnn: Arm, lstm: Arm) -> str:
     """The paired difference of two cells, and what it decides."""
     d = spread(paired(rnn, lstm))
-    same = (
-        f"At equal parameters ({rnn.parameters:,} and {lstm.parameters:,}) and updates, each at the rate chosen for it,"
-    )
+    near = max(rnn.parameters, lstm.parameters) <= 1.05 * min(rnn.parameters, lstm.parameters)
+    same = "At equal parameters" if near else "At parameters that are not quite equal"
+    same = f"{same} ({rnn.parameters:,} and {lstm.parameters:,}) and equal updates, each at its chosen rate,"
     minus = f"{same} the RNN minus the LSTM, paired by seed, is {signed(d.median)} nats"
     if not d.interval:
         ends = f"({signed(d.low)} to {signed(d.high)} over {len(rnn.test)} seeds)"

@@ -28,6 +28,10 @@ FREE = {"free_lanes": 16, "prime": 100, "temperatures": [0.5, 1.0, 1.5], "printe
 characters of each, and of what it was shown before."""
 
 
+LOGITS = 2**27
+"""Logits of all models that are held at once in an evaluation, in float64: a gigabyte."""
+
+
 class Preset(NamedTuple):
     """One size of the sweep: thousands of parameters, seeds, updates, evaluations on the validation part, steps that a
     lane runs freely, the preset whose search chose starts and rates, and updates of the first size on the interleaved
@@ -80,10 +84,15 @@ def model(
     H, how = hidden_units(cell, text.V, 1000 * size), how or chosen(cell, size, sizes.search)
     settings = {"kind": "model", "cell": cell, "H": H, **FIXED, **EVALUATION, **how, "split": split}
     settings |= {"updates": sizes.updates, "evaluations": sizes.evaluations, "steps": sizes.steps}
-    settings |= CONTEXT | FREE
+    settings |= CONTEXT | FREE | {"lanes": lanes(text.V, sizes.seeds)}
     setting = f"{text.name}/cell={cell}" + ("" if size == sizes.sizes[0] else f"/parameters={size}k")
     where = {"dtype": "float32", "data": text.source.sha256, "corpus": text.path}
     return parts.group(PART, setting, settings, range(sizes.seeds), options, cost(cell, H, text, sizes), **where)
+
+
+def lanes(V: int, seeds: int) -> int:
+    """Lanes in which a part is read: fewer where an array of logits would be too large."""
+    return max(1, min(EVALUATION["lanes"], LOGITS // (FIXED["T"] * V * seeds)))
 
 
 def interleaved(text: Corpus, cell: str, sizes: Preset, options: Any) -> Group:

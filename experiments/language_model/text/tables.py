@@ -108,7 +108,7 @@ def settings(rungs: Rungs, arms: list[Arm]) -> dict[str, str]:
         "text: starts": ", ".join(f"{arm.name} {arm.start}" for arm in arms),
         "text: the start called wide": "W_ih from N(0, {input_sd:g}^2), W_hh of the RNN orthogonal times {gain:g}, "
         "forget bias of the LSTM {forget_bias:g}; else as torch.nn".format(**given),
-        "text: starts and rates by": "an equal search on the validation part, rates/rates.csv beside the experiment",
+        "text: starts and rates by": "an equal search on the validation part of the King James text (rates/rates.csv)",
         "text: from the last k": "{places:,} places of the test, evenly spread, each after a state of zeros".format(
             **given
         ),

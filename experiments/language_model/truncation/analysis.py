@@ -15,7 +15,7 @@ from experiments.language_model.models import CELLS
 from experiments.language_model.parts import EXPERIMENT
 from experiments.language_model.text.reading import Spread, drawn, name_of, spread
 from experiments.language_model.truncation.rates import RATES, SEEDS, SIZE
-from experiments.language_model.truncation.sweep import FIXED, LONG, READING, SHORT
+from experiments.language_model.truncation.sweep import FIXED, LONG, PRESETS, READING, SHORT
 from properties.record import parse_setting
 
 RUNGS = (1, 2, 3)
@@ -114,7 +114,7 @@ def lead(arms: list[Arm], text: str) -> str:
 
 def rates_sentence(arms: list[Arm], text: str) -> str:
     """How the rates were chosen."""
-    if max(arm.parameters for arm in arms) > 1000 * SIZE:
+    if arms[0].B not in {sizes.B for sizes in PRESETS.values() if sizes.size <= SIZE}:
         return "The rate is the cell's own for every k, and was chosen for gradients that reach back 64 steps."
     return (
         f"The rate is chosen for each cell and k by one search: {len(RATES)} rates, the same for all, by {len(SEEDS)} "

@@ -59,7 +59,7 @@ def within(checkpoint: Checkpoint, n: int, trainings: int, done: int, total: int
 def trained(group: Group, source: text.Text, twin: Any, checkpoint: Checkpoint) -> tuple[Model, list[Record]]:
     """The models after the last update at one truncation, and what was recorded on the way."""
     s, V = group.settings, len(source.alphabet)
-    lanes = Lanes(group, text.characters(source, text.contiguous(len(source.characters)).training), V, twin)
+    lanes = Lanes(group, text.characters(source, text.parts(source).training), V, twin)
 
     def look(update: int, model: Model, training: np.ndarray) -> list[Record]:
         if update < s["updates"]:
@@ -80,7 +80,7 @@ def measured(group: Group, source: text.Text, twin: Any, model: Model, part: str
 
 def beginning(group: Group, source: text.Text, part: str) -> slice:
     """What is read of a part: its first characters, at most as many as the group's settings allow."""
-    (whole,) = getattr(text.contiguous(len(source.characters)), part)
+    (whole,) = getattr(text.parts(source), part)
     most = group.settings["read"]
     return whole if most is None else slice(whole.start, min(whole.stop, whole.start + most))
 
