@@ -26,8 +26,8 @@ from properties.record import Record, to_csv
 REPORTS = Path("reports")
 OUT = {"smoke": REPORTS / "smoke", "tour": REPORTS / "tour", "quick": REPORTS, "full": REPORTS / "full"}
 OWN = REPORTS / "own"
-STORE, MODELS = Path(".rnn-twins") / "results.sqlite", "models"
-"""Where results are kept, and beside them what a training needs to go on, and trained models."""
+STORE = Path(".rnn-twins") / "results.sqlite"
+"""Where results are kept; beside it lies the folder of `models_of`."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Run:
     workers: int = os.cpu_count() or 1
     """Processes, one group each at a time; 0 computes in this process."""
     store: Path = STORE
-    """Where results are kept."""
+    """Where results are kept, and, in a folder named as it is with .models after it, trained models."""
     out: Path | None = None
     """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
 
@@ -106,7 +106,7 @@ class Generate:
     """Lets a trained language model write, a character at a time."""
 
     model: Path | None = None
-    """A file of trained models of characters; by default the newest one beside the store."""
+    """A file of trained models of characters; by default the newest one in the store's folder, STORE.models."""
     prime: str = ""
     """What it goes on from, in characters that it has read. If empty, from a line break, or from the first character of
     its alphabet where that has none; neither is printed."""
@@ -220,7 +220,12 @@ def run(command: Run) -> int:
 
 def kept(groups: list[Group], store: Path) -> list[Group]:
     """The groups with a folder beside the store, for what they keep themselves."""
-    return [replace(group, keep=str(store.parent / MODELS)) for group in groups]
+    return [replace(group, keep=str(models_of(store))) for group in groups]
+
+
+def models_of(store: Path) -> Path:
+    """The folder of trained models, and of what a training needs to go on: a store's own, named after it."""
+    return store.parent / f"{store.name}.models"
 
 
 def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
@@ -297,8 +302,8 @@ def verify(command: Verify) -> int:
 
 def generate(command: Generate) -> int:
     """Prints the prime and what a trained model writes after it, and nothing else."""
-    module, folder = import_module("experiments.language_model.generate"), command.store.parent / MODELS
-    print(module.written(command, chosen_engine(command), folder))
+    module = import_module("experiments.language_model.generate")
+    print(module.written(command, chosen_engine(command), models_of(command.store)))
     return 0
 
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +21,8 @@ from safetensors.numpy import save
 from impl.spec import tree_map
 
 FACTS = "facts"
+LEFT = 60.0
+"""Seconds after which a file that is still to take its place was left by a process that was killed."""
 
 
 class SavedError(ValueError):
@@ -37,15 +42,37 @@ def write(path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> N
 
     Args:
         arrays: NumPy arrays by name. facts: plain data.
+    Raises:
+        SavedError: it cannot be written there; nothing has changed then.
     """
     data = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {FACTS: json.dumps(facts)})
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with new.open("wb") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_left(path)
+        put(new, data)
+        new.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink()
+        raise SavedError(f"`path` must be a file that can be written; got {path} ({error.strerror}).") from error
+
+
+def put(path: Path, data: bytes) -> None:
+    """Writes bytes, and waits until they are on the disk."""
+    with path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+
+
+def remove_left(path: Path) -> None:
+    """Removes what killed processes have left of this file's writing; what is younger may be another's at work."""
+    form, old = re.compile(re.escape(path.name) + r"\.\d+\.new"), time.time() - LEFT
+    for new in path.parent.iterdir():
+        with suppress(FileNotFoundError):  # another process may do the same
+            if form.fullmatch(new.name) and new.stat().st_mtime < old:
+                new.unlink()
 
 
 def read(path: Path) -> Saved:

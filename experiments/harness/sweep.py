@@ -90,8 +90,14 @@ def canonical(value: Any) -> str:
 
 @cache
 def code(*patterns: str) -> str:
-    """The first 16 hex digits of the SHA-256 of the files that match, names and contents; their tests are no part."""
-    found = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    """The first 16 hex digits of the SHA-256 of the files that match, names and contents.
+
+    A wildcard takes no tests along; one that is named in full is a part, such as a law that judges.
+    """
+    matches = {pattern: ROOT.glob(pattern) for pattern in patterns}
+    found = {
+        path for pattern, paths in matches.items() for path in paths if "*" not in pattern or path.name[:5] != "test_"
+    }
     digest = hashlib.sha256()
     for path in sorted(found):
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import numpy as np
 import pytest
 
@@ -43,6 +46,37 @@ def test_a_file_that_is_not_whole_is_refused(path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(SavedError, match=r"^`path` must be a whole safetensors file of ours; got .+m\.safetensors"):
         saved.read(path)
+
+
+def test_what_a_kill_has_left_of_a_file_is_removed_when_it_is_written_again(path, model):
+    """What is as old and of another name stays, and what is young, since another process may be writing it."""
+    left = {f"m.safetensors.{pid}.new": age for pid, age in ((1, 61), (23, 3600), (4, 0))}
+    others = dict.fromkeys(
+        ("m.safetensors.x.new", "m.safetensors.5.new.1", "am.safetensors.5.new", "mxsafetensors.5.new"), 3600
+    )
+    for name, age in (left | others).items():
+        (path.parent / name).write_bytes(b"half")
+        os.utime(path.parent / name, (time.time() - age,) * 2)
+    saved.write(path, saved.named(model, "model"), FACTS)
+    assert {p.name for p in path.parent.iterdir()} == {"m.safetensors", "m.safetensors.4.new", *others}
+
+
+def test_a_file_that_cannot_be_written_is_refused_and_the_old_one_stays(path, monkeypatch):
+    """A full disk, a folder's name, a folder that is a file: one line that names the file, and nothing is left."""
+    (path.parent / "taken").mkdir()
+    before, listed = path.read_bytes(), sorted(path.parent.iterdir())
+    for name in ("taken", "m.safetensors/m"):
+        with pytest.raises(SavedError, match=rf"^`path` must be a file that can be written; got .+{name} \(.+\)\.$"):
+            saved.write(path.parent / name, {}, FACTS)
+    monkeypatch.setattr(saved.os, "fsync", full)
+    with pytest.raises(SavedError, match=r"m\.safetensors \(No space left\)"):
+        saved.write(path, {}, FACTS)
+    assert path.read_bytes() == before and sorted(path.parent.iterdir()) == listed
+
+
+def full(_):
+    """What a full disk does."""
+    raise OSError(28, "No space left")
 
 
 def test_a_file_that_is_absent_or_not_ours_is_refused(tmp_path):

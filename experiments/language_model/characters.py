@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.harness.sweep import Group
 from experiments.language_model.evaluation import evaluate
 from experiments.language_model.lanes import Lanes
-from experiments.language_model.learning import learn
+from experiments.language_model.learning import Look, learn
 from experiments.language_model.models import initial
 from experiments.tasks import text
 from impl.spec import Model
@@ -25,15 +25,40 @@ CONTIGUOUS, INTERLEAVED = "contiguous", "interleaved"
 def trained(group: Group, source: text.Text, twin: Any, checkpoint: Checkpoint) -> tuple[Model, list[Record]]:
     """Trains the group on the training part; records, by seed and update, loss_training (the mean of the batches since
     the evaluation before) and loss_validation (over the whole part), nats a character."""
-    V, parts = len(source.alphabet), parts_of(group.settings, source)
-    lanes = Lanes(group, text.characters(source, parts.training), V, twin)
+    lanes, _, look, facts = task(group, source, twin)
+    return learn(group, twin, lanes, initial(group, len(source.alphabet), twin), look, checkpoint, facts)
+
+
+class Task(NamedTuple):
+    """What a group's models learn of a text.
+
+    Attributes:
+        lanes: the training part.
+        loss: of models on the whole validation part, nats a character, (E,).
+        look: records that loss and the mean of the training's batches at an evaluation.
+        facts: what a kept file says of the text.
+    """
+
+    lanes: Lanes
+    loss: Callable[[Model], np.ndarray]
+    look: Look
+    facts: dict[str, Any]
+
+
+def task(group: Group, source: text.Text, twin: Any, setting: str = "") -> Task:
+    """The training and the validation part of the group's split; records bear `setting`, or else the group's own."""
+    parts = parts_of(group.settings, source)
+
+    def loss(model: Model) -> np.ndarray:
+        return evaluate_part(twin, group.settings, model, source, parts.validation)
 
     def look(update: int, model: Model, training: np.ndarray) -> list[Record]:
-        value = evaluate_part(twin, group.settings, model, source, parts.validation)
-        return [*group.each("loss_training", update, training), *group.each("loss_validation", update, value)]
+        measured = {"loss_training": training, "loss_validation": loss(model)}
+        return [r for metric, values in measured.items() for r in group.each(metric, update, values, setting)]
 
+    lanes = Lanes(group, text.characters(source, parts.training), len(source.alphabet), twin)
     facts = {"text": source.name, "alphabet": source.alphabet, "encoding": source.encoding}
-    return learn(group, twin, lanes, initial(group, V, twin), look, checkpoint, facts)
+    return Task(lanes, loss, look, facts)
 
 
 def parts_of(s: dict[str, Any], source: text.Text) -> text.Parts:

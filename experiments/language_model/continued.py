@@ -23,14 +23,13 @@ from experiments.harness.executor import THREADS, keep_buffers
 from experiments.harness.saved import Saved, SavedError
 from experiments.harness.sweep import Group, code
 from experiments.language_model import learning
-from experiments.language_model.evaluation import evaluate
+from experiments.language_model.characters import CONTIGUOUS, INTERLEAVED, task
 from experiments.language_model.lanes import Lanes
 from experiments.language_model.parts import EXPERIMENT, PARTS
 from experiments.language_model.text.sweep import PART
 from experiments.language_model.trained import Trained, load, refusing
 from experiments.tasks import text
 from impl.spec import Model
-from properties.record import Record
 
 NEEDED = ("T", "B", "reset", "lr", "clip", "decay", "evaluations", "lanes", "warmup")
 """The settings, beside those that `trained.load` asks for, that a training cannot go on without."""
@@ -80,31 +79,25 @@ def continued(trained: Trained, asked: Any, corpus: str | Path | None, form: str
     group, source = group_of(trained, asked, corpus, form), source_of(trained, corpus)
     keep_buffers()
     with threadpool_limits(THREADS), threads(os.cpu_count() or 1):
-        twin, parts = engine(form), text.parts(source)
-        lanes = Lanes(group, text.characters(source, parts.training), len(source.alphabet), twin)
+        twin = engine(form)
+        lanes, loss, look, facts = task(group, source, twin, trained.facts["setting"])
         model = twin.asarray(trained.model)
         begin(group, twin, lanes, model, trained.file)
-
-        def loss(model: Model) -> np.ndarray:
-            return evaluate(twin, group.settings, model, source.characters, parts.validation[0])
-
-        def look(update: int, model: Model, training: np.ndarray) -> list[Record]:
-            measured = {"loss_training": training, "loss_validation": loss(model)}
-            setting = trained.facts["setting"]
-            return [r for metric, values in measured.items() for r in group.each(metric, update, values, setting)]
-
         before = loss(model)
-        facts = {"text": source.name, "alphabet": source.alphabet, "encoding": source.encoding}
         with Bar(trained.facts["step"], group) as bar:
             model, _ = learning.learn(group, twin, lanes, model, look, bar.checkpoint, facts)
         return Outcome(learning.path_of(group), list(group.seeds), before, loss(model))
 
 
 def group_of(trained: Trained, asked: Any, corpus: str | Path | None, form: str) -> Group:
-    """The group whose training begins with the file's: its settings, with more updates, the last of them falling."""
+    """The group whose training begins with the file's: its settings, with more updates, the last of them falling.
+
+    The rate falls over a share of the further updates; `decay` is that of all updates, so the share itself is kept too,
+    for the next continuation.
+    """
     facts, s, path = trained.facts, trained.facts["settings"], trained.file.path
-    updates = facts["step"] + asked.updates
-    more = {"updates": updates, "decay": s["decay"] * asked.updates / updates, "lr": asked.rate or s["lr"]}
+    updates, share = facts["step"] + asked.updates, s.get("share", s["decay"])
+    more = {"updates": updates, "decay": share * asked.updates / updates, "share": share, "lr": asked.rate or s["lr"]}
     more["after"] = {name: facts[name] for name in ("key", "code", "step")}
     where = {"corpus": text.place(corpus), "keep": str(path.parent)}
     words = (EXPERIMENT, PARTS.version, f"{path.stem}-plus{asked.updates}", s | more, tuple(facts["seeds"]))
@@ -176,7 +169,9 @@ def check_settings(trained: Trained) -> None:
     if s.get("part") != PART:
         raise SavedError(f"`path` must hold models of the part {PART}, whose training goes on; got {path} of the part "
                          f"{s.get('part')}.")  # fmt: skip
-    missing = [name for name in NEEDED if not isinstance(s.get(name), int | float)]
+    needed = NEEDED + (("share",) if "share" in s else ())
+    missing = [name for name in needed if not isinstance(s.get(name), int | float)]
+    missing += [] if s.get("split") in (CONTIGUOUS, INTERLEAVED) else ["split"]
     missing += [name for name in ("key", "code", "data", "setting") if not isinstance(trained.facts.get(name), str)]
     if missing:
         raise SavedError(f"`path` must say how its training went; got {path}, which lacks {', '.join(missing)}.")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.harness import saved
-from experiments.harness.saved import Saved
+from experiments.harness.saved import Saved, SavedError
 from experiments.harness.sweep import Group, code
 from experiments.harness.training import Update, falling, train
 from experiments.language_model.lanes import Lanes
@@ -30,9 +30,10 @@ EVERY = 20.0
 """Seconds between two times that a training is kept."""
 
 CODE = (
-    "experiments/language_model/*.py",
+    *(f"experiments/language_model/{name}.py" for name in ("lanes", "learning", "models", "evaluation", "characters")),
     "experiments/language_model/*/experiment.py",
-    "experiments/harness/training.py",
+    *(f"experiments/tasks/{name}.py" for name in ("text", "words", "corpora")),
+    *(f"experiments/harness/{name}.py" for name in ("training", "engine")),
     "impl/**/*.py",
 )
 """What the bits of a training depend on: a file that other code has kept is not gone on from."""
@@ -133,15 +134,23 @@ def tree(update: Update) -> Tree:
 def begun(group: Group, twin: Any, lanes: Lanes, model: Model) -> Course:
     """How far a group's training was kept, with the lanes moved there; its beginning where nothing was kept.
 
-    A file of other code, or of another group, is passed over: the training begins anew and replaces it.
+    A file of other code or of another group, or one that cannot be read, is passed over: the training begins anew and
+    replaces it.
     """
-    path = path_of(group)
-    if not group.keep or not path.exists():
-        return Course(None, [], [])
-    file = saved.read(path)
-    if (file.facts["key"], file.facts["code"]) != (group.key, code(*CODE)):
-        return Course(None, [], [])
-    return resumed(group, twin, lanes, model, file)
+    file = own_file(group)
+    return resumed(group, twin, lanes, model, file) if file else Course(None, [], [])
+
+
+def own_file(group: Group) -> Saved | None:
+    """What a group's training has kept; None where there is nothing that this code can go on from."""
+    own = {"key": group.key, "code": code(*CODE)}
+    if not group.keep:
+        return None
+    try:
+        file = saved.read(path_of(group))
+    except SavedError:
+        return None
+    return file if isinstance(file.facts, dict) and own.items() <= file.facts.items() else None
 
 
 def resumed(group: Group, twin: Any, lanes: Lanes, model: Model, file: Saved) -> Course:

@@ -14,9 +14,8 @@ from experiments.harness.engine import engine
 from experiments.harness.saved import SavedError
 from experiments.harness.sweep import Group
 from experiments.harness.training import falling
-from experiments.language_model import continued, learning, models, trained
-from experiments.language_model.evaluation import evaluate
-from experiments.language_model.lanes import Lanes
+from experiments.language_model import characters, continued, learning, models, trained
+from experiments.language_model.characters import CONTIGUOUS, INTERLEAVED, evaluate_part, parts_of
 from experiments.tasks import text
 from impl import draw
 
@@ -48,6 +47,20 @@ def test_at_a_constant_rate_so_many_more_updates_are_a_longer_training(tmp_path,
         path = further(path, corpus, form, updates=more).path
     assert same(path, learnt(tmp_path, corpus, cell, form, updates=12))
     assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_an_interleaved_training_goes_on_by_its_own_split(tmp_path, corpus):
+    """The bits and the losses are those of a longer one, on the interleaved parts, and not those of the other split."""
+    path, longer = learnt(tmp_path, corpus, split=INTERLEAVED), learnt(tmp_path, corpus, updates=9, split=INTERLEAVED)
+    done = further(path, corpus, updates=5)
+    assert same(done.path, longer) and not same(done.path, learnt(tmp_path, corpus, updates=9))
+    last = [[value for *_, metric, index, value in trained.load(file).facts["records"]
+             if (metric, index) == ("loss_validation", 9)] for file in (longer, done.path)]  # fmt: skip
+    assert last[0] == last[1] == done.after.tolist()
+    source, kept = text.load(corpus), trained.load(path)
+    part = text.interleaved(len(source.characters)).validation
+    again = evaluate_part(engine("numpy"), kept.facts["settings"], kept.model, source, part)
+    np.testing.assert_array_equal(done.before, again)
 
 
 @pytest.mark.parametrize("lost", [*STATE[1:], "rngs"])
@@ -113,14 +126,27 @@ def test_the_rate_falls_over_the_last_of_the_further_updates_as_it_did_before(tm
     assert continued.group_of(old, asked(40, rate=3e-3), corpus, "numpy").settings["lr"] == 3e-3
 
 
+def test_each_of_two_continuations_falls_over_the_same_share_of_its_own_updates(tmp_path, corpus):
+    """With 0.25 of 8 more the rate falls over 2, and then with 0.25 of 40 more over 10, as in the first training."""
+    path = learnt(tmp_path, corpus, decay=0.25)
+    for more, falls in ((8, 2), (40, 10)):
+        kept = trained.load(path)
+        s = continued.group_of(kept, asked(more), corpus, "numpy").settings
+        rate = falling(s["lr"], s["updates"], s["decay"])
+        rates = [rate(step) for step in range(kept.facts["step"] + 1, s["updates"] + 1)]
+        wanted = [1e-2] * (more - falls + 1) + [1e-2 * k / falls for k in range(falls - 1, 0, -1)]
+        np.testing.assert_allclose(rates, wanted, rtol=1e-12)
+        path = further(path, corpus, updates=more).path
+
+
 def test_the_losses_are_those_of_the_models_before_and_after(tmp_path, corpus):
     """On the validation part, each seed's; training further at a good rate makes them smaller."""
     path = learnt(tmp_path, corpus)
     done = further(path, corpus, updates=60)
     source, s = text.load(corpus), trained.load(path).facts["settings"]
-    part = text.parts(source).validation[0]
+    part = parts_of(s, source).validation
     for kept, loss in ((path, done.before), (done.path, done.after)):
-        again = evaluate(engine("numpy"), s, trained.load(kept).model, source.characters, part)
+        again = evaluate_part(engine("numpy"), s, trained.load(kept).model, source, part)
         np.testing.assert_array_equal(loss, again)
     assert done.seeds == [0, 1, 2] and (done.after < done.before).all()
 
@@ -200,10 +226,30 @@ def test_a_file_without_its_course_is_refused(tmp_path, corpus, capsys):
         "which lacks clip, key": {"settings": {name: s[name] for name in s if name != "clip"}, "key": None},
         "`rngs` must be 3, one a model; got 2": {"rngs": file.facts["rngs"][1:]},
         "where step cannot be used": {"step": None},
+        "which lacks split": {"settings": s | {"split": "by verse"}},
+        "which lacks share": {"settings": s | {"share": None}},
     }
     for named, facts in wrong.items():
         saved.write(file.path, file.arrays, file.facts | facts)
         assert named in refused(capsys, file.path, corpus)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, corpus, capsys, monkeypatch):
+    """One line that names the new file; the disk may be full, or its name a folder's."""
+    path = learnt(tmp_path, corpus)
+    with monkeypatch.context() as patch:
+        patch.setattr(saved, "put", full)
+        assert "-plus5-" in refused(capsys, path, corpus)
+    new = further(path, corpus, updates=5).path
+    new.unlink()
+    new.mkdir()
+    capsys.readouterr()  # the bar of what has just run
+    assert f"must be a file that can be written; got {new}" in refused(capsys, path, corpus)
+
+
+def full(*_):
+    """What a full disk does."""
+    raise OSError(28, "No space left")
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path, corpus, capsys):
@@ -224,16 +270,15 @@ def test_models_that_are_not_the_files_own_are_not_trained(tmp_path, corpus):
     assert [kept.name for kept in tmp_path.iterdir()] == [path.name]
 
 
-def learnt(folder, corpus, cell="rnn", form="numpy", updates=4, decay=0.0):
+def learnt(folder, corpus, cell="rnn", form="numpy", updates=4, decay=0.0, split=CONTIGUOUS):
     """The file of a small training."""
     settings = {"part": "text", "cell": cell, "H": 3, "T": 4, "B": 8, "reset": 0.25, "lr": 1e-2, "clip": 1.0}
     settings |= {"decay": decay, "updates": updates, "evaluations": 4, "lanes": 4, "warmup": 3} | models.START
-    source, twin = text.load(corpus), engine(form)
+    settings |= {"split": split}
+    source = text.load(corpus)
     g = Group("language_model", 1, f"toy/cell={cell}", settings, (0, 1, 2), "float64", form, source.sha256, 1.0)
     g = replace(g, keep=str(folder))
-    lanes = Lanes(g, text.characters(source, text.parts(source).training), 5, twin)
-    facts = {"text": source.name, "alphabet": source.alphabet}
-    learning.learn(g, twin, lanes, models.initial(g, 5, twin), lambda *_: [], lambda *_: None, facts)
+    characters.trained(g, source, engine(form), lambda *_: None)
     return learning.path_of(g)
 
 

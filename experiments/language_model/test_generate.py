@@ -14,7 +14,7 @@ from experiments.harness.saved import SavedError
 from experiments.language_model import generate, trained
 from impl.spec import Head, Model, Parameters
 
-FOLDER = command.STORE.parent / command.MODELS
+FOLDER = command.models_of(command.STORE)
 
 
 @pytest.fixture
@@ -87,6 +87,22 @@ def test_the_newest_models_of_characters_are_taken_and_named(here, capsys):
     assert out == "abcd\n" and len(told.splitlines()) == 1
     line = f"model 0 of 2 in {FOLDER / 'b.safetensors'}: rnn of 90 parameters, 7 of 9 updates done on the text toy\n"
     assert told == line
+
+
+@pytest.mark.parametrize("split", ["contiguous", "interleaved"])
+def test_it_is_said_by_which_split_the_models_have_learnt(here, capsys, split):
+    """They know another part of the text by each."""
+    kept(FOLDER / "m.safetensors", **{"settings.split": split})
+    assert say(capsys, None, length=3)[1].endswith(f" updates done on the text toy, {split} split\n")
+
+
+def test_each_store_has_models_of_its_own(here, capsys):
+    """In a folder named after the store and beside it, so that two stores of one folder do not share theirs."""
+    for store, alphabet in {"a.sqlite": "abcde", "b.sqlite": "ecadb"}.items():
+        kept(here / f"{store}.models" / "m.safetensors", alphabet)
+        said = say(capsys, None, prime="a", length=4, temperature=0, store=store)
+        assert said[0] == {"a.sqlite": "abcde\n", "b.sqlite": "adbec\n"}[store] and f"{store}.models" in said[1]
+    assert not (here / "models").exists() and command.models_of(here / "a.sqlite").parent == here
 
 
 def test_without_any_models_it_is_said_how_to_get_some(here, capsys):

@@ -63,7 +63,7 @@ def test_a_run_that_was_killed_in_training_goes_on_and_gives_the_same_records(tm
     """SIGKILL while a model trains, then the same command: it begins past the start, and results.csv is that of a run
     that nobody killed, byte for byte."""
     first, whole = start(tmp_path / "killed", line, 0.1), start(tmp_path / "whole", line, 0.0)
-    step = killed_in_training(first, tmp_path / "killed" / "models")
+    step = killed_in_training(first, tmp_path / "killed" / "results.sqlite.models")
     assert first.returncode == -signal.SIGKILL and 2 <= step < UPDATES
     assert not list((tmp_path / "killed").rglob("results.csv"))
     again = start(tmp_path / "killed", line, 0.0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.harness import saved
+from experiments.harness import saved, sweep
 from experiments.harness.engine import engine
 from experiments.harness.saved import SavedError
 from experiments.harness.sweep import Group
@@ -68,6 +68,38 @@ def test_a_file_of_another_group_or_other_code_is_passed_over(tmp_path, fact):
     saved.write(file.path, arrays, file.facts | {fact: "other"})
     assert learn(kept)[1] == learn(g)[1]
     assert saved.read(learning.path_of(kept)).facts["step"] == UPDATES
+
+
+DAMAGED = {
+    "cut": lambda file: file.path.write_bytes(file.path.read_bytes()[:-8]),
+    "empty": lambda file: file.path.write_bytes(b""),
+    "not ours": lambda file: file.path.write_bytes(saved.save(file.arrays)),
+    "without key and code": lambda file: saved.write(file.path, file.arrays, {"step": 4}),
+    "facts that are a list": lambda file: saved.write(file.path, file.arrays, ["key", "code"]),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_file_that_is_damaged_or_lacks_facts_is_passed_over(tmp_path, kind):
+    """The same command could not go on from it at any later time: the training begins anew, and replaces it."""
+    g = group("rnn", "numpy")
+    kept = replace(g, keep=str(tmp_path))
+    with pytest.raises(Stopped):
+        learn(kept, stop=4)
+    DAMAGED[kind](saved.read(learning.path_of(kept)))
+    assert learn(kept)[1] == learn(g)[1]
+    assert saved.read(learning.path_of(kept)).facts["step"] == UPDATES
+
+
+def test_the_code_that_counts_is_what_the_bits_depend_on():
+    """Each name is of a file that exists; reports, tests and the commands that read models are no part."""
+    found = {path.relative_to(sweep.ROOT).as_posix() for name in learning.CODE for path in sweep.ROOT.glob(name)}
+    assert all(any(sweep.ROOT.glob(name)) for name in learning.CODE)
+    own = {name for name in found if name.startswith("experiments/")}
+    ours = {f"language_model/{name}" for name in ("lanes", "learning", "models", "evaluation", "characters")}
+    ours |= {f"language_model/{part}/experiment" for part in ("rates", "sources", "text", "truncation", "words")}
+    ours |= {"tasks/text", "tasks/words", "tasks/corpora", "harness/training", "harness/engine"}
+    assert own == {f"experiments/{name}.py" for name in ours} and {"impl/spec.py", "impl/numpy_twin/optim.py"} <= found
 
 
 def test_models_of_another_width_are_refused_by_name(tmp_path):

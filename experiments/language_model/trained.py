@@ -107,11 +107,12 @@ TRAINING = "python -m experiments run language_model --preset tour"
 
 
 def described(trained: Trained) -> str:
-    """In a line: file, cell, size, how far it was trained, and on what."""
+    """In a line: file, cell, size, how far it was trained, and on what, by which split if the file says so."""
     facts, s = trained.facts, trained.facts["settings"]
     size = models.parameters(trained.cell, len(trained.alphabet), s["H"])
     done = f"{facts['step']:,} of {s['updates']:,} updates done on the text {facts['text']}"
-    return f"{trained.file.path}: {trained.cell} of {size:,} parameters, {done}"
+    split = f", {s['split']} split" if "split" in s else ""
+    return f"{trained.file.path}: {trained.cell} of {size:,} parameters, {done}{split}"
 
 
 @contextmanager
