@@ -15,7 +15,6 @@ import tyro
 
 from experiments.harness import catalogue, executor, provenance
 from experiments.harness.catalogue import UsageError
-from experiments.harness.engine import on_device
 from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
@@ -249,10 +248,7 @@ def own_files(command: Run) -> list[str]:
 
 def chosen_engine(command: Run | Generate | Continue) -> str:
     """The engine on its device."""
-    try:
-        return on_device(command.engine, command.device)
-    except ValueError as error:
-        raise UsageError(str(error).replace("`device`", "--device")) from error
+    return catalogue.chosen_engine(command.engine, command.device)
 
 
 def write_report(name: str, groups: list[Group], store: Store, command: Run, engine: str, out: Path) -> None:

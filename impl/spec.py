@@ -528,6 +528,8 @@ def check_look_up(table: Array, index: Array) -> None:
     require_array("index", index)
     if "int" not in str(index.dtype):
         raise TypeError(f"`index` must hold integers, since they number the table's rows; got dtype {index.dtype}.")
+    if "uint64" in str(index.dtype):
+        raise TypeError(f"`index` must fit int64, since rows are counted in it; got dtype {index.dtype}.")
     *group, V, _ = table.shape
     if index.ndim != 2 and (not group or index.ndim != 3 or index.shape[1] != group[0]):
         rule = "(T, B)" if not group else f"(T, B) or (T, E, B) with E={group[0]}"

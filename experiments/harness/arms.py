@@ -124,6 +124,19 @@ ARMS = {
 }
 
 
+def parameters(cell: str, D: int, V: int, H: int) -> int:
+    """How many numbers a model has: cell with two biases, and read-out."""
+    return len(GATES[cell]) * H * (D + H + 2) + V * (H + 1)
+
+
+def widest(count: Callable[[int], int], most: int) -> int:
+    """The largest width H of which `count(H)`, which grows with H, is at most `most`; at least 1."""
+    H = 1
+    while count(H + 1) <= most:
+        H += 1
+    return H
+
+
 def equal_width(H: int, D: int) -> int:
     """Units of an RNN whose step has the multiply-adds of an LSTM's of H units on D features.
 

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from experiments.harness.engine import on_device
 from experiments.harness.sweep import PRESETS, Group, Options
 
 EXPERIMENTS = ("gradient_flow", "memory", "modes", "language_model", "instrument", "speed", "speed_gpu")
@@ -58,6 +59,18 @@ def sweep(name: str, preset: str, options: Options) -> list[Group]:
         return import_module(f"experiments.{name}.sweep").groups(preset, options)
     except ValueError as error:
         raise UsageError(" ".join(str(error).split())) from error
+
+
+def chosen_engine(form: str, device: str) -> str:
+    """The engine on its device, as `on_device` takes them from the command line.
+
+    Raises:
+        UsageError: it cannot compute there, or there is no such device.
+    """
+    try:
+        return on_device(form, device)
+    except ValueError as error:
+        raise UsageError(str(error).replace("`device`", "--device")) from error
 
 
 def alone(name: str) -> bool:

@@ -680,6 +680,17 @@ def test_what_cannot_be_cut_is_refused_by_name():
             truncated(*how, group("rnn"), batch)
 
 
+@pytest.mark.parametrize("k", [1, 3, 6])
+def test_rows_that_models_share_cannot_be_cut(k):
+    """Neither a group's x and classes without the axis E, nor those of a group for one model."""
+    how = (k, engine("numpy"), "rnn", "softmax_cross_entropy")
+    shared = Batch(six().x[:, 0], six().target[:, 0])
+    with pytest.raises(ValueError, match=rf"^`batch` must have x \(T, E, B, D\), .+; got \(6, {B}, {D}\)\.$"):
+        truncated(*how, group("rnn"), shared)
+    with pytest.raises(ValueError, match=rf"^`batch` must have x \(T, B, D\), .+; got \(6, {E}, {B}, {D}\)\.$"):
+        truncated(*how, choose(group("rnn"), 1), six())
+
+
 def six(n=0):
     """A batch of six steps, which 1, 2, 3 and 6 divide."""
     batch = classes(T, n)

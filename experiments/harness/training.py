@@ -217,6 +217,11 @@ def check_blocks(k: int, model: Model, batch: Batch) -> tuple[int, int]:
     """
     if not isinstance(model.cell, Parameters):
         raise ValueError(f"`model` must have one cell, since its states are cut; got a {type(model.cell).__name__}.")
+    axes = "(T, B, D)" if members(model.cell) is None else "(T, E, B, D)"
+    if batch.x.ndim != len(axes.split()):
+        raise ValueError(
+            f"`batch` must have x {axes}, since each model's blocks become rows of its own; got {tuple(batch.x.shape)}."
+        )
     T, B = batch.x.shape[0], batch.x.shape[-2]
     if batch.lengths is not None or batch.target.shape[0] != T or batch.x.ndim != batch.target.ndim + 1:
         raise ValueError(

@@ -20,8 +20,8 @@ def signed(value: float) -> str:
 
 
 def told(interval: Interval, write: Callable[[float], str] = few) -> str:
-    """A median with its interval."""
-    if math.isinf(interval.low) or math.isinf(interval.high):
+    """A median with its interval; that of too few seeds is everything, that of lost ones has an infinite end."""
+    if interval[1:] == (-math.inf, math.inf):
         return f"{write(interval.value)} (too few seeds for an interval)"
     return f"{write(interval.value)} ({write(interval.low)} to {write(interval.high)})"
 

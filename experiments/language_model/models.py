@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from experiments.harness import arms
 from experiments.harness.sweep import Group
 from experiments.language_model.parts import EXPERIMENT
 from impl import draw
-from impl.spec import GATES, Model, Parameters
+from impl.spec import Model, Parameters
 
 CELLS = ("rnn", "lstm")
 START = {"input_sd": 0.5, "gain": 0.9, "forget_bias": 1.0}
@@ -55,16 +56,12 @@ def searched() -> pd.Series:
 
 def parameters(cell: str, V: int, H: int) -> int:
     """How many numbers a model has: cell with two biases, and read-out."""
-    G = len(GATES[cell])
-    return G * H * (V + H + 2) + V * (H + 1)
+    return arms.parameters(cell, V, V, H)
 
 
 def hidden_units(cell: str, V: int, most: int) -> int:
     """The largest width whose model has at most `most` parameters, and at least 1."""
-    H = 1
-    while parameters(cell, V, H + 1) <= most:
-        H += 1
-    return H
+    return arms.widest(partial(parameters, cell, V), most)
 
 
 def initial(group: Group, V: int, twin: Any) -> Model:

@@ -26,7 +26,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -46,7 +45,7 @@ ALIKE = 12
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A source; as a task its length is the number of steps.
+    """A source.
 
     Attributes:
         NAME: what it is called.
@@ -57,9 +56,6 @@ class Source:
     NAME: str
     moves: np.ndarray
     start: np.ndarray
-
-    LENGTH: ClassVar[str] = "steps"
-    LOSS: ClassVar[str] = "softmax_cross_entropy"
 
     def __post_init__(self) -> None:
         """Refuses what is no source."""
@@ -74,8 +70,6 @@ class Source:
     def V(self) -> int:
         """How many symbols there are."""
         return len(self.moves)
-
-    D = V
 
     # Data
 
@@ -196,10 +190,6 @@ class Source:
         arguments.window(window)
         h = self.rungs(min(window, steps - 1))
         return float(h.sum() + (steps - len(h)) * h[-1]) / steps * math.log(2)
-
-    def CHANCE_LOSS(self, steps: int) -> float:
-        """The least mean loss, nats a symbol, of who knows the symbols' shares alone."""
-        return self.bayes_loss(0, steps)
 
     # How good a model is
 

@@ -178,6 +178,11 @@ REFUSED = {
         INDEX * 1.0,
         "`index` must hold integers, since they number the table's rows; got dtype float64.",
     ),
+    "an index of unsigned 64 bits": (
+        TABLES,
+        INDEX.astype("uint64"),
+        "`index` must fit int64, since rows are counted in it; got dtype uint64.",
+    ),
     "a mask": (
         TABLE,
         INDEX == 0,

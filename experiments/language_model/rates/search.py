@@ -9,37 +9,32 @@ rates of the RNN alike, of which the higher, taken for a run, lost .1 nats.)
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import tyro
 
-from experiments.harness import executor, provenance
-from experiments.harness.catalogue import UsageError
-from experiments.harness.engine import on_device
-from experiments.harness.run import compute
-from experiments.harness.store import Store
+from experiments.harness import search
+from experiments.harness.catalogue import UsageError, chosen_engine
 from experiments.harness.sweep import Group, Options
 from experiments.language_model.models import CELLS, RATES, STARTS, chosen
-from properties.record import COLUMNS, parse_setting
+from properties.record import parse_setting
 
 SEEDS = (1000, 1001)
 UPDATES = {"quick": {60: 1100}, "full": {60: 5000, 200: 2000}}
 """By preset and size."""
 
 SHARES = (0.25, 0.5, 1.0)
+PROG = "experiments.language_model.rates"
 MEASURED = Path(__file__).with_name("rates.csv")
 
 
 @dataclass(frozen=True)
-class Search:
-    """Computes what the store lacks; writes each seed's loss at each start and rate."""
+class Search(search.Search):
+    """What this search may be told."""
 
     preset: Literal["quick", "full"] = "quick"
     """quick: 60 thousand parameters, ten minutes on two cores; full: for longer runs, after quick's."""
@@ -49,31 +44,18 @@ class Search:
     """What computes."""
     device: str = "auto"
     """cpu, or what torch calls a device."""
-    workers: int = os.cpu_count() or 1
-    """Processes, one group each at a time."""
-    store: Path = Path(".rnn-twins/results.sqlite")
-    """Where results are kept."""
 
 
 def main() -> int:
     """The command."""
-    asked = tyro.cli(Search, prog="python -m experiments.language_model.rates", description=__doc__)
-    try:
-        groups = every(asked.preset, asked.size, Options(on_device(asked.engine, asked.device)))
-    except ValueError as error:
-        print(f"rates: {error}", file=sys.stderr)
-        return 2
-    with Store(asked.store) as store:
-        with executor.on(asked.workers) as workers:
-            compute(groups, store, workers)
-        found = table(asked.preset, pd.DataFrame(store.records(groups), columns=COLUMNS))
-        facts = provenance.collect(
-            groups, store, " ".join(["python -m experiments.language_model.rates", *sys.argv[1:]])
-        )
-    written(found).to_csv(MEASURED, index=False, float_format="%.6g", lineterminator="\n")
-    MEASURED.with_name(f"{asked.preset}_{asked.size}k.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    print(MEASURED)
-    return 0
+    return search.command(Search, PROG, __doc__, made)
+
+
+def made(asked: Search) -> Path:
+    """Computes what the store lacks; writes each seed's loss at each start and rate."""
+    groups = every(asked.preset, asked.size, Options(chosen_engine(asked.engine, asked.device)))
+    facts = MEASURED.with_name(f"{asked.preset}_{asked.size}k.json")
+    return search.write(groups, {MEASURED: partial(whole, asked.preset)}, facts, asked, PROG, digits=6)
 
 
 def every(preset: str, size: int, options: Options) -> list[Group]:
@@ -117,8 +99,9 @@ def table(preset: str, frame: pd.DataFrame) -> pd.DataFrame:
     return found.astype({"rate": float}).sort_values([*found.columns[:5], "seed"], ignore_index=True)
 
 
-def written(found: pd.DataFrame) -> pd.DataFrame:
+def whole(preset: str, frame: pd.DataFrame) -> pd.DataFrame:
     """The table as it will stand: the rows of a search done again replaced, the others kept."""
+    found = table(preset, frame)
     if not MEASURED.exists():
         return found
     known, own = pd.read_csv(MEASURED), ["preset", "parameters"]

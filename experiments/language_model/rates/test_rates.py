@@ -84,6 +84,31 @@ def test_what_is_committed_is_a_whole_search():
     }
 
 
+def test_a_search_done_again_replaces_its_rows_and_no_others():
+    """The same losses once more leave every byte; another loss changes its own line alone."""
+    text, found = search.MEASURED.read_text("utf-8"), pd.read_csv(search.MEASURED)
+    quick = found[found.preset == "quick"]
+    path = "rates/cell={cell}/parameters={parameters}/start={start}/rate={rate:g}"
+    frame = pd.DataFrame(
+        {
+            "setting": [path.format(**row) for row in quick.to_dict("records")],
+            "seed": quick.seed,
+            "metric": "loss_validation",
+            "index": quick.updates,
+            "value": quick.loss_validation,
+        }
+    )
+    assert csv(search.whole("quick", frame)) == text
+    frame.iloc[3, -1] = 9.0
+    before, after = (some.splitlines() for some in (text, csv(search.whole("quick", frame))))
+    assert len(before) == len(after) and sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
+def csv(found):
+    """As the search writes it."""
+    return found.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+
+
 def test_a_size_that_a_preset_does_not_search_is_refused():
     """One line that names the option and the sizes."""
     with pytest.raises(ValueError, match=r"^--size must be one of \[60\] at quick; got 200\.$"):

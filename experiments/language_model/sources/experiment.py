@@ -29,7 +29,7 @@ from experiments.language_model.sources.sweep import CURVE_ROWS, STARTS, marks
 from experiments.memory.learning import CHUNK, answers, members
 from experiments.tasks.hidden_markov import divergence, losses
 from impl import draw
-from impl.spec import Model, leaves
+from impl.spec import Model
 from properties.record import Record
 
 Checkpoint = Callable[[int, int], None]
@@ -66,8 +66,9 @@ def models(group: Group, checkpoint: Checkpoint) -> Iterator[Record]:
         if update.step % AT_ONCE == 0 or update.step == s["updates"]:
             checkpoint(update.step, s["updates"])
     found = looked.measured(twin, update.model, s["held_out"])
-    given = {"hidden_units": s["H"], "parameters": parameters(update.model), "updates": s["updates"], "lr": s["lr"]}
-    given |= {"held_out_rows": s["held_out"], "start": starts(group)}
+    V = known.source(s["source"], s["n"]).V
+    given = {"hidden_units": s["H"], "parameters": arms.parameters(s["cell"], V, V, s["H"]), "updates": s["updates"]}
+    given |= {"lr": s["lr"], "held_out_rows": s["held_out"], "start": starts(group)}
     for metric, value in (found | given).items():
         yield from each(group, metric, 0, value)
     if s["source"] in SOURCES:
@@ -148,8 +149,3 @@ def starts(group: Group) -> np.ndarray:
     """The place of each model's start in STARTS: (E,)."""
     places = [STARTS[group.settings["cell"]].index(arm) for arm in group.settings["arms"]]
     return np.repeat(places, len(group.seeds))
-
-
-def parameters(model: Model) -> int:
-    """Of one model of a group."""
-    return sum(int(np.prod(array.shape[1:])) for array in leaves(model))

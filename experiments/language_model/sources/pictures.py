@@ -17,8 +17,8 @@ from experiments.harness.words import few, listed, told
 from experiments.language_model.sources.runs import Found
 from experiments.language_model.sources.sweep import CELLS
 
-LEFT = 3e-6
-"""The left end of the axis of excess, bits."""
+LEFT, RIGHT = 3e-6, 3.0
+"""The ends of the axis of excess, bits."""
 
 ASIDE = {"rnn": 0.16, "lstm": -0.16}
 """How far beside the middle of its source's row each cell stands."""
@@ -41,7 +41,7 @@ def sources(found: Sequence[Found]) -> Figure:
         for cell in one.cells:
             dots(axis, row + ASIDE[cell], one, cell)
     axis.axvline(LIMIT, color="0.6", lw=0.8, ls=":")
-    axis.set(xscale="log", xlim=(LEFT, 3.0), ylim=(len(found) - 0.4, -0.9), xlabel="excess, bits a symbol")
+    axis.set(xscale="log", xlim=(LEFT, RIGHT), ylim=(len(found) - 0.4, -0.9), xlabel="excess, bits a symbol")
     axis.set_yticks(range(len(found)), [one.label for one in found])
     how = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
     axis.annotate("N20 asks for less", (LIMIT, -0.7), xytext=(-3, 0), ha="right", color="0.4", **how)
@@ -53,12 +53,15 @@ def sources(found: Sequence[Found]) -> Figure:
 
 
 def dots(axis: Axes, at: float, one: Found, cell: str) -> None:
-    """A dot a seed, the median with its interval as a band."""
+    """A dot a seed, the median with its interval as a band; lost seeds have no dot, and a band may end at the right."""
     values, colour, (middle, low, high) = one.values(cell, "excess"), figures.COLOURS[cell], one.interval(cell)
+    values = values[np.isfinite(values)]
     axis.plot(np.maximum(values, LEFT), np.full(len(values), at), "o", color=colour, ms=2.2, alpha=0.6)
-    if math.isfinite(low) and math.isfinite(high):
-        axis.fill_betweenx([at - 0.13, at + 0.13], max(low, LEFT), max(high, LEFT), color=colour, alpha=0.22, lw=0)
-    axis.plot([max(middle, LEFT)] * 2, [at - 0.13, at + 0.13], color=colour, lw=1.8)
+    if math.isfinite(low):
+        ends = max(low, LEFT), min(max(high, LEFT), RIGHT)
+        axis.fill_betweenx([at - 0.13, at + 0.13], *ends, color=colour, alpha=0.22, lw=0)
+    if math.isfinite(middle):
+        axis.plot([max(middle, LEFT)] * 2, [at - 0.13, at + 0.13], color=colour, lw=1.8)
 
 
 def rungs(axis: Axes, row: int, one: Found) -> None:
@@ -80,12 +83,13 @@ def rows_of(one: Found, cell: str) -> list[dict[str, object]]:
 
 
 def sources_title(found: Sequence[Found]) -> str:
-    """The range of the better cell's excess on the sources of N20, and where it is largest."""
-    some = [one for one in found if one.decides] or list(found)
+    """The range of the better cell's excess on the sources of N20, or else on all, and where it is largest."""
+    named = [one for one in found if one.decides]
+    some, which = (named, " that N20 names") if named else (list(found), "")
     best = sorted(some, key=lambda one: one.interval(one.best()).value)
     low, high = (f"{few(one.interval(one.best()).value)} bit a symbol ({one.label})" for one in (best[0], best[-1]))
     return (
-        f"The better cell of each of the {len(some)} sources that N20 names stays between {low} and {high} above the "
+        f"The better cell of each of the {len(some)} sources{which} stays between {low} and {high} above the "
         "Bayes-optimal predictor in the median"
     )
 
@@ -114,9 +118,8 @@ def timers(found: Sequence[Found]) -> Figure:
         figures.measured_and_predicted(top, below, rows.n, rows, figures.COLOURS[cell])
         top.plot(rows.n, rows["median"], "o", color=figures.COLOURS[cell], ms=3)
     below.axhline(0, **figures.PREDICTION)
-    names = [(rows.n.iloc[-1], figures.NAMES[cell], rows) for cell, rows in table.groupby("cell")]
-    for x, name, rows in names:
-        figures.label_line(top, x, rows["median"].iloc[-1], name, figures.COLOURS[rows.cell.iloc[0]])
+    for cell, rows in table[np.isfinite(table["median"])].groupby("cell"):
+        figures.label_line(top, rows.n.iloc[-1], rows["median"].iloc[-1], figures.NAMES[cell], figures.COLOURS[cell])
     figures.label_line(top, table.n.iloc[0], table.predicted.iloc[0], "order 1", ha="left", va="bottom", xytext=(0, 4))
     top.set(yscale="log", ylabel="excess, bits a symbol")
     below.set(xlabel="n (zeros before the coin)", ylabel="minus order 1")

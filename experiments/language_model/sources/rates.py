@@ -1,6 +1,6 @@
 """Which start and which of Adam's rates each cell learns each source with: `python -m
-experiments.language_model.sources.rates` tries two starts and four rates for both cells alike and writes rates.csv, in
-about three minutes on two cores.
+experiments.language_model.sources.rates` tries two starts and four rates for both cells alike and writes rates.csv
+(269 core-seconds predicted).
 
 The choice is the pair whose seeds have the lowest median excess over the Bayes-optimal predictor on held-out sequences
 at the end. The seeds enter no verdict. timer(n) has the choice of timer(20) below n = 30 and of timer(40) from there
@@ -9,24 +9,21 @@ on, recall that of tau = 10, Dyck that of depth 4.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
-import tyro
 
 from experiments.claims import SOURCES
-from experiments.harness import executor, provenance
-from experiments.harness.run import compute
-from experiments.harness.store import Store
+from experiments.harness import search
+from experiments.harness.search import Search
 from experiments.harness.sweep import Group, Options
 from experiments.language_model.sources import known, sweep
-from properties.record import COLUMNS, parse_setting
+from properties.record import parse_setting
 
+PROG = "experiments.language_model.sources.rates"
 MEASURED = Path(__file__).with_name("rates.csv")
 PROVENANCE = Path(__file__).with_name("rates.json")
 SEEDS = tuple(range(1000, 1004))
@@ -38,27 +35,14 @@ SEARCHED = (
 )
 
 
-@dataclass(frozen=True)
-class Search:
-    """Computes what the store lacks; writes each seed's excess from each start at each rate."""
-
-    workers: int = os.cpu_count() or 1
-    store: Path = Path(".rnn-twins/results.sqlite")
-
-
 def main() -> int:
     """The command."""
-    asked = tyro.cli(Search, prog="python -m experiments.language_model.sources.rates", description=__doc__)
-    groups, typed = every(), " ".join(["python -m experiments.language_model.sources.rates", *sys.argv[1:]])
-    with Store(asked.store) as store:
-        with executor.on(asked.workers) as workers:
-            compute(groups, store, workers)
-        found = table(pd.DataFrame(store.records(groups), columns=COLUMNS))
-        facts = provenance.collect(groups, store, typed)
-    found.to_csv(MEASURED, index=False, lineterminator="\n")
-    PROVENANCE.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    print(MEASURED)
-    return 0
+    return search.command(Search, PROG, __doc__, made)
+
+
+def made(asked: Search) -> Path:
+    """Computes what the store lacks; writes each seed's value of every candidate."""
+    return search.write(every(), {MEASURED: table}, PROVENANCE, asked, PROG)
 
 
 def every() -> list[Group]:

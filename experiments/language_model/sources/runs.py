@@ -61,9 +61,9 @@ class Found(NamedTuple):
         return [cell for cell in CELLS if cell in set(self.records.cell)]
 
     def values(self, cell: str, metric: str) -> np.ndarray:
-        """One number a seed, in their order."""
+        """One number a seed, in their order; one that is no number counts as infinite, so lost."""
         some = self.records[(self.records.cell == cell) & (self.records.metric == metric)]
-        return some.sort_values("seed").value.to_numpy()
+        return some.sort_values("seed").value.fillna(math.inf).to_numpy()
 
     def one(self, cell: str, metric: str) -> float:
         """A number that all seeds share."""
@@ -86,7 +86,7 @@ class Found(NamedTuple):
         """The excess after a quarter of the updates."""
         rows = self.records[(self.records.cell == cell) & (self.records.metric == "curve")]
         at = [index for index in sorted(set(rows["index"])) if index <= max(1, self.one(cell, "updates") // 4)]
-        return order_interval(rows[rows["index"] == at[-1]].value)
+        return order_interval(rows[rows["index"] == at[-1]].value.fillna(math.inf))
 
 
 def read(frame: pd.DataFrame) -> list[Found]:

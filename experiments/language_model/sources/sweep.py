@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from experiments.claims import SOURCES
 from experiments.harness import costs
+from experiments.harness.arms import parameters
 from experiments.harness.sweep import Group
 from experiments.language_model import parts
 from experiments.language_model.sources import known
-from experiments.memory.gates.sweep import parameters
-from impl.spec import GATES
 
 CELLS = ("rnn", "lstm")
 STARTS = {"rnn": ("rnn_orthogonal", "rnn_identity"), "lstm": ("lstm_b1", "lstm_chrono")}
@@ -66,9 +65,14 @@ PRESETS = {
 
 
 def groups(preset: str, options: Any) -> list[Group]:
-    """The rungs of all sources, which need no network; then each source by each cell, all seeds as one group."""
+    """The rungs of all sources, which need no network; then each source by each cell, all seeds as one group.
+
+    None beside a text of the user's own, with which no source has to do.
+    """
     from experiments.language_model.sources import rates
 
+    if options.corpus is not None:
+        return []
     runs, seeds = PRESETS[preset]
     return [
         rungs(runs, options),
@@ -99,10 +103,8 @@ def group(
 
 def width(cell: str, V: int) -> int:
     """H of a cell on V symbols."""
-    aim = parameters(4, V, V, H)
-    return (
-        H if cell == "lstm" else min(range(H, 4 * H), key=lambda n: abs(parameters(len(GATES["rnn"]), V, V, n) - aim))
-    )
+    aim = parameters("lstm", V, V, H)
+    return H if cell == "lstm" else min(range(H, 4 * H), key=lambda n: abs(parameters(cell, V, V, n) - aim))
 
 
 def marks(updates: int) -> list[int]:

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 
 from experiments import claims
-from experiments.harness import figures
+from experiments.harness import arms, figures
 from experiments.harness.engine import engine
 from experiments.language_model.sources import analysis, experiment, known, pictures, rates, sweep
 from experiments.language_model.sources.runs import read
 from experiments.tasks import timer
 from impl import draw
+from impl.spec import leaves
 from properties.record import COLUMNS, Record
 
-OPTIONS, TWIN = SimpleNamespace(engine="numpy"), engine("numpy")
+OPTIONS, TWIN = SimpleNamespace(engine="numpy", corpus=None), engine("numpy")
 EVEN = sweep.Run("even", 0, 40, rows=60)
 
 
@@ -73,9 +74,11 @@ def test_presets_fit_their_time_and_full_holds_quick():
 
 @pytest.mark.parametrize("V", [2, 3, 4])
 def test_both_cells_have_equal_parameters_on_every_alphabet(V):
-    """Within a tenth, by the count of the arrays that are drawn."""
+    """Within a tenth, by the count of the arrays that are drawn, which the closed form gives too."""
     run = {2: EVEN, 3: sweep.Run("mess3", 0, 1), 4: sweep.Run("markov_1", 0, 1)}[V]
-    counts = [experiment.parameters(experiment.initial(group(run, cell), TWIN)) for cell in sweep.CELLS]
+    models = [experiment.initial(group(run, cell), TWIN) for cell in sweep.CELLS]
+    counts = [sum(a[0].size for a in leaves(model)) for model in models]
+    assert counts == [arms.parameters(cell, V, V, group(run, cell).settings["H"]) for cell in sweep.CELLS]
     assert known.source(run.name, run.n).V == V and abs(counts[0] / counts[1] - 1) < 0.1
 
 
@@ -99,6 +102,14 @@ def test_the_choice_is_the_lowest_median(monkeypatch):
     assert rates.chosen("timer", 29, "rnn") == ("rnn_identity", 0.001)
     assert rates.asked_of("timer", 30) == ("timer", 40) and rates.asked_of("recall", 5) == ("recall", 10)
     assert rates.asked_of("dyck", 8) == ("dyck", 4) and rates.asked_of("even", 0) == ("even", 0)
+
+
+def test_beside_a_text_of_the_users_own_no_source_is_run():
+    """None has to do with the text; the section of no records is left out of the report."""
+    for preset in sweep.PRESETS:
+        assert sweep.groups(preset, SimpleNamespace(engine="numpy", corpus="own.txt")) == []
+    section = analysis.analyse(pd.DataFrame(columns=COLUMNS)).section
+    assert not section.figures and not section.tables
 
 
 # How it is measured
@@ -215,6 +226,40 @@ def test_titles_and_words_say_what_the_numbers_are():
     assert timer.rung(1, 40) == pytest.approx(timers[-1].above[1])
     lead = analysis.analyse(made_up({"even": (0.02, 0.01)}, {})).section.lead
     assert "Even LSTM 0.01 (0.01 to 0.01)" in lead and "Even order 8 (the highest that was looked at)" in lead
+
+
+LOSSES = ["excess", "loss", "N20", "curve"]
+
+
+@pytest.mark.parametrize("lost", ["one seed", "a cell", "all"])
+def test_lost_seeds_do_not_break_the_section(lost):
+    """A loss that is NaN counts as infinite, after a quarter of the updates too; what is finite is drawn."""
+    frame = made_up({"even": (0.02, 0.01), "golden_mean": (0.001, 0.002)}, {10: (0.1, 0.001), 40: (0.114, 0.002)})
+    which = {"one seed": frame.seed == 1, "a cell": frame.setting.str.endswith("cell=lstm"), "all": frame.seed >= 0}
+    frame.loc[which[lost] & frame.metric.isin(LOSSES), "value"] = np.nan
+    found = analysis.analyse(frame).section
+    assert all(figures.svg(figure.canvas, figure.name).startswith("<svg") for figure in found.figures)
+    table = found.tables[0].frame.set_index(["source", "cell"])
+    assert table.excess["Even", "LSTM"] == {"one seed": "0.01 (0.01 to inf)"}.get(lost, "inf (inf to inf)")
+    assert table["after a quarter"]["Even", "LSTM"] == ("0.01" if lost == "one seed" else "inf")
+    assert table.excess["Even", "RNN"].startswith("inf" if lost == "all" else "0.02")
+    assert set(table.seeds) == {8} and len(found.figures) == 2
+
+
+def test_the_better_cell_is_one_that_is_not_lost():
+    """A cell whose every seed is lost is the better one of no source."""
+    frame = made_up({"even": (0.02, 0.01)}, {})
+    frame.loc[frame.setting.str.endswith("cell=lstm") & frame.metric.isin(LOSSES), "value"] = np.nan
+    (found,) = read(frame)
+    assert found.best() == found.best("N20") == "rnn" and "(Even)" in pictures.sources_title([found])
+
+
+def test_a_title_names_n20_where_its_sources_were_run_alone():
+    """Of others it says how many there are, and no more."""
+    some = read(made_up({"even": (0.02, 0.01), "mess3": (0.02, 0.01)}, {10: (0.1, 0.001), 40: (0.114, 0.002)}))
+    assert "each of the 2 sources that N20 names stays" in pictures.sources_title(some)
+    others = [one for one in some if not one.decides]
+    assert others and f"each of the {len(others)} sources stays" in pictures.sources_title(others)
 
 
 def test_the_residual_of_timer_is_what_order_one_leaves():

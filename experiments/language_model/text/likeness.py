@@ -81,8 +81,7 @@ def nats(training: Training, some: np.ndarray) -> np.ndarray:
     flat, lower, losses = some.reshape(E * N, WINDOW), np.full(E * N, 1 / V), []
     for order in range(len(counts)):
         grams = flat[:, WINDOW - order - 1 :] @ V ** np.arange(order, -1, -1)
-        with np.errstate(divide="ignore"):
-            losses.append(-np.log(ngram.interpolated(V, counts[order], grams, lower)).reshape(E, N).mean(1))
+        losses.append(-np.log(ngram.interpolated(V, counts[order], grams, lower)).reshape(E, N).mean(1))
         if order < len(continuations):
             lower = ngram.interpolated(V, continuations[order], grams, lower)
     return np.stack(losses)

@@ -65,8 +65,7 @@ def at_places(ladder: ngram.Ladder, source: text.Text, part: slice, places: int)
     """Every order's loss at the places of a part at which models predict from the last symbols alone, (orders,)."""
     before = min(part.start, ngram.HIGHEST)
     p = ngram.probabilities(ladder, source.characters[part.start - before : part.stop])
-    with np.errstate(divide="ignore"):
-        return -np.log(p[:, spread(part, places) - part.start + before]).mean(1)
+    return -np.log(p[:, spread(part, places) - part.start + before]).mean(1)
 
 
 def interleaved_rungs(source: text.Text, n: int) -> Iterator[tuple[str, int, float]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
+from experiments.harness import arms
 from experiments.harness.sweep import Group
 from experiments.language_model import parts
 from experiments.language_model.corpus import Corpus, corpus
@@ -49,8 +51,8 @@ seed, has lower ones: .0012 or .0025 for the RNN (.004 nats apart), .005 for the
 def groups(preset: str, options: Any) -> list[Group]:
     """The rungs of the text's words, then each cell; all seeds of a cell are one group.
 
-    None for a text that has too few words for it: a window of T and the word after it in each part, two of them
-    frequent.
+    None for a text that has too few words for it: a window of T and the word after it in each part, and one word that
+    its training part has often enough.
 
     Raises:
         CorpusError: the corpus cannot be used at all.
@@ -95,15 +97,12 @@ def model(source: Corpus, words: Words, cell: str, sizes: Preset, options: Any) 
 
 def parameters(cell: str, V: int, D: int, H: int) -> int:
     """How many numbers a model has: table, cell with two biases, and read-out."""
-    return V * D + len(GATES[cell]) * H * (D + H + 2) + V * (H + 1)
+    return V * D + arms.parameters(cell, D, V, H)
 
 
 def hidden_units(cell: str, V: int, D: int, most: int) -> int:
     """The largest width whose model has at most `most` parameters, and at least 1."""
-    H = 1
-    while parameters(cell, V, D, H + 1) <= most:
-        H += 1
-    return H
+    return arms.widest(partial(parameters, cell, V, D), most)
 
 
 PREPARED = 2e-7

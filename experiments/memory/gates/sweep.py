@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from experiments.harness.arms import VARIANT_LABELS
+from experiments.harness.arms import VARIANT_LABELS, parameters
 from experiments.harness.sweep import Group
 from experiments.memory import parts
 from experiments.memory.costs import core_seconds
@@ -84,13 +84,8 @@ def width(run: Run, arm: str) -> int:
     if run.equal == "width" or arm == WHOLE:
         return run.H
     D, V = TASKS[run.task].D, TASKS[run.task].V
-    aim = parameters(4, D, V, run.H)
-    return min(range(run.H, 2 * run.H), key=lambda H: abs(parameters(len(GATES[arm]), D, V, H) - aim))
-
-
-def parameters(blocks: int, D: int, V: int, H: int) -> int:
-    """Parameters of a cell with so many blocks and two biases, and of its read-out."""
-    return blocks * H * (D + H + 2) + V * (H + 1)
+    aim = parameters("lstm", D, V, run.H)
+    return min(range(run.H, 2 * run.H), key=lambda H: abs(parameters(arm, D, V, H) - aim))
 
 
 SMALL, DENSE = 1.6, 1.3

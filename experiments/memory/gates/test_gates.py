@@ -62,8 +62,8 @@ def test_equal_parameters_are_as_equal_as_whole_units_allow(run):
     """No other width comes closer, and all are within a tenth."""
     for arm in sweep.THREE_BLOCKS:
         H, task = sweep.width(run._replace(equal="parameters"), arm), sweep.TASKS[run.task]
-        counts = [sweep.parameters(3, task.D, task.V, h) for h in (H - 1, H, H + 1)]
-        aim = sweep.parameters(4, task.D, task.V, run.H)
+        counts = [arms.parameters(arm, task.D, task.V, h) for h in (H - 1, H, H + 1)]
+        aim = arms.parameters("lstm", task.D, task.V, run.H)
         assert abs(counts[1] - aim) == min(abs(np.array(counts) - aim)) < 0.1 * aim
         assert sweep.width(run, arm) == run.H == sweep.width(run._replace(equal="parameters"), sweep.WHOLE)
     model = arms.model("lstm_no_input", ("memory", run.task, 5, 0), 5, task.D, task.V, H)

@@ -10,55 +10,47 @@ engine are taken as they are; the provenance says what ran where.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import tyro
 
-from experiments.harness import executor, provenance
-from experiments.harness.engine import ENGINES, on_device
-from experiments.harness.run import compute
+from experiments.harness import search
+from experiments.harness.catalogue import chosen_engine
+from experiments.harness.engine import ENGINES
 from experiments.harness.store import Store
 from experiments.harness.sweep import Group, Options
 from experiments.memory.grid.sweep import DEFAULT, POINTS, PROVENANCE, SETTINGS, STARTS, every, width
 from experiments.memory.learning import NEVER, TASKS
-from properties.record import COLUMNS, parse_setting
+from properties.record import parse_setting
 
+PROG = "experiments.memory.grid"
 CHOSEN = Path(__file__).parents[1] / "tuned.csv"
 KEYS = ["task", "cell", "arm", "H", "lr"]
 
 
 @dataclass(frozen=True)
-class Choose:
-    """Computes what the store lacks of the grid; writes its points, and what is chosen beside its provenance."""
+class Choose(search.Search):
+    """What this search may be told."""
 
     engine: Literal["auto", "fast", "compiled", "numpy", "torch"] = "auto"
+    """What computes."""
     device: str = "auto"
-    workers: int = os.cpu_count() or 1
-    store: Path = Path(".rnn-twins/results.sqlite")
+    """cpu, or what torch calls a device."""
 
 
 def main() -> int:
     """The command."""
-    asked = tyro.cli(Choose, prog="python -m experiments.memory.grid", description=__doc__)
-    own = on_device(asked.engine, asked.device)
+    return search.command(Choose, PROG, __doc__, made)
+
+
+def made(asked: Choose) -> Path:
+    """Computes what the store lacks of the grid; writes its points, and what is chosen beside its provenance."""
+    own = chosen_engine(asked.engine, asked.device)
     with Store(asked.store) as store:
         groups = known(store, own)
-        with executor.on(asked.workers) as workers:
-            compute(groups, store, workers)
-        found = points(pd.DataFrame(store.records(groups), columns=COLUMNS))
-        typed = " ".join(["python -m experiments.memory.grid", *sys.argv[1:]])
-        facts = provenance.collect(groups, store, typed)
-    found.to_csv(POINTS, index=False, lineterminator="\n")
-    choices(found).to_csv(CHOSEN, index=False, lineterminator="\n")
-    PROVENANCE.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-    print(CHOSEN)
-    return 0
+    return search.write(groups, {POINTS: points, CHOSEN: chosen}, PROVENANCE, asked, PROG)
 
 
 def known(store: Store, own: str) -> list[Group]:
@@ -91,6 +83,11 @@ def points(frame: pd.DataFrame) -> pd.DataFrame:
         solved=("solved", "sum"), runs=("solved", "size"), updates=("updates", "mean"), cost=("cost", "mean")
     )
     return found.reset_index().astype({"solved": int})
+
+
+def chosen(frame: pd.DataFrame) -> pd.DataFrame:
+    """What is chosen of all records."""
+    return choices(points(frame))
 
 
 def choices(found: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,108 @@
+"""Searches as commands: what is written and where from, what the provenance leaves out, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+
+import pandas as pd
+import pytest
+
+from experiments.harness import search
+from experiments.harness.store import Store
+from experiments.harness.sweep import Options
+from experiments.harness.toy import sweep
+
+PROG = "experiments.harness.toy"
+GROUPS = sweep.groups("quick", Options())[:2]
+ON_A_DEVICE = ("experiments.language_model.rates.search", "experiments.memory.grid.choose")
+SEARCHES = (
+    *ON_A_DEVICE,
+    *(f"experiments.{part}.rates" for part in ("language_model.sources", "language_model.truncation", "modes")),
+)
+
+
+def sums(frame):
+    """The sum of each setting."""
+    return frame.groupby("setting", as_index=False).value.sum()
+
+
+def run(folder, monkeypatch, *words):
+    """The exit code of a search of the toy's sums, which writes into a folder."""
+
+    def made(asked):
+        tables = {folder / "records.csv": lambda frame: frame, folder / "sums.csv": sums}
+        return search.write(GROUPS, tables, folder / "facts.json", asked, PROG, digits=3)
+
+    store = str(folder / "some.sqlite")
+    monkeypatch.setattr(sys, "argv", ["x", *words, "--store", store, "--workers", "0"])
+    return search.command(search.Search, PROG, "About.", made)
+
+
+def test_a_search_writes_its_tables_and_where_they_come_from(tmp_path, monkeypatch, capsys):
+    """All records in each table, numbers to so many digits, every group's key; the last path is printed."""
+    assert run(tmp_path, monkeypatch) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'sums.csv'}\n"
+    records, found = (pd.read_csv(tmp_path / name) for name in ("records.csv", "sums.csv"))
+    with Store(tmp_path / "some.sqlite") as store:
+        assert len(records) == len(store.records(GROUPS)) == 16
+    assert all(len(f"{value:g}".strip("-0.").replace(".", "")) <= 3 for value in found.value) and len(found) == 2
+    facts = json.loads((tmp_path / "facts.json").read_text("utf-8"))
+    assert [one["key"] for one in facts["groups"]] == [g.key for g in GROUPS]
+    assert facts["command"] == f"python -m {PROG} --workers 0"
+
+
+def test_what_the_store_has_is_not_computed_again(tmp_path, monkeypatch):
+    """A second search from the same store writes the same bytes, and no group begins."""
+    run(tmp_path, monkeypatch)
+    first = (tmp_path / "sums.csv").read_bytes()
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    run(tmp_path, monkeypatch)
+    assert (tmp_path / "sums.csv").read_bytes() == first and not (tmp_path / "log").exists()
+
+
+def test_a_group_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
+    """Exit code 1, and nothing is written."""
+    monkeypatch.setenv("TOY_FAILS", GROUPS[1].setting)
+    assert run(tmp_path, monkeypatch) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{PROG}: harness.toy sum/terms=2 failed")
+    assert not list(tmp_path.glob("*.csv")) and not (tmp_path / "facts.json").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--store", "/some/where.sqlite", "--preset", "full"],
+        ["--preset", "full", "--store", "/some/where.sqlite"],
+        ["--store=/some/where.sqlite", "--preset", "full"],
+        ["--preset", "--store=/some/where.sqlite", "full"],
+    ],
+)
+def test_the_command_is_told_without_the_path_of_the_store(words):
+    """Wherever it stands, as two words or as one; all else is as it was typed."""
+    assert search.typed("a.b", words) == "python -m a.b --preset full"
+
+
+@pytest.mark.parametrize("name", ON_A_DEVICE)
+def test_a_device_that_there_is_not_is_one_line_and_no_file(name, tmp_path, monkeypatch, capsys):
+    """It names the option; the exit code is 2, and no store is made."""
+    store = tmp_path / "some.sqlite"
+    words = ["--engine", "torch", "--device", "cuda:99", "--store", str(store)]
+    monkeypatch.setattr(sys, "argv", ["x", *words])
+    assert import_module(name).main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(": --device must be one that torch finds here; got 'cuda:99'.") and not store.exists()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_computes_its_groups_and_writes_beside_itself(name, tmp_path, monkeypatch, capsys):
+    """The groups of its own, at least one table and a provenance, under the program that it is run by."""
+    module, seen = import_module(name), []
+    monkeypatch.setattr(search, "write", lambda *given, **options: seen.append(given) or given[2])
+    monkeypatch.setattr(sys, "argv", ["x", "--store", str(tmp_path / "some.sqlite")])
+    assert module.main() == 0
+    ((groups, tables, facts, asked, prog),) = seen
+    assert groups and len({g.key for g in groups}) == len(groups) and asked.store == tmp_path / "some.sqlite"
+    assert {*tables, facts} <= {path for path in facts.parent.rglob("*") if path.suffix in (".csv", ".json")}
+    assert name.startswith(prog) and capsys.readouterr().out == f"{facts}\n"
