@@ -38,19 +38,23 @@ class Words(NamedTuple):
         classes: (n,) integers, each token's place in the vocabulary.
         vocabulary: the different tokens; the first is <unk>.
         parts: training, validation and test as slices of `classes`.
+        prepared: whether the text came as tokens between blanks, <unk> among them.
     """
 
     classes: np.ndarray
     vocabulary: tuple[str, ...]
     parts: Parts
+    prepared: bool
 
 
 class Tokens(NamedTuple):
-    """A text's tokens: where each begins (n,), and its number (n,) among the different ones, in order of appearance."""
+    """A text's tokens: where each begins (n,), its number (n,) among the different ones, in order of appearance; and
+    whether the text came as tokens."""
 
     starts: np.ndarray
     numbers: np.ndarray
     different: list[str]
+    prepared: bool
 
 
 def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
@@ -75,7 +79,7 @@ def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
     place[kept] = np.arange(1, len(kept) + 1)
     classes = place[tokens.numbers]
     classes.flags.writeable = False
-    return Words(classes, (UNKNOWN, *(tokens.different[k] for k in kept)), parts)
+    return Words(classes, (UNKNOWN, *(tokens.different[k] for k in kept)), parts, tokens.prepared)
 
 
 def tokens_of(string: str) -> Tokens:
@@ -88,7 +92,7 @@ def tokens_of(string: str) -> Tokens:
 
     found = (PREPARED if prepared else PLAIN).finditer(string)
     both = np.fromiter((n for some in found for n in (some.start(), number(some[0]))), np.int64)
-    return Tokens(both[::2], both[1::2], list(numbers))
+    return Tokens(both[::2], both[1::2], list(numbers), prepared)
 
 
 def moved(part: list[slice], starts: np.ndarray) -> list[slice]:

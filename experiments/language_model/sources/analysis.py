@@ -69,8 +69,8 @@ def timer_text(timers: list[Found]) -> str:
     if not parts:
         return ""
     return (
-        "On timer(n), whose Markov order is n, the share of what sight of one symbol leaves that a cell still pays, "
-        f"where 1 is a first-order predictor (beside N6): {'; '.join(parts)}. "
+        "Beside N6: on timer(n), whose Markov order is n, a cell's excess over that of the best first-order predictor "
+        f"(1 would be first-order) is, at {'; '.join(parts)}. "
     )
 
 

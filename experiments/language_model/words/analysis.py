@@ -31,11 +31,8 @@ RATES = (
     "Rates come from pilots of few seeds, or were guessed (at full), and starts were not searched: what either "
     "cell can do by words is not settled."
 )
-PUBLISHED = (
-    "Word perplexities that are published for the Penn Treebank, such as 114.5 for an RNN and 78.9 for an LSTM of 13 "
-    "million parameters (Bai, Kolter, Koltun 2018), belong to that text and to its vocabulary of 10,000, and compare "
-    "with none here."
-)
+PUBLISHED = "word perplexities such as 114.5 for an RNN and 78.9 for an LSTM of 13 million parameters (Bai, Kolter, Koltun 2018)"
+"""On the Penn Treebank, with its vocabulary of 10,000."""
 
 
 def analyse(frame: pd.DataFrame) -> Findings:
@@ -57,21 +54,31 @@ TITLE = "Words of a text"
 
 def lead(rungs: Rungs, arms: list[Arm]) -> str:
     """What was found, in words."""
-    return " ".join([what_text(rungs), *(what_arm(arm, rungs) for arm in arms), which_leads(*arms), RATES, PUBLISHED])
+    return " ".join(
+        [what_text(rungs), *(what_arm(arm, rungs) for arm in arms), which_leads(*arms), RATES, published(rungs)]
+    )
 
 
 def what_text(rungs: Rungs) -> str:
     """The text, its vocabulary, and what is left out of it."""
     facts, name = rungs.facts, name_of(rungs.text)
+    tokens = ": what stands between blanks, and line ends" if facts.get("prepared") else ", punctuation marks as well"
     return (
-        f"Each word of {name} is predicted from those before it, punctuation marks counted as words. The vocabulary is "
-        f"what the training part has at least {facts['least']:.0f} times, {facts['vocabulary'] - 1:,.0f} words, and "
+        f"Each word of {name} is predicted from those before it{tokens}. The vocabulary is what the training part has "
+        f"at least {facts['least']:.0f} times, {facts['vocabulary'] - 1:,.0f} words, and "
         f"<unk> for every other: {percent(facts['unknown_training'])} of the training part and "
         f"{percent(facts['unknown_test'])} of the test. With another vocabulary these losses would be others. Chance "
         f"is ln {facts['vocabulary']:,.0f} = {math.log(facts['vocabulary']):.3f} nats a word; perplexity is "
         f"exp(loss). A word is shown to a cell as its row of a table that is learnt with the rest. Rungs are "
         f"interpolated Kneser-Ney, counted on the training part."
     )
+
+
+def published(rungs: Rungs) -> str:
+    """What has been published, and for which text."""
+    if rungs.text == "ptb":
+        return f"Published for this text, with its whole vocabulary of 10,000, are {PUBLISHED}."
+    return f"The {PUBLISHED} that are published for the Penn Treebank belong to that text and compare with none here."
 
 
 def what_arm(arm: Arm, rungs: Rungs) -> str:

@@ -122,8 +122,8 @@ def nats(twin: Any, head: Head, h: Any, target: Any, mask: Any) -> np.ndarray:
 
 def rungs(group: Group, words: Words, checkpoint: Checkpoint) -> Iterator[Record]:
     """Every order's loss on the validation part and the test, and what the parts hold."""
-    least = ("least", 0, group.settings["least"])
-    for metric, index, value in (*ladder(words), *counts(words), least):
+    given = [("least", 0, group.settings["least"]), ("prepared", 0, words.prepared)]
+    for metric, index, value in (*ladder(words), *counts(words), *given):
         yield Record(group.experiment, group.setting, group.seeds[0], metric, index, float(value))
     checkpoint(1, 1)
 

@@ -323,3 +323,19 @@ def test_perplexities_are_the_exponential_of_the_loss():
     """To one decimal, as they are published."""
     assert [analysis.perplexity(math.log(v)) for v in (1.0, 78.94, 4939.0)] == ["1.0", "78.9", "4,939.0"]
     assert analysis.perplexity(math.inf) == "infinite"
+
+
+@pytest.mark.parametrize(
+    ("name", "prepared", "said", "not_said"),
+    [
+        ("", 0.0, "belong to that text and compare with none", "Published for this text"),
+        ("ptb", 1.0, "Published for this text, with its whole vocabulary", "compare with none"),
+    ],
+)
+def test_what_is_published_is_told_of_its_own_text_alone(name, prepared, said, not_said):
+    """Of the Penn Treebank its figures are this text's, of any other they are not; how it was cut is said too."""
+    counts = {"least": 5, "vocabulary": 9, "unknown_training": 0.1, "unknown_test": 0.2, "prepared": prepared}
+    rungs = analysis.Rungs(name, *4 * [np.zeros(2)], "", counts)
+    words = analysis.what_text(rungs) + analysis.published(rungs)
+    assert said in words and not_said not in words
+    assert ("between blanks" in words) == bool(prepared) and ("the corpus ptb" in words) == bool(name)
