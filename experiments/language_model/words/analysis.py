@@ -31,7 +31,10 @@ RATES = (
     "Rates come from pilots of few seeds, or were guessed (at full), and starts were not searched: what either "
     "cell can do by words is not settled."
 )
-PUBLISHED = "word perplexities such as 114.5 for an RNN and 78.9 for an LSTM of 13 million parameters (Bai, Kolter, Koltun 2018)"
+PUBLISHED = (
+    "word perplexities such as 114.5 for an RNN and 78.9 for an LSTM of 13 million parameters (Bai, Kolter and Koltun "
+    "2018)"
+)
 """On the Penn Treebank, with its vocabulary of 10,000."""
 
 
