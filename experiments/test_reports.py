@@ -33,6 +33,13 @@ def test_committed_reports_are_what_their_records_give(processor, what):
     assert done.returncode == 0 and done.stdout.startswith("identical: "), done.stdout + done.stderr
 
 
+def test_the_committed_full_reports_are_what_their_records_give():
+    """Those of the largest presets, on this processor."""
+    command = [sys.executable, "-m", "experiments", "report", "--check", "--out", "reports/full"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("identical: "), done.stdout + done.stderr
+
+
 def test_the_pages_above_the_reports_are_what_the_reports_give():
     """Index, its Markdown and the ledger."""
     assert check_index(ROOT / "reports") == []
