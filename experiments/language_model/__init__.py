@@ -1,1 +1,1 @@
-"""What a recurrent network predicts of text, against tables of n-grams (claims N6, N19, N20)."""
+"""Language models beside what can be known: sources of known entropy rate, text, gradients cut short (N6, N18 to N20)."""

@@ -59,7 +59,7 @@ def interleaved_table(rungs: Rungs, arms: list[Arm]) -> Table:
         {
             "cell": arm.name,
             "parameters": f"{arm.parameters:,}",
-            "updates": f"{arm.updates[-1]:,}",
+            "updates": f"{arm.updates[-1]:,.0f}",
             "interleaved test (nats)": three(np.median(arm.test)),
             "seeds": f"{three(arm.test.min())} to {three(arm.test.max())}",
             "highest order that all seeds are below": str(beaten(arm, rungs.interleaved)),
