@@ -377,7 +377,8 @@ def test_an_effect_in_several_medians_must_lie_further(number, deviations):
 def test_an_arm_that_often_learns_nothing_cannot_support_its_claim(number, share):
     """Against an arm that is always at chance, the LSTM of the records supports N9 in .2 % of sweeps, N21 in 10 %.
 
-    It solves N9's task in 8 of 16 seeds and N21's in 6 of 8 itself, and the rule asks for 14 of 16 and for 8 of 8.
+    It solves N9's task in 8 of 16 seeds and N21's in 6 of 8 itself, and the rule asks for 14 of 16 and for 8 of 8. What
+    is planted above says little of these two: two deviations beyond are more than the .5 that accuracies can differ by.
     """
     (quantity,), rng = effects(number), generator("against chance", number)
     sweeps = drawn(rng, numbers("memory", *ITSELF[number][0])) - 0.5
