@@ -148,8 +148,8 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All that is done within, or nothing of it."""
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
         except BaseException:

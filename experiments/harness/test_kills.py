@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,10 @@ ROOT = Path(__file__).parents[2]
 GROUPS = sweep.groups("quick", Options())
 SECONDS = 0.05
 """What a group of the toy experiment takes."""
-SHARES = {"driver": 0.4, "worker": 0.3, "writer": 0.3}
+TOTAL = max(6, settings.default.max_examples // 10)
+PART = min(TOTAL, 10)
+"""Kills a test: a hundred in one would outlast the time that a test has."""
+SHARES = {kind: round(share * PART) for kind, share in {"driver": 0.4, "worker": 0.3, "writer": 0.3}.items()}
 
 WARM = """
 import os, sys, json
@@ -80,12 +83,33 @@ class Warm:
         self._process.communicate()
 
 
-@pytest.fixture
-def warm(tmp_path):
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory):
     """See Warm."""
-    made = Warm(tmp_path, tmp_path / "log")
+    folder = tmp_path_factory.mktemp("warm")
+    made = Warm(folder, folder / "log")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, warm):
+    """What a run on two workers takes, in seconds, and the files of its report, when nothing is killed."""
+    run, start = Sweep(tmp_path_factory.mktemp("whole"), warm, Sums()), time.monotonic()
+    run.start(2)
+    assert warm.ended() == 0, warm.said.read_text()
+    found = files(run.out)
+    assert len(found) == 9
+    return time.monotonic() - start, found
+
+
+@pytest.fixture(scope="module")
+def said(pytestconfig):
+    """The sums of the tests, said when all have run."""
+    made: list[Sums] = []
+    yield made
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\n{sum(made, Sums())}")
 
 
 @dataclass
@@ -95,19 +119,23 @@ class Sums:
     kills: Counter[str] = field(default_factory=Counter)
     acknowledged: int = 0
     lost: int = 0
-    again: set[int] = field(default_factory=set)
+    again: int = 0
     twice: int = 0
     reports: int = 0
 
-    def left(self, total: int) -> list[str]:
+    def left(self) -> list[str]:
         """What is still to be killed."""
-        return [kind for kind, share in SHARES.items() if self.kills[kind] < round(share * total)]
+        return [kind for kind, share in SHARES.items() if self.kills[kind] < share]
+
+    def __add__(self, other: Sums) -> Sums:
+        """Both together."""
+        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Sums)))
 
     def __str__(self) -> str:
         each = ", ".join(f"{kind} {self.kills[kind]}" for kind in SHARES)
         return (
             f"kills: {self.kills.total()} ({each}); acknowledged {self.acknowledged}; lost {self.lost}; computed again "
-            f"{len(self.again)}; stored twice {self.twice}; {self.reports} reports identical"
+            f"{self.again}; stored twice {self.twice}; {self.reports} reports identical"
         )
 
 
@@ -116,6 +144,7 @@ class Sweep:
 
     def __init__(self, folder: Path, warm: Warm, sums: Sums) -> None:
         self.store, self.out, self._warm, self._sums = folder / "s.sqlite", folder / "out", warm, sums
+        self._seen = 0
         self.known: dict[str, int] = {}
         """The keys that were seen in the store, and how long the log was then."""
 
@@ -137,7 +166,8 @@ class Sweep:
         settings = {g.setting: g.key for g in GROUPS}
         log = lines(self._warm.log)
         begun = {n: settings[s] for n, (what, s, _) in log if what == "begin"}
-        self._sums.again |= {n for n, key in begun.items() if n >= self.known.get(key, n + 1)}
+        self._sums.again += sum(n >= max(self._seen, self.known.get(key, n + 1)) for n, key in begun.items())
+        self._seen = len(log)
         self.known = {key: len(log) for key in here if key not in self.known} | self.known
 
     def end(self, reference: dict[str, bytes]) -> None:
@@ -151,30 +181,23 @@ class Sweep:
 WANTED = {g.key: stamped(compute(g, lambda done, total: None).records) for g in GROUPS}
 
 
-def test_no_kill_loses_or_doubles_a_group_or_changes_the_report(tmp_path, warm, capsys):
+@pytest.mark.parametrize("part", range(-(-TOTAL // PART)))
+def test_no_kill_loses_or_doubles_a_group_or_changes_the_report(tmp_path, warm, whole, said, part):
     """Driver, worker or writer, at any moment of its life: the same command goes on, and the end is the same."""
-    total = max(6, settings.default.max_examples // 10)
-    random, sums = draw.generator("kills", total), Sums()
-    life, reference = uninterrupted(tmp_path, warm)
-    writer = Writer(tmp_path, warm, sums)
-    running, done = None, 0
-    while (left := sums.left(total)) or running:
+    random, sums = draw.generator("kills", part), Sums()
+    (life, reference), writer, running = whole, Writer(tmp_path, warm, sums), None
+    while (left := sums.left()) or running:
         kind = random.choice(left) if left else ""
         if kind == "writer":
             writer.kill(random)
             continue
-        if running is None:
-            (tmp_path / str(done)).mkdir()
-            running, done = Sweep(tmp_path / str(done), warm, sums), done + 1
+        running = running or Sweep(tmp_path / str(sums.reports), warm, sums)
         code = KILL[kind](running, life, warm, random, sums)
         running.look()
         if code == 0:
             running = running.end(reference)
-    writer.look()
-    with capsys.disabled():
-        print(f"\n{sums}")
-    assert sums.kills.total() == total and sums.reports
-    assert not (sums.lost or sums.again or sums.twice)
+    said.append(sums)
+    assert sums.kills == SHARES and sums.reports and not (sums.lost or sums.again or sums.twice), sums
 
 
 def kill_driver(running, life, warm, random, sums):
@@ -255,17 +278,6 @@ def save_many(path: str, said: str, pages: str) -> None:
 def saved(n: int) -> list[Record]:
     """The records of a writer's group."""
     return [Record("toy", "x", seed, "m", 0.0, (n + seed) / 7) for seed in range(50)]
-
-
-def uninterrupted(folder, warm):
-    """What a run on two workers takes, in seconds, and the files of its report."""
-    (folder / "whole").mkdir()
-    whole, start = Sweep(folder / "whole", warm, Sums()), time.monotonic()
-    whole.start(2)
-    assert warm.ended() == 0, warm.said.read_text()
-    found = files(whole.out)
-    assert len(found) == 9
-    return time.monotonic() - start, found
 
 
 def copied(store: Path) -> Path:
