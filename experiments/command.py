@@ -351,6 +351,8 @@ def report(command: Report) -> int:
     names = catalogue.reported(command.experiment)
     if command.experiment == "all":
         names = tuple(name for name in names if (command.out / name / "results.csv").exists())
+    if not command.check:
+        refuse_unwritable(command.out)
     try:
         if not names:
             raise reports().ReportError(f"there is no report in {command.out}.")
@@ -363,7 +365,6 @@ def report(command: Report) -> int:
 
 def remake(names: Sequence[str], out: Path) -> int:
     """Each report again from its own records, and the page above them."""
-    refuse_unwritable(out)
     with writing(out, "the older ones stay: make room and run the same command again"):
         for name in names:
             reports().rebuild(name, out)

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -161,7 +162,7 @@ class Sweep:
             assert counts(store) <= {len(g.seeds) for g in GROUPS}, "a group is not whole"
             here = store.finished(GROUPS)
             got = {g.key: store.records([g]) for g in GROUPS if g.key in here}
-            self._sums.twice += len(stored(store)) - len(set(stored(store)))
+            self._sums.twice += doubled(store, "setting")
         self._sums.lost += sum(key not in here or got[key] != WANTED[key] for key in self.known | got)
         settings = {g.setting: g.key for g in GROUPS}
         log = lines(self._warm.log)
@@ -252,13 +253,13 @@ class Writer:
             assert not said
             return
         with Store(copied(self.store)) as store:
-            there = stored(store)
+            self._sums.twice += doubled(store, "content")
             assert counts(store) <= {len(saved(0))}, "a group is not whole"
             groups = [replace(GROUPS[0], settings={"n": n}) for n in said]
             here = store.finished(groups)
             lost = sum(g.key not in here or store.records([g]) != saved(n) for n, g in zip(said, groups, strict=True))
         self._sums.lost += lost
-        self._sums.twice += len(there) - len(set(there)) + len(said) - len(set(said))
+        self._sums.twice += len(said) - len(set(said))
         self._sums.acknowledged += len(said) - getattr(self, "_counted", 0)
         self._counted = len(said)
 
@@ -291,9 +292,9 @@ def copied(store: Path) -> Path:
     return folder / store.name
 
 
-def stored(store: Store) -> list[str]:
-    """The settings and contents of all groups in it."""
-    return ["".join(row) for row in store._db.execute("SELECT experiment, setting, content FROM groups")]
+def doubled(store: Store, column: str) -> int:
+    """How many groups have a column as another has it: settings of a sweep, contents of groups of one setting."""
+    return store._db.execute(f"SELECT count(*) - count(DISTINCT {column}) FROM groups").fetchone()[0]
 
 
 def counts(store: Store) -> set[int]:
@@ -332,3 +333,24 @@ def files(folder: Path) -> dict[str, bytes]:
     """All files of the reports but those that hold times, and but what a kill has left half made in hidden folders."""
     found = {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     return {str(p): data for p, data in found.items() if p.name not in CLOCKED and p.parts[0][0] != "."}
+
+
+def test_what_is_lost_doubled_or_begun_again_is_counted(tmp_path):
+    """Each kind of fault, planted: the sums that must be 0 are 1."""
+    warm = SimpleNamespace(log=tmp_path / "log")
+    run, writer = Sweep(tmp_path, warm, Sums()), Writer(tmp_path, warm, Sums())
+    with Store(run.store) as store, Store(writer.store) as other:
+        [store.save(group, WANTED[group.key], {}) for group in GROUPS]
+        other.save(replace(GROUPS[0], settings={"n": 0}), saved(0), {})
+    run.look()
+    assert len(run.known) == len(GROUPS) and not (run._sums.lost or run._sums.again or run._sums.twice)
+    warm.log.write_text(f"begin {GROUPS[2].setting} 1\n")
+    with Store(run.store) as store:
+        store.save(replace(GROUPS[3], version=2), WANTED[GROUPS[3].key], {})
+        store._db.execute("DELETE FROM records WHERE key = ?", (GROUPS[4].key,))
+        store._db.execute("DELETE FROM groups WHERE key = ?", (GROUPS[4].key,))
+    run.look()
+    assert (run._sums.lost, run._sums.again, run._sums.twice) == (1, 1, 1)
+    writer.said.write_text("0\n1\n")
+    writer.look()
+    assert (writer._sums.lost, writer._sums.twice) == (1, 0)
