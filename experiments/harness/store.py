@@ -190,6 +190,8 @@ def _reason(error: sqlite3.DatabaseError | OSError, path: Path) -> str:
 
 # Opening
 
+LEAST = 512
+"""Bytes of the smallest page: SQLite takes a shorter file for an empty one, and would write over somebody's note."""
 TURNS = 4
 """How often a store is tried: two runs that start at one instant may each find the other's lock, and both would go."""
 
@@ -208,6 +210,8 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 def _held(path: Path) -> sqlite3.Connection:
     """See `_opened`; one try."""
+    if path.is_file() and 0 < path.stat().st_size < LEAST:
+        raise sqlite3.DatabaseError(f"{path.stat().st_size} bytes are no database")
     with suppress(sqlite3.DatabaseError):
         _refuse_as_it_lies(path)
     db = sqlite3.connect(path, timeout=0, isolation_level=None)
