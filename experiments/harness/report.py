@@ -355,6 +355,7 @@ def same(a: Path, b: Path) -> bool:
 
 def publish_index(out: Path) -> Path:
     """Writes index.html, README.md and ledger.csv over the reports in `out`, whole; gives the page's path."""
+    remove_left("index", out)
     with TemporaryDirectory(prefix=".index-", dir=out) as temporary:
         files = index_files(out)
         for name, text in files.items():

@@ -164,7 +164,7 @@ class Store:
             yield
         except sqlite3.ProgrammingError:
             raise
-        except (sqlite3.DatabaseError, OSError) as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:  # the second: of a damaged file's text
             raise StoreError(f"the store {self.path} cannot be {done}: {_reason(error, self.path)}.") from error
 
 
@@ -182,10 +182,15 @@ _DAMAGED = (
 )
 
 
-def _reason(error: sqlite3.DatabaseError | OSError, path: Path) -> str:
+def _reason(error: Exception, path: Path) -> str:
     """What is wrong and what to do; whatever else SQLite complains of is damage."""
     code = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0)
-    return _REASONS.get(code & 0xFF, _DAMAGED).format(error=error, path=path)
+    return _REASONS.get(code & 0xFF, _DAMAGED).format(error=_line(str(error)), path=path)
+
+
+def _line(text: str) -> str:
+    """Text from a file as one line that can be printed: of a damaged one it may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 # Opening
@@ -212,7 +217,7 @@ def _held(path: Path) -> sqlite3.Connection:
     """See `_opened`; one try."""
     if path.is_file() and 0 < path.stat().st_size < LEAST:
         raise sqlite3.DatabaseError(f"{path.stat().st_size} bytes are no database")
-    with suppress(sqlite3.DatabaseError):
+    with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
         _refuse_as_it_lies(path)
     db = sqlite3.connect(path, timeout=0, isolation_level=None)
     try:
@@ -220,7 +225,7 @@ def _held(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA locking_mode = EXCLUSIVE")
         _refuse(db, path)
         if (found := db.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(" ".join(found.split()))
+            raise sqlite3.DatabaseError(found)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
@@ -249,7 +254,7 @@ def _refuse(db: sqlite3.Connection, path: Path) -> None:
     columns = "SELECT m.name, group_concat(c.name) FROM sqlite_master m, pragma_table_info(m.name) c"
     found = dict(db.execute(f"{columns} WHERE m.type = 'table' AND m.name NOT GLOB 'sqlite_*' GROUP BY m.name"))
     if application != APPLICATION and (application or version or not found.items() <= _COLUMNS.items()):
-        what = f"application_id {application}, tables {', '.join(sorted(found)) or 'none'}"
+        what = f"application_id {application}, tables {_line(', '.join(sorted(found))) or 'none'}"
         raise StoreError(f"the store {path} cannot be opened: it is another program's ({what}); name one with --store.")
     if version > VERSION:
         known = f"it has format {version}, and this program knows formats up to {VERSION}"

@@ -108,6 +108,9 @@ def test_a_disk_that_is_full_when_reports_are_written_costs_no_result_and_no_old
             assert command.main(arguments) == 1
         assert "no report could be written to out (File too large)" in complaint(capsys)
         assert tree(here / "out") == before
+    with files_up_to(3_000), pytest.raises(OSError):
+        report.publish_index(here / "out")
+    assert tree(here / "out") == before
     assert command.main(RUN) == 0 and begun(here / "log") == len(GROUPS)
 
 
