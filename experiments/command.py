@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
@@ -161,7 +163,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
         return DOES[type(command)](command)
     except UsageError as error:
         return complain(error, 2)
-    except (RunError, StoreError) as error:
+    except (RunError, StoreError, OutError) as error:
         return complain(error, 1)
     except KeyboardInterrupt:
         return complain("stopped; finished groups are kept: the same command goes on.", 130)
@@ -176,6 +178,37 @@ def complain(problem: object, code: int) -> int:
     """One line on the standard error stream."""
     print(f"experiments: {problem}", file=sys.stderr)
     return code
+
+
+class OutError(Exception):
+    """A report was made and could not be written; one line that says where and why, and what is kept."""
+
+
+@contextmanager
+def writing(out: Path, kept: str) -> Iterator[None]:
+    """Says in one line why the reports' folder could not be written; an older report is whole then.
+
+    Raises:
+        OutError: the disk is full, or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutError(f"no report could be written to {out} ({error.strerror or error}); {kept}.") from error
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Tries whether reports can be written, so that hours of computing do not end at a closed door; leaves nothing.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    try:
+        there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        with TemporaryFile(dir=there, buffering=0) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise UsageError(f"--out must be a folder that can be written; got {out} ({error.strerror}).") from error
 
 
 def show(command: List) -> int:
@@ -202,6 +235,7 @@ def run(command: Run) -> int:
             raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
     sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
+    refuse_unwritable(out)
     together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
     alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
     with Store(command.store) as store:
@@ -211,9 +245,10 @@ def run(command: Run) -> int:
             computed = compute(together, store, workers)
         computed += compute(alone, store, InProcess())
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
-        for name, some in sweeps.items():
-            write_report(name, some, store, command, options.engine, out)
-    print(reports().publish_index(out))
+        with writing(out, "the results are kept: the same command only writes what they say"):
+            for name, some in sweeps.items():
+                write_report(name, some, store, command, options.engine, out)
+            print(reports().publish_index(out))
     return 0
 
 
@@ -291,6 +326,7 @@ def verify(command: Verify) -> int:
     if command.workers < 1:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
     out = command.out or (REPORTS if "all" in command.subject else OWN)
+    refuse_unwritable(out)
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
     print(import_module("experiments.verification.verify").verify(command.subject, out, command.workers, typed))
     return 0
@@ -315,6 +351,8 @@ def report(command: Report) -> int:
     names = catalogue.reported(command.experiment)
     if command.experiment == "all":
         names = tuple(name for name in names if (command.out / name / "results.csv").exists())
+    if not command.check:
+        refuse_unwritable(command.out)
     try:
         if not names:
             raise reports().ReportError(f"there is no report in {command.out}.")
@@ -327,9 +365,10 @@ def report(command: Report) -> int:
 
 def remake(names: Sequence[str], out: Path) -> int:
     """Each report again from its own records, and the page above them."""
-    for name in names:
-        reports().rebuild(name, out)
-    print(reports().publish_index(out))
+    with writing(out, "the older ones stay: make room and run the same command again"):
+        for name in names:
+            reports().rebuild(name, out)
+        print(reports().publish_index(out))
     return 0
 
 
