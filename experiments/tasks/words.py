@@ -86,15 +86,16 @@ def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
 @lru_cache(maxsize=1)
 def tokens_of(string: str) -> Tokens:
     """Cuts a text; the last one's tokens are kept, since every preset asks for them."""
-    prepared = IS_PREPARED.search(string) is not None
-    pattern = PREPARED if prepared else PLAIN
-    starts = np.fromiter((some.start() for some in pattern.finditer(string)), np.int64)
-    tokens = [END if token == "\n" else token if prepared else token.lower() for token in pattern.findall(string)]
-    different = list(dict.fromkeys(tokens))
-    place = dict(zip(different, range(len(different)), strict=True))
-    numbers = np.fromiter(map(place.__getitem__, tokens), np.int64)
-    starts.flags.writeable = numbers.flags.writeable = False
-    return Tokens(starts, numbers, different, prepared)
+    prepared, numbers = IS_PREPARED.search(string) is not None, dict[str, int]()
+
+    def number(token: str) -> int:
+        token = END if token == "\n" else token if prepared else token.lower()
+        return numbers.setdefault(token, len(numbers))
+
+    found = (PREPARED if prepared else PLAIN).finditer(string)
+    both = np.fromiter((n for some in found for n in (some.start(), number(some[0]))), np.int64)
+    both.flags.writeable = False
+    return Tokens(both[::2], both[1::2], list(numbers), prepared)
 
 
 def moved(part: list[slice], starts: np.ndarray) -> list[slice]:
