@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,39 @@ def test_every_verb_says_what_it_does():
     told = set(re.findall(r"^([a-z-]+):.*##\s*\S", MAKEFILE, re.MULTILINE))
     phony = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
     assert VERBS == told == phony
+
+
+def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A verb in a fresh clone, of which the Makefile reads three files."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, folder)
+    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_verb_that_does_not_exist_names_those_that_do(tmp_path):
+    """As `make help` does."""
+    done, told = make(tmp_path, "reports"), make(tmp_path, "help").stdout
+    assert done.returncode == 2 and "no verb 'reports'" in done.stderr and told in done.stderr
+    assert [line.split()[0] for line in told.splitlines()] == re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE)
+
+
+def test_a_python_that_is_too_old_is_refused_before_anything_is_made(tmp_path):
+    """With the version that it is and how to name another."""
+    old = tmp_path / "old"
+    old.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "import sys; sys.version_info = (3, 9, 18); $2"\n')
+    old.chmod(0o755)
+    done = make(tmp_path, "report", "PYTHON=./old")
+    assert done.returncode == 2 and "3.11 or newer; ./old is 3.9." in done.stderr and "PYTHON=python3.12" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_a_python_without_the_packages_is_told_where_they_are():
+    """One line that names what is lacking, exit code 2."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    line = [sys.executable, "-S", "-m", "experiments", "list"]  # without site-packages
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "no module" in done.stderr and "`make report`" in done.stderr and ".venv/bin/python" in done.stderr
 
 
 @pytest.mark.parametrize("line", sorted(commands()))
