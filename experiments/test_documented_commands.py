@@ -158,8 +158,8 @@ SMALL = (
     ),
     Small(
         r"python -m experiments continue FILE\.safetensors --updates 1000",
-        "python -m experiments continue .rnn-twins/results.sqlite.models/*lstm*.safetensors --updates 2",
-        r"updates",
+        "python -m experiments continue .rnn-twins/results.sqlite.models/text-cell=lstm-*.safetensors --updates 2",
+        r"^validation loss after 2 more updates: .*\n\S+-plus2-\w+\.safetensors$",
         before=MODEL,
     ),
     Small(r"python -m properties\.check FILE\.py", "python -m properties.check tiny.py", r"^value +holds +200 "),
@@ -192,7 +192,7 @@ SMALL = (
         r"^torch_nn .*: 20 cases, 0 false alarms$",
     ),
     Small(r"(python -m properties\.table)", r"\1", r"^\| split \| "),
-    Small(r"(python -m properties\.meta\.toothless)", rf"{IN_ROOT}\1 emission", r"emission"),
+    Small(r"(python -m properties\.meta\.toothless)", rf"{IN_ROOT}\1 emission", r"^1 laws in turn .* found out"),
     Small(r"(diff -r impl/numpy_twin impl/torch_twin)", rf"{IN_ROOT}\1", r"^diff -r \S+/lstm\.py", code=1),
 )
 
