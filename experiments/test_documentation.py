@@ -31,7 +31,7 @@ TYPED = committed("*.md", "decisions/*.md", "properties/**/*.md", "experiments/*
 
 def commands() -> set[str]:
     """What follows `python -m experiments` in the documents."""
-    texts = (path.read_text("utf-8").replace("\\_", "_") for path in TYPED)
+    texts = (path.read_text("utf-8").replace("\\_", "_").replace("\\\n", " ") for path in TYPED)
     return {line.strip() for text in texts for line in re.findall(r"python -m experiments ([^`\n#|<)]+)", text)}
 
 

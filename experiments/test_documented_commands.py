@@ -139,6 +139,7 @@ SMALL = (
         r"^reports/smoke/index\.html$",
     ),
     Small(r"(python -m experiments run --help)", r"\1", r"step_label"),
+    Small(r"(python -m experiments run all) --preset tour", r"\1 --preset smoke", r"^reports/smoke/index\.html$"),
     Small(
         r"(python -m experiments(?:\.\w+| run \w+))(?: --preset \w+)?",
         rf"\1 {SMOKE}",
@@ -148,7 +149,7 @@ SMALL = (
         r"(python -m experiments report --check)",
         r"\1",
         r"^identical: \d+ files$",
-        before=f"python -m experiments run modes {SMOKE} --out reports",
+        before=f"python -m experiments run speed_gpu {SMOKE} --out reports",
     ),
     Small(
         r"(python -m experiments generate --prime \"In the beginning\")",
@@ -162,7 +163,7 @@ SMALL = (
         r"^validation loss after 2 more updates: .*\n\S+-plus2-\w+\.safetensors$",
         before=MODEL,
     ),
-    Small(r"python -m properties\.check FILE\.py", "python -m properties.check tiny.py", r"^value +holds +200 "),
+    Small(r"python -m properties\.check FILE\.py", "python -m properties.check tiny.py", r"^value +holds +400 "),
     Small(
         r"python -m experiments verify --subject \S+",
         "python -m experiments verify --subject tiny.py --workers 1",
