@@ -328,7 +328,7 @@ def typed(line: str, here: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("line", sorted(every_run()))
+@pytest.mark.parametrize("line", sorted(every_run()), ids=lambda line: line[:70])
 def test_a_documented_command_does_what_it_says(line, here):
     """In its small form it ends with its exit code, and prints what it is for."""
     one = every_run()[line]
