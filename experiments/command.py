@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.harness import catalogue, executor, provenance
+from experiments.harness import catalogue, executor, listing, provenance
 from experiments.harness.catalogue import UsageError
 from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
@@ -33,14 +33,18 @@ STORE = Path(".rnn-twins") / "results.sqlite"
 
 @dataclass(frozen=True)
 class List:
-    """Shows the experiments and their presets."""
+    """Shows the experiments and their presets; with --cost what they would take, before anything is run."""
 
+    experiment: Annotated[str, tyro.conf.Positional] = "all"
+    """The experiment's name, or all."""
     cost: bool = False
-    """Also the number of groups and the predicted core-seconds."""
+    """Also the predicted core-seconds of each part, by preset; of every group, with an experiment and a preset."""
+    preset: Literal["smoke", "tour", "quick", "full"] | None = None
+    """The costs of this one; by default of each."""
     corpus: str | None = None
-    """A text for language_model, as `run` takes it."""
+    """The costs with a text for language_model, as `run` takes it."""
     data: Path | None = None
-    """A table of your own for modes."""
+    """The costs with a table of your own for modes."""
 
 
 @dataclass(frozen=True)
@@ -212,15 +216,23 @@ def refuse_unwritable(out: Path) -> None:
 
 
 def show(command: List) -> int:
-    """The experiments, what each is about, and with `cost` what each preset would take."""
+    """The experiments, what each is about, and with `cost` what each preset would take; nothing before all is known."""
+    names = catalogue.chosen(command.experiment)
+    check_files(command, names)
+    if not command.cost and (command.preset or own_files(command)):
+        raise UsageError("--preset, --corpus and --data say whose cost to list: they need --cost.")
+    presets = [command.preset] if command.preset else PRESETS if command.cost else []
     options = Options(corpus=corpus(command), data=command.data)
-    for name in catalogue.EXPERIMENTS:
+    sweeps = {name: {preset: catalogue.sweep(name, preset, options) for preset in presets} for name in names}
+    each = command.experiment != "all" and command.preset is not None
+    for name, found in sweeps.items():
         print(f"{name:<16}{catalogue.about(name)}")
-        for preset in PRESETS if command.cost else ():
-            groups = catalogue.sweep(name, preset, options)
-            print(f"  {preset:<14}{len(groups):>4} groups {sum(g.cost for g in groups):>9,.0f} core-seconds predicted")
+        for preset, groups in found.items():
+            print("\n".join(listing.costs(preset, groups, catalogue.alone(name), each)))
     if not command.cost:
         print(f"presets: {', '.join(PRESETS)} (their cost: list --cost)")
+    elif len(names) > 1:
+        print("\n".join(["all", *(listing.total(preset, sweeps) for preset in presets)]))
     return 0
 
 
@@ -230,9 +242,7 @@ def run(command: Run) -> int:
     options = Options(chosen_engine(command), corpus(command), command.data)
     if command.workers < 0:
         raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
-    for option in own_files(command):
-        if FILES[option] not in names:
-            raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
+    check_files(command, names)
     sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
     refuse_unwritable(out)
@@ -276,9 +286,16 @@ def corpus(command: Run | List | Continue) -> str | Path | None:
     return given if given is None or given in CORPORA else Path(given)
 
 
-def own_files(command: Run) -> list[str]:
+def own_files(command: Run | List) -> list[str]:
     """The options given that name a file of the user's own, or a known corpus."""
     return [option for option in FILES if getattr(command, option) is not None]
+
+
+def check_files(command: Run | List, names: Sequence[str]) -> None:
+    """Refuses a file that none of the experiments reads."""
+    for option in own_files(command):
+        if FILES[option] not in names:
+            raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
 
 
 def chosen_engine(command: Run | Generate | Continue) -> str:
