@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -22,12 +21,10 @@ from experiments.harness import workers as processes
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.report import CLOCKED
 from experiments.harness.store import Store
-from experiments.harness.sweep import Options
-from experiments.harness.toy import sweep
+from experiments.harness.toy.testing import GROUPS, KillsOnce, alive, begun, ended, in_process, many, pids, wait_for
 from experiments.harness.workers import Workers
 from properties.record import Record
 
-GROUPS = sweep.groups("quick", Options())
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -84,19 +81,10 @@ def test_a_group_that_fails_is_named_and_the_others_are_kept(tmp_path, executor,
 
 def test_a_worker_that_dies_costs_its_own_group_which_runs_again(tmp_path, log, monkeypatch):
     """kill -9 of one of two: nothing is lost, no other group runs twice, and the records are those of no death."""
-    monkeypatch.setenv("TOY_SECONDS", "0.1")
-    executor, killed = Workers(2), []
-
-    def kill_once():
-        if len(ended(log)) >= 3 and not killed:
-            running = [words for words in lines(log) if words[0] == "begin" and words[1] not in ended(log)]
-            killed.append(running[-1][1])
-            os.kill(int(running[-1][2]), signal.SIGKILL)
-
-    with Store(tmp_path / "s.sqlite") as store:
-        assert run.compute(GROUPS, store, Watched(executor, kill_once), quiet=True) == len(GROUPS)
-        executor.close()
-        assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), *killed])
+    monkeypatch.setenv("TOY_SECONDS", "0.3")
+    with Store(tmp_path / "s.sqlite") as store, closing(KillsOnce(Workers(2), log)) as executor:
+        assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
+        assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), executor.killed])
         assert len(pids(log)) == 3
         assert store.records(GROUPS) == in_process(GROUPS)
 
@@ -196,21 +184,6 @@ def test_the_device_is_that_of_the_process_that_computed(tmp_path, monkeypatch):
     assert here == "cpu: the driver's" and there.startswith("cpu: ") and there != here
 
 
-class Watched:
-    """An executor whose every checkpoint also calls something."""
-
-    def __init__(self, executor, also):
-        self.slots, self._executor, self._also = executor.slots, executor, also
-
-    def run(self, group, checkpoint):
-        """See Executor."""
-        return self._executor.run(group, lambda done, total: (checkpoint(done, total), self._also()))
-
-    def close(self):
-        """See Executor."""
-        self._executor.close()
-
-
 def test_records_are_stamped_with_the_rules_that_read_them(tmp_path):
     """The harness puts the hash of a claim's rule on a record when it is stored."""
 
@@ -298,55 +271,3 @@ def files(folder):
     """All files of the reports but those that hold times, as bytes by name."""
     found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     return {name: content for name, content in found.items() if Path(name).name not in CLOCKED}
-
-
-def in_process(groups):
-    """The records that the groups have where nothing is between."""
-    return [r for group in groups for r in run.stamped(InProcess().run(group, nothing).result().records)]
-
-
-def many(count):
-    """So many groups."""
-    return [sweep.group(terms, "quick", Options()) for terms in range(1, count + 1)]
-
-
-def wait_for(condition, process):
-    """Waits until it holds, a minute at most."""
-    for _ in range(1200):
-        if condition():
-            return
-        assert process is None or process.poll() is None, "the run ended too early"
-        time.sleep(0.05)
-    raise AssertionError("waited for a minute in vain")
-
-
-def lines(log):
-    """The log's lines as words."""
-    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def begun(log):
-    """The settings that were begun."""
-    return [words[1] for words in lines(log) if words[0] == "begin"]
-
-
-def ended(log):
-    """The settings that were ended."""
-    return [words[1] for words in lines(log) if words[0] == "end"]
-
-
-def pids(log):
-    """The processes that computed."""
-    return {int(words[2]) for words in lines(log)}
-
-
-def alive(pid):
-    """Whether a process runs (one that has ended and is not yet buried does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def nothing(done, total):
-    """A checkpoint that does nothing."""
