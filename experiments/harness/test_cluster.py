@@ -9,10 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,11 +30,15 @@ from experiments.harness.workers import Workers
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed: extra cluster")
 
 
+SWEEP = GROUPS[:8]
+
+
 @pytest.fixture(autouse=True)
 def log(tmp_path, monkeypatch):
     """Where the toy experiment writes what it begins and ends; looks at the cluster are frequent."""
     monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
     monkeypatch.setattr(cluster, "LOOK", 0.1)
+    monkeypatch.setattr(cluster, "DESERTED", 60.0)
     return tmp_path / "log"
 
 
@@ -98,32 +102,47 @@ def test_in_process_on_workers_and_on_a_cluster_that_loses_one_the_records_are_i
     wait_for(lambda: Path(scheduler).exists(), both[0])
     with Store(tmp_path / "cluster") as store, closing(KillsOnce(Cluster(scheduler), log)) as executor:
         wait_for(lambda: executor.slots == 2, both[0])
-        assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
+        assert run.compute(SWEEP, store, executor, quiet=True) == len(SWEEP)
         wait_for(lambda: executor.slots == 1, None)
-        on_cluster = store.records(GROUPS)
-    assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), executor.killed])
+        on_cluster = store.records(SWEEP)
+    assert sorted(begun(log)) == sorted([*(group.setting for group in SWEEP), executor.killed])
     assert [process.poll() for process in both].count(-signal.SIGKILL) == 1
     assert pids(log) == {process.pid for process in both}
     monkeypatch.setenv("TOY_SECONDS", "0")
     with Store(tmp_path / "workers") as store, closing(Workers(2)) as executor:
-        run.compute(GROUPS, store, executor, quiet=True)
-        on_workers = store.records(GROUPS)
-    assert on_cluster == on_workers == in_process(GROUPS)
+        run.compute(SWEEP, store, executor, quiet=True)
+        on_workers = store.records(SWEEP)
+    assert on_cluster == on_workers == in_process(SWEEP)
 
 
-@pytest.mark.parametrize("allowed", [0, run.DEATHS - 1])
-def test_a_group_that_kills_its_workers_is_given_up_and_named(tmp_path, log, local, worker, monkeypatch, allowed):
-    """The sentence is that for local workers, whether Dask itself has tried again before or leaves that to the run."""
+def test_a_group_that_kills_its_workers_is_given_up_and_named(tmp_path, log, local, worker):
+    """Dask itself tries again; then the sentence is that for local workers, and the last worker does all others."""
     where, killer = local(0, protocol="tcp"), GROUPS[3].setting
-    where.scheduler.allowed_failures = allowed
-    given = {"TOY_KILLS": f"{killer} 9", "TOY_SECONDS": "0.1"}
-    several = [worker(where.scheduler_address, **given) for _ in range(run.DEATHS)]
+    where.scheduler.allowed_failures = run.DEATHS - 1
+    several = [worker(where.scheduler_address, TOY_KILLS=f"{killer} 9") for _ in range(run.DEATHS + 1)]
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(where.scheduler_address)) as executor:
-        wait_for(lambda: executor.slots == run.DEATHS, several[0])
+        wait_for(lambda: executor.slots == len(several), several[0])
         with pytest.raises(run.RunError, match=r"^harness.toy sum/terms=4 killed its worker 3 times \(groups lost: 1;"):
-            run.compute(GROUPS[2:5], store, executor, quiet=True)
-        assert store.finished(GROUPS) == {GROUPS[2].key, GROUPS[4].key}
-    assert begun(log).count(killer) == run.DEATHS and all(p.wait(9) == -signal.SIGKILL for p in several)
+            run.compute(GROUPS, store, executor, quiet=True)
+        assert len(store.finished(GROUPS)) == len(GROUPS) - 1
+    assert begun(log).count(killer) == run.DEATHS == [p.poll() for p in several].count(-signal.SIGKILL)
+
+
+def test_where_dask_does_not_try_again_the_run_does(tmp_path, local, monkeypatch):
+    """How often a scheduler allows a death is its owner's setting: deaths are counted together."""
+    tries, real = [], experiment.run
+
+    def dies(group, checkpoint):
+        tries.append(group.setting)
+        if group == GROUPS[3]:
+            raise distributed.KilledWorker("task", SimpleNamespace(address="x"), 0)
+        return real(group, checkpoint)
+
+    monkeypatch.setattr(experiment, "run", dies)
+    executor, named = Cluster(local(1).scheduler.address), r"^harness.toy sum/terms=4 killed its worker 3 times \("
+    with Store(tmp_path / "s") as store, closing(executor), pytest.raises(run.RunError, match=named):
+        run.compute(GROUPS, store, executor, quiet=True)
+    assert tries.count(GROUPS[3].setting) == run.DEATHS and len(tries) == len(GROUPS) + run.DEATHS - 1
 
 
 def test_a_scheduler_that_is_lost_ends_the_run_in_one_line(tmp_path, log, monkeypatch, dask, scheduler, worker):
@@ -230,7 +249,7 @@ def test_one_group_at_a_time_runs_in_a_worker_of_several_threads(local, monkeypa
         for future in [executor.run(group, nothing) for group in GROUPS[:4]]:
             future.result(30)
     assert most == [1, 1, 1, 1] and set(threads) == {3}
-    monkeypatch.setattr(cluster, "_alone", ThreadPoolExecutor(1))  # a context that excludes nobody: seen at once
+    monkeypatch.setattr(cluster, "_alone", nullcontext())  # the planted fault
     with closing(Cluster(local(1, threads=3).scheduler.address)) as executor:
         for future in [executor.run(group, nothing) for group in GROUPS[:4]]:
             future.result(30)
@@ -248,7 +267,7 @@ def test_workers_that_join_are_given_groups_and_one_is_waited_for_when_all_have_
         computing = threading.Timer(0.3, where.scale, [2])
         computing.start()
         assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
-    assert capsys.readouterr().err.splitlines() == ["cluster: no worker is left: waiting for one, up to 60 minutes"]
+    assert capsys.readouterr().err.splitlines() == ["cluster: no worker is left: waiting for one, up to 1 minutes"]
 
 
 def test_a_cluster_that_stays_deserted_ends_the_run(local, tmp_path, monkeypatch, capsys):
