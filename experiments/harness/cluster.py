@@ -169,6 +169,10 @@ class Cluster:
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
         """See Executor. When a worker dies, Dask itself runs its group again; by default it gives up after four."""
+        if self._client.status != "running":
+            lost: Future[Outcome] = Future()
+            lost.set_exception(Unusable(self._end))
+            return lost
         self._checkpoints[group.key] = checkpoint
         key = f"{group.experiment}-{uuid4().hex}"  # its own: what another run asks for, or asked for before, is not it
         task = self._client.submit(on_worker, group, origin(), self._topic, key=key, pure=False)
