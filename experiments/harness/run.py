@@ -58,8 +58,8 @@ def compute(groups: Sequence[Group], store: Store, executor: Executor, quiet: bo
                     losses.missing -= 1
                 elif losses.runs_again(group, error):
                     waiting.append(group)  # after all others: what died for want of memory then has more of it
-    if losses.missing:
-        raise RunError(losses.line())
+        if losses.missing:
+            raise RunError(losses.line())
     return losses.count
 
 
@@ -97,7 +97,7 @@ class Losses:
         told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
         why = "; ".join([self.end] if self.end else [*self._failures[:1], *told])
-        kept = f"groups lost: {self.missing}; finished groups are kept: run the command again"
+        kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())
 
 

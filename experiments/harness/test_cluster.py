@@ -125,7 +125,9 @@ def test_a_group_that_kills_its_workers_is_given_up_and_named(tmp_path, log, loc
     several = [worker(where.scheduler_address, TOY_KILLS=f"{killer} 9") for _ in range(run.DEATHS + 1)]
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(where.scheduler_address)) as executor:
         wait_for(lambda: executor.slots == len(several), several[0])
-        with pytest.raises(run.RunError, match=r"^harness.toy sum/terms=4 killed its worker 3 times \(groups lost: 1;"):
+        with pytest.raises(
+            run.RunError, match=r"^harness.toy sum/terms=4 killed its worker 3 times \(groups missing: 1;"
+        ):
             run.compute(GROUPS, store, executor, quiet=True)
         assert len(store.finished(GROUPS)) == len(GROUPS) - 1
     assert begun(log).count(killer) == run.DEATHS == [p.poll() for p in several].count(-signal.SIGKILL)
@@ -214,7 +216,7 @@ def test_a_group_that_fails_on_a_cluster_is_named_and_the_others_are_kept(local,
     """As anywhere: an error of the group's own is no death, and is not tried again."""
     monkeypatch.setenv("TOY_FAILS", GROUPS[3].setting)
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(local(2).scheduler.address)) as executor:
-        with pytest.raises(run.RunError, match=r"^harness.toy sum/terms=4 failed with RuntimeError: .*lost: 1;"):
+        with pytest.raises(run.RunError, match=r"^harness.toy sum/terms=4 failed with RuntimeError: .*missing: 1;"):
             run.compute(GROUPS, store, executor, quiet=True)
         assert len(store.finished(GROUPS)) == len(GROUPS) - 1
         assert store.facts(GROUPS[0])["device"] == provenance.device()
@@ -274,7 +276,7 @@ def test_a_cluster_that_stays_deserted_ends_the_run(local, tmp_path, monkeypatch
     where = local(1)
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(where.scheduler.address)) as executor:
         where.scale(0)
-        with pytest.raises(run.RunError, match=r"^no worker has come for 0 s after all had left \(groups lost: 12;"):
+        with pytest.raises(run.RunError, match=r"^no worker has come for 0 s after all had left \(groups missing: 12;"):
             run.compute(GROUPS, store, executor, quiet=True)
 
 

@@ -73,7 +73,7 @@ def test_a_group_that_fails_is_named_and_the_others_are_kept(tmp_path, executor,
     monkeypatch.setenv("TOY_FAILS", GROUPS[3].setting)
     failing = Workers(2) if isinstance(executor, Workers) else executor  # workers read the environment at their start
     with Store(tmp_path / "s.sqlite") as store:
-        with pytest.raises(run.RunError, match=r"sum/terms=4 failed with RuntimeError: asked to fail .*lost: 1;"):
+        with pytest.raises(run.RunError, match=r"sum/terms=4 failed with RuntimeError: asked to fail .*missing: 1;"):
             run.compute(GROUPS, store, failing, quiet=True)
         assert len(store.finished(GROUPS)) == len(GROUPS) - 1
     failing.close() if failing is not executor else None
@@ -100,7 +100,9 @@ def test_a_group_that_kills_its_worker_again_and_again_is_given_up_and_named(tmp
         else:
             with pytest.raises(run.RunError) as stop:
                 run.compute(GROUPS, store, executor, quiet=True)
-            assert str(stop.value).startswith("harness.toy sum/terms=4 killed its worker 3 times (groups lost: 1; fin")
+            assert str(stop.value).startswith(
+                "harness.toy sum/terms=4 killed its worker 3 times (groups missing: 1; fin"
+            )
         assert len(store.finished(GROUPS)) == len(GROUPS) - (deaths >= run.DEATHS)
     assert begun(log).count(GROUPS[3].setting) == min(run.DEATHS, deaths + 1)
 
@@ -110,7 +112,7 @@ def test_without_the_second_try_a_death_costs_a_group(tmp_path, log, monkeypatch
     monkeypatch.setenv("TOY_KILLS", f"{GROUPS[3].setting} 1")
     monkeypatch.setattr(run, "DEATHS", 1)
     with Store(tmp_path / "s.sqlite") as store, closing(Workers(2)) as executor:
-        with pytest.raises(run.RunError, match=r"terms=4 killed its worker 1 times \(groups lost: 1"):
+        with pytest.raises(run.RunError, match=r"terms=4 killed its worker 1 times \(groups missing: 1"):
             run.compute(GROUPS[2:5], store, executor, quiet=True)
         assert store.finished(GROUPS) == {GROUPS[2].key, GROUPS[4].key}
 
@@ -140,7 +142,10 @@ def test_workers_that_die_whatever_they_run_end_the_run(tmp_path):
 def test_an_executor_that_can_run_nothing_more_ends_the_run(tmp_path):
     """Its reason is the line, and nothing further is handed to it."""
     gone = Fails(lambda: Unusable("the cluster has gone"))
-    with Store(tmp_path / "s.sqlite") as store, pytest.raises(run.RunError, match=r"^the cluster .*groups lost: 12;"):
+    with (
+        Store(tmp_path / "s.sqlite") as store,
+        pytest.raises(run.RunError, match=r"^the cluster .*groups missing: 12;"),
+    ):
         run.compute(GROUPS, store, gone, quiet=True)
     assert len(gone.begun) == 1
 
@@ -153,7 +158,7 @@ def test_of_many_lost_groups_the_first_are_named():
         assert not losses.runs_again(group, Died(4))
     assert not losses.runs_again(GROUPS[7], ValueError("two\nlines"))
     line = losses.line()
-    assert line.count("killed its worker 4 times") == run.NAMED and "; 2 more groups did so (groups lost: 8;" in line
+    assert line.count("killed its worker 4 times") == run.NAMED and "; 2 more groups did so (groups missing: 8;" in line
     assert line.startswith("harness.toy sum/terms=8 failed with ValueError: two lines; harness.toy sum/terms=1 killed")
 
 
