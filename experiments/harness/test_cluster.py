@@ -125,9 +125,7 @@ def test_a_group_that_kills_its_workers_is_given_up_and_named(tmp_path, log, loc
     several = [worker(where.scheduler_address, TOY_KILLS=f"{killer} 9") for _ in range(run.DEATHS + 1)]
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(where.scheduler_address)) as executor:
         wait_for(lambda: executor.slots == len(several), several[0])
-        with pytest.raises(
-            run.RunError, match=r"^harness.toy sum/terms=4 killed its worker 3 times \(groups missing: 1;"
-        ):
+        with pytest.raises(run.RunError, match=r"^harness.toy sum/terms=4 killed its worker 3 times \(.*: 1;"):
             run.compute(GROUPS, store, executor, quiet=True)
         assert len(store.finished(GROUPS)) == len(GROUPS) - 1
     assert begun(log).count(killer) == run.DEATHS == [p.poll() for p in several].count(-signal.SIGKILL)
@@ -160,7 +158,7 @@ def test_a_scheduler_that_is_lost_ends_the_run_in_one_line(tmp_path, log, monkey
         monkeypatch.setattr(testing, "pids", lambda log, setting: {pid})  # of whom is killed
         with pytest.raises(run.RunError, match=rf"^the scheduler {there['address']} does not answer any more \(groups"):
             run.compute(GROUPS, store, KillsOnce(executor, log), quiet=True)
-        assert isinstance(executor.run(GROUPS[0], nothing).exception(timeout=20), Unusable)
+        assert isinstance(executor.run(GROUPS[0], nothing).exception(timeout=3), Unusable)
         assert 3 <= len(store.finished(GROUPS)) <= len(set(ended(log))) < len(GROUPS)
 
 
