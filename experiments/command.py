@@ -74,8 +74,11 @@ class Run:
     fast."""
     device: str = "auto"
     """cpu, or what torch calls a device, such as cuda or cuda:1; auto: a GPU, where torch finds one."""
-    workers: int = os.cpu_count() or 1
-    """Processes, one group each at a time; 0 computes in this process."""
+    workers: int | None = None
+    """Processes, one group each at a time, by default one a core; 0 computes in this process."""
+    scheduler: str | None = None
+    """Computes on the workers of a Dask cluster in place of --workers: the address of its scheduler, tcp://HOST:PORT,
+    or the path of its scheduler file (experiments/harness/clusters.md)."""
     store: Path = STORE
     """Where results are kept, and, in a folder named as it is with .models after it, trained models."""
     out: Path | None = None
@@ -240,19 +243,18 @@ def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
     names = catalogue.chosen(command.experiment)
     options = Options(chosen_engine(command), corpus(command), command.data)
-    if command.workers < 0:
-        raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
+    workers = chosen_workers(command)
     check_files(command, names)
     sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
     refuse_unwritable(out)
     together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
     alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
-    with Store(command.store) as store:
+    with executor.on(workers if together else 0, command.scheduler) as place, Store(command.store) as store:
         groups = together + alone
         tell_predictions(sweeps, store)
-        with executor.on(command.workers if together else 0) as workers:
-            computed = compute(together, store, workers)
+        computed = compute(together, store, place)
+        place.close()  # what runs alone does so without idle workers beside it
         computed += compute(alone, store, InProcess())
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         with writing(out, "the results are kept: the same command only writes what they say"):
@@ -262,9 +264,20 @@ def run(command: Run) -> int:
     return 0
 
 
+def chosen_workers(command: Run) -> int:
+    """How many processes of this machine are asked for; those of a cluster are none of them."""
+    if command.workers is None:
+        return os.cpu_count() or 1
+    if command.workers < 0:
+        raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
+    if command.scheduler is not None:
+        raise UsageError("--workers are of this machine, --scheduler has its own: give one of them; got both.")
+    return command.workers
+
+
 def kept(groups: list[Group], store: Path) -> list[Group]:
-    """The groups with a folder beside the store, for what they keep themselves."""
-    return [replace(group, keep=str(models_of(store))) for group in groups]
+    """The groups with a folder beside the store, for what they keep themselves, from wherever they run."""
+    return [replace(group, keep=str(models_of(store).absolute())) for group in groups]
 
 
 def models_of(store: Path) -> Path:
@@ -299,7 +312,9 @@ def check_files(command: Run | List, names: Sequence[str]) -> None:
 
 
 def chosen_engine(command: Run | Generate | Continue) -> str:
-    """The engine on its device."""
+    """The engine on its device; a device that is named for a cluster is its workers', who look for it themselves."""
+    if isinstance(command, Run) and command.scheduler and command.engine == "torch" and command.device != "auto":
+        return "torch" if command.device == "cpu" else f"torch:{command.device}"
     return catalogue.chosen_engine(command.engine, command.device)
 
 

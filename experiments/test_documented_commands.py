@@ -202,6 +202,7 @@ ARGUED = {
     r"pip install (--quiet )?-e '\.\[[a-z,]+\]' -c constraints\.txt": "needs a network and minutes; CI begins with it",
     r"pip install -e '\.\[test\]'": "takes the build with CUDA: gigabytes, for a machine with a card",
     r"pip install flashrnn": "compiles for a card",
+    r"python -m experiments run all --scheduler \S+": "needs a cluster; experiments/harness/test_cluster.py starts one",
     r"touch \S+|rm -rf mutants": "nothing to see",
     r"mutmut run": "forty minutes; what is made of its results is tested in properties/meta/test_mutants.py",
     r"python -m properties\.mutants": "reads what mutmut left; tested in properties/meta/test_mutants.py",

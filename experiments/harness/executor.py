@@ -1,58 +1,72 @@
-"""Where groups run: in this process, or on worker processes. One interface: `run(group, checkpoint)` gives a future.
+"""Where groups run: in this process, on worker processes (workers.py), or on a cluster (cluster.py).
 
-Every group runs with one thread in its numerical libraries, wherever it runs, so that its bits do not depend on the
-executor. An engine that divides a group among threads has as many as there are cores for each group; no bit depends on
-their number.
+One interface: `run(group, checkpoint)` gives a future. Every group runs with one thread in its numerical libraries,
+wherever it runs, so that its bits do not depend on the executor. An engine that divides a group among threads has as
+many as there are cores for each group; no bit depends on their number. Whether a group whose process died runs again
+is not decided here, but once for all executors: in run.py.
 """
 
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib import import_module
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Lock
 from typing import NamedTuple, Protocol
 
 from threadpoolctl import threadpool_limits
 
-from experiments.harness import engine
+from experiments.harness import engine, provenance
 from experiments.harness.sweep import Group
 from properties.record import Record
 
 THREADS = 1
+SELDOM = 0.2
+"""Seconds between two checkpoints that a process sends to another one."""
 Checkpoint = Callable[[int, int], None]
 
 
+class Died(Exception):
+    """The process that ran a group died before the group's end, or so many in turn did; others are not concerned."""
+
+    def __init__(self, times: int = 1) -> None:
+        super().__init__(f"its worker died {times} times")
+        self.times = times
+
+
+class Unusable(Exception):
+    """No group can be handed to this executor any more; one line that says why. Those that run may still end."""
+
+
 class Outcome(NamedTuple):
-    """A group's records, and the seconds that the group took."""
+    """A group's records, the seconds that the group took, and what computed it."""
 
     records: list[Record]
     seconds: float
+    device: str
 
 
 class Executor(Protocol):
     """What runs groups.
 
     Attributes:
-        slots: how many groups it can run at once; handing it more would only queue them.
+        slots: how many groups it can run at once, 1 or more; handing it more would only queue them. It may change.
     """
 
     slots: int
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
-        """Runs a group; `checkpoint(done, total)` is called in this process now and then, from any thread."""
+        """Runs a group; `checkpoint(done, total)` is called in this process now and then, from any thread.
+
+        The future's exception is Died, Unusable, or what the group itself raised.
+        """
 
     def close(self) -> None:
-        """Ends it; what still runs is given up."""
+        """Ends it, once or again; what still runs is given up."""
 
 
 def compute(group: Group, checkpoint: Checkpoint, threads: int = 1) -> Outcome:
@@ -60,8 +74,8 @@ def compute(group: Group, checkpoint: Checkpoint, threads: int = 1) -> Outcome:
     keep_buffers()
     start = time.perf_counter()
     with threadpool_limits(THREADS), engine.threads(threads):
-        records = import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint)
-    return Outcome(list(records), time.perf_counter() - start)
+        records = list(import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint))
+    return Outcome(records, time.perf_counter() - start, provenance.device(group.engine))
 
 
 def keep_buffers() -> None:
@@ -73,6 +87,19 @@ def keep_buffers() -> None:
         trim_threshold, mmap_threshold = -1, -3
         libc.mallopt(mmap_threshold, 2**30)
         libc.mallopt(trim_threshold, 2**30)
+
+
+def seldom(send: Checkpoint) -> Checkpoint:
+    """A checkpoint that is sent at most every SELDOM seconds, and at the end."""
+    last = 0.0
+
+    def checkpoint(done: int, total: int) -> None:
+        nonlocal last
+        if done == total or time.monotonic() - last > SELDOM:
+            last = time.monotonic()
+            send(done, total)
+
+    return checkpoint
 
 
 class InProcess:
@@ -93,85 +120,25 @@ class InProcess:
         """See Executor."""
 
 
-class Workers:
-    """Runs groups on `slots` processes of this machine; they end when this process does, even if it is killed."""
-
-    def __init__(self, slots: int) -> None:
-        self.slots, threads = slots, max(1, (os.cpu_count() or 1) // slots)
-        spawn = multiprocessing.get_context("spawn")
-        reader, self._marks = spawn.Pipe(duplex=False)
-        self._checkpoints = dict[str, Checkpoint]()
-        self._pool = ProcessPoolExecutor(slots, spawn, _begin, (self._marks, spawn.Lock(), threads))
-        self._listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
-        self._listener.start()
-
-    def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
-        """See Executor."""
-        self._checkpoints[group.key] = checkpoint
-        try:
-            return self._pool.submit(_compute_on_worker, group)
-        except BrokenProcessPool as error:  # a worker died between two groups: this one fails like those that ran
-            future: Future[Outcome] = Future()
-            future.set_exception(error)
-            return future
-
-    def close(self) -> None:
-        """See Executor.
-
-        A worker that was killed may have held the workers' lock, or have sent half a mark; so the listener is not told
-        to end through them: with the workers gone, closing this end is the end of the pipe.
-        """
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._marks.close()
-        self._listener.join()
-
-    def _listen(self, reader: Connection) -> None:
-        with reader:
-            while True:
-                try:
-                    key, done, total = reader.recv()
-                except (EOFError, OSError):  # the end of the pipe, between two marks or within one
-                    return
-                self._checkpoints[key](done, total)
-
-
 @contextmanager
-def on(workers: int) -> Iterator[Executor]:
-    """So many worker processes, or with 0 this process; they end with the block."""
-    executor = Workers(workers) if workers else InProcess()
+def on(workers: int, scheduler: str | None = None) -> Iterator[Executor]:
+    """What runs groups; it ends with the block, but a cluster stays.
+
+    Args:
+        workers: processes of this machine; 0 is this process.
+        scheduler: of a Dask cluster, whose workers are taken instead: its address, or the path of its file.
+    Raises:
+        UsageError: there is no such cluster, or its workers cannot run this code.
+    """
+    executor = chosen(workers, scheduler)
     try:
         yield executor
     finally:
         executor.close()
 
 
-_marks: Connection
-_turn: Lock
-_threads: int
-
-
-def _begin(marks: Connection, turn: Lock, threads: int) -> None:
-    """A worker's start: it ends with its parent, so that a killed run leaves nothing behind that computes."""
-    global _marks, _turn, _threads
-    _marks, _turn, _threads = marks, turn, threads
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _compute_on_worker(group: Group) -> Outcome:
-    last = 0.0
-
-    def checkpoint(done: int, total: int) -> None:
-        nonlocal last
-        if done == total or time.monotonic() - last > 0.2:
-            last = time.monotonic()
-            with _turn:
-                _marks.send((group.key, done, total))
-
-    return compute(group, checkpoint, _threads)
+def chosen(workers: int, scheduler: str | None) -> Executor:
+    """See `on`; what is not asked for is not imported."""
+    if scheduler is not None:
+        return import_module("experiments.harness.cluster").Cluster(scheduler)
+    return import_module("experiments.harness.workers").Workers(workers) if workers else InProcess()

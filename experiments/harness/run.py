@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from tqdm import tqdm
 
 from experiments import claims
 from experiments.harness import provenance
-from experiments.harness.executor import THREADS, Executor, Outcome
+from experiments.harness.executor import THREADS, Died, Executor, Outcome, Unusable
 from experiments.harness.store import Store
 from experiments.harness.sweep import Group
 from properties.record import Record
+
+DEATHS = 3
+"""Workers that a group may kill in one run; then it is given up and named, and the others go on."""
+HOPELESS = 20
+"""Workers that may die before any group is done; then it is no group's fault."""
+LOOK = 1.0
+"""Seconds after which it is looked again whether the executor has more slots."""
+NAMED = 5
+"""Groups that an error names."""
 
 
 class RunError(Exception):
@@ -31,43 +40,76 @@ def compute(groups: Sequence[Group], store: Store, executor: Executor, quiet: bo
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
-        RunError: a worker died or a group failed; all other groups are computed first, where a worker is left.
+        RunError: a group failed or killed DEATHS workers, and all others are done; or the executor cannot go on.
     """
     finished = store.finished(groups)
     waiting = sorted((g for g in unique(groups) if g.key not in finished), key=lambda g: (-g.cost, g.key))
-    commit, count = provenance.commit(), len(waiting)
-    bar = Bar(waiting, quiet)
+    commit, bar, losses = provenance.commit(), Bar(waiting, quiet), Losses(len(waiting))
     running: dict[Future[Outcome], Group] = {}
-    failures: list[str] = []
     with bar:
-        while waiting or running:
-            while waiting and len(running) < executor.slots:
+        while running or (waiting and not losses.end):
+            while waiting and not losses.end and len(running) < executor.slots:
                 group = waiting.pop(0)
                 running[executor.run(group, bar.checkpoint(group))] = group
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                failures += keep(store, running.pop(future), future, commit)
-                waiting = [] if isinstance(future.exception(), BrokenProcessPool) else waiting
-    if failures:
-        raise RunError(f"{failures[0]} ({len(failures)} groups lost; finished groups are kept: run the command again)")
-    return count
+            for future in wait(running, LOOK, FIRST_COMPLETED).done:
+                group, error = running.pop(future), future.exception()
+                if error is None:
+                    keep(store, group, future.result(), commit)
+                    losses.missing -= 1
+                elif losses.runs_again(group, error):
+                    waiting.append(group)  # after all others: what died for want of memory then has more of it
+        if losses.missing:
+            raise RunError(losses.line())
+    return losses.count
 
 
-def keep(store: Store, group: Group, future: Future[Outcome], commit: str) -> list[str]:
-    """Stores what a future brings, or says in a line what went wrong."""
-    try:
-        records, seconds = future.result()
-    except BrokenProcessPool:
-        return [f"a worker process died while {group.experiment} {group.setting} ran"]
-    except Exception as error:
-        return [f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}"]
+class Losses:
+    """What a run lost and why, and whether a group is run again; the same for all executors.
+
+    Attributes:
+        count, missing: groups to compute, and those of them that have no results yet.
+        end: why no further group is begun, or "".
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = self.missing = count
+        self.end = ""
+        self._deaths, self._names = Counter[str](), dict[str, str]()
+        self._failures: list[str] = []
+
+    def runs_again(self, group: Group, error: BaseException) -> bool:
+        """Notes an error; true where the group's process died, which says nothing of the group before it is usual."""
+        if isinstance(error, Died):
+            self._deaths[group.key] += error.times
+            self._names[group.key] = f"{group.experiment} {group.setting}"
+            if self.missing == self.count and self._deaths.total() >= HOPELESS:
+                self.end = f"{self._deaths.total()} workers died before any group was done, whatever they ran"
+            return self._deaths[group.key] < DEATHS
+        if isinstance(error, Unusable):
+            self.end = str(error)
+        else:
+            self._failures.append(f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}")
+        return False
+
+    def line(self) -> str:
+        """What was lost, in one line."""
+        killers = [(self._names[key], times) for key, times in self._deaths.items() if times >= DEATHS]
+        told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
+        told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
+        why = "; ".join([self.end] if self.end else [*self._failures[:1], *told])
+        kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
+        return " ".join(f"{why} ({kept})".split())
+
+
+def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:
+    """Stores what a group brought."""
     facts = {
         "commit": commit,
-        "device": provenance.device(group.engine),
+        "device": outcome.device,
         "threads": group.settings.get("threads", THREADS),
-        "seconds": round(seconds, 3),
+        "seconds": round(outcome.seconds, 3),
     }
-    store.save(group, stamped(records), facts)
-    return []
+    store.save(group, stamped(outcome.records), facts)
 
 
 def stamped(records: Iterable[Record]) -> list[Record]:
@@ -112,9 +154,10 @@ class Bar:
         """What the group calls with (done, total)."""
 
         def mark(done: int, total: int) -> None:
-            now = group.cost * min(done / max(total, 1), 1.0)
+            # A group that runs again, on another worker, counts from where it was when that one died.
+            now = max(group.cost * min(done / max(total, 1), 1.0), self._done[group.key])
             step, self._done[group.key] = now - self._done[group.key], now
             self._bar.set_postfix_str(f"{group.experiment} {group.setting}", refresh=False)
-            self._bar.update(max(step, 0.0))
+            self._bar.update(step)
 
         return mark

@@ -7,25 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments import claims
-from experiments.harness import executor as processes
-from experiments.harness import run
-from experiments.harness.executor import InProcess, Outcome, Workers
+from experiments.harness import provenance, run
+from experiments.harness import workers as processes
+from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.report import CLOCKED
 from experiments.harness.store import Store
-from experiments.harness.sweep import Options
-from experiments.harness.toy import sweep
+from experiments.harness.toy.testing import GROUPS, KillsOnce, alive, begun, ended, in_process, many, pids, wait_for
+from experiments.harness.workers import Workers
 from properties.record import Record
 
-GROUPS = sweep.groups("quick", Options())
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -50,8 +49,7 @@ def test_every_executor_gives_the_same_records(tmp_path, executor):
         assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
         got = store.records(GROUPS)
         assert all(store.facts(group)["threads"] == 1 for group in GROUPS)
-    wanted = [r for group in GROUPS for r in run.stamped(InProcess().run(group, nothing).result().records)]
-    assert got == wanted
+    assert got == in_process(GROUPS)
 
 
 def test_what_the_store_has_is_not_computed_again(tmp_path, log):
@@ -75,65 +73,118 @@ def test_a_group_that_fails_is_named_and_the_others_are_kept(tmp_path, executor,
     monkeypatch.setenv("TOY_FAILS", GROUPS[3].setting)
     failing = Workers(2) if isinstance(executor, Workers) else executor  # workers read the environment at their start
     with Store(tmp_path / "s.sqlite") as store:
-        with pytest.raises(run.RunError, match=r"sum/terms=4 failed with RuntimeError: asked to fail .*1 groups lost"):
+        with pytest.raises(run.RunError, match=r"sum/terms=4 failed with RuntimeError: asked to fail .*missing: 1;"):
             run.compute(GROUPS, store, failing, quiet=True)
         assert len(store.finished(GROUPS)) == len(GROUPS) - 1
     failing.close() if failing is not executor else None
 
 
-def test_a_worker_that_dies_ends_the_run_and_finished_groups_are_kept(tmp_path, log, monkeypatch):
-    """The message names what ran; the same command goes on from there."""
+def test_a_worker_that_dies_costs_its_own_group_which_runs_again(tmp_path, log, monkeypatch):
+    """kill -9 of one of two: nothing is lost, no other group runs twice, and the records are those of no death."""
     monkeypatch.setenv("TOY_SECONDS", "0.3")
+    with Store(tmp_path / "s.sqlite") as store, closing(KillsOnce(Workers(2), log)) as executor:
+        assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
+        assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), executor.killed])
+        assert len(pids(log)) == 3
+        assert store.records(GROUPS) == in_process(GROUPS)
+
+
+@pytest.mark.parametrize("deaths", [run.DEATHS - 1, run.DEATHS])
+def test_a_group_that_kills_its_worker_again_and_again_is_given_up_and_named(tmp_path, log, monkeypatch, deaths):
+    """All others are computed, then one line says which killed and how often; a group that lives in time is kept."""
+    monkeypatch.setenv("TOY_KILLS", f"{GROUPS[3].setting} {deaths}")
     executor = Workers(2)
+    with Store(tmp_path / "s.sqlite") as store, closing(executor):
+        if deaths < run.DEATHS:
+            assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
+        else:
+            with pytest.raises(run.RunError) as stop:
+                run.compute(GROUPS, store, executor, quiet=True)
+            assert str(stop.value).startswith("harness.toy sum/terms=4 killed its worker 3 times (groups missing: 1;")
+        assert len(store.finished(GROUPS)) == len(GROUPS) - (deaths >= run.DEATHS)
+    assert begun(log).count(GROUPS[3].setting) == min(run.DEATHS, deaths + 1)
 
-    killed = []
 
-    def kill_once():
-        if len(ended(log)) >= 3 and not killed:
-            killed.append(os.kill(int(log.read_text().split()[-1]), signal.SIGKILL))
+def test_without_the_second_try_a_death_costs_a_group(tmp_path, log, monkeypatch):
+    """The planted fault that the tests above are for: they would see it."""
+    monkeypatch.setenv("TOY_KILLS", f"{GROUPS[3].setting} 1")
+    monkeypatch.setattr(run, "DEATHS", 1)
+    with Store(tmp_path / "s.sqlite") as store, closing(Workers(2)) as executor:
+        with pytest.raises(run.RunError, match=r"terms=4 killed its worker 1 times \(groups missing: 1"):
+            run.compute(GROUPS[2:5], store, executor, quiet=True)
+        assert store.finished(GROUPS) == {GROUPS[2].key, GROUPS[4].key}
 
-    with Store(tmp_path / "s.sqlite") as store:
-        watched = Watched(executor, kill_once)
-        with pytest.raises(run.RunError, match=r"a worker process died while harness\.toy sum/terms="):
-            run.compute(GROUPS, store, watched, quiet=True)
-        kept = store.finished(GROUPS)
-        executor.close()
-        assert 3 <= len(kept) < len(GROUPS)
-        monkeypatch.setenv("TOY_SECONDS", "0")
-        assert run.compute(GROUPS, store, InProcess(), quiet=True) == len(GROUPS) - len(kept)
+
+class Fails(InProcess):
+    """Every group fails with what `error` gives."""
+
+    def __init__(self, error):
+        self.begun, self._error = [], error
+
+    def run(self, group, checkpoint):
+        """See Executor."""
+        self.begun.append(group)
+        future = Future()
+        future.set_exception(self._error())
+        return future
+
+
+def test_workers_that_die_whatever_they_run_end_the_run(tmp_path):
+    """No group is at fault then, and a sweep of hundreds is not tried three times to its end."""
+    groups, dies = many(60), Fails(Died)
+    with Store(tmp_path / "s.sqlite") as store, pytest.raises(run.RunError, match="20 workers died before any group"):
+        run.compute(groups, store, dies, quiet=True)
+    assert len(dies.begun) == run.HOPELESS
+
+
+def test_an_executor_that_can_run_nothing_more_ends_the_run(tmp_path):
+    """Its reason is the line, and nothing further is handed to it."""
+    gone = Fails(lambda: Unusable("the cluster has gone"))
+    with (
+        Store(tmp_path / "s.sqlite") as store,
+        pytest.raises(run.RunError, match=r"^the cluster .*missing: 12;"),
+    ):
+        run.compute(GROUPS, store, gone, quiet=True)
+    assert len(gone.begun) == 1
+
+
+def test_of_many_lost_groups_the_first_are_named():
+    """The line stays one that can be read, also where an error has several."""
+    losses = run.Losses(9)
+    losses.missing -= 1
+    for group in GROUPS[:7]:
+        assert not losses.runs_again(group, Died(4))
+    assert not losses.runs_again(GROUPS[7], ValueError("two\nlines"))
+    line = losses.line()
+    assert line.count("killed its worker 4 times") == run.NAMED and "; 2 more groups did so (groups missing: 8;" in line
+    assert line.startswith("harness.toy sum/terms=8 failed with ValueError: two lines; harness.toy sum/terms=1 killed")
 
 
 def die_within_a_mark():
-    """On a worker: killed while it holds the turn to send, half a mark sent."""
-    processes._turn.acquire()
+    """On a worker: killed when half a mark is sent."""
     os.write(processes._marks.fileno(), bytes(3))
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_worker_that_dies_within_a_mark_does_not_keep_the_run_from_ending():
-    """Nobody waits for the lock it held, or for the rest of what it sent."""
+    """Nobody waits for the rest of what it sent."""
     workers = Workers(2)
     with pytest.raises(BrokenProcessPool):
-        workers._pool.submit(die_within_a_mark).result(timeout=60)
+        workers._workers[0]._pool.submit(die_within_a_mark).result(timeout=60)
     ending = threading.Thread(target=workers.close, daemon=True)
     ending.start()
     ending.join(timeout=60)
     assert not ending.is_alive()
 
 
-class Watched:
-    """An executor whose every checkpoint also calls something."""
-
-    def __init__(self, executor, also):
-        self.slots, self._executor, self._also = executor.slots, executor, also
-
-    def run(self, group, checkpoint):
-        """See Executor."""
-        return self._executor.run(group, lambda done, total: (checkpoint(done, total), self._also()))
-
-    def close(self):
-        """See Executor."""
-        self._executor.close()
+def test_the_device_is_that_of_the_process_that_computed(tmp_path, monkeypatch):
+    """A worker's machine may be another than the driver's, and the facts beside the results name the worker's."""
+    monkeypatch.setattr(provenance, "processor", lambda: "the driver's")
+    with Store(tmp_path / "s.sqlite") as store, closing(Workers(1)) as executor:
+        run.compute(GROUPS[:1], store, executor, quiet=True)
+        run.compute(GROUPS[1:2], store, InProcess(), quiet=True)
+        there, here = (store.facts(group)["device"] for group in GROUPS[:2])
+    assert here == "cpu: the driver's" and there.startswith("cpu: ") and there != here
 
 
 def test_records_are_stamped_with_the_rules_that_read_them(tmp_path):
@@ -143,7 +194,7 @@ def test_records_are_stamped_with_the_rules_that_read_them(tmp_path):
         def run(self, group, checkpoint):
             future = Future()
             record = Record("gradient_flow", "lstm/start=torch", 0, "N15", 0, 1.0)
-            future.set_result(Outcome([record, record._replace(metric="of no claim")], 0.0))
+            future.set_result(Outcome([record, record._replace(metric="of no claim")], 0.0, "cpu"))
             return future
 
     with Store(tmp_path / "s.sqlite") as store:
@@ -162,6 +213,16 @@ def test_the_bar_counts_predicted_cost_and_ends_full():
         bar.checkpoint(groups[1])(1, 10)
         assert bar._bar.n == pytest.approx(3.1)
     assert bar._bar.n == pytest.approx(4.0)
+
+
+def test_a_group_that_runs_again_does_not_count_twice():
+    """The bar stands until it is as far as it was when the worker died."""
+    group, seen = replace(GROUPS[0], cost=4.0), []
+    with run.Bar([group], quiet=False) as bar:
+        for done in (1, 3, 1, 2, 3, 4):
+            bar.checkpoint(group)(done, 4)
+            seen.append(bar._bar.n)
+    assert seen == [1, 3, 3, 3, 3, 4]
 
 
 DRIVER = """
@@ -213,45 +274,3 @@ def files(folder):
     """All files of the reports but those that hold times, as bytes by name."""
     found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     return {name: content for name, content in found.items() if Path(name).name not in CLOCKED}
-
-
-def wait_for(condition, process):
-    """Waits until it holds, a minute at most."""
-    for _ in range(1200):
-        if condition():
-            return
-        assert process is None or process.poll() is None, "the run ended too early"
-        time.sleep(0.05)
-    raise AssertionError("waited for a minute in vain")
-
-
-def lines(log):
-    """The log's lines as words."""
-    return [line.split() for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def begun(log):
-    """The settings that were begun."""
-    return [words[1] for words in lines(log) if words[0] == "begin"]
-
-
-def ended(log):
-    """The settings that were ended."""
-    return [words[1] for words in lines(log) if words[0] == "end"]
-
-
-def pids(log):
-    """The processes that computed."""
-    return {int(words[2]) for words in lines(log)}
-
-
-def alive(pid):
-    """Whether a process runs (one that has ended and is not yet buried does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def nothing(done, total):
-    """A checkpoint that does nothing."""

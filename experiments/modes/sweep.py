@@ -103,7 +103,7 @@ def group(
         engine=options.engine,
         data=sha256,
         cost=cost(task, cell, settings, seeds),
-        corpus=str(options.data) if sha256 else "",
+        corpus=str(options.data.absolute()) if sha256 else "",
     )
 
 

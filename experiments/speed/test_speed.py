@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from experiments import command
-from experiments.harness import catalogue, executor, figures
+from experiments.harness import catalogue, figures, workers
 from experiments.harness.sweep import Options
 from experiments.speed import analysis, child, measure, numbers, sweep, usual
 from experiments.speed.case import Case, given
@@ -181,7 +181,7 @@ def test_what_is_timed_runs_alone():
 
 def test_the_smoke_preset_gives_a_report_whose_bytes_its_records_give(tmp_path, monkeypatch, capsys):
     """From the command line: one group at a time and no worker; taken from the store the second time."""
-    monkeypatch.setattr(executor, "Workers", lambda slots: pytest.fail("speed must not run on workers"))
+    monkeypatch.setattr(workers, "Workers", lambda slots: pytest.fail("speed must not run on workers"))
     line = ["run", "speed", "--preset", "smoke", "--store", str(tmp_path / "s"), "--out", str(tmp_path / "out")]
     assert command.main([*line, "--workers", "2"]) == 0 and "2 groups computed" in capsys.readouterr().err
     assert command.main(line) == 0 and "0 groups computed, 2 taken" in capsys.readouterr().err

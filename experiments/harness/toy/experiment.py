@@ -1,8 +1,9 @@
-"""Draws and sums; what TOY_LOG and TOY_SECONDS in the environment say lets a test watch and kill it."""
+"""Draws and sums; TOY_LOG, TOY_SECONDS, TOY_FAILS and TOY_KILLS in the environment let a test watch and kill it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 
@@ -16,6 +17,9 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     note(f"begin {group.setting}")
     if group.setting == os.environ.get("TOY_FAILS"):
         raise RuntimeError("asked to fail")
+    setting, times = os.environ.get("TOY_KILLS", "- 0").split()
+    if setting == group.setting and begun(setting) <= int(times):
+        os.kill(os.getpid(), signal.SIGKILL)
     for done in range(1, 11):
         time.sleep(float(os.environ.get("TOY_SECONDS", 0)) / 10)
         checkpoint(done, 10)
@@ -25,6 +29,12 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
     return [
         Record("harness.toy", group.setting, s, "sum", terms, float(v)) for s, v in zip(group.seeds, sums, strict=True)
     ]
+
+
+def begun(setting: str) -> int:
+    """How often a setting was begun, as the log has it."""
+    with open(os.environ["TOY_LOG"]) as log:
+        return sum(line.startswith(f"begin {setting} ") for line in log)
 
 
 def note(line: str) -> None:
