@@ -175,7 +175,9 @@ def test_a_worker_with_other_code_is_refused_by_name_before_anything_is_computed
         file.write("\n")
     worker(where, folder=other)
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
-    assert command.main(["run", "all", "--scheduler", where, "--store", str(tmp_path / "s"), "--out", "x"]) == 2
+    assert (
+        command.main(["run", "all", "--scheduler", where, "--store", str(tmp_path / "s"), "--out", str(tmp_path)]) == 2
+    )
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1 and f"this command {origin().code}" in said and "has code " in said
     assert "the worker tcp://127.0.0.1:" in said and not (tmp_path / "s").exists() and begun(log) == []
