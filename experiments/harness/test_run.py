@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
@@ -19,9 +17,8 @@ from experiments import claims
 from experiments.harness import provenance, run
 from experiments.harness import workers as processes
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
-from experiments.harness.report import CLOCKED
 from experiments.harness.store import Store
-from experiments.harness.toy.testing import GROUPS, KillsOnce, alive, begun, ended, in_process, many, pids, wait_for
+from experiments.harness.toy.testing import GROUPS, KillsOnce, begun, in_process, many, pids
 from experiments.harness.workers import Workers
 from properties.record import Record
 
@@ -223,54 +220,3 @@ def test_a_group_that_runs_again_does_not_count_twice():
             bar.checkpoint(group)(done, 4)
             seen.append(bar._bar.n)
     assert seen == [1, 3, 3, 3, 3, 4]
-
-
-DRIVER = """
-import sys
-from experiments import command
-from experiments.harness import catalogue
-catalogue.EXPERIMENTS = ("harness.toy",)
-if __name__ == "__main__":
-    sys.exit(command.main(sys.argv[1:]))
-"""
-
-
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_killed_run_goes_on_and_its_report_is_that_of_an_uninterrupted_one(tmp_path, log, workers):
-    """kill -9 in the middle, start again: finished groups are not run twice, and but for provenance all bytes agree."""
-    (tmp_path / "driver.py").write_text(DRIVER)
-    first = start(tmp_path, "killed", workers, seconds=0.2)
-    wait_for(lambda: len(ended(log)) >= 4, first)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
-    wait_for(lambda: not any(alive(pid) for pid in pids(log)), None)
-    before = ended(log)
-    assert 4 <= len(before) < len(GROUPS) and not (tmp_path / "killed").exists()
-    again = start(tmp_path, "killed", workers, seconds=0.0)
-    assert finished(again) == 0
-    # The group that had just ended may not have been acknowledged when the kill came: two may be computed again.
-    twice = [setting for setting in set(before) if ended(log).count(setting) > 1]
-    assert len(twice) <= 2 and set(ended(log)) == {group.setting for group in GROUPS}
-    whole = start(tmp_path, "whole", "0", seconds=0.0)
-    assert finished(whole) == 0
-    assert files(tmp_path / "killed") == files(tmp_path / "whole") and len(files(tmp_path / "whole")) == 9
-
-
-def start(folder, name, workers, seconds):
-    """A run of the toy experiment in a process of its own, into a store and reports of this name."""
-    where = ["--store", str(folder / f"{name}.sqlite"), "--out", str(folder / name), "--workers", workers]
-    environment = os.environ | {"TOY_SECONDS": str(seconds), "PYTHONPATH": str(ROOT)}
-    line = [sys.executable, str(folder / "driver.py"), "run", "all", *where]
-    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finished(process):
-    """Waits for its end and gives its exit code; what it complained of is shown where a test fails."""
-    print(*process.communicate())
-    return process.returncode
-
-
-def files(folder):
-    """All files of the reports but those that hold times, as bytes by name."""
-    found = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    return {name: content for name, content in found.items() if Path(name).name not in CLOCKED}
