@@ -26,6 +26,7 @@ from experiments.harness.run import stamped
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
 from experiments.harness.toy import sweep
+from experiments.harness.toy.testing import alive
 from impl import draw
 from properties.record import Record
 
@@ -310,14 +311,6 @@ def kill(pid: int) -> bool:
         return False
     os.kill(pid, signal.SIGKILL)
     return True
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs (one that has ended and is not yet buried does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def lines(log: Path) -> list[tuple[int, list[str]]]:
