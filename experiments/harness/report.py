@@ -24,7 +24,8 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments import claims
 from experiments.claims import Verdict
-from experiments.harness import catalogue, figures
+from experiments.harness import catalogue, figures, verdicts
+from experiments.harness.markup import escaped, html, markdown, slug
 from properties.record import parse_setting, read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
@@ -380,71 +381,6 @@ def holds(path: Path, text: str) -> bool:
 
 
 # Text
-
-
-HEADINGS = {"statement": "what the notes say", "statistic": "what is measured", "interval": "99 % interval"}
-"""Columns of the table of verdicts that are called otherwise than their field."""
-
-
-def verdict_tables(verdicts: Iterable[Verdict]) -> dict[str, Any]:
-    """The table of verdicts for the templates: its rows and headings, and the same as Markdown."""
-    rows = verdict_rows(verdicts)
-    frame = pd.DataFrame(rows).rename(columns=HEADINGS)
-    return {"verdicts": rows, "headings": list(frame.columns), "verdicts_md": markdown(frame)}
-
-
-def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
-    """Verdicts as they are read: numbers to three digits, an interval in words."""
-    return [
-        {
-            "claim": v.number,
-            "verdict": v.word,
-            "statement": v.statement,
-            "statistic": v.statistic,
-            "rule": v.rule,
-            "effect": number(v.effect),
-            "interval": f"{number(v.low)} to {number(v.high)}" if number(v.low) and number(v.high) else "",
-            "seeds": str(v.seeds or ""),
-            "note": v.note,
-        }
-        for v in verdicts
-    ]
-
-
-def number(value: Any) -> str:
-    """A number to three digits; "" for what is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}", 1) if value < 0 else f"{value:.3g}"
-
-
-def cell(value: Any) -> str:
-    """What stands in a table's cell."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "" if value is None else str(value)
-    return number(float(value)) if isinstance(value, float) else str(value)
-
-
-def cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as text."""
-    return frame.astype(object).map(cell)
-
-
-def html(frame: pd.DataFrame) -> str:
-    """The table for a page."""
-    return cells(frame).to_html(index=False, border=0, justify="unset", classes=None)
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """The table for Markdown."""
-    text = cells(frame).map(lambda value: escaped(value).replace("|", "\\|").replace("\n", " "))
-    text.columns = [str(name).replace("|", "\\|") for name in text.columns]
-    return text.to_markdown(index=False, disable_numparse=True)
-
-
-def escaped(text: str) -> str:
-    """Plain text as Markdown: what would be markup is not."""
-    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", text)
 
 
 def csv_of(frame: pd.DataFrame) -> str:
