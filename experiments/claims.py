@@ -21,21 +21,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
-from operator import ge, gt, le, lt
 from typing import NamedTuple
 
 import pandas as pd
 
+from experiments import needs
 from experiments.harness.statistics import order_interval, t50_ratio
+from experiments.needs import OPERATORS
+from properties.record import parse_setting
 
 FEWEST_SEEDS = 8
 CASES = 10_000
 TWINS = ("numpy_twin", "torch_twin")
-OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ class Claim:
         quantities: what is measured, as data.
         supported: conditions that must all hold.
         contradicted: conditions of which one is enough.
-        decided_by: the experiments that write the records.
+        decided_by: the experiments that write the records; the first one's report shows them.
+        shown: the figure or table of that report that shows what decides.
+        exists: the records that say for each seed how often there is what the statistic is of, where there may be none.
     """
 
     number: str
@@ -119,6 +122,8 @@ class Claim:
     supported: tuple[Condition, ...]
     contradicted: tuple[Condition, ...]
     decided_by: tuple[str, ...]
+    shown: str
+    exists: Existence | None = None
 
     @property
     def seeds(self) -> int | None:
@@ -159,6 +164,15 @@ class Claim:
         return any(quantity.reads(source, metric, setting) for quantity in quantities)
 
 
+class Existence(NamedTuple):
+    """Records that count, by seed, what a statistic is of; `what` says it in words."""
+
+    what: str
+    source: str
+    metric: str
+    settings: str
+
+
 class Measured(NamedTuple):
     """A quantity as the records give it; `problem` says why it cannot decide, and is empty if it can."""
 
@@ -170,7 +184,13 @@ class Measured(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """A row of the ledger."""
+    """A row of the ledger.
+
+    Attributes:
+        preset: of the records that decided, such as "quick"; "" where the frame does not say.
+        report: a link from the reports' folder to the figure or table that shows them; "" without records.
+        needs: what an open claim would take, in words; "" for one that is decided.
+    """
 
     number: str
     statement: str
@@ -183,6 +203,9 @@ class Verdict(NamedTuple):
     word: str
     note: str
     decided_by: str
+    preset: str
+    report: str
+    needs: str
 
 
 # The rules. Their source is the page of rules, which was fixed before the measurements that they judge.
@@ -276,6 +299,7 @@ CLAIMS = {
             ),
             (Condition(OFF, "low", ">", 0.02, 1), Condition(OFF, "high", "<", -0.02, 1)),
             ("gradient_flow", "instrument"),
+            "growth",
         ),
         Claim(
             "N2",
@@ -285,6 +309,7 @@ CLAIMS = {
             (UNBROKEN,),
             (BREAK,),
             ("instrument",),
+            "breaks",
         ),
         Claim(
             "N3",
@@ -301,6 +326,7 @@ CLAIMS = {
             (UNBROKEN,),
             (BREAK,),
             ("instrument",),
+            "breaks",
         ),
         Claim(
             "N4",
@@ -310,6 +336,7 @@ CLAIMS = {
             (UNBROKEN,),
             (BREAK,),
             ("instrument",),
+            "breaks",
         ),
         Claim(
             "N5",
@@ -324,6 +351,7 @@ CLAIMS = {
             (above(0.3, "success - chance"), below(0.1, "shuffled - chance")),
             (Condition("success - chance", "high", "<", 0.1, 1),),
             ("modes",),
+            "success",
         ),
         Claim(
             "N6",
@@ -334,6 +362,7 @@ CLAIMS = {
             (above(0),),
             (below(0),),
             ("language_model",),
+            "ladder",
         ),
         Claim(
             "N7",
@@ -344,6 +373,7 @@ CLAIMS = {
             (above(0.9),),
             (below(0.5),),
             ("memory",),
+            "carried_exchange",
         ),
         Claim(
             "N8",
@@ -353,6 +383,7 @@ CLAIMS = {
             (UNBROKEN, above(1.25)),
             (below(1.05),),
             ("memory", "instrument"),
+            "gates_variants_width",
         ),
         Claim(
             "N9",
@@ -363,6 +394,7 @@ CLAIMS = {
             (UNBROKEN, above(0.1)),
             (below(0.02),),
             ("memory", "instrument"),
+            "gates_variants_width",
         ),
         Claim(
             "N10",
@@ -376,6 +408,7 @@ CLAIMS = {
             (UNBROKEN, above(0.1)),
             (below(0.02),),
             ("memory", "instrument"),
+            "gates_variants_width",
         ),
         Claim(
             "N11",
@@ -385,6 +418,7 @@ CLAIMS = {
             (UNBROKEN,),
             (BREAK,),
             ("instrument",),
+            "breaks",
         ),
         Claim(
             "N12",
@@ -396,6 +430,7 @@ CLAIMS = {
             (Condition("ratio", "low", ">", 2, 2), Condition("ratio", "high", ">=", 1)),
             (Condition("ratio", "high", "<", 1.5, 2),),
             ("memory",),
+            "lengths_ratios",
         ),
         Claim(
             "N13",
@@ -405,6 +440,7 @@ CLAIMS = {
             (above(0.1),),
             (below(0.02),),
             ("memory",),
+            "carried_gates",
         ),
         Claim(
             "N14",
@@ -415,6 +451,8 @@ CLAIMS = {
             (above(0.5),),
             (below(0.1),),
             ("memory",),
+            "carried_units",
+            Existence("a unit that carries the bit alone", "memory", "carriers", "latch/carried/start=torch/delay=*"),
         ),
         Claim(
             "N15",
@@ -425,6 +463,7 @@ CLAIMS = {
             (above(-1), below(1)),
             (below(-3), above(3)),
             ("gradient_flow",),
+            "n15",
         ),
         Claim(
             "N16",
@@ -435,6 +474,7 @@ CLAIMS = {
             (above(3),),
             (below(1.25),),
             ("memory",),
+            "spread_ratio",
         ),
         Claim(
             "N17",
@@ -444,6 +484,7 @@ CLAIMS = {
             (UNBROKEN, above(0)),
             (below(0),),
             ("memory", "instrument"),
+            "untied_by_rows",
         ),
         Claim(
             "N18",
@@ -456,6 +497,7 @@ CLAIMS = {
             (UNBROKEN, above(0)),
             (BREAK, Condition("effect", "high", "<", 0, 1)),
             ("language_model", "instrument"),
+            "truncation",
         ),
         Claim(
             "N19",
@@ -466,6 +508,7 @@ CLAIMS = {
             (UNBROKEN,),
             (BREAK,),
             ("instrument",),
+            "breaks",
         ),
         Claim(
             "N20",
@@ -482,6 +525,7 @@ CLAIMS = {
             (UNBROKEN, above(-0.005), below(0.05)),
             (BREAK,),
             ("language_model", "instrument"),
+            "sources_excess",
         ),
         Claim(
             "N21",
@@ -492,6 +536,7 @@ CLAIMS = {
             (above(0.3),),
             (below(0.05),),
             ("memory",),
+            "layers_accuracy",
         ),
     )
 }
@@ -519,6 +564,7 @@ def verdict(claim: Claim, frame: pd.DataFrame) -> Verdict:
         ValueError: if a quantity of one number a seed has several.
     """
     found = judged(claim, frame)
+    found = found._replace(preset=" and ".join(presets(claim, frame)), report=link(claim, frame))
     if claim.default is None:
         return found
     beside = judged(claim.default, frame, claim.hash)
@@ -533,12 +579,55 @@ def judged(claim: Claim, frame: pd.DataFrame, stamp: str = "") -> Verdict:
     stale = any((stamp or claim.hash) not in rule.split("+") for rows in chosen.values() for rule in rows.rule.unique())
     word, note = judge(claim, measured)
     word, note = ("open", "rule changed after measurement") if stale else (word, note)
+    counts = existing(claim, frame)
+    nowhere = word == "open" and not stale and counts.size > 0 and not counts.any()
+    note = f"none of {counts.size} seeds has {claim.exists.what}" if nowhere else note
     shown = worst(claim, measured)
     several = sum(quantity.group == shown.group for quantity in claim.quantities) > 1
     note = "; ".join(filter(None, [note, f"shown: {shown.name}" if several and not measured[shown].problem else ""]))
     numbers = measured[shown][:4]
     shared = (claim.number, claim.statement, claim.statistic, claim.rule)
-    return Verdict(*shared, *numbers, word, note, ", ".join(claim.decided_by))
+    taken = "" if word != "open" else again(claim) if stale else needed(claim, measured, chosen, nowhere)
+    return Verdict(*shared, *numbers, word, note, ", ".join(claim.decided_by), "", "", taken)
+
+
+def needed(
+    claim: Claim, measured: Mapping[Quantity, Measured], chosen: Mapping[Quantity, pd.DataFrame], nowhere: bool
+) -> str:
+    """What an open claim would take, in words; `nowhere`: no seed has what its statistic is of."""
+    if nowhere:
+        return f"seeds with {claim.exists.what}: without any the statistic has no value"
+    if any(m.problem for m in measured.values()):
+        return needs.missing(measured)
+    return needs.undecided(claim, measured, {quantity: picked(quantity, rows) for quantity, rows in chosen.items()})
+
+
+def again(claim: Claim) -> str:
+    """What a claim takes whose rule is not the one that its records were measured under."""
+    return "to be measured again under its present rule: " + needs.runs(claim.decided_by)
+
+
+def existing(claim: Claim, frame: pd.DataFrame) -> pd.Series:
+    """How often there is, by seed, what a claim's statistic is of; empty where nothing says so."""
+    if claim.exists is None:
+        return pd.Series(dtype=float)
+    _, source, metric, pattern = claim.exists
+    rows = frame[(frame.source == source) & (frame.metric == metric)]
+    return rows.value[[fnmatchcase(setting, pattern) for setting in rows.setting]]
+
+
+def presets(claim: Claim, frame: pd.DataFrame) -> list[str]:
+    """The presets of the experiments that a claim reads, as the harness recorded them."""
+    ran = frame.setting[frame.source == "run"].unique()
+    known = {setting.split("/")[0]: parse_setting(setting).get("preset", "") for setting in ran}
+    return sorted({known[name] for name in claim.decided_by if known.get(name)})
+
+
+def link(claim: Claim, frame: pd.DataFrame) -> str:
+    """Where the reports' folder shows a claim; "" while its experiment has no records."""
+    name = claim.decided_by[0]
+    source = "laws" if name == "instrument" else name
+    return f"{name}/index.html#{claim.shown}" if (frame.source == source).any() else ""
 
 
 def judge(claim: Claim, measured: Mapping[Quantity, Measured]) -> tuple[str, str]:
@@ -588,20 +677,22 @@ def measure(quantity: Quantity, rows: pd.DataFrame) -> Measured:
 
 def measured_median(quantity: Quantity, rows: pd.DataFrame) -> Measured:
     """Median over seeds with its order-statistic interval; of several settings the one that is to be picked."""
-    found = []
     for setting, some in rows.groupby("setting", sort=True):
         if some.seed.duplicated().any():
             raise ValueError(f"`frame` must have one {quantity.metric} a seed at {setting}; got {len(some)} records.")
-        found.append(Measured(*order_interval(some.value), len(some), too_few(len(some), quantity.least)))
-    if len(found) < len(quantity.settings):
+    if rows.setting.nunique() < len(quantity.settings):
         return Measured(problem=NOT_MEASURED)
-    return {"largest": max, "smallest": min, "": only}[quantity.pick](found, key=lambda m: m.value)
+    some = picked(quantity, rows)
+    return Measured(*order_interval(some.value), len(some), too_few(len(some), quantity.least))
 
 
-def only(found: Sequence[Measured], key: object) -> Measured:
-    """The one that there is."""
-    (one,) = found
-    return one
+def picked(quantity: Quantity, rows: pd.DataFrame) -> pd.DataFrame:
+    """Of several settings' records those of the largest or smallest median, the first of equals; without a pick all."""
+    if not quantity.pick:
+        return rows
+    parts = [some for _, some in rows.groupby("setting", sort=True)]
+    medians = [order_interval(some.value).value for some in parts]
+    return parts[medians.index({"largest": max, "smallest": min}[quantity.pick](medians))]
 
 
 def measured_ratio(quantity: Quantity, rows: pd.DataFrame) -> Measured:
@@ -631,12 +722,15 @@ def too_few(seeds: int, least: int) -> str:
     return f"{seeds} seeds, the rule asks for {least}" if seeds < least else ""
 
 
+LEDGER = (
+    *("claim", "statement", "statistic", "effect", "low", "high", "verdict", "preset", "report"),
+    *("needs", "rule", "seeds", "note", "decided_by"),
+)
+"""The columns of ledger.csv."""
+
+
 def ledger(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim in order: claim, statement, rule, effect, low, high, seeds, verdict, note, decided_by."""
+    """One row a claim in order, with the columns LEDGER."""
     rows = pd.DataFrame([verdict(claim, frame) for claim in CLAIMS.values()], columns=Verdict._fields)
     rows = rows.astype({"effect": float, "low": float, "high": float, "seeds": "Int64"})
-    rows = rows.drop(columns="statistic").rename(columns={"number": "claim", "word": "verdict"})
-    return rows[list(LEDGER)]
-
-
-LEDGER = ("claim", "statement", "rule", "effect", "low", "high", "seeds", "verdict", "note", "decided_by")
+    return rows.rename(columns={"number": "claim", "word": "verdict"})[list(LEDGER)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from experiments.claims import CLAIMS, LEDGER, TWINS, Claim, Condition, Measured
 from experiments.harness.statistics import order_interval
 from properties.record import COLUMNS, Record
 
+REPORTS = Path(__file__).parent.parent / "reports"
 LENGTHS = (5, 7, 10, 14, 20, 28, 40, 57, 80, 113, 160)
 
 PAGE = {
@@ -264,7 +266,9 @@ def test_a_rule_changed_later_opens_the_claim_until_it_is_measured_again():
     rows = frame(medians("N6", [1.0] * 8))
     later = replace(CLAIMS["N6"], supported=(Condition("effect", "low", ">", 0.1),))
     assert claims.verdict(CLAIMS["N6"], rows).word == "supported"
-    assert claims.verdict(later, rows)[-3:-1] == ("open", "rule changed after measurement")
+    found = claims.verdict(later, rows)
+    assert (found.word, found.note) == ("open", "rule changed after measurement")
+    assert found.needs.endswith("python -m experiments run language_model")
 
 
 def test_what_is_not_measured_is_open_and_says_so():
@@ -470,6 +474,27 @@ def test_the_ledger_has_a_row_a_claim_in_order():
     assert at.verdict.drop("N15").eq("open").all() and at.verdict["N15"] == "contradicted"
     assert at.effect["N15"] == -20 and at.seeds["N15"] == 16 and at.seeds["N6"] == 3
     assert at.effect.isna().sum() == 19 and at.note["N6"] == "3 seeds, the rule asks for 8: N6 at text/cell=rnn"
+
+
+def test_a_verdict_names_the_preset_and_the_figure_of_its_records():
+    """The preset is what the harness recorded of the claim's experiments; without records there is no link."""
+    ran = [Record("run", f"{name}/preset={preset}", 0, "groups", 0, 1.0) for name, preset in RAN.items()]
+    found = claims.verdict(CLAIMS["N8"], frame(ran, laws("N8"), effect_everywhere("N8", [2.0] * 8)))
+    assert (found.preset, found.report) == ("full and quick", "memory/index.html#gates_variants_width")
+    assert claims.verdict(CLAIMS["N8"], frame(ran, laws("N8"))).report == ""
+    assert claims.verdict(CLAIMS["N2"], frame(ran, laws("N2"))).report == "instrument/index.html#breaks"
+    assert claims.verdict(CLAIMS["N2"], frame(laws("N2"))).preset == ""
+
+
+RAN = {"memory": "full", "instrument": "quick", "language_model": "tour"}
+
+
+@pytest.mark.parametrize("number", CLAIMS)
+def test_the_figure_that_shows_a_claim_is_in_the_committed_report(number):
+    """The page has it under that name."""
+    claim = CLAIMS[number]
+    page = (REPORTS / claim.decided_by[0] / "index.html").read_text("utf-8")
+    assert f'id="{claim.shown}"' in page
 
 
 # Checks of the rules themselves

@@ -113,7 +113,7 @@ def order_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
             f"`values` must be one number a seed without NaN, since a seed left out is a bias; got {values}."
         )
     n = ordered.size
-    k = _ends(n, level)
+    k = rank(n, level)
     low, high = (ordered[k - 1], ordered[n - k]) if k else (-np.inf, np.inf)
     return Interval(_median(ordered), float(low), float(high))
 
@@ -127,8 +127,8 @@ def against(found: Interval, predicted: float, decimals: int = 9) -> dict[str, f
 
 
 @cache
-def _ends(n: int, level: float) -> int:
-    """k of `order_interval`, 0 where no pair of n order statistics reaches the level."""
+def rank(n: int, level: float = LEVEL) -> int:
+    """k of `order_interval` for n values, 0 where no pair of their order statistics reaches the level."""
     return int((stats.binom.cdf(np.arange(n), n, 0.5) <= (1 - level) / 2).sum())
 
 
