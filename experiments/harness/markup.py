@@ -32,7 +32,7 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def html(frame: pd.DataFrame) -> str:
-    """The table for a page, with the room that it asks for, so that a narrow screen scrolls it and does not crush it."""
+    """The table for a page, with the room that it asks for: a narrow screen scrolls it instead of crushing it."""
     text = cells(frame)
     table = text.to_html(index=False, border=0, justify="unset", classes=None)
     table = table.replace("<th>", '<th scope="col">').replace('class="dataframe"', f'style="--least: {least(text)}ch"')

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.harness.report import Figure, Report, Table, number
+from experiments.harness.markup import number
+from experiments.harness.report import Figure, Report, Table
 from experiments.harness.statistics import Interval
 from experiments.speed import pictures
 from experiments.speed.contenders import CONTENDERS

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.harness.report import Figure, Report, Table, number
+from experiments.harness.markup import number
+from experiments.harness.report import Figure, Report, Table
 from experiments.speed import pictures
 from experiments.speed.analysis import engine_sentence, explain_table, slope_table, span, wide
 from experiments.speed.contenders import CONTENDERS
