@@ -166,8 +166,10 @@ def opened(tab, page):
 
 
 def emptied(tab):
-    """The page without the inside of its pictures, which keep their places."""
+    """The page without the inside of its pictures, which keep their places, and most rows of its tables of data, which
+    are all alike."""
     tab.evaluate("document.querySelectorAll('svg').forEach(picture => picture.replaceChildren())")
+    tab.evaluate("document.querySelectorAll('table:not(.verdicts) tr:nth-child(n+4)').forEach(row => row.remove())")
     return tab
 
 
@@ -229,7 +231,8 @@ def unprinted(tab):
     wrong = tab.evaluate(
         """() => {
             const shown = e => e.getClientRects().length > 0, wrong = [];
-            for (const e of document.querySelectorAll("nav, .skip")) if (shown(e)) wrong.push("printed: " + e.className);
+            for (const e of document.querySelectorAll("nav, .skip"))
+                if (shown(e)) wrong.push("printed: " + e.className);
             for (const e of document.querySelectorAll("details > :not(summary)"))
                 if (!e.checkVisibility({contentVisibilityAuto: true}) || !e.getBoundingClientRect().height)
                     wrong.push("closed: " + e.outerHTML.slice(0, 80));

@@ -209,8 +209,8 @@ def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
     return {
         "title": some.title,
         "title_md": escaped(some.title),
-        "lead": some.lead.split("\n\n"),
-        "lead_md": escaped(some.lead),
+        "lead": paragraphs(some.lead),
+        "lead_md": "\n\n".join(escaped(paragraph) for paragraph in paragraphs(some.lead)),
         "figures": [
             {
                 "name": f.name,
@@ -232,6 +232,11 @@ def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
             for t in some.tables
         ],
     }
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a plain text."""
+    return [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
 def run_settings(name: str, frame: pd.DataFrame) -> dict[str, list[str]]:

@@ -54,6 +54,7 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "statement": v.statement,
         "statistic": v.statistic,
         "rule": v.rule,
+        **conditions(v.rule),
         "effect": number(v.effect),
         "interval": f"{number(v.low)} to {number(v.high)}" if number(v.low) and number(v.high) else "",
         "seeds": str(v.seeds or ""),
@@ -64,6 +65,12 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "shown": v.report.split("/")[0],
         "picture": picture(CLAIMS[v.number], v),
     }
+
+
+def conditions(rule: str) -> dict[str, str]:
+    """What supports a claim and what contradicts it, from its rule in words."""
+    halves = rule.removeprefix("supported: ").split("; contradicted: ")
+    return dict(zip(("supported", "contradicted"), halves, strict=True))
 
 
 def link(report: str, at: str) -> str:

@@ -113,7 +113,8 @@ def lead(runs: list[Trained], own: Trained) -> str:
         f"A cell has one set of weights for all steps. Here it is compared with one that has a set for each step, "
         f"started as copies, so that both are the same function at first; both see the same training rows in the same "
         f"order, with the same optimiser. {start_sentence(runs)} The law says what follows (the tied gradient is the "
-        f"sum of the steps' own), this section what it is worth. {claim_sentence(own)} {others_sentence(runs, own)}"
+        f"sum of the steps' own), this section what it is worth.\n\n"
+        f"{claim_sentence(own)}\n\n{others_sentence(runs, own)}"
     )
 
 
