@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -64,11 +65,6 @@ def hidden_units(cell: str, V: int, most: int) -> int:
     return arms.widest(partial(parameters, cell, V), most)
 
 
-def initial(group: Group, V: int, twin: Any) -> Model:
-    """The group's models at the start, in the twin's arrays."""
-    return twin.asarray(draw.group([model(group.settings, seed, V) for seed in group.seeds]), group.dtype)
-
-
 def model(s: dict[str, Any], seed: int, V: int) -> Model:
     """One model at the start, as `s` says: "torch", torch's default; else W_ih from N(0, input_sd^2), an orthogonal
     W_hh (RNN) or the forget bias set (LSTM)."""
@@ -80,6 +76,11 @@ def model(s: dict[str, Any], seed: int, V: int) -> Model:
         cell = recurrent(rng, s, V)
         cell = cell._replace(weight_ih=rng.normal(0.0, s["input_sd"], cell.weight_ih.shape))
     return Model(cell, draw.head(draw.generator(*words, "head"), V, s["H"]))
+
+
+def initial(group: Group, V: int, twin: Any, one: Callable[[dict[str, Any], int, int], Model] = model) -> Model:
+    """The group's models at the start, in the twin's arrays; `one` draws a seed's, from settings, seed and V."""
+    return twin.asarray(draw.group([one(group.settings, seed, V) for seed in group.seeds]), group.dtype)
 
 
 def recurrent(rng: np.random.Generator, s: dict[str, Any], V: int) -> Parameters:

@@ -10,8 +10,8 @@ from experiments.language_model import models, parts
 from experiments.language_model.corpus import Corpus, corpus
 from experiments.language_model.evaluation import EVALUATION
 from experiments.language_model.models import CELLS, START, hidden_units
+from experiments.language_model.text.sweep import SECONDS, SYMBOL, products
 from experiments.language_model.truncation import rates
-from impl.spec import GATES
 
 PART = "truncation"
 
@@ -88,24 +88,15 @@ def rate(cell: str, k: int, size: int) -> float:
 PREPARED = 2e-7
 """Core-seconds a character of the text, to read it."""
 
-UPDATE = {"rnn": 1e-3, "lstm": 2e-3}
-"""Core-seconds of an update on one AVX-512 core."""
-
-PRODUCT = {"rnn": (9.6e-11, 3.5e-11), "lstm": (1.21e-10, 5.5e-11)}
-"""Core-seconds of a multiply-add forward by character: of training, backward included; of a forward alone."""
-
-SYMBOL = (1.6e-8, 2.4e-8)
-"""Core-seconds a symbol of the alphabet by character, for input and loss: in training, in evaluation."""
-
 
 def cost(cell: str, H: int, text: Corpus, sizes: Preset, seeds: int) -> float:
     """Predicted core-seconds of a group; the steps before the last block are run forward once more."""
     V, n, T = text.V, text.n, FIXED["T"]
-    training, forward = PRODUCT[cell]
-    products = len(GATES[cell]) * H * (V + H) + V * H
+    updating, training, forward = SECONDS[cell]
+    multiplied = products(cell, H, V)
     again = sum(1 - k / T for k in sizes.truncations) / len(sizes.truncations)
-    character = SYMBOL[0] * V + (training + again * forward) * products
-    update = UPDATE[cell] + seeds * T * sizes.B * character
+    character = SYMBOL[0] * V + (training + again * forward) * multiplied
+    update = updating + seeds * T * sizes.B * character
     part = n / 20 if sizes.read is None else min(n / 20, sizes.read)
-    read = 2 * seeds * (part + READING["lanes"] * READING["warmup"]) * (SYMBOL[1] * V + forward * products)
+    read = 2 * seeds * (part + READING["lanes"] * READING["warmup"]) * (SYMBOL[1] * V + forward * multiplied)
     return PREPARED * n + len(sizes.truncations) * (sizes.updates * update + read)

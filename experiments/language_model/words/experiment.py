@@ -62,7 +62,8 @@ def trained(group: Group, words: Words, checkpoint: Checkpoint) -> Iterator[Reco
         return [*group.each("loss_training", update, training), *group.each("loss_validation", update, value)]
 
     facts = {"words": [*words.vocabulary]}
-    model, records = learn(group, twin, lanes, initial(group, V, twin), look, checkpoint, facts)
+    start = models.initial(group, V, twin, drawn)
+    model, records = learn(group, twin, lanes, start, look, checkpoint, facts)
     yield from records
     yield from group.each("loss_test", s["updates"], evaluate(twin, s, model, words.classes, words.parts.test[0]))
     sizes = {"parameters": sweep.parameters(s["cell"], V, s["D"], s["H"]), "hidden_units": s["H"]}
@@ -70,12 +71,7 @@ def trained(group: Group, words: Words, checkpoint: Checkpoint) -> Iterator[Reco
         yield from group.each(metric, 0, value)
 
 
-def initial(group: Group, V: int, twin: Any) -> Model:
-    """The group's models at the start, in the twin's arrays."""
-    return twin.asarray(draw.group([model(group.settings, seed, V) for seed in group.seeds]), group.dtype)
-
-
-def model(s: dict[str, Any], seed: int, V: int) -> Model:
+def drawn(s: dict[str, Any], seed: int, V: int) -> Model:
     """One model at the start: the table from N(0, table_sd^2), one for both cells; W_hh orthogonal (RNN), or the forget
     bias set (LSTM); all else as torch.nn has it."""
     words = (EXPERIMENT, "words", seed)

@@ -95,7 +95,7 @@ def test_parameters_are_those_that_are_drawn_and_equal_between_cells(corpus, wor
     V, count = len(words.vocabulary), {}
     for cell in CELLS:
         s = group(corpus, cell).settings
-        count[cell] = sum(a.size for a in leaves(experiment.model(s, 0, V)))
+        count[cell] = sum(a.size for a in leaves(experiment.drawn(s, 0, V)))
         assert count[cell] == sweep.parameters(cell, V, s["D"], s["H"])
     H = group(corpus, "rnn").settings["H"]
     assert count["rnn"] <= count["lstm"] < sweep.parameters("rnn", V, TINY.D, H + 1)
@@ -104,7 +104,7 @@ def test_parameters_are_those_that_are_drawn_and_equal_between_cells(corpus, wor
 def test_cells_of_one_seed_begin_with_one_table_and_seeds_with_others(corpus, words):
     """What both cells have in common is the same, so that they are compared seed by seed."""
     V = len(words.vocabulary)
-    rnn, lstm = ([experiment.model(group(corpus, cell).settings, seed, V) for seed in (0, 1)] for cell in CELLS)
+    rnn, lstm = ([experiment.drawn(group(corpus, cell).settings, seed, V) for seed in (0, 1)] for cell in CELLS)
     np.testing.assert_array_equal(rnn[0].cell.table, lstm[0].cell.table)
     assert (rnn[0].cell.table != rnn[1].cell.table).all()
     assert abs(rnn[0].cell.table.std() - 1) < 0.5
@@ -177,7 +177,7 @@ def test_a_model_that_knows_nothing_loses_the_logarithm_of_the_vocabulary(corpus
 
 def started(g, words):
     """The group's models at the start."""
-    return engine("numpy").asarray(experiment.initial(g, len(words.vocabulary), engine("numpy")), g.dtype)
+    return models.initial(g, len(words.vocabulary), engine("numpy"), experiment.drawn)
 
 
 # Rungs
