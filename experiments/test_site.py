@@ -267,3 +267,30 @@ def test_a_page_is_for_everybody(toy, tab, page):
 def test_a_committed_page_is_for_everybody(tab, page):
     """The same of what readers have."""
     assert faults(opened(tab, REPORTS / page)) == []
+
+
+FAULTS = [
+    ("<main", '<p style="width: 500px">wide</p><main', "500"),
+    ("--quiet: #5c5c5a", "--quiet: #aaa", "light color-contrast"),
+    ("--quiet: #a9a9a5", "--quiet: #444", "dark color-contrast"),
+    ('role="img" aria-label="medians of &quot;sums&quot;"', 'role="img"', "light svg-img-alt"),
+    ("<h1>", "<h1><img src='data:,'>", "light image-alt"),
+    ('tabindex="0"', "", "light scrollable-region-focusable"),
+    ('class="skip" href="#main"', 'class="skip"', "first: "),
+    ('href="cost.html"', 'href="cost.html" tabindex="-1"', '<a href="cost.html"'),
+    (":focus-visible { outline: 3px solid", ":focus-visible { outline: none; --was: 3px", "no outline: "),
+    (".skip, nav { display: none; }", ".skip { display: none; }", "printed: "),
+    ("::details-content { content", "::details-text { content", "closed: "),
+    ("@media screen and (prefers", "@media (prefers", "background "),
+    ("figure, tr, dl", "tr, dl", "split: sums"),
+    ("<main", "<script>console.log('said')</script><main", "said"),
+]
+"""What is planted in the toy's page, and a piece of what must then be found wrong with it."""
+
+
+@in_chromium
+@pytest.mark.parametrize(("old", "new", "found"), FAULTS, ids=[fault[-1] for fault in FAULTS])
+def test_a_planted_fault_is_found(toy, tab, tmp_path, old, new, found):
+    """Each thing that is asked of a page is noticed where it is missing."""
+    root = changed(toy, tmp_path, f"{TOY}/index.html", old, new)
+    assert any(found in fault for fault in faults(opened(tab, root / TOY / "index.html")))

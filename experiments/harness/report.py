@@ -12,7 +12,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -192,16 +192,17 @@ SHORT = 5
 def contents(report: Report) -> list[tuple[str, str]]:
     """Anchors and titles of a long report's table of contents: its sections, or else its figures and tables."""
     parts = [(slug(section.title), section.title) for section in report.sections]
-    own = [(f.name, f.title) for f in report.figures] + [(anchor(t, report), t.title) for t in report.tables]
+    names = [figure.name for figure in report.every_figure]
+    own = [(f.name, f.title) for f in report.figures] + [(anchor(t, names), t.title) for t in report.tables]
     if not parts and len(own) <= SHORT:
         return []
     programs = [("programs", "Programs, one a cause")] if report.programs else []
     return [*(parts or own), *programs, ("settings", "Settings and cost")]
 
 
-def anchor(table: Table, some: Report | Section) -> str:
-    """A table's anchor: its name, or another where a figure has that."""
-    return f"{table.name}_table" if table.name in {figure.name for figure in some.figures} else table.name
+def anchor(table: Table, drawn: Iterable[str]) -> str:
+    """A table's anchor: its name, or another where one of the page's figures has that."""
+    return f"{table.name}_table" if table.name in drawn else table.name
 
 
 def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
@@ -223,7 +224,7 @@ def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
         ],
         "tables": [
             {
-                "anchor": anchor(t, some),
+                "anchor": anchor(t, drawn),
                 "title": t.title,
                 "title_md": escaped(t.title),
                 "html": html(t.frame),

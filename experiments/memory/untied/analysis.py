@@ -241,8 +241,8 @@ def floors(axis: Axes) -> None:
     """What who knows none and one of the two values pays: closed forms."""
     for known, text, up in ((0, "neither value known: 1/6", True), (1, "one value known: 1/12", False)):
         axis.axhline(adding.floor(known), **figures.PREDICTION)
-        place = {"xytext": (3, 3 if up else -3), "va": "bottom" if up else "top"}
-        figures.label_line(axis, 0, adding.floor(known), text, xycoords=axis.get_yaxis_transform(), **place)
+        place = {"xytext": (-3, 3 if up else -3), "ha": "right", "va": "bottom" if up else "top"}
+        figures.label_line(axis, 1, adding.floor(known), text, xycoords=axis.get_yaxis_transform(), **place)
 
 
 def ends(t: Trained) -> list[dict[str, object]]:
