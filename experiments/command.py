@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.harness import catalogue, executor, provenance
+from experiments.harness import catalogue, executor, listing, provenance
 from experiments.harness.catalogue import UsageError
 from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
@@ -31,14 +33,18 @@ STORE = Path(".rnn-twins") / "results.sqlite"
 
 @dataclass(frozen=True)
 class List:
-    """Shows the experiments and their presets."""
+    """Shows the experiments and their presets; with --cost what they would take, before anything is run."""
 
+    experiment: Annotated[str, tyro.conf.Positional] = "all"
+    """The experiment's name, or all."""
     cost: bool = False
-    """Also the number of groups and the predicted core-seconds."""
+    """Also the predicted core-seconds of each part, by preset; of every group, with an experiment and a preset."""
+    preset: Literal["smoke", "tour", "quick", "full"] | None = None
+    """The costs of this one; by default of each."""
     corpus: str | None = None
-    """A text for language_model, as `run` takes it."""
+    """The costs with a text for language_model, as `run` takes it."""
     data: Path | None = None
-    """A table of your own for modes."""
+    """The costs with a table of your own for modes."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
         return DOES[type(command)](command)
     except UsageError as error:
         return complain(error, 2)
-    except (RunError, StoreError) as error:
+    except (RunError, StoreError, OutError) as error:
         return complain(error, 1)
     except KeyboardInterrupt:
         return complain("stopped; finished groups are kept: the same command goes on.", 130)
@@ -178,16 +184,55 @@ def complain(problem: object, code: int) -> int:
     return code
 
 
+class OutError(Exception):
+    """A report was made and could not be written; one line that says where and why, and what is kept."""
+
+
+@contextmanager
+def writing(out: Path, kept: str) -> Iterator[None]:
+    """Says in one line why the reports' folder could not be written; an older report is whole then.
+
+    Raises:
+        OutError: the disk is full, or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutError(f"no report could be written to {out} ({error.strerror or error}); {kept}.") from error
+
+
+def refuse_unwritable(out: Path) -> None:
+    """Tries whether reports can be written, so that hours of computing do not end at a closed door; leaves nothing.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    try:
+        there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        with TemporaryFile(dir=there, buffering=0) as file:
+            file.write(b"x")
+    except OSError as error:
+        raise UsageError(f"--out must be a folder that can be written; got {out} ({error.strerror}).") from error
+
+
 def show(command: List) -> int:
-    """The experiments, what each is about, and with `cost` what each preset would take."""
+    """The experiments, what each is about, and with `cost` what each preset would take; nothing before all is known."""
+    names = catalogue.chosen(command.experiment)
+    check_files(command, names)
+    if not command.cost and (command.preset or own_files(command)):
+        raise UsageError("--preset, --corpus and --data say whose cost to list: they need --cost.")
+    presets = [command.preset] if command.preset else PRESETS if command.cost else []
     options = Options(corpus=corpus(command), data=command.data)
-    for name in catalogue.EXPERIMENTS:
+    sweeps = {name: {preset: catalogue.sweep(name, preset, options) for preset in presets} for name in names}
+    each = command.experiment != "all" and command.preset is not None
+    for name, found in sweeps.items():
         print(f"{name:<16}{catalogue.about(name)}")
-        for preset in PRESETS if command.cost else ():
-            groups = catalogue.sweep(name, preset, options)
-            print(f"  {preset:<14}{len(groups):>4} groups {sum(g.cost for g in groups):>9,.0f} core-seconds predicted")
+        for preset, groups in found.items():
+            print("\n".join(listing.costs(preset, groups, catalogue.alone(name), each)))
     if not command.cost:
         print(f"presets: {', '.join(PRESETS)} (their cost: list --cost)")
+    elif len(names) > 1:
+        print("\n".join(["all", *(listing.total(preset, sweeps) for preset in presets)]))
     return 0
 
 
@@ -197,11 +242,10 @@ def run(command: Run) -> int:
     options = Options(chosen_engine(command), corpus(command), command.data)
     if command.workers < 0:
         raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
-    for option in own_files(command):
-        if FILES[option] not in names:
-            raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
+    check_files(command, names)
     sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
+    refuse_unwritable(out)
     together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
     alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
     with Store(command.store) as store:
@@ -211,9 +255,10 @@ def run(command: Run) -> int:
             computed = compute(together, store, workers)
         computed += compute(alone, store, InProcess())
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
-        for name, some in sweeps.items():
-            write_report(name, some, store, command, options.engine, out)
-    print(reports().publish_index(out))
+        with writing(out, "the results are kept: the same command only writes what they say"):
+            for name, some in sweeps.items():
+                write_report(name, some, store, command, options.engine, out)
+            print(reports().publish_index(out))
     return 0
 
 
@@ -241,9 +286,16 @@ def corpus(command: Run | List | Continue) -> str | Path | None:
     return given if given is None or given in CORPORA else Path(given)
 
 
-def own_files(command: Run) -> list[str]:
+def own_files(command: Run | List) -> list[str]:
     """The options given that name a file of the user's own, or a known corpus."""
     return [option for option in FILES if getattr(command, option) is not None]
+
+
+def check_files(command: Run | List, names: Sequence[str]) -> None:
+    """Refuses a file that none of the experiments reads."""
+    for option in own_files(command):
+        if FILES[option] not in names:
+            raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
 
 
 def chosen_engine(command: Run | Generate | Continue) -> str:
@@ -291,6 +343,7 @@ def verify(command: Verify) -> int:
     if command.workers < 1:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
     out = command.out or (REPORTS if "all" in command.subject else OWN)
+    refuse_unwritable(out)
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
     print(import_module("experiments.verification.verify").verify(command.subject, out, command.workers, typed))
     return 0
@@ -315,6 +368,8 @@ def report(command: Report) -> int:
     names = catalogue.reported(command.experiment)
     if command.experiment == "all":
         names = tuple(name for name in names if (command.out / name / "results.csv").exists())
+    if not command.check:
+        refuse_unwritable(command.out)
     try:
         if not names:
             raise reports().ReportError(f"there is no report in {command.out}.")
@@ -327,9 +382,10 @@ def report(command: Report) -> int:
 
 def remake(names: Sequence[str], out: Path) -> int:
     """Each report again from its own records, and the page above them."""
-    for name in names:
-        reports().rebuild(name, out)
-    print(reports().publish_index(out))
+    with writing(out, "the older ones stay: make room and run the same command again"):
+        for name in names:
+            reports().rebuild(name, out)
+        print(reports().publish_index(out))
     return 0
 
 

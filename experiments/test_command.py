@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
+from collections import Counter
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments import command
-from experiments.harness import catalogue
+from experiments.harness import catalogue, listing
+from experiments.harness.report import cost
 from experiments.harness.sweep import FILES, PRESETS, Options
 from experiments.tasks.corpora import CORPORA, FOLDER, Corpus, File
 
@@ -47,6 +52,15 @@ def test_a_corpus_that_cannot_be_used_is_refused_in_one_line(here, capsys, kind)
 
 WRONG = {
     "an experiment that does not exist": (["run", "gradientflow"], "gradient_flow"),
+    "the list of an experiment that does not exist": (["list", "memry"], "memory"),
+    "whose cost, and no cost": (["list", "memory", "--preset", "quick"], "--cost"),
+    "a table for no cost": (["list", "--data", "x.csv"], "--cost"),
+    "the cost of a corpus for an experiment that reads none": (
+        ["list", "memory", "--cost", "--corpus", "x.txt"],
+        "--corpus is read by language_model alone",
+    ),
+    "the cost of a corpus that does not exist": (["list", "language_model", "--cost", "--corpus", "x.txt"], "x.txt"),
+    "the cost of a table that does not exist": (["list", "--cost", "--data", "x.csv"], "x.csv"),
     "a report that does not exist": (["report", "memory", "--check"], "memory"),
     "a report of no experiment": (["report", "hearsay"], "hearsay"),
     "a corpus for an experiment that reads none": (["run", "memory", "--corpus", "x.txt"], "language_model"),
@@ -149,13 +163,67 @@ def test_what_a_trained_model_needs_is_imported_late():
     assert subprocess.run(line, cwd=ROOT, capture_output=True, text=True).stdout.endswith("\n[]\n")
 
 
-def test_the_list_names_every_experiment_and_what_each_preset_costs(capsys):
-    """Cost is printed beforehand, in core-seconds."""
+def core_seconds(line):
+    """What comes before a listed line's number, and the number."""
+    before, number = re.search(r"^ *(.*\S) +([\d,.]+) core-seconds", line).groups()
+    return " ".join(before.split()), float(number.replace(",", ""))
+
+
+def test_the_list_tells_every_presets_cost_and_that_of_its_parts(monkeypatch, capsys):
+    """In core-seconds: the parts sum to the total of the preset; at the end stand the totals of all experiments."""
+    monkeypatch.setattr(catalogue, "sweep", cache(catalogue.sweep))
     assert command.main(["list", "--cost"]) == 0
-    said = capsys.readouterr().out
-    assert all(name in said for name in catalogue.EXPERIMENTS) and said.count("core-seconds") == 4 * len(
-        catalogue.EXPERIMENTS
+    lines, together = capsys.readouterr().out.splitlines(), Counter()
+    for name in catalogue.EXPERIMENTS:
+        assert lines.pop(0).startswith(f"{name} ")
+        for preset in PRESETS:
+            groups = catalogue.sweep(name, preset, Options())
+            kinds = Counter(group.setting.split("/")[0] for group in groups)
+            total = sum(group.cost for group in groups)
+            together[preset] += total
+            told, cost = core_seconds(lines.pop(0))
+            assert told == f"{preset} {listing.counted(len(groups), 'group')}" and cost == pytest.approx(total, abs=0.5)
+            parts = [core_seconds(lines.pop(0)) for _ in kinds]
+            assert [told for told, _ in parts] == [f"{k} {listing.counted(n, 'group')}" for k, n in kinds.items()]
+            assert sum(cost for _, cost in parts) == pytest.approx(total, abs=0.06 * len(kinds))
+    assert lines.pop(0) == "all" and [core_seconds(line)[1] for line in lines] == pytest.approx(
+        [together[preset] for preset in PRESETS], abs=0.5
     )
+
+
+def test_the_parts_are_those_of_a_reports_page_on_cost():
+    """The same kinds with as many groups."""
+    groups = catalogue.sweep("memory", "quick", Options())
+    rows = [{"setting": g.setting, "predicted": g.cost, "seconds": 1.0, "device": "cpu"} for g in groups]
+    page = cost({"groups": rows})["rows"]
+    for kind, some in listing.parts(groups).items():
+        assert re.search(rf"<td[^>]*>{kind}</td>\s*<td[^>]*>{len(some)}</td>", page), kind
+
+
+def test_of_an_experiments_preset_every_group_is_listed(capsys):
+    """In the sweep's order, with its seeds and its cost."""
+    assert command.main(["list", "memory", "--cost", "--preset", "quick"]) == 0
+    _, total, *lines = capsys.readouterr().out.splitlines()
+    groups = catalogue.sweep("memory", "quick", Options())
+    told = [core_seconds(line) for line in lines]
+    assert [name for name, _ in told] == [f"{g.setting} {listing.counted(len(g.seeds), 'seed')}" for g in groups]
+    assert [cost for _, cost in told] == pytest.approx([group.cost for group in groups], abs=0.06)
+    assert core_seconds(total)[1] == pytest.approx(sum(group.cost for group in groups), abs=0.5)
+
+
+def test_an_experiment_is_listed_alone(capsys):
+    """With a name, that one."""
+    assert command.main(["list", "modes"]) == 0
+    about, presets = capsys.readouterr().out.splitlines()
+    assert about.startswith("modes ") and presets.startswith("presets: ")
+
+
+def test_the_time_to_wait_is_that_of_all_cores_but_not_less_than_the_longest_group(monkeypatch):
+    """Where groups run one at a time it is their sum."""
+    monkeypatch.setattr(listing, "CORES", 4)
+    groups = [SimpleNamespace(cost=cost) for cost in (1.0, 1.0, 2.0)]
+    assert (listing.wall(groups, False), listing.wall(groups * 4, False), listing.wall(groups, True)) == (2, 4, 4)
+    assert [listing.duration(seconds) for seconds in (89, 91, 7200)] == ["89 s", "2 min", "2.0 h"]
 
 
 @pytest.mark.parametrize("name", catalogue.EXPERIMENTS)

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ from properties.record import parse_setting, read_csv
 PROVENANCE, COST = "provenance.json", "cost.html"
 CLOCKED = (PROVENANCE, COST)
 """What is no function of the records: they hold times."""
+LEFT = 3600.0
+"""Seconds after which a folder for a report's making was left by a process that was killed."""
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,7 @@ def publish(
         The folder.
     """
     out.mkdir(parents=True, exist_ok=True)
+    remove_left(name, out)
     with TemporaryDirectory(prefix=f".{name}-", dir=out) as temporary:
         new, source = Path(temporary) / name, Path(temporary) / "results.csv"
         new.mkdir()
@@ -323,10 +327,22 @@ DEAREST = 5
 
 
 def replace(new: Path, old: Path, aside: Path) -> None:
-    """Puts a folder where another may stand: the older one is moved aside first."""
+    """Puts a folder where another may stand: the older one is moved aside first, and back if the new one fails."""
     if old.exists():
         old.rename(aside)
-    new.rename(old)
+    try:
+        new.rename(old)
+    except OSError:
+        if aside.exists():
+            aside.rename(old)
+        raise
+
+
+def remove_left(name: str, out: Path) -> None:
+    """Removes what killed runs have left of a report's making; what is younger may be another's at work."""
+    for folder in out.glob(f".{name}-*"):
+        if folder.stat().st_mtime < time.time() - LEFT:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def folder_of(name: str, out: Path) -> Path:
@@ -376,9 +392,14 @@ def same(a: Path, b: Path) -> bool:
 
 
 def publish_index(out: Path) -> Path:
-    """Writes index.html, README.md and ledger.csv over the reports in `out`; gives the page's path."""
-    for name, text in index_files(out).items():
-        write(out / name, text)
+    """Writes index.html, README.md and ledger.csv over the reports in `out`, whole; gives the page's path."""
+    remove_left("index", out)
+    with TemporaryDirectory(prefix=".index-", dir=out) as temporary:
+        files = index_files(out)
+        for name, text in files.items():
+            write(Path(temporary) / name, text)
+        for name in files:  # on the disk in whole before the older ones go
+            (Path(temporary) / name).replace(out / name)
     return out / "index.html"
 
 

@@ -1,59 +1,67 @@
 """The store of results: one SQLite file, one writer, one transaction a group; what it has acknowledged survives a kill.
 
 Write-ahead log with a full sync at every commit. The key of a group is the hash of its settings and seeds, so the same
-group is never stored twice and a changed one is never taken for it.
+group is never stored twice and a changed one is never taken for it. Each group has a digest of its bytes: what a disk
+has changed is refused, never read as a result. SQLite itself finds out what is no database, is cut short or torn.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from experiments.harness.sweep import Group, canonical
 from properties.record import Record
 
-_TABLES = """
+APPLICATION = int.from_bytes(b"rnnt")
+"""SQLite's application_id of our files; those of version 0 have none."""
+
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS groups (
     key TEXT PRIMARY KEY, experiment TEXT NOT NULL, setting TEXT NOT NULL, content TEXT NOT NULL, facts TEXT NOT NULL
-) STRICT;
+) STRICT
+""",
+    """
 CREATE TABLE IF NOT EXISTS records (
     key TEXT NOT NULL REFERENCES groups (key), n INTEGER NOT NULL,
     source TEXT NOT NULL, setting TEXT NOT NULL, seed INTEGER NOT NULL, metric TEXT NOT NULL,
     "index" BLOB NOT NULL, value BLOB NOT NULL, rule TEXT NOT NULL,
     PRIMARY KEY (key, n)
-) STRICT, WITHOUT ROWID;
-"""
+) STRICT, WITHOUT ROWID
+""",
+)
+_COLUMNS = {
+    "groups": "key,experiment,setting,content,facts",
+    "records": "key,n,source,setting,seed,metric,index,value,rule",
+}
+"""Of version 0, by table."""
 
 
 class StoreError(Exception):
-    """The store cannot be used; one line that says why."""
+    """The store cannot be used; one line that says why and what to do."""
 
 
 class Store:
     """Results of finished groups. Opens, or makes, the file at `path`, and holds it alone until closed.
 
     Raises:
-        StoreError: another process holds it, or the file is no store.
+        StoreError: another process holds it, it is damaged, of a newer version or no store; it stays as it is then.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(self.path, timeout=0, isolation_level=None)
-        try:
-            # The lock is taken before the log is opened: readers beside the one writer are not needed.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_TABLES)
-            self._db.executescript("BEGIN IMMEDIATE; COMMIT;")
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            reason = "another run is writing to it" if "locked" in str(error) else str(error)
-            raise StoreError(f"the store {self.path} cannot be opened: {reason}.") from error
+        self._intact = set[str]()
+        with self._told("opened"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = _opened(self.path)
 
     def __enter__(self) -> Store:
         """The store itself."""
@@ -68,39 +76,49 @@ class Store:
         self._db.close()
 
     def finished(self, groups: Iterable[Group]) -> set[str]:
-        """The keys of those groups whose results are here."""
-        known = {key for (key,) in self._db.execute("SELECT key FROM groups")}
-        return known & {group.key for group in groups}
+        """The keys of those groups whose results are here.
+
+        Raises:
+            StoreError: one of them is damaged, which is better known before the others are computed.
+        """
+        with self._told("read"):
+            known = {key for (key,) in self._db.execute("SELECT key FROM groups")}
+        found = known & {group.key for group in groups}
+        for key in sorted(found):
+            self._check(key)
+        return found
 
     def save(self, group: Group, records: Sequence[Record], facts: dict[str, Any]) -> None:
         """Stores a finished group with its records, all or nothing; a group that is here already stays as it is.
 
         Args:
             facts: what stands beside the results and is none of them: device, threads, commit, seconds.
+        Raises:
+            StoreError: the disk is full or fails; what was saved before is kept, and nothing of this group is.
         """
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            content = canonical([group.settings, group.seeds, group.dtype, group.engine, group.data, group.version])
-            row = (group.key, group.experiment, group.setting, content, json.dumps(facts, sort_keys=True))
-            if self._db.execute("INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?, ?)", row).rowcount:
-                rows = [(group.key, n, *_packed(record)) for n, record in enumerate(records)]
+        content = canonical([group.settings, group.seeds, group.dtype, group.engine, group.data, group.version])
+        row = (group.key, group.experiment, group.setting, content, json.dumps(facts, sort_keys=True))
+        rows = [(group.key, n, *_packed(record)) for n, record in enumerate(records)]
+        with self._told("written"), self._transaction():
+            if self._db.execute("INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?, ?, '')", row).rowcount:
+                # Records without a group are what a disk has kept of one that it lost: no results.
+                self._db.execute("DELETE FROM records WHERE key = ?", (group.key,))
                 self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
+                _sign(self._db, group.key)
 
     def records(self, groups: Iterable[Group]) -> list[Record]:
         """The records of the groups, group by group in the order given.
 
         Raises:
             KeyError: a group has no results here.
+            StoreError: a group is damaged.
         """
         found = []
+        query = 'SELECT source, setting, seed, metric, "index", value, rule FROM records WHERE key = ? ORDER BY n'
         for group in groups:
             self.facts(group)
-            query = 'SELECT source, setting, seed, metric, "index", value, rule FROM records WHERE key = ? ORDER BY n'
-            found += [_unpacked(row) for row in self._db.execute(query, (group.key,))]
+            with self._told("read"):
+                found += [_unpacked(row) for row in self._db.execute(query, (group.key,))]
         return found
 
     def facts(self, group: Group) -> dict[str, Any]:
@@ -108,11 +126,181 @@ class Store:
 
         Raises:
             KeyError: the group has no results here.
+            StoreError: the group is damaged.
         """
-        row = self._db.execute("SELECT facts FROM groups WHERE key = ?", (group.key,)).fetchone()
+        with self._told("read"):
+            row = self._db.execute("SELECT facts FROM groups WHERE key = ?", (group.key,)).fetchone()
         if row is None:
             raise KeyError(f"{group.setting} ({group.key[:8]}) has no results in {self.path}.")
+        self._check(group.key)
         return json.loads(row[0])
+
+    def _check(self, key: str) -> None:
+        """Refuses a group whose bytes are not those that were saved; each is read for this once."""
+        if key in self._intact:
+            return
+        with self._told("read"):
+            saved, now = _digests(self._db, key)
+            if saved != now:
+                raise sqlite3.DatabaseError(f"group {key[:8]} is not as it was saved")
+        self._intact.add(key)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that is done within, or nothing of it."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite has ended it by itself where the disk is full
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        """Says in one line why the store cannot be opened, read or written, and what to do."""
+        try:
+            yield
+        except sqlite3.ProgrammingError:
+            raise
+        except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:  # the second: of a damaged file's text
+            raise StoreError(f"the store {self.path} cannot be {done}: {_reason(error, self.path)}.") from error
+
+
+_AGAIN = "finished groups are kept: {} and run the same command again"
+_REASONS = {
+    sqlite3.SQLITE_BUSY: "another run is writing to it; wait for its end, or name another store with --store",
+    sqlite3.SQLITE_FULL: "no space is left on the disk; " + _AGAIN.format("free some"),
+    sqlite3.SQLITE_IOERR: "the disk fails ({error}); " + _AGAIN.format("see to it (space, quota, connection)"),
+    sqlite3.SQLITE_READONLY: "it may not be written ({error}); give yourself the right, or name another with --store",
+    sqlite3.SQLITE_CANTOPEN: "no file can be made or read there ({error}); name another with --store",
+}
+_DAMAGED = (
+    "it is damaged or no store ({error}); move it away with {path.name}-wal, if that is there, and the same command "
+    "computes anew; `sqlite3 {path} .recover` prints what can still be read of it"
+)
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What is wrong and what to do; whatever else SQLite complains of is damage."""
+    code = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0)
+    return _REASONS.get(code & 0xFF, _DAMAGED).format(error=_line(str(error)), path=path)
+
+
+def _line(text: str) -> str:
+    """Text from a file as one line that can be printed: of a damaged one it may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+# Opening
+
+LEAST = 512
+"""Bytes of the smallest page: SQLite takes a shorter file for an empty one, and would write over somebody's note."""
+TURNS = 4
+"""How often a store is tried: two runs that start at one instant may each find the other's lock, and both would go."""
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The file as a store of the present version, held alone."""
+    for turn in range(TURNS):
+        try:
+            return _held(path)
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or turn == TURNS - 1:
+                raise
+            time.sleep(0.01 * (1 + os.getpid() % 5))  # processes that start together have other remainders
+    raise AssertionError("the last turn returns or raises")
+
+
+def _held(path: Path) -> sqlite3.Connection:
+    """See `_opened`; one try."""
+    if path.is_file() and 0 < path.stat().st_size < LEAST:
+        raise sqlite3.DatabaseError(f"{path.stat().st_size} bytes are no database")
+    with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
+        _refuse_as_it_lies(path)
+    db = sqlite3.connect(path, timeout=0, isolation_level=None)
+    try:
+        # The lock is taken before the log is opened: readers beside the one writer are not needed.
+        db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        _refuse(db, path)
+        if (found := db.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(found)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("BEGIN IMMEDIATE")
+        _migrate(db)
+        db.execute("COMMIT")
+        return db
+    except BaseException:
+        db.close()
+        raise
+
+
+def _refuse_as_it_lies(path: Path) -> None:
+    """Looks at the file without its log: opened in earnest, SQLite would move a stranger's log into the stranger."""
+    if path.is_file():
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as db:
+            _refuse(db, path)
+
+
+def _refuse(db: sqlite3.Connection, path: Path) -> None:
+    """Refuses a file of another program, and of a newer version of this one.
+
+    Raises:
+        StoreError: it is one.
+    """
+    application, version = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    columns = "SELECT m.name, group_concat(c.name) FROM sqlite_master m, pragma_table_info(m.name) c"
+    found = dict(db.execute(f"{columns} WHERE m.type = 'table' AND m.name NOT GLOB 'sqlite_*' GROUP BY m.name"))
+    if application != APPLICATION and (application or version or not found.items() <= _COLUMNS.items()):
+        what = f"application_id {application}, tables {_line(', '.join(sorted(found))) or 'none'}"
+        raise StoreError(f"the store {path} cannot be opened: it is another program's ({what}); name one with --store.")
+    if version > VERSION:
+        known = f"it has format {version}, and this program knows formats up to {VERSION}"
+        raise StoreError(
+            f"the store {path} cannot be opened: {known}; take the newer program, or name another store with --store."
+        )
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Brings the file, an empty one too, to the present version, within a transaction."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    for step in MIGRATIONS[version:]:
+        step(db)
+    if version < VERSION:
+        db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _to_1(db: sqlite3.Connection) -> None:
+    """Version 0 had neither a number nor digests; its groups are signed as they stand."""
+    for table in _TABLES:
+        db.execute(table)
+    db.execute("ALTER TABLE groups ADD COLUMN digest TEXT NOT NULL DEFAULT ''")
+    for (key,) in db.execute("SELECT key FROM groups").fetchall():
+        _sign(db, key)
+    db.execute(f"PRAGMA application_id = {APPLICATION}")
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_to_1,)
+"""From each version to the next."""
+VERSION = len(MIGRATIONS)
+
+
+# Rows
+
+
+def _sign(db: sqlite3.Connection, key: str) -> None:
+    """Puts the digest of a group's bytes beside them."""
+    db.execute("UPDATE groups SET digest = ? WHERE key = ?", (_digests(db, key)[1], key))
+
+
+def _digests(db: sqlite3.Connection, key: str) -> tuple[str, str]:
+    """The digest that a group has, and the SHA-256 of its row and its records as they are."""
+    query = 'SELECT n, source, setting, seed, metric, CAST("index" AS TEXT), CAST(value AS TEXT), rule FROM records'
+    (*row, saved) = db.execute("SELECT * FROM groups WHERE key = ?", (key,)).fetchone()
+    rows = db.execute(f"{query} WHERE key = ? ORDER BY n", (key,)).fetchall()
+    return saved, hashlib.sha256(canonical([row, rows]).encode()).hexdigest()
 
 
 def _packed(record: Record) -> tuple[Any, ...]:

@@ -254,6 +254,14 @@ def test_the_hardest_step_is_named():
     assert steps.title(dated).endswith("the LSTM at character 9 (0.700, day)")
 
 
+def test_a_line_that_is_right_everywhere_is_drawn_without_a_complaint():
+    """Its panel has a height; the suite turns matplotlib's warning of none into an error."""
+    one = by_step("one_to_many", "digit_names", rnn=[1.0] * 3, lstm=[1.0] * 3)
+    with figures.style():
+        low, high = steps.by_step(one)[0].canvas.axes[0].get_ylim()
+    assert low < 1 < high and high - low < 0.1
+
+
 def test_a_read_out_is_told_half_way_and_at_the_end(monkeypatch):
     """Beside logistic regression, whose number comes from its own fit."""
     monkeypatch.setattr(steps, "linear", lambda name: {"mnist1d": 0.25}[name])

@@ -17,6 +17,7 @@ losses over two vocabularies cannot be compared.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -82,8 +83,9 @@ def words_of(source: Text, least: int, parts: Parts | None = None) -> Words:
     return Words(classes, (UNKNOWN, *(tokens.different[k] for k in kept)), parts, tokens.prepared)
 
 
+@lru_cache(maxsize=1)
 def tokens_of(string: str) -> Tokens:
-    """Cuts a text."""
+    """Cuts a text; the last one's tokens are kept, since every preset asks for them."""
     prepared, numbers = IS_PREPARED.search(string) is not None, dict[str, int]()
 
     def number(token: str) -> int:
@@ -92,6 +94,7 @@ def tokens_of(string: str) -> Tokens:
 
     found = (PREPARED if prepared else PLAIN).finditer(string)
     both = np.fromiter((n for some in found for n in (some.start(), number(some[0]))), np.int64)
+    both.flags.writeable = False
     return Tokens(both[::2], both[1::2], list(numbers), prepared)
 
 
