@@ -39,7 +39,15 @@ def pages(root):
     return sorted(p for p in root.rglob("*.html") if p.relative_to(root).parts[0] not in IGNORED)
 
 
-COMMITTED = [str(page.relative_to(REPORTS)) for page in pages(REPORTS)]
+DEAR = 1_500_000
+"""Bytes from which on a page takes seconds."""
+
+
+def committed():
+    """The committed pages' names as parameters; the largest are slow to open."""
+    for page in pages(REPORTS):
+        marks = [pytest.mark.slow] if page.stat().st_size > DEAR else []
+        yield pytest.param(str(page.relative_to(REPORTS)), marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +271,7 @@ def test_a_page_is_for_everybody(toy, tab, page):
 
 
 @in_chromium
-@pytest.mark.parametrize("page", COMMITTED)
+@pytest.mark.parametrize("page", list(committed()))
 def test_a_committed_page_is_for_everybody(tab, page):
     """The same of what readers have."""
     assert faults(opened(tab, REPORTS / page)) == []
