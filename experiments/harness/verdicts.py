@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,8 +36,13 @@ def tables(verdicts: Iterable[Verdict], at: str = "") -> dict[str, Any]:
     rows = [row(v, at) for v in verdicts]
     links = [f"[{r['shown']}]({r['link'].replace('index.html', 'README.md')})" if r["link"] else "" for r in rows]
     shown = pd.DataFrame([{name: r[name] for name in COLUMNS} for r in rows], columns=list(COLUMNS)).map(escaped_cell)
-    frame = shown.assign(shown=links).rename(columns=HEADINGS)
+    frame = shown.assign(shown=links, needs=shown.needs.map(with_commands)).rename(columns=HEADINGS)
     return {"verdicts": rows, "headings": HEADINGS, "up": "../" if at else "", "verdicts_md": piped(frame)}
+
+
+def with_commands(text: str) -> str:
+    """Markdown with the commands in it marked as such."""
+    return re.sub(r"python -m experiments run [\w\\]+", lambda found: "`" + found[0].replace("\\", "") + "`", text)
 
 
 COLUMNS = (
