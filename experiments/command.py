@@ -411,8 +411,8 @@ def compare(names: Sequence[str], command: Report) -> int:
         same, other = reports().check(name, command.out)
         identical, differ = identical + same, differ + other
     if command.experiment == "all":
-        other = reports().check_index(command.out)
-        identical, differ = identical + 3 - len(other), differ + other
+        above, other = reports().ABOVE, reports().check_index(command.out)
+        identical, differ = identical + len(above) - len(other), differ + other
     for name in differ:
         print(f"differs: {command.out / name}")
     print(f"identical: {identical} files")

@@ -2,7 +2,7 @@
 
 A report's folder: README.md, index.html, summary.json, figures/ (SVG, and the data of each as CSV), results.csv, what
 else the analysis hands over as CSV, and provenance.json, the one file that says when and where. Above the folders:
-index.html, README.md, ledger.csv.
+index.html with the ledger in short, ledger.html with every rule, README.md, ledger.csv.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments import claims
 from experiments.claims import Verdict
-from experiments.harness import catalogue, figures
+from experiments.harness import catalogue, figures, verdicts
+from experiments.harness.markup import escaped, html, markdown, slug
 from properties.record import parse_setting, read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
@@ -67,7 +68,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a long report: heading, what was found in a paragraph of plain text, figures and tables."""
+    """A part of a long report: heading, what was found in plain text, figures and tables; "\n\n" ends a paragraph."""
 
     title: str
     lead: str
@@ -89,7 +90,7 @@ class Report:
     settings.
 
     Attributes:
-        name, title, lead: folder, heading, and what was found in a paragraph of plain text.
+        name, title, lead: folder, heading, and what was found in plain text, its paragraphs "\n\n" apart.
         verdicts: of the claims that the experiment bears on, from `claims.verdict`.
         figures, tables: in the order of reading.
         settings: columns "setting" and "value".
@@ -157,7 +158,8 @@ def build(name: str, results: Path, folder: Path) -> None:
     page = content(report, drawn, frame, digest(results))
     write(folder / "index.html", render("report.html.j2", page))
     write(folder / "README.md", render("report.md.j2", page))
-    summary = {"name": name, "title": report.title, "findings": [figure.title for figure in report.every_figure]}
+    findings = [{"figure": figure.name, "title": figure.title} for figure in report.every_figure]
+    summary = {"name": name, "title": report.title, "findings": findings}
     write(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -173,8 +175,9 @@ def content(report: Report, drawn: Mapping[str, str], frame: Any, sha256: str) -
         settings = pd.concat([pd.DataFrame(run_settings(report.name, frame)), settings], ignore_index=True)
     return {
         **part(report, drawn),
-        **verdict_tables(report.verdicts),
-        "sections": [part(section, drawn) for section in report.sections],
+        **verdicts.tables(report.verdicts, report.name),
+        "sections": [part(section, drawn) | {"anchor": slug(section.title)} for section in report.sections],
+        "contents": contents(report),
         "programs": [vars(p) | {"title_md": escaped(p.title), "about_md": escaped(p.about)} for p in report.programs],
         "settings": html(settings),
         "settings_md": markdown(settings),
@@ -185,13 +188,33 @@ def content(report: Report, drawn: Mapping[str, str], frame: Any, sha256: str) -
     }
 
 
+SHORT = 5
+"""Figures and tables that a report may have before it begins with a table of contents."""
+
+
+def contents(report: Report) -> list[tuple[str, str]]:
+    """Anchors and titles of a long report's table of contents: its sections, or else its figures and tables."""
+    parts = [(slug(section.title), section.title) for section in report.sections]
+    names = [figure.name for figure in report.every_figure]
+    own = [(f.name, f.title) for f in report.figures] + [(anchor(t, names), t.title) for t in report.tables]
+    if not parts and len(own) <= SHORT:
+        return []
+    programs = [("programs", "Programs, one a cause")] if report.programs else []
+    return [*(parts or own), *programs, ("settings", "Settings and cost")]
+
+
+def anchor(table: Table, drawn: Iterable[str]) -> str:
+    """A table's anchor: its name, or another where one of the page's figures has that."""
+    return f"{table.name}_table" if table.name in drawn else table.name
+
+
 def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
     """Title, lead, figures and tables of a report or of a section, for the templates."""
     return {
         "title": some.title,
         "title_md": escaped(some.title),
-        "lead": some.lead,
-        "lead_md": escaped(some.lead),
+        "lead": paragraphs(some.lead),
+        "lead_md": "\n\n".join(escaped(paragraph) for paragraph in paragraphs(some.lead)),
         "figures": [
             {
                 "name": f.name,
@@ -204,7 +227,7 @@ def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
         ],
         "tables": [
             {
-                "name": t.name,
+                "anchor": anchor(t, drawn),
                 "title": t.title,
                 "title_md": escaped(t.title),
                 "html": html(t.frame),
@@ -213,6 +236,11 @@ def part(some: Report | Section, drawn: Mapping[str, str]) -> dict[str, Any]:
             for t in some.tables
         ],
     }
+
+
+def paragraphs(text: str) -> list[str]:
+    """The paragraphs of a plain text."""
+    return [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
 def run_settings(name: str, frame: pd.DataFrame) -> dict[str, list[str]]:
@@ -242,9 +270,11 @@ def command_of(name: str, frame: pd.DataFrame) -> str:
 
 
 def named(picture: str, figure: Figure) -> str:
-    """The picture for a page: it says what it shows to who cannot see it."""
+    """The picture for a page: it says what it shows to who cannot see it, and how wide it was drawn, in pixels."""
     label = figure.alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    return picture.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+    points = float(re.search(r' width="([\d.]+)pt"', picture)[1])
+    given = f'role="img" aria-label="{label}" style="--drawn: {points * 4 / 3:.0f}px"'
+    return picture.replace("<svg ", f"<svg {given} ", 1)
 
 
 def publish(
@@ -280,12 +310,20 @@ def cost(provenance: Mapping[str, Any]) -> dict[str, Any]:
     columns = ["setting", "predicted", "seconds", "device"]
     groups = pd.DataFrame(provenance.get("groups", []), columns=columns).astype({"predicted": float, "seconds": float})
     groups = groups.assign(kind=groups.setting.str.split("/").str[0].astype(str), groups=1)
+    dearest = groups.nlargest(DEAREST, "seconds")[columns[:3]].rename(columns={"seconds": "measured"})
     rows = groups.groupby("kind", sort=False)[["groups", "predicted", "seconds"]].sum()
     rows.loc["all"] = rows.sum()
     rows["measured over predicted"] = (rows.seconds / rows.predicted.astype(float)).round(2)
     rows = rows.astype({"groups": int}).reset_index().rename(columns={"kind": "settings", "seconds": "measured"})
     where = sorted(set(groups.device.dropna()))
-    return {"rows": html(rows.round({"predicted": 1, "measured": 1})), "where": where}
+    tables = {"rows": rows, "dearest": dearest}
+    return {name: html(table.round({"predicted": 1, "measured": 1})) for name, table in tables.items()} | {
+        "where": where
+    }
+
+
+DEAREST = 5
+"""Groups that the page on cost names."""
 
 
 def replace(new: Path, old: Path, aside: Path) -> None:
@@ -371,23 +409,44 @@ def index_files(out: Path) -> dict[str, str]:
     folders = [out / name for name in every if (out / name / "results.csv").exists()]
     measured = [folder / "results.csv" for folder in folders if folder.name != catalogue.VERDICTS]
     frame = pd.concat([read_csv(path) for path in measured], ignore_index=True)
-    summaries = [json.loads((folder / "summary.json").read_text("utf-8")) for folder in folders]
-    ledger = claims.ledger(frame)
-    verdicts = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
+    found = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
     presets = sorted({parse_setting(s)["preset"] for s in frame[frame.source == "run"].setting})
     lead = (
-        f"Recurrent networks, claim by claim: what a lecture says of them, beside what was measured (preset "
-        f"{' and '.join(presets)}). A verdict is computed from the records of the reports by a rule fixed before."
+        f"What a lecture says of recurrent networks, claim by claim, beside what was measured (preset "
+        f"{' and '.join(presets)}): each verdict is computed from the records by a rule that was fixed before."
     )
-    reports = [
-        {"folder": s["name"], "title": s["title"], "findings": s["findings"], "title_md": escaped(s["title"])}
-        | {"findings_md": [escaped(finding) for finding in s["findings"]]}
-        for s in summaries
-    ]
-    page = {"title": "rnn-twins: reports", "lead": lead, "lead_md": escaped(lead), "reports": reports}
-    page |= verdict_tables(verdicts)
-    pages = {"index.html": render("index.html.j2", page), "README.md": render("index.md.j2", page)}
-    return pages | {"ledger.csv": csv_of(ledger)}
+    page = {
+        **{"title": TITLE, "lead": lead, "lead_md": escaped(lead), "counts": verdicts.counted(found)},
+        **{"reports": [told(folder, found) for folder in folders], "full": largest(out), "above": above(out)},
+        **verdicts.tables(found),
+    }
+    texts = [render(f"{template}.j2", page) for template in ("index.html", "ledger.html", "index.md")]
+    return dict(zip(ABOVE, [*texts, csv_of(claims.ledger(frame))], strict=True))
+
+
+ABOVE = ("index.html", "ledger.html", "README.md", "ledger.csv")
+"""The files of `index_files`."""
+
+TITLE = "Recurrent networks: 21 claims, measured"
+
+
+def told(folder: Path, found: Sequence[Verdict]) -> dict[str, Any]:
+    """A report as the pages above it speak of it: folder, title, findings by figure, and the claims that it shows."""
+    said = json.loads((folder / "summary.json").read_text("utf-8"))
+    findings = [finding | {"title_md": escaped(finding["title"])} for finding in said["findings"]]
+    shown = [v.number for v in found if v.report.startswith(f"{folder.name}/")]
+    title = {"title": said["title"], "title_md": escaped(said["title"])}
+    return {"folder": folder.name, "findings": findings, "claims": shown} | title
+
+
+def largest(out: Path) -> bool:
+    """Whether the reports of the largest presets stand in a folder beside these."""
+    return (out / "full" / "index.html").exists()
+
+
+def above(out: Path) -> bool:
+    """Whether these reports stand in the folder of others."""
+    return (out.parent / "ledger.csv").exists()
 
 
 def check_index(out: Path) -> list[str]:
@@ -401,71 +460,6 @@ def holds(path: Path, text: str) -> bool:
 
 
 # Text
-
-
-HEADINGS = {"statement": "what the notes say", "statistic": "what is measured", "interval": "99 % interval"}
-"""Columns of the table of verdicts that are called otherwise than their field."""
-
-
-def verdict_tables(verdicts: Iterable[Verdict]) -> dict[str, Any]:
-    """The table of verdicts for the templates: its rows and headings, and the same as Markdown."""
-    rows = verdict_rows(verdicts)
-    frame = pd.DataFrame(rows).rename(columns=HEADINGS)
-    return {"verdicts": rows, "headings": list(frame.columns), "verdicts_md": markdown(frame)}
-
-
-def verdict_rows(verdicts: Iterable[Verdict]) -> list[dict[str, str]]:
-    """Verdicts as they are read: numbers to three digits, an interval in words."""
-    return [
-        {
-            "claim": v.number,
-            "verdict": v.word,
-            "statement": v.statement,
-            "statistic": v.statistic,
-            "rule": v.rule,
-            "effect": number(v.effect),
-            "interval": f"{number(v.low)} to {number(v.high)}" if number(v.low) and number(v.high) else "",
-            "seeds": str(v.seeds or ""),
-            "note": v.note,
-        }
-        for v in verdicts
-    ]
-
-
-def number(value: Any) -> str:
-    """A number to three digits; "" for what is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}", 1) if value < 0 else f"{value:.3g}"
-
-
-def cell(value: Any) -> str:
-    """What stands in a table's cell."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "" if value is None else str(value)
-    return number(float(value)) if isinstance(value, float) else str(value)
-
-
-def cells(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as text."""
-    return frame.astype(object).map(cell)
-
-
-def html(frame: pd.DataFrame) -> str:
-    """The table for a page."""
-    return cells(frame).to_html(index=False, border=0, justify="unset", classes=None)
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """The table for Markdown."""
-    text = cells(frame).map(lambda value: escaped(value).replace("|", "\\|").replace("\n", " "))
-    text.columns = [str(name).replace("|", "\\|") for name in text.columns]
-    return text.to_markdown(index=False, disable_numparse=True)
-
-
-def escaped(text: str) -> str:
-    """Plain text as Markdown: what would be markup is not."""
-    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", text)
 
 
 def csv_of(frame: pd.DataFrame) -> str:

@@ -10,8 +10,12 @@ from typing import Any
 import pandas as pd
 
 from experiments.harness import figures
+from experiments.harness.executor import InProcess
 from experiments.harness.report import Section
-from properties.record import read_csv, to_csv
+from experiments.harness.run import stamped
+from experiments.harness.sweep import Options
+from experiments.harness.toy import sweep
+from properties.record import Record, read_csv, to_csv
 
 OPTIONS = SimpleNamespace(engine="fast")
 
@@ -53,3 +57,15 @@ def assert_of_records_alone(part: str, frame: pd.DataFrame) -> Section:
 def module(part: str, kind: str) -> ModuleType:
     """A part's sweep, experiment or analysis."""
     return import_module(f"{part}.{kind}")
+
+
+TOY = "harness.toy"
+"""The experiment whose report has all that a report may have."""
+
+
+def toy_results() -> str:
+    """The records of the toy experiment as CSV."""
+    groups = sweep.groups("quick", Options())
+    records = [r for group in groups for r in InProcess().run(group, lambda done, total: None).result().records]
+    records += [Record("run", f"{TOY}/preset=quick", 0, "groups", 0, float(len(groups)))]
+    return to_csv(stamped(records))

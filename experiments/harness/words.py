@@ -9,8 +9,8 @@ from experiments.harness.statistics import Interval, clopper_pearson
 
 
 def few(value: float) -> str:
-    """Three figures; 1 only where it is exact."""
-    text = f"{value:.3g}"
+    """Three figures, with a minus sign where there is one; 1 only where it is exact."""
+    text = f"{value:.3g}".replace("-", "\N{MINUS SIGN}", 1 if value < 0 else 0)
     return f"{value:.5f}" if text == "1" and value != 1 else text
 
 

@@ -171,8 +171,8 @@ def lead(
     kills: pd.DataFrame,
 ) -> str:
     """What was found, in words."""
-    instrument = [alarm_text(alarms, nearest), demand_text(limits), control_text(curves), kill_text(kills)]
-    return " ".join([break_text(breaks), *instrument])
+    broken = f"{break_text(breaks)} {alarm_text(alarms, nearest)}"
+    return "\n\n".join([broken, f"{demand_text(limits)} {control_text(curves)}", kill_text(kills)])
 
 
 def break_text(breaks: pd.DataFrame) -> str:

@@ -119,9 +119,9 @@ GIVEN = {
 
 def lead(tried: list[Tried]) -> str:
     """What was found, in words."""
-    return " ".join(
-        [how_text(tried), *(one_text(one) for one in tried), control_text(tried), worst_text(tried), better_text(tried)]
-    )
+    successes = " ".join(one_text(one) for one in tried)
+    compared = " ".join([control_text(tried), worst_text(tried), better_text(tried)])
+    return "\n\n".join([how_text(tried), successes, compared])
 
 
 def how_text(tried: list[Tried]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.harness.report import Figure, Report, Table, number
+from experiments.harness.markup import number
+from experiments.harness.report import Figure, Report, Table
 from experiments.harness.statistics import Interval
 from experiments.speed import pictures
 from experiments.speed.contenders import CONTENDERS
@@ -94,9 +95,8 @@ def lead(
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('processor', 'a processor')}, "
         f"{where.get('cores', '?')} cores; times are this machine's, ratios are formed round by round between "
-        f"contenders measured in turn. {target_sentence(found)} {missed_sentence(times, found)}"
-        f"{slope_sentence(slopes)} {malloc_sentence(cost)}"
-        f"{engine_sentence(frame)} {ELSEWHERE}"
+        f"contenders measured in turn.\n\n{target_sentence(found)} {missed_sentence(times, found)}"
+        f"{slope_sentence(slopes)}\n\n{malloc_sentence(cost)}\n\n{engine_sentence(frame)} {ELSEWHERE}"
     )
 
 

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from experiments.harness import figures
-from experiments.harness.report import Figure, number
+from experiments.harness.markup import number
+from experiments.harness.report import Figure
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.numbers import Answer, Growth
 from experiments.speed.targets import FORMS, Slope, Target

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from experiments.harness.report import Figure, Report, Table, number
+from experiments.harness.markup import number
+from experiments.harness.report import Figure, Report, Table
 from experiments.speed import pictures
 from experiments.speed.analysis import engine_sentence, explain_table, slope_table, span, wide
 from experiments.speed.contenders import CONTENDERS
@@ -90,8 +91,8 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
     words = "; ".join(f"{target_name(t)} {outcome(t, a)}" for t, a in demanded)
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
-        f"formed round by round between contenders measured in turn. Targets of performance.md (the fastest peer's "
-        f"time over ours): {words}. {engine_sentence(frame)}"
+        f"formed round by round between contenders measured in turn.\n\nTargets of performance.md (the fastest peer's "
+        f"time over ours): {words}.\n\n{engine_sentence(frame)}"
     )
 
 

@@ -84,8 +84,9 @@ def lead(table: pd.DataFrame) -> str:
     quiet = table[table.gain == QUIET].iloc[0]
     return (
         f"A tanh RNN of N units left to itself, h' = tanh(W h), W from N(0, g^2/N). From gain 1 on its state does not "
-        f"die out, and the mean field of infinite width knows how fast a gradient then grows. Extrapolated to 1/N = 0 "
-        f"by the polynomial in 1/N through all widths, mean and 99 % interval: {ends}. At a single width the mean "
+        f"die out, and the mean field of infinite width knows how fast a gradient then grows.\n\n"
+        f"Extrapolated to 1/N = 0 by the polynomial in 1/N through all widths, mean and 99 % interval: {ends}.\n\nAt "
+        f"a single width the mean "
         f"field is off: at N = {int(worst.N)} by up to {abs(worst.residual / worst.predicted):.1%} (gain "
         f"{worst.gain:g}). At gain {QUIET:g} the exponent at N = {int(quiet.N)} is {quiet['mean']:.4f} "
         f"({quiet.low:.4f} to {quiet.high:.4f}): the state dies out, and what is left is the linear map, whose "

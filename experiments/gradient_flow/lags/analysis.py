@@ -131,8 +131,9 @@ def lead(table: pd.DataFrame) -> str:
     return (
         f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "
         f"RNN and (h, c) for the LSTM, some steps before the end? Norms are relative to the last step and in decades "
-        f"(log10). {ratio_text(table)} {path_text(table)} The rest of the total comes through h: the recurrent weights "
-        f"are the same at every step, so paths that go through them at different steps add up. The dashed forms are "
+        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)} The rest of the total comes through h: the recurrent "
+        f"weights are the same at every step, so paths that go through them at different steps add up.\n\nThe dashed "
+        f"forms are "
         f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. "
         f"Units behind g times the identity have a form of their own; isolated cases, in tables below, an exact one."
     )

@@ -82,11 +82,11 @@ def lead(table: pd.DataFrame) -> str:
     worst = worst.loc[worst.residual.abs().idxmax()]
     return (
         f"Untrained stacks, every layer from the same start, L = v . h_T of the top layer: how large is dL/ds_t in "
-        f"each layer, s = h for the RNN and (h, c) for the LSTM? Norms are over |v|, in decades (log10). Is it the "
+        f"each layer, s = h for the RNN and (h, c) for the LSTM? Norms are over |v|, in decades (log10).\n\nIs it the "
         f"LSTM that keeps gradients alive in deep networks (N21)? {lag} steps back, in the lowest of {depth} layers, "
-        f"median and 99 % interval: {values}. {compared(at)} {cost_text(table)} Farther back there are more ways to "
+        f"median and 99 % interval: {values}. {compared(at)}\n\n{cost_text(table)} Farther back there are more ways to "
         f"come down: C(n + j, j) paths lead n steps back and j layers down, so that a lower layer may have more than "
-        f"the top one. The dashed forms are the mean field of wide stacks; at H = {H} and lag {lag} the median that "
+        f"the top one.\n\nThe dashed forms are the mean field of wide stacks; at H = {H} and lag {lag} the median that "
         f"lies farthest from its form is that of layer {worst.layer} of {depth} of the {name(STARTS[worst.start])}: "
         f"{decades(worst.residual)} decades."
     )

@@ -48,9 +48,10 @@ def lead(runs: list[Trained]) -> str:
         f"The adding problem with {lengths}, Adam at {MAIN_RATE:g} unless said otherwise, B = {B}, H = {H}. At "
         f"checkpoints each model reads {HELD_OUT} held-out sequences. A norm is the root of the mean over them of "
         f"|d l / d s_t|^2, l a sequence's own squared error at the last step, s = h or (h, c); it is relative to that "
-        f"at the last step, which is 2 sqrt(loss) |W_hy|, and in decades. {solved_text(runs)} {first_text(runs)} "
-        f"{gates_text(runs)}{exploded_text(runs)} {lost_text(runs)}The dashed lines are the mean field of untrained "
-        "cells under the inputs of this task, held while updates go on: what the gradient would do if training moved "
+        f"at the last step, which is 2 sqrt(loss) |W_hy|, and in decades.\n\n{solved_text(runs)} {first_text(runs)} "
+        f"{gates_text(runs)}\n\n{exploded_text(runs)} {lost_text(runs)}\n\nThe dashed lines are the mean field of "
+        "untrained cells under the inputs of this task, held while updates go on: what the gradient would do if "
+        "training moved "
         "nothing. Below each panel is what training changed and, at update 0, what the form leaves. Bands that leave "
         "a panel are cut."
     )

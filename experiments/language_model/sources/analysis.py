@@ -37,8 +37,8 @@ def lead(found: list[Found], timers: list[Found]) -> str:
         "shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence from "
         "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are what the best "
         "predictors that see the last k symbols pay above the entropy rate in the long run. Both cells have about "
-        "equally many parameters and were searched alike for start and rate, on other seeds. "
-        f"{n20_text(found)}{order_text(found)}{timer_text(timers)}"
+        "equally many parameters and were searched alike for start and rate, on other seeds.\n\n"
+        f"{n20_text(found)}\n\n{order_text(found)}\n\n{timer_text(timers)}"
     )
 
 

@@ -87,7 +87,8 @@ def axes(top: Axes, below: Axes, rungs: Rungs, arms: list[Arm]) -> None:
         top, [(None, end, f"{a.name}: {end:.3f}", hue) for end, a, hue in zip(ends, arms, colours(arms), strict=True)]
     )
     last = len(rungs.context) - 1
-    figures.label_line(top, last, float(rungs.context[last]), f"order {last}: {rungs.context[last]:.3f}")
+    text = f"order {last}: {rungs.context[last]:.3f}"
+    figures.label_line(top, last, float(rungs.context[last]), text, xytext=(-4, -8), ha="right")
 
 
 def alt(rungs: Rungs, arms: list[Arm]) -> str:

@@ -14,22 +14,21 @@ from experiments.language_model.text.sweep import ORDER_OF_N6
 def lead(rungs: Rungs, arms: list[Arm], interleaved: list[Arm]) -> str:
     """What was found, in words."""
     order_two = rungs.test[ORDER_OF_N6]
-    return " ".join(
-        [
-            what_text(rungs),
-            " ".join(what_arm(arm, rungs) for arm in arms),
-            f"The order-{ORDER_OF_N6} rung, which N6 compares with, stands at {order_two:.3f}.",
-            *(which_leads(*pair) for pair in pairs(arms)),
-            *what_interleaved(rungs, interleaved),
-            f"{reach.finding(arms)}.",
-            f"{alone.finding(arms, ends=True)}.",
-            "A table falls back to a lower order in a context that it lacks, so at high orders text said freely may "
-            "cost it less than a character that does not fit the true past.",
-            f"{alone.words(arms)}.",
-            "Curves over core-seconds take those that the sweep predicts for training alone; cost.html says how far "
-            "predicted seconds are off.",
-        ]
-    )
+    losses = [
+        *(what_arm(arm, rungs) for arm in arms),
+        f"The order-{ORDER_OF_N6} rung, which N6 compares with, stands at {order_two:.3f}.",
+    ]
+    compared = [*(which_leads(*pair) for pair in pairs(arms)), *what_interleaved(rungs, interleaved)]
+    beside = [
+        f"{reach.finding(arms)}.",
+        f"{alone.finding(arms, ends=True)}.",
+        "A table falls back to a lower order in a context that it lacks, so at high orders text said freely may "
+        "cost it less than a character that does not fit the true past.",
+        f"{alone.words(arms)}.",
+        "Curves over core-seconds take those that the sweep predicts for training alone; cost.html says how far "
+        "predicted seconds are off.",
+    ]
+    return "\n\n".join([what_text(rungs), *(" ".join(sentences) for sentences in (losses, compared, beside))])
 
 
 def what_text(rungs: Rungs) -> str:

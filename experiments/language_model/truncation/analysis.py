@@ -106,8 +106,8 @@ def lead(arms: list[Arm], text: str) -> str:
         f"beginning of its block and no further: k \N{MINUS SIGN} 1 steps at most, (k \N{MINUS SIGN} 1)/2 on "
         f"average. At k = 1 no gradient flows through time at all (the recurrent weights still learn, each step's "
         f"state before taken as given); k = {T} is the whole chunk. Text, chunks, start and the number of updates are "
-        f"the same for every k. Losses are on the first {arms[0].read:,} characters of the test. "
-        f"{rates_sentence(arms, text)} {' '.join(effect_sentence(arm) for arm in arms)} "
+        f"the same for every k.\n\nLosses are on the first {arms[0].read:,} characters of the test. "
+        f"{rates_sentence(arms, text)}\n\n{' '.join(effect_sentence(arm) for arm in arms)} "
         f"{'' if text else 'N18 asks that it is above 0 for both. '}{between_sentence(arms)}"
     ).rstrip()
 

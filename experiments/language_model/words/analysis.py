@@ -57,9 +57,8 @@ TITLE = "Words of a text"
 
 def lead(rungs: Rungs, arms: list[Arm]) -> str:
     """What was found, in words."""
-    return " ".join(
-        [what_text(rungs), *(what_arm(arm, rungs) for arm in arms), which_leads(*arms), RATES, published(rungs)]
-    )
+    cells = " ".join([*(what_arm(arm, rungs) for arm in arms), which_leads(*arms)])
+    return "\n\n".join([what_text(rungs), cells, f"{RATES} {published(rungs)}"])
 
 
 def what_text(rungs: Rungs) -> str:

@@ -37,7 +37,7 @@ def by_length(runs: list[Run]) -> list[list[Run]]:
 
 def lead(bits: list[Run], sums: list[Run]) -> str:
     """What was found, in words."""
-    return " ".join(part for part in (exchange_text(bits), carrier_text(bits), gates_text(sums)) if part)
+    return "\n\n".join(part for part in (exchange_text(bits), carrier_text(bits), gates_text(sums)) if part)
 
 
 def exchange_text(runs: list[Run]) -> str:
@@ -49,17 +49,17 @@ def exchange_text(runs: list[Run]) -> str:
     first = (
         "Latch LSTMs are trained, and those that solve the task as training leaves them (seeds: "
         f"{solved}) are read by exchange: two sequences with opposite bits and noise of their own trade c, h or both "
-        "and go on. If the bit lies in c alone, every answer follows c and none follows h (dashed)."
+        "and go on. If the bit lies in c alone, every answer follows c and none follows h (dashed).\n\n"
     )
     parts = [
         f"{run.name}, c {told(order_interval(run.follows('c')))}, h {told(order_interval(run.follows('h')))}"
         for run in held
     ]
     if not held:
-        return f"{first} No seed solved it."
+        return f"{first}No seed solved it."
     early = "; ".join(f"{run.name} {told(order_interval(run.follows('h', 0)))}" for run in held)
     return (
-        f"{first} Half-way, the share that follows is: {'; '.join(parts)}. As soon as the bit was read h takes part of "
+        f"{first}Half-way, the share that follows is: {'; '.join(parts)}. As soon as the bit was read h takes part of "
         f"the answers along, since the next steps write from it: {early}."
     )
 
@@ -79,8 +79,9 @@ def carrier_text(runs: list[Run]) -> str:
     ]
     return (
         f"A unit carries the bit if exchanging its c alone half-way flips more than {CARRIES:.0%} of the answers: "
-        f"{some or 'none'} of {carriers.size} seeds {'has' if some == 1 else 'have'} one. {n14_text(held)}Exchanged "
-        "together, those that move the logit most first, it takes so many units to carry the bit, and among them the "
+        f"{some or 'none'} of {carriers.size} seeds {'has' if some == 1 else 'have'} one. {n14_text(held)}\n\n"
+        "Exchanged together, those that move the logit most first, it takes so many units to carry the bit, and "
+        "among them the "
         f"largest product of forget gates over the delay is: {'; '.join(parts)}."
     )
 

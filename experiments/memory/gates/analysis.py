@@ -36,7 +36,7 @@ def lead(frame: pd.DataFrame, tasks: list[Compared]) -> str:
         "the same start as far as they share parameters (at equal width): a gate that is absent is 1 at every "
         "step, coupled gates have i = 1 - f, a linear output shows o c. All is compared seed by seed on "
         "held-out sequences. "
-        f"{solved_text(tasks)}{claims_text(frame)}{chance_text(tasks)}"
+        f"{solved_text(tasks)}\n\n{claims_text(frame)}\n\n{chance_text(tasks)}"
     )
 
 

@@ -49,7 +49,7 @@ def lead(all_: Seen) -> str:
     return (
         f"The latch through stacks of {stacks} layers, all of one start, at the "
         f"longest lag that a single LSTM layer solves (at least {MOST:.0%} of the validation seeds; chance is "
-        f"{latch.CHANCE_ACCURACY:g}). {said} {both_ways(all_)} {reach(all_)}"
+        f"{latch.CHANCE_ACCURACY:g}).\n\n{said} {both_ways(all_)}\n\n{reach(all_)}"
     )
 
 

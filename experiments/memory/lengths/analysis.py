@@ -35,8 +35,9 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
         "were chosen on seeds that stand in no figure here (python -m experiments.memory.grid; the points chosen are "
         "in tuned.csv). Solved on timer(n): excess over the Bayes-optimal predictor below .01 bit a symbol."
     ]
-    parts += [pair_sentence(pair) for pair in both]
-    return " ".join(filter(None, [*parts, flat_sentence(found), words(frame)]))
+    parts += [" ".join(pair_sentence(pair) for pair in both)]
+    parts += [" ".join(filter(None, [flat_sentence(found), words(frame)]))]
+    return "\n\n".join(filter(None, parts))
 
 
 def pair_sentence(pair: Pair) -> str:

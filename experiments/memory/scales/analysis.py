@@ -111,7 +111,7 @@ def lead(runs: list[Trained]) -> str:
         f"A bit is shown at the first step and asked for after a delay that is log-uniform in "
         f"{mixed_latch.SHORTEST}-{runs[0].longest} steps, another in each row. A unit's time scale is -1 / mean ln f "
         f"over held-out rows and the steps that they run; the spread of a model is the 90 % quantile over its units "
-        f"over the 10 % quantile. {claim_sentence(runs)}{others_sentence(runs)}{memory_sentence(runs)}"
+        f"over the 10 % quantile.\n\n{claim_sentence(runs)}{others_sentence(runs)}\n\n{memory_sentence(runs)}"
     )
 
 

@@ -26,7 +26,7 @@ def analyse(frame: pd.DataFrame) -> Findings:
     told = told_apart(cells)
     drawn = [pictures.finals(runs, cells, told), pictures.steps(runs, cells), pictures.literature(runs, cells)]
     tables = [reached_table(cells), apart_table(told), published_table(runs)]
-    lead = f"{INTRODUCTION} {apart_sentence(told)} {pilot_sentence(cells)}"
+    lead = f"{INTRODUCTION}\n\n{apart_sentence(told)}\n\n{pilot_sentence(cells)}"
     return Findings(Section("Ten more tasks at one setting each", lead, drawn, tables), settings(runs))
 
 

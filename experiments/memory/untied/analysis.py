@@ -113,7 +113,8 @@ def lead(runs: list[Trained], own: Trained) -> str:
         f"A cell has one set of weights for all steps. Here it is compared with one that has a set for each step, "
         f"started as copies, so that both are the same function at first; both see the same training rows in the same "
         f"order, with the same optimiser. {start_sentence(runs)} The law says what follows (the tied gradient is the "
-        f"sum of the steps' own), this section what it is worth. {claim_sentence(own)} {others_sentence(runs, own)}"
+        f"sum of the steps' own), this section what it is worth.\n\n"
+        f"{claim_sentence(own)}\n\n{others_sentence(runs, own)}"
     )
 
 
@@ -240,8 +241,8 @@ def floors(axis: Axes) -> None:
     """What who knows none and one of the two values pays: closed forms."""
     for known, text, up in ((0, "neither value known: 1/6", True), (1, "one value known: 1/12", False)):
         axis.axhline(adding.floor(known), **figures.PREDICTION)
-        place = {"xytext": (3, 3 if up else -3), "va": "bottom" if up else "top"}
-        figures.label_line(axis, 0, adding.floor(known), text, xycoords=axis.get_yaxis_transform(), **place)
+        place = {"xytext": (-3, 3 if up else -3), "ha": "right", "va": "bottom" if up else "top"}
+        figures.label_line(axis, 1, adding.floor(known), text, xycoords=axis.get_yaxis_transform(), **place)
 
 
 def ends(t: Trained) -> list[dict[str, object]]:
