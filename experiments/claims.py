@@ -604,7 +604,7 @@ def needed(
 
 def again(claim: Claim) -> str:
     """What a claim takes whose rule is not the one that its records were measured under."""
-    return "to be measured again under its present rule: " + needs.runs(claim.decided_by)
+    return f"a new measurement, under its present rule: {needs.runs(claim.decided_by)}"
 
 
 def existing(claim: Claim, frame: pd.DataFrame) -> pd.Series:

@@ -8,7 +8,8 @@ beyond it, of n seeds (1 - s) n are not, and the end is the k-th from there, k(n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING
 
@@ -34,38 +35,50 @@ def undecided(claim: Claim, measured: Mapping[Quantity, Measured], chosen: Mappi
         measured: its quantities. chosen: the records that each was measured from.
     """
     sides = [("support", c) for c in claim.supported] + [("contradict", c) for c in claim.contradicted]
-    told = [line for verb, condition in sides for line in apart(claim, verb, condition, measured, chosen)]
-    return "; ".join(dict.fromkeys(told))
+    sides = [(verb, condition, lacking(condition, measured)) for verb, condition in sides]
+    medians = [
+        seeds_for(verb, condition, f" at {quantity.name}" if len(some) > 1 else "", chosen[quantity])
+        for verb, condition, some in sides
+        for quantity in some
+        if quantity.kind == "median"
+    ]
+    told = [*ratios(sides, measured), *sorted(dict.fromkeys(medians), key=lambda line: line.startswith(NONE))]
+    elsewhere = "seeds that lie elsewhere: " if told and told[0].startswith(NONE) else ""
+    return elsewhere + "; ".join(told)
 
 
-def apart(
-    claim: Claim,
-    verb: str,
-    condition: Condition,
-    measured: Mapping[Quantity, Measured],
-    chosen: Mapping[Quantity, pd.DataFrame],
-) -> Iterator[str]:
-    """A line for each quantity that keeps a condition on an effect from holding."""
+def lacking(condition: Condition, measured: Mapping[Quantity, Measured]) -> list[Quantity]:
+    """The effects that keep a condition from holding."""
+    if condition.holds(measured):
+        return []
     mine = {q: m for q, m in measured.items() if q.group == condition.group and q.kind != "breaks"}
-    for quantity, m in () if condition.holds(measured) else mine.items():
-        if OPERATORS[condition.op](getattr(m, condition.end), condition.threshold):
-            continue
-        name = f"{quantity.name}: " if len(mine) > 1 else ""
-        if quantity.kind == "t50 ratio":
-            some = f" on {condition.at_least} of {len(mine)}" if condition.at_least else ""
-            where = f"{SIDES[condition.op]} {condition.threshold:g}{some}"
-            yield f"{name}{m.low:.3g} to {m.high:.3g}, must lie {where} to {verb} it"
-        else:
-            yield name + seeds_for(verb, condition, chosen[quantity])
+    beyond = OPERATORS[condition.op]
+    return [q for q, m in mine.items() if not beyond(getattr(m, condition.end), condition.threshold)]
 
 
-def seeds_for(verb: str, condition: Condition, rows: pd.DataFrame) -> str:
-    """How many seeds lie beyond a threshold, and how many would decide at that share."""
+NONE = "no number of seeds"
+
+
+def seeds_for(verb: str, condition: Condition, where: str, rows: pd.DataFrame) -> str:
+    """How many seeds would settle a median, if such a share goes on to lie beyond a threshold as does now."""
     beyond = int(OPERATORS[condition.op](rows.value, condition.threshold).sum())
     seeds = enough(beyond / len(rows))
-    would = f"about {seeds} seeds would" if seeds else "no number of seeds would"
-    lie = f"{beyond} of {len(rows)} seeds lie {SIDES[condition.op]} {condition.threshold:g}"
-    return f"{lie}: at that share {would} {verb} it"
+    lie = f"{beyond} of {len(rows)} lie {SIDES[condition.op]} {condition.threshold:g}"
+    return f"about {seeds} seeds to {verb} it{where} ({lie})" if seeds else f"{NONE} would {verb} it{where} ({lie})"
+
+
+def ratios(sides: Sequence[tuple[str, Condition, list[Quantity]]], measured: Mapping[Quantity, Measured]) -> list[str]:
+    """Where ratios of T50 must lie for either side, and where they lie now."""
+    mine = {q: m for q, m in measured.items() if q.kind == "t50 ratio"}
+    wanted = [
+        f"{SIDES[condition.op]} {condition.threshold:g} on {condition.at_least or len(mine)} of {len(mine)} to {verb}"
+        for verb, condition, some in sides
+        if any(quantity in mine for quantity in some)
+    ]
+    now = ", ".join(f"{q.name} {m.low:.3g} to {m.high:.3g}" for q, m in mine.items())
+    beyond = "; 0 and inf are beyond the lengths that were run, so longer ones may decide"
+    open_ends = any(m.low == 0 or m.high == math.inf for m in mine.values())
+    return [f"ratios {' or '.join(wanted)} it (now {now}{beyond if open_ends else ''})"] if wanted else []
 
 
 def enough(share: float) -> int:

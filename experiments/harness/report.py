@@ -433,7 +433,9 @@ TITLE = "Recurrent networks: 21 claims, measured"
 def told(folder: Path, found: Sequence[Verdict]) -> dict[str, Any]:
     """A report as the pages above it speak of it: folder, title, findings by figure, and the claims that it shows."""
     said = json.loads((folder / "summary.json").read_text("utf-8"))
-    findings = [finding | {"title_md": escaped(finding["title"])} for finding in said["findings"]]
+    # Of a report that an older version made, findings are titles alone.
+    known = [f if isinstance(f, dict) else {"figure": "", "title": f} for f in said["findings"]]
+    findings = [finding | {"title_md": escaped(finding["title"])} for finding in known]
     shown = [v.number for v in found if v.report.startswith(f"{folder.name}/")]
     title = {"title": said["title"], "title_md": escaped(said["title"])}
     return {"folder": folder.name, "findings": findings, "claims": shown} | title

@@ -149,6 +149,15 @@ def test_the_command_and_the_preset_come_from_the_records(recorded, typed):
     assert report.run_settings("language_model", frame)["value"][:2] == ["tour", "3"]
 
 
+def test_findings_of_an_older_version_are_listed_without_their_figures(out):
+    """A folder of reports from before is no obstacle to the page above it."""
+    path = out / NAME / "summary.json"
+    said = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps(said | {"findings": [found["title"] for found in said["findings"]]}), "utf-8")
+    page = report.index_files(out)["index.html"]
+    assert f'<a href="{NAME}/index.html">The median is about 0 &amp; &lt;finite&gt;</a>' in page
+
+
 def test_the_provenance_stays_when_a_report_is_made_again(out):
     """Who measured does not change by drawing anew."""
     report.rebuild(NAME, out)

@@ -61,7 +61,7 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "statistic": v.statistic,
         "rule": v.rule,
         **conditions(v.rule),
-        "effect": number(v.effect),
+        "effect": effect(v),
         "interval": f"{number(v.low)} to {number(v.high)}" if number(v.low) and number(v.high) else "",
         "seeds": str(v.seeds or ""),
         "preset": v.preset,
@@ -71,6 +71,12 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "shown": v.report.split("/")[0],
         "picture": picture(CLAIMS[v.number], v),
     }
+
+
+def effect(v: Verdict) -> str:
+    """The measured number; of laws alone, how often they broke."""
+    shown = number(v.effect)
+    return shown if CLAIMS[v.number].seeds or not shown else f"{shown} break{'s' * (v.effect != 1)}"
 
 
 def conditions(rule: str) -> dict[str, str]:
