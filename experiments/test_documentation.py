@@ -14,6 +14,7 @@ import pytest
 import tyro
 
 from experiments.command import Command
+from experiments.test_documented_commands import outside_make
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -53,7 +54,7 @@ def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A verb in a fresh clone, of which the Makefile reads three files."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, folder)
-    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True)
+    return subprocess.run(["make", *words], cwd=folder, env=outside_make(), capture_output=True, text=True)
 
 
 def test_a_verb_that_does_not_exist_names_those_that_do(tmp_path):

@@ -80,8 +80,14 @@ def recipe(command: str) -> tuple[str, ...]:
     """What a `make VERB` would do, a line a command; any other command itself."""
     if not command.startswith("make "):
         return (command,)
-    done = subprocess.run(["make", "-n", *command.split()[1:]], cwd=ROOT, capture_output=True, text=True)
+    words = ["make", "-n", "-W", "pyproject.toml", *command.split()[1:]]  # as if it were new: .venv is to be made too
+    done = subprocess.run(words, cwd=ROOT, env=outside_make(), capture_output=True, text=True)
     return (command,) if done.returncode or UNKNOWN in done.stdout else tuple(done.stdout.splitlines())
+
+
+def outside_make() -> dict[str, str]:
+    """The environment without what a make hands on to the makes that it calls: this may be one's test."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
 def plain(command: str) -> str:

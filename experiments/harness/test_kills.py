@@ -101,7 +101,7 @@ def whole(tmp_path_factory, warm):
     run.start(2)
     assert warm.ended() == 0, warm.said.read_text()
     found = files(run.out)
-    assert len(found) == 9
+    assert len(found) == 10
     return SimpleNamespace(life=time.monotonic() - start, files=found)
 
 

@@ -61,7 +61,7 @@ def test_one_mistake_is_one_cause_with_a_program_of_the_students_own(published):
     assert steps.reproduced == "yes" and "from student import" in steps.program
     assert (published / "programs" / f"{steps.cause}.py").read_text("utf-8") == steps.program
     page = (published / "index.html").read_text("utf-8")
-    assert f'<details id="{steps.cause}">' in page and "wrong in the rows of gate f alone" in page
+    assert f'<details class="program" id="{steps.cause}">' in page and "wrong in the rows of gate f alone" in page
 
 
 @pytest.mark.parametrize("n", [1, 2, 6, 12])
