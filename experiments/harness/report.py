@@ -411,9 +411,12 @@ def index_files(out: Path) -> dict[str, str]:
     frame = pd.concat([read_csv(path) for path in measured], ignore_index=True)
     found = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
     presets = sorted({parse_setting(s)["preset"] for s in frame[frame.source == "run"].setting})
+    without = sum(v.note.startswith(claims.NOT_MEASURED) and v.effect is None for v in found)
     lead = (
         f"What a lecture says of recurrent networks, claim by claim, beside what was measured (preset "
         f"{' and '.join(presets)}): each verdict is computed from the records by a rule that was fixed before."
+        + f" Of {without} claims there are no records here: they read open."
+        * bool(without)
     )
     page = {
         **{"title": TITLE, "lead": lead, "lead_md": escaped(lead), "counts": verdicts.counted(found)},
