@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -18,7 +19,7 @@ from experiments.harness import provenance, run
 from experiments.harness import workers as processes
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.store import Store
-from experiments.harness.toy.testing import GROUPS, KillsOnce, begun, in_process, many, pids
+from experiments.harness.toy.testing import GROUPS, KillsOnce, alive, begun, in_process, many, nothing, pids, wait_for
 from experiments.harness.workers import Workers
 from properties.record import Record
 
@@ -155,6 +156,17 @@ def test_of_many_lost_groups_the_first_are_named():
     line = losses.line()
     assert line.count("killed its worker 4 times") == run.NAMED and "; 2 more groups did so (groups missing: 8;" in line
     assert line.startswith("harness.toy sum/terms=8 failed with ValueError: two lines; harness.toy sum/terms=1 killed")
+
+
+def test_what_runs_when_workers_are_closed_is_given_up(log, monkeypatch):
+    """A full disk or Ctrl-C must not wait for groups that have hours to go."""
+    monkeypatch.setenv("TOY_SECONDS", "100")
+    with closing(Workers(2)) as workers:
+        futures = [workers.run(group, nothing) for group in GROUPS[:2]]
+        wait_for(lambda: len(begun(log)) == 2, None)
+        start = time.monotonic()
+    assert time.monotonic() - start < 20 and all(isinstance(f.exception(timeout=20), Died) for f in futures)
+    wait_for(lambda: not any(alive(pid) for pid in pids(log)), None)
 
 
 def die_within_a_mark():

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 
 from experiments.harness.executor import Checkpoint, Died, Outcome, compute, seldom
 from experiments.harness.sweep import Group
+
+START = 60.0
+"""Seconds that a process has for its start before nobody asks for its number any more."""
 
 
 class Workers:
@@ -66,16 +71,20 @@ class Worker:
         """The process itself begins with its first group."""
         spawn = multiprocessing.get_context("spawn")
         reader, self._marks = spawn.Pipe(duplex=False)
+        self._pid = Future[int]()
         self._pool = ProcessPoolExecutor(1, spawn, _begin, (self._marks, self._threads))
         self._listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         self._listener.start()
 
     def close(self) -> None:
-        """See Executor.
+        """See Executor. What still runs may have hours to go, so its process is ended and not waited for.
 
         A process that was killed may have sent half a mark; so the listener is not told to end through the pipe: with
         the process gone, closing this end is the end of the pipe.
         """
+        if self.waiting():
+            with suppress(ProcessLookupError, TimeoutError):
+                os.kill(self._pid.result(timeout=START), signal.SIGTERM)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._marks.close()
         self._listener.join()
@@ -87,7 +96,14 @@ class Worker:
                     key, done, total = reader.recv()
                 except (EOFError, OSError):  # the end of the pipe, between two marks or within one
                     return
-                self._checkpoints[key](done, total)
+                if key == BEGUN:
+                    self._pid.set_result(done)
+                else:
+                    self._checkpoints[key](done, total)
+
+
+BEGUN = "begun"
+"""In place of a group's key: the first message of a process, with its number."""
 
 
 def pass_on(future: Future[Outcome], ran: Future[Outcome]) -> None:
@@ -110,6 +126,7 @@ def _begin(marks: Connection, threads: int) -> None:
     """A process's start: it ends with its parent, so that a killed run leaves nothing behind that computes."""
     global _marks, _threads
     _marks, _threads = marks, threads
+    marks.send((BEGUN, os.getpid(), 0))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
