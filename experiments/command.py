@@ -172,6 +172,9 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
         return complain(error, 2)
     except (RunError, StoreError, OutError) as error:
         return complain(error, 1)
+    except BrokenPipeError:  # who read the output has enough, as `head` has: what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         return complain("stopped; finished groups are kept: the same command goes on.", 130)
 
@@ -260,7 +263,8 @@ def run(command: Run) -> int:
         with writing(out, "the results are kept: the same command only writes what they say"):
             for name, some in sweeps.items():
                 write_report(name, some, store, command, options.engine, out)
-            print(reports().publish_index(out))
+            page = reports().publish_index(out)
+    print(page)
     return 0
 
 
@@ -400,7 +404,8 @@ def remake(names: Sequence[str], out: Path) -> int:
     with writing(out, "the older ones stay: make room and run the same command again"):
         for name in names:
             reports().rebuild(name, out)
-        print(reports().publish_index(out))
+        page = reports().publish_index(out)
+    print(page)
     return 0
 
 

@@ -251,6 +251,14 @@ def test_a_script_is_a_process_that_ends_with_the_commands_code():
     assert done.returncode == 2 and "--workers must be 0 or more" in done.stderr
 
 
+def test_a_reader_who_has_enough_ends_the_command_quietly():
+    """As `python -m experiments list | head -1` does."""
+    line = [sys.executable, "-u", "-m", "experiments", "list"]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == "" and process.wait() == 1
+
+
 def test_the_tour_fits_its_time():
     """`make report`: predicted for two cores, under the ten minutes that a newcomer is promised."""
     total = sum(g.cost for name in catalogue.EXPERIMENTS for g in catalogue.sweep(name, "tour", Options()))
