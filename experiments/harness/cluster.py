@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -37,6 +38,8 @@ FIRST = 30.0
 """Seconds within which it must have a worker."""
 DESERTED = 3600.0
 """Seconds that a run waits for a worker when all have left, as a queue's jobs do that are preempted together."""
+LOOKS = 20
+"""How often a scheduler's file is read that is no JSON, a tenth of a second apart."""
 LOOK = 1.0
 """Seconds between two looks at who has joined and who has left."""
 CODE = ("experiments/**/*.py", "impl/**/*.py", "properties/**/*.py")
@@ -90,12 +93,15 @@ def address(scheduler: str) -> str:
     """
     if "://" in scheduler:
         return scheduler
-    try:
-        return str(json.loads(Path(scheduler).read_text("utf-8"))["address"])
-    except OSError as error:
-        why = error.strerror or error
-    except (ValueError, KeyError, TypeError):
-        why = "no JSON with an address"
+    for _ in range(LOOKS):
+        try:
+            return str(json.loads(Path(scheduler).read_text("utf-8"))["address"])
+        except OSError as error:
+            why = error.strerror or error
+            break
+        except (ValueError, KeyError, TypeError):
+            why = "no JSON with an address"
+            time.sleep(0.1)  # Dask may be writing it
     raise UsageError(f"--scheduler must be tcp://HOST:PORT or a scheduler's file; got {scheduler} ({why}).")
 
 
@@ -109,17 +115,26 @@ def connected(scheduler: str) -> Any:
     silence()
     try:
         client = distributed.Client(where, timeout=ANSWER, set_as_default=False)
-    except (OSError, ValueError, ImportError) as error:
-        why = "is no address" if isinstance(error, ValueError) else f"does not answer within {ANSWER:.0f} s"
+    except OSError as error:
+        raise UsageError(
+            f"--scheduler must be a Dask scheduler's; {where} does not answer within {ANSWER:.0f} s."
+        ) from error
+    except Exception as error:  # whatever the library says of a protocol that it lacks, or that lacks its settings
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        why = "is no address" if isinstance(error, ValueError) else f"cannot be used ({said})"
         raise UsageError(f"--scheduler must be a Dask scheduler's; {where} {why}.") from error
     try:
         client.wait_for_workers(1, timeout=FIRST)
         for worker, there in client.run(origin, on_error="return").items():
             refuse(worker, there)
-    except (TimeoutError, UsageError) as error:
-        client.close()
-        without = f"--scheduler must have workers; none has come to {where} within {FIRST:.0f} s."
-        raise error if isinstance(error, UsageError) else UsageError(without) from error
+    except (OSError, TimeoutError, UsageError) as error:
+        with suppress(Exception):
+            client.close()
+        if isinstance(error, UsageError):
+            raise
+        late = isinstance(error, TimeoutError)
+        without = f"none has come to {where} within {FIRST:.0f} s" if late else f"{where} does not answer any more"
+        raise UsageError(f"--scheduler must have workers; {without}.") from error
     return client
 
 
@@ -164,7 +179,7 @@ class Cluster:
         self._end = f"the scheduler {self._client.scheduler.address} does not answer any more"
         self._topic = f"rnn-twins-{uuid4().hex}"
         self._client.subscribe_topic(self._topic, self._hear)
-        self.slots = len(self._client.nthreads())
+        self.slots = max(len(self._client.nthreads()), 1)
         self._watch = self._begin(self._look())
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from typing import Any
 
 from tqdm import tqdm
@@ -96,7 +97,7 @@ class Losses:
         killers = [(self._names[key], times) for key, times in self._deaths.items() if times >= DEATHS]
         told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
-        why = "; ".join([self.end] if self.end else [*self._failures[:1], *told])
+        why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told])
         kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())
 
@@ -147,8 +148,16 @@ class Bar:
     def __exit__(self, kind: Any, *_: Any) -> None:
         """Ends the bar; a sweep that came to its end fills it."""
         if kind is None:
-            self._bar.update(self._bar.total - self._bar.n)
-        self._bar.close()
+            self._show(self._bar.total - self._bar.n)
+        with suppress(OSError):
+            self._bar.close()
+
+    def _show(self, step: float) -> None:
+        """Goes on by a step; a bar that cannot be written, to a full disk or a closed pipe, must not cost a group."""
+        try:
+            self._bar.update(step)
+        except OSError:
+            self._bar.disable = True
 
     def checkpoint(self, group: Group) -> Any:
         """What the group calls with (done, total)."""
@@ -158,6 +167,6 @@ class Bar:
             now = max(group.cost * min(done / max(total, 1), 1.0), self._done[group.key])
             step, self._done[group.key] = now - self._done[group.key], now
             self._bar.set_postfix_str(f"{group.experiment} {group.setting}", refresh=False)
-            self._bar.update(step)
+            self._show(step)
 
         return mark

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 from experiments.harness.sweep import Group, canonical
@@ -169,23 +169,27 @@ class Store:
 
 
 _AGAIN = "finished groups are kept: {} and run the same command again"
+_DAMAGED = (
+    "it is damaged or no store ({error}); move it away with {path.name}-wal, if that is there, and the same command "
+    "computes anew; `sqlite3 {path} .recover` prints what can still be read of it"
+)
+_OTHER = "SQLite says: {error}; finished groups are kept"
 _REASONS = {
     sqlite3.SQLITE_BUSY: "another run is writing to it; wait for its end, or name another store with --store",
     sqlite3.SQLITE_FULL: "no space is left on the disk; " + _AGAIN.format("free some"),
     sqlite3.SQLITE_IOERR: "the disk fails ({error}); " + _AGAIN.format("see to it (space, quota, connection)"),
     sqlite3.SQLITE_READONLY: "it may not be written ({error}); give yourself the right, or name another with --store",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    0: _DAMAGED,  # what this module finds itself
     sqlite3.SQLITE_CANTOPEN: "no file can be made or read there ({error}); name another with --store",
 }
-_DAMAGED = (
-    "it is damaged or no store ({error}); move it away with {path.name}-wal, if that is there, and the same command "
-    "computes anew; `sqlite3 {path} .recover` prints what can still be read of it"
-)
 
 
 def _reason(error: Exception, path: Path) -> str:
-    """What is wrong and what to do; whatever else SQLite complains of is damage."""
+    """What is wrong and what to do; of what is not known to be damage it is not said."""
     code = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0)
-    return _REASONS.get(code & 0xFF, _DAMAGED).format(error=_line(str(error)), path=path)
+    return _REASONS.get(code & 0xFF, _OTHER).format(error=_line(str(error)), path=path)
 
 
 def _line(text: str) -> str:
@@ -209,7 +213,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or turn == TURNS - 1:
                 raise
-            time.sleep(0.01 * (1 + os.getpid() % 5))  # processes that start together have other remainders
+            time.sleep(SystemRandom().uniform(0.01, 0.05))  # apart, also where both have the same number
     raise AssertionError("the last turn returns or raises")
 
 

@@ -21,6 +21,7 @@ import tyro
 
 from experiments import command
 from experiments.harness import catalogue, cluster, engine, provenance, run
+from experiments.harness import executor as places
 from experiments.harness.catalogue import UsageError
 from experiments.harness.cluster import Cluster, Origin, origin
 from experiments.harness.executor import Unusable
@@ -222,9 +223,10 @@ def test_a_group_that_fails_on_a_cluster_is_named_and_the_others_are_kept(local,
         assert store.facts(GROUPS[0])["device"] == provenance.device()
 
 
-def test_progress_on_a_cluster_reaches_the_bar(local):
+def test_progress_on_a_cluster_reaches_the_bar(local, monkeypatch):
     """Checkpoints cross from the worker to the driver while the group runs, the last one too."""
     seen = []
+    monkeypatch.setattr(places, "SELDOM", 60.0)  # the worker is in this process; a stall must not give a third mark
     with closing(Cluster(local(1).scheduler.address)) as executor:
         executor.run(GROUPS[0], lambda done, total: seen.append((done, total))).result(30)
         wait_for(lambda: len(seen) == 2, None)
@@ -293,8 +295,8 @@ def test_what_nobody_waits_for_is_given_up(local, log, monkeypatch):
 
 def test_a_cluster_that_cannot_be_used_is_said_in_one_line(local, tmp_path, monkeypatch, capsys):
     """No file, no JSON, nobody there, no worker, two places at once, the library missing: exit code 2, no store."""
-    monkeypatch.setattr(cluster, "ANSWER", 0.3)
     monkeypatch.setattr(cluster, "FIRST", 0.1)
+    monkeypatch.setattr(cluster, "LOOKS", 2)
     (tmp_path / "text").write_text("tcp://127.0.0.1:9")
     (tmp_path / "list.json").write_text("[]")
     empty = local(0, protocol="tcp").scheduler_address
@@ -304,7 +306,8 @@ def test_a_cluster_that_cannot_be_used_is_said_in_one_line(local, tmp_path, monk
         str(tmp_path / "text"): "no JSON with an address",
         str(tmp_path / "list.json"): "no JSON with an address",
         "localhost:8786": "--scheduler must be tcp://HOST:PORT or a scheduler's file; got localhost:8786",
-        "tcp://127.0.0.1:9": "tcp://127.0.0.1:9 does not answer",
+        "tls://127.0.0.1:9": "tls://127.0.0.1:9 cannot be used (TypeError: ",
+        "tcp://127.0.0.1:x": "tcp://127.0.0.1:x is no address",
         "tcp://nowhere": "tcp://nowhere is no address",
         "gopher://127.0.0.1:9": "gopher://127.0.0.1:9 is no address",
         empty: f"none has come to {empty} within 0 s",
@@ -312,6 +315,10 @@ def test_a_cluster_that_cannot_be_used_is_said_in_one_line(local, tmp_path, monk
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
     for given, named in wrong.items():
         assert named in complaint(capsys, tmp_path, "--scheduler", given)
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "ANSWER", 0.3)
+        nobody = "tcp://127.0.0.1:9"
+        assert f"{nobody} does not answer" in complaint(capsys, tmp_path, "--scheduler", nobody)
     assert "got both" in complaint(capsys, tmp_path, "--scheduler", empty, "--workers", "2")
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert "pip install -e '.[cluster]'" in complaint(capsys, tmp_path, "--scheduler", empty)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -169,6 +172,98 @@ def test_what_runs_when_workers_are_closed_is_given_up(log, monkeypatch):
     wait_for(lambda: not any(alive(pid) for pid in pids(log)), None)
 
 
+def test_workers_do_not_hear_ctrl_c_even_in_their_start(log, monkeypatch):
+    """The terminal sends it to all: the driver alone says so, in a line, and ends them at once."""
+    for seconds in (0.2, 2.5):  # in their imports; in a group
+        line = [sys.executable, "-c", INTERRUPTED, str(seconds)]
+        environment = os.environ | {"TOY_SECONDS": "100", "PYTHONPATH": str(ROOT)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(line, env=environment, start_new_session=True, **pipes) as process:
+            process.stdout.readline()
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGINT)
+            said = process.communicate(timeout=30)
+        assert process.returncode == 130 and said[1] == "stopped\n"
+
+
+INTERRUPTED = """
+import sys
+from contextlib import closing
+from experiments.harness.toy.testing import GROUPS, nothing
+from experiments.harness.workers import Workers
+if __name__ == "__main__":
+    try:
+        with closing(Workers(2)) as workers:
+            futures = [workers.run(group, nothing) for group in GROUPS[:2]]
+            print("begun", flush=True)
+            [future.result() for future in futures]
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+"""
+
+
+def die_within_a_result():
+    """On a worker: killed while it sends what a group gave, half of it sent."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    writer = frame.f_locals["result_queue"]._writer
+    os.write(writer.fileno(), struct.pack("!i", 10_000) + bytes(100))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_within_its_result_has_died(monkeypatch):
+    """Nobody waits for the other half."""
+    worker = processes.Worker(1)
+    monkeypatch.setattr(processes, "_compute_on_worker", dies_within_its_result)
+    future = worker.run(GROUPS[0], nothing)
+    assert isinstance(future.exception(timeout=60), Died)
+    worker.close()
+
+
+def dies_within_its_result(group):
+    """In place of what a worker does with a group."""
+    die_within_a_result()
+
+
+def test_an_error_that_cannot_travel_is_told_and_is_no_death():
+    """Python would end the pool over it, and three workers would be mourned."""
+
+    class Odd(Exception):
+        def __init__(self, a, b):
+            super().__init__(f"{a} {b}")
+
+    assert str(processes.portable(Odd(1, 2))) == "Odd: 1 2" and type(processes.portable(ValueError("x"))) is ValueError
+
+
+def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkeypatch):
+    """Too many files, too many processes: with advice, and not in a traceback."""
+
+    def refused(self):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(processes.Worker, "_open", refused)
+    told = r"no process can be started \(Too many open files\); give fewer --workers"
+    with (
+        Store(tmp_path / "s.sqlite") as store,
+        closing(Workers(2)) as executor,
+        pytest.raises(run.RunError, match=told),
+    ):
+        run.compute(GROUPS, store, executor, quiet=True)
+
+
+def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch):
+    """A full disk under the log, or a closed pipe: the store may be elsewhere."""
+
+    def full(self, n=1):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run.tqdm, "update", full)
+    with Store(tmp_path / "s.sqlite") as store, closing(Workers(1)) as executor:
+        assert run.compute(GROUPS[:3], store, executor) == 3
+
+
 def die_within_a_mark():
     """On a worker: killed when half a mark is sent."""
     os.write(processes._marks.fileno(), bytes(3))
@@ -179,7 +274,7 @@ def test_a_worker_that_dies_within_a_mark_does_not_keep_the_run_from_ending():
     """Nobody waits for the rest of what it sent."""
     workers = Workers(2)
     with pytest.raises(BrokenProcessPool):
-        workers._workers[0]._pool.submit(die_within_a_mark).result(timeout=60)
+        workers._workers[0]._open().submit(die_within_a_mark).result(timeout=60)
     ending = threading.Thread(target=workers.close, daemon=True)
     ending.start()
     ending.join(timeout=60)

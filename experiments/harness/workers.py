@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 
-from experiments.harness.executor import Checkpoint, Died, Outcome, compute, seldom
+from experiments.harness.executor import Checkpoint, Died, Outcome, Unusable, compute, seldom
 from experiments.harness.sweep import Group
-
-START = 60.0
-"""Seconds that a process has for its start before nobody asks for its number any more."""
 
 
 class Workers:
@@ -24,6 +24,7 @@ class Workers:
 
     def __init__(self, slots: int) -> None:
         self.slots, threads = slots, max(1, (os.cpu_count() or 1) // slots)
+        more_files()
         self._workers = [Worker(threads) for _ in range(slots)]
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
@@ -46,7 +47,7 @@ class Worker:
         self._threads = threads
         self._checkpoints = dict[str, Checkpoint]()
         self._given: list[Future[Outcome]] = []
-        self._open()
+        self._pool: ProcessPoolExecutor | None = None
 
     def waiting(self) -> int:
         """How many groups it has not done yet."""
@@ -56,25 +57,36 @@ class Worker:
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
         """See Executor."""
         self._checkpoints[group.key] = checkpoint
-        try:
-            ran = self._pool.submit(_compute_on_worker, group)
-        except BrokenProcessPool:
-            self.close()
-            self._open()
-            ran = self._pool.submit(_compute_on_worker, group)
         future: Future[Outcome] = Future()
         self._given.append(future)
-        ran.add_done_callback(partial(pass_on, future))
+        try:
+            self._submit(group).add_done_callback(partial(pass_on, future))
+        except OSError as error:
+            why = f"no process can be started ({error.strerror or error}); give fewer --workers"
+            future.set_exception(Unusable(why))
         return future
 
-    def _open(self) -> None:
+    def _submit(self, group: Group) -> Future[Outcome]:
+        """Hands a group to the process, or to a fresh one where that has died."""
+        with uninterrupted():
+            try:
+                ran = (self._pool or self._open()).submit(_compute_on_worker, group)
+            except BrokenProcessPool:
+                self.close()
+                ran = self._open().submit(_compute_on_worker, group)
+        # Its end is the process's alone: then half a result, of one that was killed as it sent it, is an end too. A
+        # pool of one never begins a second process, which would need this end.
+        self._pool._result_queue._writer.close()
+        return ran
+
+    def _open(self) -> ProcessPoolExecutor:
         """The process itself begins with its first group."""
         spawn = multiprocessing.get_context("spawn")
         reader, self._marks = spawn.Pipe(duplex=False)
-        self._pid = Future[int]()
         self._pool = ProcessPoolExecutor(1, spawn, _begin, (self._marks, self._threads))
         self._listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         self._listener.start()
+        return self._pool
 
     def close(self) -> None:
         """See Executor. What still runs may have hours to go, so its process is ended and not waited for.
@@ -82,10 +94,13 @@ class Worker:
         A process that was killed may have sent half a mark; so the listener is not told to end through the pipe: with
         the process gone, closing this end is the end of the pipe.
         """
+        if self._pool is None:
+            return
         if self.waiting():
-            with suppress(ProcessLookupError, TimeoutError):
-                os.kill(self._pid.result(timeout=START), signal.SIGTERM)
+            for process in list((self._pool._processes or {}).values()):  # from 3.14 on: terminate_workers
+                process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool = None
         self._marks.close()
         self._listener.join()
 
@@ -96,14 +111,28 @@ class Worker:
                     key, done, total = reader.recv()
                 except (EOFError, OSError):  # the end of the pipe, between two marks or within one
                     return
-                if key == BEGUN:
-                    self._pid.set_result(done)
-                else:
-                    self._checkpoints[key](done, total)
+                self._checkpoints[key](done, total)
 
 
-BEGUN = "begun"
-"""In place of a group's key: the first message of a process, with its number."""
+def more_files() -> None:
+    """Lets this process open as many files as it may: a worker has about ten, and limits of 1,024 and 256 are usual."""
+    with suppress(ImportError, ValueError, OSError):
+        resource = import_module("resource")
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A process that begins here does not hear Ctrl-C, even in its start: it is the driver that ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def pass_on(future: Future[Outcome], ran: Future[Outcome]) -> None:
@@ -126,7 +155,6 @@ def _begin(marks: Connection, threads: int) -> None:
     """A process's start: it ends with its parent, so that a killed run leaves nothing behind that computes."""
     global _marks, _threads
     _marks, _threads = marks, threads
-    marks.send((BEGUN, os.getpid(), 0))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -138,4 +166,15 @@ def _end_with_parent() -> None:
 
 
 def _compute_on_worker(group: Group) -> Outcome:
-    return compute(group, seldom(lambda done, total: _marks.send((group.key, done, total))), _threads)
+    try:
+        return compute(group, seldom(lambda done, total: _marks.send((group.key, done, total))), _threads)
+    except Exception as error:
+        raise portable(error) from None
+
+
+def portable(error: Exception) -> Exception:
+    """The error as another process can have it: one that cannot be made again there would be taken for a death."""
+    try:
+        return pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")

@@ -435,7 +435,8 @@ def kill_figure(kills: pd.DataFrame) -> Figure:
     axis.set_xticks([])
     axis.set(xlim=(0, len(faults)), ylim=(len(laws), 0))
     axis.set_xlabel(
-        f"{len(faults)} planted faults, those that most laws kill first (full colour: planted for the law; cross: missed)"
+        f"{len(faults)} planted faults, those that most laws kill first "
+        "(full colour: planted for the law; cross: missed)"
     )
     return Figure("kills", kill_title(kills), canvas, kill_alt(kills), kills)
 
