@@ -190,7 +190,7 @@ class Verdict(NamedTuple):
         preset: of the records that decided, such as "quick"; "" where the frame does not say.
         report: a link from the reports' folder to the figure or table that shows them; "" without records.
         needs: what would decide an open claim, in words; "" for one that is decided.
-        lacks: the experiments whose records are all that an open claim lacks; none where measured effects leave it open.
+        lacks: the experiments whose records are all that an open claim lacks; none where effects leave it open too.
     """
 
     number: str
@@ -410,7 +410,7 @@ CLAIMS = {
             (UNBROKEN, above(0.1)),
             (below(0.02),),
             ("memory", "instrument"),
-            "gates_variants_width",
+            "gates_variants",
         ),
         Claim(
             "N11",
@@ -442,7 +442,7 @@ CLAIMS = {
             (above(0.1),),
             (below(0.02),),
             ("memory",),
-            "carried_gates",
+            "carried_gates_table",
         ),
         Claim(
             "N14",
@@ -527,7 +527,7 @@ CLAIMS = {
             (UNBROKEN, above(-0.005), below(0.05)),
             (BREAK,),
             ("language_model", "instrument"),
-            "sources_excess",
+            "sources_excess_table",
         ),
         Claim(
             "N21",
