@@ -189,7 +189,8 @@ class Verdict(NamedTuple):
     Attributes:
         preset: of the records that decided, such as "quick"; "" where the frame does not say.
         report: a link from the reports' folder to the figure or table that shows them; "" without records.
-        needs: what an open claim would take, in words; "" for one that is decided.
+        needs: what would decide an open claim, in words; "" for one that is decided.
+        lacks: the experiments whose records are all that an open claim lacks; none where effects leave it open too.
     """
 
     number: str
@@ -206,6 +207,7 @@ class Verdict(NamedTuple):
     preset: str
     report: str
     needs: str
+    lacks: tuple[str, ...] = ()
 
 
 # The rules. Their source is the page of rules, which was fixed before the measurements that they judge.
@@ -408,7 +410,7 @@ CLAIMS = {
             (UNBROKEN, above(0.1)),
             (below(0.02),),
             ("memory", "instrument"),
-            "gates_variants_width",
+            "gates_variants",
         ),
         Claim(
             "N11",
@@ -440,7 +442,7 @@ CLAIMS = {
             (above(0.1),),
             (below(0.02),),
             ("memory",),
-            "carried_gates",
+            "carried_gates_table",
         ),
         Claim(
             "N14",
@@ -525,7 +527,7 @@ CLAIMS = {
             (UNBROKEN, above(-0.005), below(0.05)),
             (BREAK,),
             ("language_model", "instrument"),
-            "sources_excess",
+            "sources_excess_table",
         ),
         Claim(
             "N21",
@@ -587,24 +589,37 @@ def judged(claim: Claim, frame: pd.DataFrame, stamp: str = "") -> Verdict:
     note = "; ".join(filter(None, [note, f"shown: {shown.name}" if several and not measured[shown].problem else ""]))
     numbers = measured[shown][:4]
     shared = (claim.number, claim.statement, claim.statistic, claim.rule)
-    taken = "" if word != "open" else again(claim) if stale else needed(claim, measured, chosen, nowhere)
-    return Verdict(*shared, *numbers, word, note, ", ".join(claim.decided_by), "", "", taken)
+    if word != "open":
+        taken, lacks = "", ()
+    elif stale:
+        taken, lacks = again(claim, named_preset(frame)), ()
+    elif nowhere:
+        taken, lacks = f"seeds with {claim.exists.what}: without any the statistic has no value", ()
+    else:
+        taken, lacks = needed(claim, measured, chosen, named_preset(frame))
+    return Verdict(*shared, *numbers, word, note, ", ".join(claim.decided_by), "", "", taken, lacks)
 
 
 def needed(
-    claim: Claim, measured: Mapping[Quantity, Measured], chosen: Mapping[Quantity, pd.DataFrame], nowhere: bool
-) -> str:
-    """What an open claim would take, in words; `nowhere`: no seed has what its statistic is of."""
-    if nowhere:
-        return f"seeds with {claim.exists.what}: without any the statistic has no value"
-    if any(m.problem for m in measured.values()):
-        return needs.missing(measured)
-    return needs.undecided(claim, measured, {quantity: picked(quantity, rows) for quantity, rows in chosen.items()})
+    claim: Claim, measured: Mapping[Quantity, Measured], chosen: Mapping[Quantity, pd.DataFrame], preset: str
+) -> tuple[str, tuple[str, ...]]:
+    """What would decide an open claim, in words, and the experiments whose records are all that it lacks."""
+    some = {quantity: picked(quantity, chosen[quantity]) for quantity, m in measured.items() if not m.problem}
+    undecided = needs.undecided(claim, measured, some)
+    lacks = needs.lacked(measured)
+    told = needs.missing(measured, preset) if lacks else ""
+    return "; ".join(filter(None, [told, undecided])), () if undecided else lacks
 
 
-def again(claim: Claim) -> str:
+def named_preset(frame: pd.DataFrame) -> str:
+    """The preset that a command must name: "full" beside full records alone, since the default is another."""
+    ran = frame.setting[frame.source == "run"].unique()
+    return "full" if {parse_setting(setting).get("preset", "") for setting in ran} == {"full"} else ""
+
+
+def again(claim: Claim, preset: str) -> str:
     """What a claim takes whose rule is not the one that its records were measured under."""
-    return f"a new measurement, under its present rule: {needs.runs(claim.decided_by)}"
+    return f"a new measurement, under its present rule: {needs.runs(claim.decided_by, preset)}"
 
 
 def existing(claim: Claim, frame: pd.DataFrame) -> pd.Series:

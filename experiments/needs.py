@@ -1,9 +1,11 @@
-"""What an open claim would take: sentences from its rule and the same records that left it open.
+"""What would decide an open claim: sentences from its rule and the same records that left it open.
 
 A median is decided once an order statistic beyond the threshold is an end of its interval. With a share s of seeds
 beyond it, of n seeds (1 - s) n are not, and the end is the k-th from there, k(n) as in `statistics.order_interval`; so
 
-    n = the smallest with k(n) - 1 >= (1 - s) n,   and with s <= 1/2 no n is enough.
+    n = the smallest with k(n) - 1 >= (1 - s) n
+
+would do if the share stayed. It need not: of an open median the interval of the share holds 1/2 or lies below it.
 """
 
 from __future__ import annotations
@@ -15,36 +17,32 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from experiments.harness.statistics import rank
+from experiments.harness.statistics import clopper_pearson, rank
 
 if TYPE_CHECKING:
     from experiments.claims import Claim, Condition, Measured, Quantity
 
-FEWEST, MOST = 8, 1000
-"""Seeds with which a median has an interval, and beyond which "more seeds" is no advice."""
+FEWEST, MOST = 8, 100
+"""Seeds with which a median has an interval, and beyond which the share is too near 1/2 for a number to be advice."""
 
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 SIDES = {"<": "below", "<=": "not above", ">": "above", ">=": "not below"}
 
 
 def undecided(claim: Claim, measured: Mapping[Quantity, Measured], chosen: Mapping[Quantity, pd.DataFrame]) -> str:
-    """What it would take where every quantity is measured well enough, and no condition settles it.
+    """What would decide what is measured well enough, where no condition settles it; "" where all of it supports.
 
     Args:
         claim: an open one.
         measured: its quantities. chosen: the records that each was measured from.
     """
+    fine = {quantity: m for quantity, m in measured.items() if not m.problem}
     sides = [("support", c) for c in claim.supported] + [("contradict", c) for c in claim.contradicted]
-    sides = [(verb, condition, lacking(condition, measured)) for verb, condition in sides]
-    medians = [
-        seeds_for(verb, condition, f" at {quantity.name}" if len(some) > 1 else "", chosen[quantity])
-        for verb, condition, some in sides
-        for quantity in some
-        if quantity.kind == "median"
-    ]
-    told = [*ratios(sides, measured), *sorted(dict.fromkeys(medians), key=lambda line: line.startswith(NONE))]
-    elsewhere = "seeds that lie elsewhere: " if told and told[0].startswith(NONE) else ""
-    return elsewhere + "; ".join(told)
+    sides = [(verb, condition, lacking(condition, fine)) for verb, condition in sides]
+    lines = [by_seeds(quantity, sides, claim, chosen[quantity]) for quantity in fine if quantity.kind == "median"]
+    lines = [line for line in lines if line]
+    more = [f"and {len(lines) - NAMED} more"] if len(lines) > NAMED else []
+    return "; ".join([*ratios(sides, measured), *lines[:NAMED], *more])
 
 
 def lacking(condition: Condition, measured: Mapping[Quantity, Measured]) -> list[Quantity]:
@@ -56,27 +54,71 @@ def lacking(condition: Condition, measured: Mapping[Quantity, Measured]) -> list
     return [q for q, m in mine.items() if not beyond(getattr(m, condition.end), condition.threshold)]
 
 
-NONE = "no number of seeds"
+Side = tuple[str, "Condition", list["Quantity"]]
+"""What it would do to a claim if a condition held, the condition, and the effects that keep it from holding."""
 
 
-def seeds_for(verb: str, condition: Condition, where: str, rows: pd.DataFrame) -> str:
+def by_seeds(quantity: Quantity, sides: Sequence[Side], claim: Claim, rows: pd.DataFrame) -> str:
+    """What more seeds may do to one median: decide it, if the share stays, or else nothing that can be foretold."""
+    mine = [(verb, condition) for verb, condition, some in sides if quantity in some]
+    if not mine:
+        return ""
+    several = sum(other.group == quantity.group for other in claim.quantities) > 1
+    where = f"for {short(quantity)}, " if several else ""
+    lines = [line for say in (by_share, close) for line in [say(*one, rows) for one in mine] if line]
+    sure = [line for line in lines if line.startswith(STAYS)]
+    if lines:
+        return where + "; ".join(sure or lines)
+    counts = [f"{count(c, rows)} of {len(rows)} {lie(c)}" for _, c in mine]
+    return f"{where}more seeds may decide: {' and '.join(counts)}" if "support" in dict(mine) else ""
+
+
+STAYS = "if the share stays as it is"
+
+
+def by_share(verb: str, condition: Condition, rows: pd.DataFrame) -> str:
     """How many seeds would settle a median, if such a share goes on to lie beyond a threshold as does now."""
-    beyond = int(OPERATORS[condition.op](rows.value, condition.threshold).sum())
-    seeds = enough(beyond / len(rows))
-    lie = f"{beyond} of {len(rows)} lie {SIDES[condition.op]} {condition.threshold:g}"
-    return f"about {seeds} seeds to {verb} it{where} ({lie})" if seeds else f"{NONE} would {verb} it{where} ({lie})"
+    found = count(condition, rows)
+    seeds = enough(found / len(rows))
+    told = f"{found} of {len(rows)} {lie(condition)}"
+    return f"{STAYS}, a new measurement with about {seeds} seeds to {verb} it ({told})" if seeds else ""
 
 
-def ratios(sides: Sequence[tuple[str, Condition, list[Quantity]]], measured: Mapping[Quantity, Measured]) -> list[str]:
-    """Where ratios of T50 must lie for either side, and where they lie now."""
+def close(verb: str, condition: Condition, rows: pd.DataFrame) -> str:
+    """That on which side of a threshold most seeds lie is not known; "" where most surely lie on the other."""
+    found = count(condition, rows)
+    if clopper_pearson(found, len(rows))[1] < 0.5:
+        return ""
+    return f"too close to call from {len(rows)} seeds: {found} {lie(condition)}, where most must lie to {verb} it"
+
+
+def count(condition: Condition, rows: pd.DataFrame) -> int:
+    """How many seeds lie beyond a threshold."""
+    return int(OPERATORS[condition.op](rows.value, condition.threshold).sum())
+
+
+def lie(condition: Condition) -> str:
+    """Where they lie, in words."""
+    return f"lie {SIDES[condition.op]} {condition.threshold:g}"
+
+
+def short(quantity: Quantity) -> str:
+    """Its name without the claim's number."""
+    return quantity.name.removeprefix(f"{quantity.metric} at ")
+
+
+def ratios(sides: Sequence[Side], measured: Mapping[Quantity, Measured]) -> list[str]:
+    """Where ratios of T50 must lie for either side, and where they lie now; nothing while one is missing."""
     mine = {q: m for q, m in measured.items() if q.kind == "t50 ratio"}
+    if any(m.problem for m in mine.values()):
+        return []
     wanted = [
         f"{SIDES[condition.op]} {condition.threshold:g} on {condition.at_least or len(mine)} of {len(mine)} to {verb}"
         for verb, condition, some in sides
         if any(quantity in mine for quantity in some)
     ]
     now = ", ".join(f"{q.name} {m.low:.3g} to {m.high:.3g}" for q, m in mine.items())
-    beyond = "; 0 and inf are beyond the lengths that were run, so longer ones may decide"
+    beyond = "; 0 and inf are beyond the lengths that were run, so longer ones may or may not decide"
     open_ends = any(m.low == 0 or m.high == math.inf for m in mine.values())
     return [f"ratios {' or '.join(wanted)} it (now {now}{beyond if open_ends else ''})"] if wanted else []
 
@@ -86,19 +128,31 @@ def enough(share: float) -> int:
     return next((n for n in range(FEWEST, MOST + 1) if rank(n) - 1 >= (1 - share) * n), 0) if share > 0.5 else 0
 
 
-def missing(measured: Mapping[Quantity, Measured]) -> str:
-    """What it would take where quantities are not measured well enough."""
-    lacking = [quantity for quantity, m in measured.items() if m.problem]
-    sources = dict.fromkeys("instrument" if quantity.source == "laws" else quantity.source for quantity in lacking)
-    return f"records of {names(lacking)}: {runs(sources)}, by a preset that has them"
+def missing(measured: Mapping[Quantity, Measured], preset: str = "") -> str:
+    """What would be needed where quantities are not measured well enough; by a preset, where all records have it."""
+    sources = runs(lacked(measured), preset)
+    return f"records of {names([q for q, m in measured.items() if m.problem])}: {sources}" + (
+        "" if preset else ", by a preset that has them"
+    )
 
 
-def runs(experiments: Iterable[str]) -> str:
+def lacked(measured: Mapping[Quantity, Measured]) -> tuple[str, ...]:
+    """The experiments whose records are missing or too few."""
+    sources = [quantity.source for quantity, m in measured.items() if m.problem]
+    return tuple(dict.fromkeys("instrument" if source == "laws" else source for source in sources))
+
+
+def runs(experiments: Iterable[str], preset: str = "") -> str:
     """The commands that run so many experiments."""
-    return " and ".join(f"python -m experiments run {name}" for name in experiments)
+    option = f" --preset {preset}" if preset else ""
+    return " and ".join(f"python -m experiments run {name}{option}" for name in experiments)
+
+
+NAMED = 3
+"""Quantities that a sentence names at most."""
 
 
 def names(quantities: Sequence[Quantity]) -> str:
-    """Their names, the first three of many."""
-    more = f" and {len(quantities) - 3} more" if len(quantities) > 3 else ""
-    return ", ".join(quantity.name for quantity in quantities[:3]) + more
+    """Their names, the first of many."""
+    more = f" and {len(quantities) - NAMED} more" if len(quantities) > NAMED else ""
+    return ", ".join(quantity.name for quantity in quantities[:NAMED]) + more

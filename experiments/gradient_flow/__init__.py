@@ -1,1 +1,1 @@
-"""Where gradients go: their norm by lag at initialisation, against closed forms (claims N1, N7, N14, N15, N21)."""
+"""Where gradients go: their norm by lag untrained, against closed forms (claims N1, N15; beside N7, N14, N21)."""

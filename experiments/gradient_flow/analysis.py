@@ -27,7 +27,5 @@ def analyse(frame: pd.DataFrame) -> Report:
 LEAD = (
     "What untrained and training cells do to gradients, beside what can be known beforehand. Every figure has its "
     "prediction as a dashed line, computed without a look at the records, and below what is left: measured minus "
-    "predicted. Intervals are at 99 %. Claim N1 also asks for 10,000 cases of the law of the spectrum on either twin, "
-    "which the report on the instrument counts: by itself this report leaves N1 open, and the ledger, which reads "
-    "both, has its verdict."
+    "predicted. Intervals are at 99 %."
 )

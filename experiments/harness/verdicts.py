@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections import Counter
@@ -18,7 +19,7 @@ HEADINGS = {
     "statistic": "what is measured",
     "interval": "99 % interval",
     "shown": "shown in",
-    "needs": "what it would take",
+    "needs": "to decide",
 }
 """Columns of the table of verdicts that are called otherwise than their field."""
 
@@ -42,7 +43,16 @@ def tables(verdicts: Iterable[Verdict], at: str = "") -> dict[str, Any]:
 
 def with_commands(text: str) -> str:
     """Markdown with the commands in it marked as such."""
-    return re.sub(r"python -m experiments run [\w\\]+", lambda found: "`" + found[0].replace("\\", "") + "`", text)
+    return re.sub(COMMAND, lambda found: "`" + found[0].replace("\\", "") + "`", text)
+
+
+def with_codes(text: str) -> str:
+    """Plain text for a page with the commands in it marked as such."""
+    return re.sub(COMMAND, r"<code>\g<0></code>", html.escape(text))
+
+
+COMMAND = r"python -m experiments run [\w\\]+(?: --preset \w+)?"
+"""As `needs.runs` writes it, in plain text or with what Markdown asks for."""
 
 
 COLUMNS = (
@@ -53,7 +63,11 @@ COLUMNS = (
 
 
 def row(v: Verdict, at: str = "") -> dict[str, str]:
-    """A verdict as it is read: numbers to three digits, an interval in words, where its figure is."""
+    """A verdict as it is read: numbers to three digits, an interval in words, where its figure is.
+
+    On a report's own page a claim that lacks the records of others alone says nothing of them.
+    """
+    needs = "" if at and v.lacks and at not in v.lacks else v.needs
     return {
         "claim": v.number,
         "verdict": v.word,
@@ -62,11 +76,12 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "rule": v.rule,
         **conditions(v.rule),
         "effect": effect(v),
-        "interval": f"{number(v.low)} to {number(v.high)}" if number(v.low) and number(v.high) else "",
+        "interval": interval(v),
         "seeds": str(v.seeds or ""),
         "preset": v.preset,
         "note": v.note,
-        "needs": v.needs,
+        "needs": needs,
+        "needs_html": with_codes(needs),
         "link": link(v.report, at),
         "shown": v.report.split("/")[0],
         "picture": picture(CLAIMS[v.number], v),
@@ -74,9 +89,25 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
 
 
 def effect(v: Verdict) -> str:
-    """The measured number; of laws alone, how often they broke."""
-    shown = number(v.effect)
+    """The measured number; of laws alone, how often they broke; "" of a ratio beyond the lengths that were run."""
+    shown = "" if beyond_lengths(v, v.effect) else number(v.effect)
     return shown if CLAIMS[v.number].seeds or not shown else f"{shown} break{'s' * (v.effect != 1)}"
+
+
+def interval(v: Verdict) -> str:
+    """The ends of the interval, or the one of a ratio that lies within the lengths that were run; "any" for neither."""
+    low, high = number(v.low), number(v.high)
+    if not low or not high:
+        return ""
+    below, above = (beyond_lengths(v, end) for end in (v.low, v.high))
+    words = {(False, False): f"{low} to {high}", (False, True): f"> {low}", (True, False): f"< {high}"}
+    return words.get((below, above), "any")
+
+
+def beyond_lengths(v: Verdict, end: float | None) -> bool:
+    """Whether a number is a ratio of T50 that is only known to lie beyond the lengths that were run."""
+    ratio = any(quantity.kind == "t50 ratio" for quantity in CLAIMS[v.number].quantities)
+    return ratio and end is not None and (end == 0 or math.isinf(end))
 
 
 def conditions(rule: str) -> dict[str, str]:
@@ -110,7 +141,8 @@ def picture(claim: Claim, v: Verdict) -> str:
     """The interval of a verdict above a line with the thresholds of its rule, as an <svg>; "" where there is none.
 
     A solid stretch of the line supports the claim where the whole interval lies over it, a dashed one contradicts. An
-    end at infinity is an arrow. It says nothing that the numbers beside it and the rule do not, so it has no text.
+    end at infinity is an arrow, and so is a ratio's at 0, both beyond what was run; such an effect has no dot. It says
+    nothing that the numbers beside it and the rule do not, so it has no text.
     """
     if not all(number(value) for value in (v.effect, v.low, v.high)):
         return ""
@@ -126,9 +158,11 @@ def picture(claim: Claim, v: Verdict) -> str:
     zones = [line(x(a), BASE, x(b), BASE, "supports") for a, b in both(supported)]
     zones += [line(x(a), BASE, x(b), BASE, "contradicts") for a, b in map(beyond, contradicted)]
     marks = [line(x(tick), BASE - 4, x(tick), BASE + 4, "tick") for tick in ticks]
-    ends = [arrow(x(end), side) for end, side in ((v.low, -1), (v.high, 1)) if not math.isfinite(end)]
+    open_ended = [(end, side) for end, side in ((v.low, -1), (v.high, 1)) if math.isinf(end) or beyond_lengths(v, end)]
+    ends = [arrow(x(end), side) for end, side in open_ended]
+    dot = "" if beyond_lengths(v, v.effect) else f'<circle cx="{x(v.effect)}" cy="{TOP}" r="3"/>'
     whole = [line(x(low), BASE, x(high), BASE, "axis"), *zones, *marks]
-    whole += [line(x(v.low), TOP, x(v.high), TOP, "bar"), *ends, f'<circle cx="{x(v.effect)}" cy="{TOP}" r="3"/>']
+    whole += [line(x(v.low), TOP, x(v.high), TOP, "bar"), *ends, dot]
     size = f'width="{WIDTH}" height="{BOTTOM}" viewBox="0 0 {WIDTH} {BOTTOM}"'
     return f'<svg class="interval" {size} aria-hidden="true" focusable="false">{"".join(whole)}</svg>'
 

@@ -28,6 +28,5 @@ LEAD = (
     "A language model gives each symbol a probability from those before it, and its loss is the mean of -ln of these. "
     "How small the loss can be is known exactly for sources whose rule is known, and text has rungs: tables of n-grams "
     "and compressors. So every loss stands beside its rungs. Medians are over seeds, their intervals are "
-    "those of order statistics, all at 99 %. Claims N4, N18, N19 and N20 also ask for laws that the report on the "
-    "instrument counts: by itself this report leaves them open, and the ledger, which reads both, has their verdicts."
+    "those of order statistics, all at 99 %."
 )

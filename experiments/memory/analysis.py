@@ -28,6 +28,5 @@ LEAD = (
     "Models are trained on fresh data from known sources, all seeds of a setting as one group, and judged on held-out "
     "data of their own: what counts is how many seeds solve a task, by length. Shares have Clopper-Pearson intervals, "
     "medians those of order statistics, T50 (the length that half of the seeds solve) that of its profile likelihood; "
-    "all at 99 %. Claims N8, N9, N10 and N17 also ask for laws that the report on the instrument counts: by itself "
-    "this report leaves them open, and the ledger, which reads both, has their verdicts."
+    "all at 99 %."
 )

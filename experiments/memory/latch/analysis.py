@@ -86,7 +86,7 @@ def lead(fits: list[Fit]) -> str:
         f"{latch.CHANCE_ACCURACY:.0%} right (loss ln 2 = {latch.CHANCE_LOSS:.4f} nats); whoever still has the first "
         f"step errs on {latch.bayes_error(2, 1):.0%}.\n\nT50, the delay that half of the seeds solve, in steps: "
         f"{values}. {misfit_sentence(fits)}\n\n{order_sentence(fits)} {pilot_sentence(fits)} {biases_sentence(fits)}"
-        "N12, which asks for cells tuned on an equal grid, is decided below."
+        "N12, which asks for cells tuned on an equal grid, is judged below."
     )
 
 

@@ -42,9 +42,17 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
 
 def pair_sentence(pair: Pair) -> str:
     """Both cells' T50 on a task and their ratio."""
-    told = [f"{named(one)} {in_steps(one.fit.t50.value, one.fit.delays)}" for one in (pair.lstm, pair.rnn)]
-    where = f"{pair.lstm.task}, {pair.lstm.comparison}"
-    return f"{where}: T50 of {told[0]}, of {told[1]}, ratio {interval_text(*pair.ratio[1:])}."
+    lstm, rnn = (
+        f"{in_steps(one.fit.t50.value, one.fit.delays)} for the {chosen(one)}" for one in (pair.lstm, pair.rnn)
+    )
+    task = pair.lstm.task[0].upper() + pair.lstm.task[1:]
+    return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}."
+
+
+def chosen(one: Reached) -> str:
+    """A cell, and in brackets the start, width and rate that it has."""
+    cell, _, start = named(one).partition(" ")
+    return f"{cell} ({start})" if start else cell
 
 
 FLAT = 0.1
