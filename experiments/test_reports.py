@@ -36,6 +36,7 @@ def test_committed_reports_are_what_their_records_give(processor, what):
     assert done.returncode == 0 and done.stdout.startswith("identical: "), done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_committed_full_reports_are_what_their_records_give():
     """Those of the largest presets, on this processor."""
     command = [sys.executable, "-m", "experiments", "report", "--check", "--out", "reports/full"]

@@ -39,7 +39,7 @@ def pages(root):
     return sorted(p for p in root.rglob("*.html") if p.relative_to(root).parts[0] not in IGNORED)
 
 
-DEAR = 1_500_000
+DEAR = 500_000
 """Bytes from which on a page takes seconds."""
 
 
