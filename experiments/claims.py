@@ -94,6 +94,12 @@ class Condition:
         mine = [quantity for quantity in claim.quantities if quantity.group == self.group]
         if mine[0].kind == "breaks":
             return f"no break in {CASES:,} cases of each law on each twin" if self.op == "<=" else "a break"
+    def margin(self, m: Measured) -> float:
+        """By how much an end lies on the side that the condition asks for; negative on the other, 0 without an end."""
+        sign = 1 if self.op.startswith(">") else -1
+        end = getattr(m, self.end)
+        return 0.0 if end is None else sign * (end - self.threshold)
+
         several = len({quantity.group for quantity in claim.quantities if quantity.kind != "breaks"}) > 1
         of = f"{self.group}: " if several else ""
         some = f"at least {self.at_least} of" if self.at_least else "all"
@@ -660,14 +666,13 @@ def judge(claim: Claim, measured: Mapping[Quantity, Measured]) -> tuple[str, str
 
 
 def worst(claim: Claim, measured: Mapping[Quantity, Measured]) -> Quantity:
-    """The quantity that is furthest from what the first condition on an effect asks; of laws, the one most broken."""
+    """The effect, of the first group, that is furthest from what the rule asks of it; of laws, the one most broken."""
     effects = [quantity for quantity in claim.quantities if quantity.kind != "breaks"]
     group = (effects or claim.quantities)[0].group
-    condition = next(condition for condition in claim.supported if condition.group == group)
-    known = [quantity for quantity, m in measured.items() if quantity.group == group and m.value is not None]
-    sign = 1 if condition.op.startswith(">") else -1
-    mine = known or [quantity for quantity in claim.quantities if quantity.group == group]
-    return min(mine, key=lambda quantity: sign * (getattr(measured[quantity], condition.end) or 0.0))
+    conditions = [condition for condition in claim.supported if condition.group == group]
+    mine = [quantity for quantity in measured if quantity.group == group]
+    known = [quantity for quantity in mine if measured[quantity].value is not None]
+    return min(known or mine, key=lambda quantity: min(c.margin(measured[quantity]) for c in conditions))
 
 
 NOT_MEASURED = "not measured"

@@ -424,6 +424,13 @@ def test_n20_is_two_sided_for_the_best_model_of_each_source():
     assert word("N20", laws("N20"), n20((*fine[:5], 0.06))) == "open"
     assert word("N20", laws("N20", breaks=1), n20(fine)) == "contradicted"
 
+@pytest.mark.parametrize("near", [-0.004, 0.046])
+def test_of_several_effects_the_one_nearest_to_failing_is_shown(near):
+    """On whichever side: of N20's sources the one that just lies above the lower threshold, or below the upper one."""
+    found = claims.verdict(CLAIMS["N20"], frame(laws("N20"), n20((0.02, 0.01, near, 0.02, 0.03, 0.02))))
+    assert (found.word, found.effect) == ("supported", near) and "shown: N20 at rrxor" in found.note
+
+
 
 def n12(*tasks, **options):
     """Records of the three tasks, each an (LSTM, RNN) pair of the longest length solved."""
