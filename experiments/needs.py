@@ -145,7 +145,7 @@ def lacked(measured: Mapping[Quantity, Measured]) -> tuple[str, ...]:
 def runs(experiments: Iterable[str], preset: str = "") -> str:
     """The commands that run so many experiments."""
     option = f" --preset {preset}" if preset else ""
-    return " and ".join(f"python -m experiments run {name}{option}" for name in experiments)
+    return " and ".join(f"`python -m experiments run {name}{option}`" for name in experiments)
 
 
 NAMED = 3

@@ -268,7 +268,7 @@ def test_a_rule_changed_later_opens_the_claim_until_it_is_measured_again():
     assert claims.verdict(CLAIMS["N6"], rows).word == "supported"
     found = claims.verdict(later, rows)
     assert (found.word, found.note) == ("open", "rule changed after measurement")
-    assert found.needs.endswith("python -m experiments run language_model")
+    assert found.needs.endswith("`python -m experiments run language_model`")
 
 
 def test_what_is_not_measured_is_open_and_says_so():

@@ -98,16 +98,16 @@ def test_what_is_not_measured_names_the_records_and_the_command():
     """Of a claim on laws and an effect both experiments."""
     said = needed("N8")
     assert "law gates on numpy_twin" in said
-    assert "python -m experiments run instrument and python -m experiments run memory" in said
+    assert "`python -m experiments run instrument` and `python -m experiments run memory`" in said
 
 
 def test_beside_full_records_the_command_names_their_preset():
     """Not where the frame also holds another's."""
     full, quick = (Record("run", f"{name}/preset={name}", 0, "seconds", 0, 1.0) for name in ("full", "quick"))
-    assert needed("N2", [full]).endswith("python -m experiments run instrument --preset full")
+    assert needed("N2", [full]).endswith("`python -m experiments run instrument --preset full`")
     assert "--preset" not in needed("N2", [full, quick]) and "--preset" not in needed("N2", [quick])
     stale = frame(medians("N6", [0.0] * 8), [full]).assign(rule="")
-    assert claims.verdict(CLAIMS["N6"], stale).needs.endswith("run language_model --preset full")
+    assert claims.verdict(CLAIMS["N6"], stale).needs.endswith("run language_model --preset full`")
 
 
 def test_what_is_measured_and_undecided_stands_beside_what_is_missing():

@@ -1,4 +1,7 @@
-"""Tables and text for pages and for Markdown: numbers to three digits, nothing taken for markup."""
+"""Tables and text for pages and for Markdown: numbers to three digits, nothing taken for markup but `code`.
+
+The texts of a report are plain, with one mark: what stands between two backquotes is code.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ import re
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
+from markupsafe import escape as escaped_html
 
 WIDEST = 22
 """Characters that a table's column asks for at most before its text breaks into lines."""
@@ -34,7 +39,8 @@ def cells(frame: pd.DataFrame) -> pd.DataFrame:
 def html(frame: pd.DataFrame) -> str:
     """The table for a page, with the room that it asks for: a narrow screen scrolls it instead of crushing it."""
     text = cells(frame)
-    table = text.to_html(index=False, border=0, justify="unset", classes=None)
+    coded_text = text.map(coded).rename(columns=lambda name: escaped_html(str(name)))
+    table = coded_text.to_html(index=False, border=0, justify="unset", classes=None, escape=False)
     table = table.replace("<th>", '<th scope="col">').replace('class="dataframe"', f'style="--least: {least(text)}ch"')
     return table
 
@@ -61,9 +67,18 @@ def escaped_cell(text: str) -> str:
     return escaped(text).replace("|", "\\|").replace("\n", " ")
 
 
+def coded(text: str) -> Markup:
+    """Plain text for a page."""
+    return Markup(re.sub(CODE, lambda found: f"<code>{found[0][1:-1]}</code>", str(escaped_html(text))))
+
+
 def escaped(text: str) -> str:
     """Plain text as Markdown: what would be markup is not."""
-    return re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", text)
+    parts = re.split(f"({CODE})", text)  # every second one is code, and stands as it is
+    return "".join(part if n % 2 else re.sub(r"([\\`*_{}\[\]<>#])", r"\\\1", part) for n, part in enumerate(parts))
+
+
+CODE = r"`[^`\n]+`"
 
 
 def slug(title: str) -> str:

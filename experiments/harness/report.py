@@ -25,9 +25,9 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments import claims
 from experiments.claims import Verdict
-from experiments.harness import catalogue, figures, verdicts
-from experiments.harness.markup import escaped, html, markdown, slug
-from properties.record import parse_setting, read_csv
+from experiments.harness import catalogue, figures, ran, verdicts
+from experiments.harness.markup import coded, escaped, html, markdown, slug
+from properties.record import read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
 CLOCKED = (PROVENANCE, COST)
@@ -473,6 +473,7 @@ def csv_of(frame: pd.DataFrame) -> str:
 
 
 def digest(path: Path) -> str:
+    environment.filters["coded"] = coded
     """The SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

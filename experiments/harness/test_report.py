@@ -99,6 +99,15 @@ def test_text_with_markup_is_shown_as_it_is(out):
     assert r"## A part & \<more\>" in text and r"\|low\|" in text and ">A part &amp; &lt;more&gt;</h2>" in page
 
 
+def test_what_stands_between_backquotes_is_code_and_nothing_else_is_markup():
+    """On pages and in Markdown alike; a single backquote is a character."""
+    text, frame = "a_b < `f_x < 1` | ` c", pd.DataFrame({"a `b` < c": ["see `f_x`", "x|y `"]})
+    assert markup.coded(text) == "a_b &lt; <code>f_x &lt; 1</code> | ` c"
+    assert markup.escaped(text) == r"a\_b \< `f_x < 1` | \` c"
+    assert markup.html(frame).count("<code>") == 1 and "<td>x|y `</td>" in markup.html(frame)
+    assert "see `f_x`" in markup.markdown(frame) and r"x\|y \`" in markup.markdown(frame)
+
+
 def test_page_and_markdown_hold_the_same_numbers(out):
     """Every text in every table of the page stands in the Markdown too."""
     page, text = ((out / NAME / name).read_text() for name in ("index.html", "README.md"))

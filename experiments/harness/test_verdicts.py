@@ -35,14 +35,6 @@ def test_a_ratio_beyond_the_lengths_run_has_no_number(numbers, effect, interval,
     assert (row["effect"], row["interval"]) == ("0", "0 to 0.5") and "<path" not in row["picture"]
 
 
-def test_commands_are_marked_on_pages_and_in_markdown():
-    """With the preset, and nothing else for markup."""
-    text = "N8 < 1: python -m experiments run language_model --preset full, or so"
-    command = "python -m experiments run language_model --preset full"
-    assert verdicts.with_codes(text) == f"N8 &lt; 1: <code>{command}</code>, or so"
-    assert f"`{command}`" in verdicts.with_commands(text.replace("_", "\\_"))
-
-
 def test_on_its_own_page_a_claim_does_not_ask_for_the_records_of_others():
     """N8 lacks laws alone: the ledger says so and the page of memory does not; where seeds lack too, both do."""
     alone = claims.verdict(CLAIMS["N8"], frame(medians("N8", [2.0] * 8)))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -37,22 +35,8 @@ def tables(verdicts: Iterable[Verdict], at: str = "") -> dict[str, Any]:
     rows = [row(v, at) for v in verdicts]
     links = [f"[{r['shown']}]({r['link'].replace('index.html', 'README.md')})" if r["link"] else "" for r in rows]
     shown = pd.DataFrame([{name: r[name] for name in COLUMNS} for r in rows], columns=list(COLUMNS)).map(escaped_cell)
-    frame = shown.assign(shown=links, needs=shown.needs.map(with_commands)).rename(columns=HEADINGS)
+    frame = shown.assign(shown=links).rename(columns=HEADINGS)
     return {"verdicts": rows, "headings": HEADINGS, "up": "../" if at else "", "verdicts_md": piped(frame)}
-
-
-def with_commands(text: str) -> str:
-    """Markdown with the commands in it marked as such."""
-    return re.sub(COMMAND, lambda found: "`" + found[0].replace("\\", "") + "`", text)
-
-
-def with_codes(text: str) -> str:
-    """Plain text for a page with the commands in it marked as such."""
-    return re.sub(COMMAND, r"<code>\g<0></code>", html.escape(text))
-
-
-COMMAND = r"python -m experiments run [\w\\]+(?: --preset \w+)?"
-"""As `needs.runs` writes it, in plain text or with what Markdown asks for."""
 
 
 COLUMNS = (
@@ -81,7 +65,6 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "preset": v.preset,
         "note": v.note,
         "needs": needs,
-        "needs_html": with_codes(needs),
         "link": link(v.report, at),
         "shown": v.report.split("/")[0],
         "picture": picture(CLAIMS[v.number], v),
