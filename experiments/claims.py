@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache, cached_property
@@ -30,9 +30,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from experiments import needs
+from experiments.harness import ran
 from experiments.harness.statistics import order_interval, t50_ratio
 from experiments.needs import OPERATORS
-from properties.record import parse_setting
 
 FEWEST_SEEDS = 8
 CASES = 10_000
@@ -63,6 +63,11 @@ class Quantity:
     least: int = FEWEST_SEEDS
 
     @property
+    def experiment(self) -> str:
+        """The experiment that writes its records."""
+        return "instrument" if self.source == "laws" else self.source
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of its records."""
         return ("breaks", "cases") if self.kind == "breaks" else (self.metric,)
@@ -89,17 +94,17 @@ class Condition:
         passed = sum(not m.problem and OPERATORS[self.op](getattr(m, self.end), self.threshold) for m in mine)
         return passed >= (len(mine) if self.at_least is None else self.at_least)
 
-    def text(self, claim: Claim) -> str:
-        """The condition as the rule states it."""
-        mine = [quantity for quantity in claim.quantities if quantity.group == self.group]
-        if mine[0].kind == "breaks":
-            return f"no break in {CASES:,} cases of each law on each twin" if self.op == "<=" else "a break"
     def margin(self, m: Measured) -> float:
         """By how much an end lies on the side that the condition asks for; negative on the other, 0 without an end."""
         sign = 1 if self.op.startswith(">") else -1
         end = getattr(m, self.end)
         return 0.0 if end is None else sign * (end - self.threshold)
 
+    def text(self, claim: Claim) -> str:
+        """The condition as the rule states it."""
+        mine = [quantity for quantity in claim.quantities if quantity.group == self.group]
+        if mine[0].kind == "breaks":
+            return f"no break in {CASES:,} cases of each law on each twin" if self.op == "<=" else "a break"
         several = len({quantity.group for quantity in claim.quantities if quantity.kind != "breaks"}) > 1
         of = f"{self.group}: " if several else ""
         some = f"at least {self.at_least} of" if self.at_least else "all"
@@ -572,7 +577,6 @@ def verdict(claim: Claim, frame: pd.DataFrame) -> Verdict:
         ValueError: if a quantity of one number a seed has several.
     """
     found = judged(claim, frame)
-    found = found._replace(preset=" and ".join(presets(claim, frame)), report=link(claim, frame))
     if claim.default is None:
         return found
     beside = judged(claim.default, frame, claim.hash)
@@ -595,6 +599,7 @@ def judged(claim: Claim, frame: pd.DataFrame, stamp: str = "") -> Verdict:
     note = "; ".join(filter(None, [note, f"shown: {shown.name}" if several and not measured[shown].problem else ""]))
     numbers = measured[shown][:4]
     shared = (claim.number, claim.statement, claim.statistic, claim.rule)
+    where = (", ".join(claim.decided_by), presets(claim, frame), link(claim, frame))
     if word != "open":
         taken, lacks = "", ()
     elif stale:
@@ -603,7 +608,7 @@ def judged(claim: Claim, frame: pd.DataFrame, stamp: str = "") -> Verdict:
         taken, lacks = f"seeds with {claim.exists.what}: without any the statistic has no value", ()
     else:
         taken, lacks = needed(claim, measured, chosen, named_preset(frame))
-    return Verdict(*shared, *numbers, word, note, ", ".join(claim.decided_by), "", "", taken, lacks)
+    return Verdict(*shared, *numbers, word, note, *where, taken, lacks)
 
 
 def needed(
@@ -619,8 +624,7 @@ def needed(
 
 def named_preset(frame: pd.DataFrame) -> str:
     """The preset that a command must name: "full" beside full records alone, since the default is another."""
-    ran = frame.setting[frame.source == "run"].unique()
-    return "full" if {parse_setting(setting).get("preset", "") for setting in ran} == {"full"} else ""
+    return "full" if set(ran.presets(frame).values()) == {"full"} else ""
 
 
 def again(claim: Claim, preset: str) -> str:
@@ -637,18 +641,17 @@ def existing(claim: Claim, frame: pd.DataFrame) -> pd.Series:
     return rows.value[[fnmatchcase(setting, pattern) for setting in rows.setting]]
 
 
-def presets(claim: Claim, frame: pd.DataFrame) -> list[str]:
+def presets(claim: Claim, frame: pd.DataFrame) -> str:
     """The presets of the experiments that a claim reads, as the harness recorded them."""
-    ran = frame.setting[frame.source == "run"].unique()
-    known = {setting.split("/")[0]: parse_setting(setting).get("preset", "") for setting in ran}
-    return sorted({known[name] for name in claim.decided_by if known.get(name)})
+    known = ran.presets(frame)
+    return " and ".join(sorted({known[name] for name in claim.decided_by if name in known}))
 
 
 def link(claim: Claim, frame: pd.DataFrame) -> str:
     """Where the reports' folder shows a claim; "" while its experiment has no records."""
     name = claim.decided_by[0]
-    source = "laws" if name == "instrument" else name
-    return f"{name}/index.html#{claim.shown}" if (frame.source == source).any() else ""
+    sources = {quantity.source for quantity in claim.quantities if quantity.experiment == name}
+    return f"{name}/index.html#{claim.shown}" if frame.source.isin(sources).any() else ""
 
 
 def judge(claim: Claim, measured: Mapping[Quantity, Measured]) -> tuple[str, str]:
@@ -749,8 +752,8 @@ LEDGER = (
 """The columns of ledger.csv."""
 
 
-def ledger(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a claim in order, with the columns LEDGER."""
-    rows = pd.DataFrame([verdict(claim, frame) for claim in CLAIMS.values()], columns=Verdict._fields)
+def ledger(found: Iterable[Verdict]) -> pd.DataFrame:
+    """A row a verdict, with the columns LEDGER."""
+    rows = pd.DataFrame(list(found), columns=Verdict._fields)
     rows = rows.astype({"effect": float, "low": float, "high": float, "seeds": "Int64"})
     return rows.rename(columns={"number": "claim", "word": "verdict"})[list(LEDGER)]

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.harness import catalogue, executor, listing, provenance
+from experiments.harness import catalogue, executor, listing, provenance, ran
 from experiments.harness.catalogue import UsageError
 from experiments.harness.executor import InProcess
 from experiments.harness.run import RunError, compute, stamped
 from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
 from experiments.tasks.corpora import CORPORA
-from properties.record import Record, to_csv
+from properties.record import to_csv
 
 REPORTS = Path("reports")
 OUT = {"smoke": REPORTS / "smoke", "tour": REPORTS / "tour", "quick": REPORTS, "full": REPORTS / "full"}
@@ -325,7 +325,7 @@ def chosen_engine(command: Run | Generate | Continue) -> str:
 def write_report(name: str, groups: list[Group], store: Store, command: Run, engine: str, out: Path) -> None:
     """One experiment's report from the store."""
     print(f"writing the report of {name}", file=sys.stderr)
-    records = store.records(groups) + stamped(of_the_run(name, groups, command, engine))
+    records = store.records(groups) + stamped(ran.records(name, of_the_run(name, command, engine), groups))
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
     reports().publish(name, to_csv(records), out, provenance.collect(groups, store, typed))
 
@@ -336,14 +336,10 @@ def computing(engine: str) -> dict[str, str]:
     return ({} if form == "fast" else {"engine": form}) | ({"device": device} if device else {})
 
 
-def of_the_run(name: str, groups: list[Group], command: Run, engine: str) -> list[Record]:
-    """What the harness itself records, so that a report can name its preset and its command."""
-    given = {"preset": command.preset}
-    given |= computing(engine)
-    given |= {option: known_or_own(command, option) for option in own_files(command) if FILES[option] == name}
-    setting = "/".join([name, *(f"{option}={value}" for option, value in given.items())])
-    values = {"groups": len(groups), "predicted_core_seconds": sum(group.cost for group in groups)}
-    return [Record("run", setting, 0, metric, 0, float(value)) for metric, value in values.items()]
+def of_the_run(name: str, command: Run, engine: str) -> dict[str, str]:
+    """The options of an experiment's run that its report must name, so that its command can be typed again."""
+    files = {option: known_or_own(command, option) for option in own_files(command) if FILES[option] == name}
+    return {"preset": command.preset, **computing(engine), **files}
 
 
 def known_or_own(command: Run, option: str) -> str:

@@ -138,8 +138,7 @@ def missing(measured: Mapping[Quantity, Measured], preset: str = "") -> str:
 
 def lacked(measured: Mapping[Quantity, Measured]) -> tuple[str, ...]:
     """The experiments whose records are missing or too few."""
-    sources = [quantity.source for quantity, m in measured.items() if m.problem]
-    return tuple(dict.fromkeys("instrument" if source == "laws" else source for source in sources))
+    return tuple(dict.fromkeys(quantity.experiment for quantity, m in measured.items() if m.problem))
 
 
 def runs(experiments: Iterable[str], preset: str = "") -> str:

@@ -139,8 +139,7 @@ def test_seeds_and_experiments_are_named():
     assert seeds["N12"] == 16 and all(s == 8 for n, s in seeds.items() if s is not None and n != "N12")
     known = {"gradient_flow", "memory", "modes", "language_model", "speed", "instrument"}
     for claim in CLAIMS.values():
-        sources = {"instrument" if q.source == "laws" else q.source for q in claim.quantities}
-        assert set(claim.decided_by) == sources <= known
+        assert set(claim.decided_by) == {q.experiment for q in claim.quantities} <= known
 
 
 def test_every_condition_looks_at_quantities_that_exist():
@@ -424,12 +423,12 @@ def test_n20_is_two_sided_for_the_best_model_of_each_source():
     assert word("N20", laws("N20"), n20((*fine[:5], 0.06))) == "open"
     assert word("N20", laws("N20", breaks=1), n20(fine)) == "contradicted"
 
+
 @pytest.mark.parametrize("near", [-0.004, 0.046])
 def test_of_several_effects_the_one_nearest_to_failing_is_shown(near):
     """On whichever side: of N20's sources the one that just lies above the lower threshold, or below the upper one."""
     found = claims.verdict(CLAIMS["N20"], frame(laws("N20"), n20((0.02, 0.01, near, 0.02, 0.03, 0.02))))
     assert (found.word, found.effect) == ("supported", near) and "shown: N20 at rrxor" in found.note
-
 
 
 def n12(*tasks, **options):
@@ -475,7 +474,8 @@ def test_two_arms_at_one_setting_are_refused():
 
 def test_the_ledger_has_a_row_a_claim_in_order():
     """Its columns are fixed; what is not measured is empty and open."""
-    rows = claims.ledger(frame(medians("N15", [-20.0] * 16), medians("N6", [0.1] * 3)))
+    some = frame(medians("N15", [-20.0] * 16), medians("N6", [0.1] * 3))
+    rows = claims.ledger(claims.verdict(claim, some) for claim in CLAIMS.values())
     assert tuple(rows.columns) == LEDGER and rows.claim.tolist() == list(CLAIMS)
     at = rows.set_index("claim")
     assert at.verdict.drop("N15").eq("open").all() and at.verdict["N15"] == "contradicted"

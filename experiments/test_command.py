@@ -101,17 +101,16 @@ def test_files_of_the_users_go_each_to_its_own_experiment(here, monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="enough"):
         command.main(["run", *(word for option, path in given.items() for word in (f"--{option}", str(path)))])
     assert told == dict.fromkeys(catalogue.EXPERIMENTS, given)
-    records = [command.of_the_run(name, [], command.Run("all", "tour", **given), "fast")[0] for name in told]
-    own = ["", "/corpus=own", "/data=own"]
-    assert [r.setting for r in records] == [f"{name}/preset=tour{file}" for name, file in zip(told, own, strict=True)]
+    options = [command.of_the_run(name, command.Run("all", "tour", **given), "fast") for name in told]
+    assert options == [{"preset": "tour", **own} for own in ({}, {"corpus": "own"}, {"data": "own"})]
 
 
 def test_a_known_corpus_is_recorded_by_its_name():
     """So a report can name a command that others can type; a file of that name, given as ./text8, is the user's own."""
     runs = [command.Run("language_model", "tour", corpus=corpus) for corpus in ("text8", "./text8")]
     assert [command.corpus(run) for run in runs] == ["text8", Path("text8")]
-    settings = [command.of_the_run("language_model", [], run, "fast")[0].setting for run in runs]
-    assert settings == [f"language_model/preset=tour/corpus={name}" for name in ("text8", "own")]
+    options = [command.of_the_run("language_model", run, "fast") for run in runs]
+    assert options == [{"preset": "tour", "corpus": name} for name in ("text8", "own")]
 
 
 def test_a_known_corpus_that_cannot_be_had_is_refused_in_one_line(here, monkeypatch, capsys):

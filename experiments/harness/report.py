@@ -245,26 +245,17 @@ def paragraphs(text: str) -> list[str]:
 
 def run_settings(name: str, frame: pd.DataFrame) -> dict[str, list[str]]:
     """Preset, groups and predicted cost, as the harness recorded them."""
-    rows = run_records(name, frame)
-    values = dict(zip(rows.metric, rows.value, strict=True))
-    preset = parse_setting(rows.setting.iloc[0])["preset"] if len(rows) else "?"
+    values = ran.values(name, frame)
     groups, cost = (values.get(metric, math.nan) for metric in ("groups", "predicted_core_seconds"))
     return {
         "setting": ["preset", "groups (all seeds of a setting)", "predicted cost (core-seconds)"],
-        "value": [preset, f"{groups:.0f}", f"{cost:.0f}"],
+        "value": [ran.presets(frame).get(name, "?"), f"{groups:.0f}", f"{cost:.0f}"],
     }
-
-
-def run_records(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """The records that the harness added: what was run."""
-    rows = frame[frame.source == "run"]
-    return rows[rows.setting.str.split("/").str[0] == name]
 
 
 def command_of(name: str, frame: pd.DataFrame) -> str:
     """The command that made the records, as it is typed."""
-    rows = run_records(name, frame)
-    given = parse_setting(rows.setting.iloc[0]) if len(rows) else {}
+    given = ran.options(frame).get(name, {})
     words = [f"--{option} {'FILE' if value == 'own' else value}" for option, value in given.items()]
     return " ".join(["python -m experiments run", name, *words])
 
@@ -410,7 +401,7 @@ def index_files(out: Path) -> dict[str, str]:
     measured = [folder / "results.csv" for folder in folders if folder.name != catalogue.VERDICTS]
     frame = pd.concat([read_csv(path) for path in measured], ignore_index=True)
     found = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
-    presets = sorted({parse_setting(s)["preset"] for s in frame[frame.source == "run"].setting})
+    presets = sorted(set(ran.presets(frame).values()))
     without = sum(v.note.startswith(claims.NOT_MEASURED) and v.effect is None for v in found)
     lead = (
         f"What a lecture says of recurrent networks, claim by claim, beside what was measured (preset "
@@ -424,7 +415,7 @@ def index_files(out: Path) -> dict[str, str]:
         **verdicts.tables(found),
     }
     texts = [render(f"{template}.j2", page) for template in ("index.html", "ledger.html", "index.md")]
-    return dict(zip(ABOVE, [*texts, csv_of(claims.ledger(frame))], strict=True))
+    return dict(zip(ABOVE, [*texts, csv_of(claims.ledger(found))], strict=True))
 
 
 ABOVE = ("index.html", "ledger.html", "README.md", "ledger.csv")
@@ -473,7 +464,6 @@ def csv_of(frame: pd.DataFrame) -> str:
 
 
 def digest(path: Path) -> str:
-    environment.filters["coded"] = coded
     """The SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -483,6 +473,7 @@ def render(template: str, page: dict[str, Any]) -> str:
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     options = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True, "undefined": StrictUndefined}
     environment = Environment(loader=loader, autoescape=template.endswith(".html.j2"), **options)
+    environment.filters["coded"] = coded
     return environment.get_template(template).render(page)
 
 

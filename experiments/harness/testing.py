@@ -9,13 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.harness import figures
+from experiments.harness import figures, ran
 from experiments.harness.executor import InProcess
 from experiments.harness.report import Section
 from experiments.harness.run import stamped
 from experiments.harness.sweep import Options
 from experiments.harness.toy import sweep
-from properties.record import Record, read_csv, to_csv
+from properties.record import read_csv, to_csv
 
 OPTIONS = SimpleNamespace(engine="fast")
 
@@ -67,5 +67,4 @@ def toy_results() -> str:
     """The records of the toy experiment as CSV."""
     groups = sweep.groups("quick", Options())
     records = [r for group in groups for r in InProcess().run(group, lambda done, total: None).result().records]
-    records += [Record("run", f"{TOY}/preset=quick", 0, "groups", 0, float(len(groups)))]
-    return to_csv(stamped(records))
+    return to_csv(stamped(records + ran.records(TOY, {"preset": "quick"}, groups)))
