@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -165,8 +166,10 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m experiments") -> int:
     """Does what the command line says; the exit code: 0, 1 where something failed, 2 where it was asked wrongly."""
-    command = tyro.cli(Command, args=arguments, prog=prog, description=__doc__)
+    words = sys.argv[1:] if arguments is None else arguments
+    command = tyro.cli(Command, args=words, prog=prog, description=__doc__)
     try:
+        refuse_repeated(words)
         return DOES[type(command)](command)
     except UsageError as error:
         return complain(error, 2)
@@ -182,6 +185,18 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
 def script(experiment: str) -> int:
     """`python -m experiments.NAME ...` is `python -m experiments run NAME ...`."""
     return main(["run", experiment, *sys.argv[1:]], prog="python -m experiments")
+
+
+def refuse_repeated(words: Sequence[str]) -> None:
+    """Refuses an option that is given twice: the parser would take the last one and lose the others.
+
+    Raises:
+        UsageError: one is.
+    """
+    options = Counter(word.split("=")[0] for word in words if word.startswith("--"))
+    for option, times in options.items():
+        if times > 1:
+            raise UsageError(f"{option} must be given once, all its values after it; got it {times} times.")
 
 
 def complain(problem: object, code: int) -> int:
@@ -360,7 +375,10 @@ def verify(command: Verify) -> int:
     out = command.out or (REPORTS if "all" in command.subject else OWN)
     refuse_unwritable(out)
     typed = " ".join(["python -m experiments", *sys.argv[1:]])
-    print(import_module("experiments.verification.verify").verify(command.subject, out, command.workers, typed))
+    module = import_module("experiments.verification.verify")
+    with writing(out, "the verdicts are lost: make room and run the same command again"):
+        page = module.verify(command.subject, out, command.workers, typed)
+    print(page)
     return 0
 
 

@@ -65,6 +65,11 @@ WRONG = {
     "a report of no experiment": (["report", "hearsay"], "hearsay"),
     "a corpus for an experiment that reads none": (["run", "memory", "--corpus", "x.txt"], "language_model"),
     "data for an experiment that reads none": (["run", "language_model", "--data", "x.csv"], "--data is read by modes"),
+    "an option twice, of which one would be lost": (
+        ["verify", "--subject", "numpy_twin", "--subject=torch_nn"],
+        "--subject must be given once, all its values after it; got it 2 times",
+    ),
+    "a subject that is not there, beside one that is": (["verify", "--subject", "numpy_twin", "x.py"], "x.py"),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
     "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),
     "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),

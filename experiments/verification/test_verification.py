@@ -1,15 +1,19 @@
 """Verdicts: a run on a student's file, what its tables and its page say, and the programs of the committed report."""
 
+import errno
 import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
+from experiments import command
 from experiments.harness import figures, report
+from experiments.harness.catalogue import UsageError
 from experiments.verification import analysis, verify
 from properties.check import Checked, Told, Verdict
 from properties.known import known
@@ -110,6 +114,23 @@ def test_a_library_that_is_not_installed_is_not_run_or_an_error(tmp_path):
     assert done.returncode == 2 and re.search(rf"^experiments: --subject.*{missing}", done.stderr, re.MULTILINE)
     rows = verify.results([verify.Part("flax_nnx", [], [], 0.0, "no module")], {})
     assert set(rows.verdict) == {"not run"} and set(rows.note) == {"its library is not installed here"}
+
+
+def test_what_cannot_be_loaded_is_refused_before_anything_is_judged(tmp_path, monkeypatch):
+    """Also the last of several words."""
+    monkeypatch.setattr(verify, "judge_all", lambda words, workers: pytest.fail("judged"))
+    with pytest.raises(UsageError, match=r"there is no file .*nobody\.py"):
+        verify.verify(("numpy_twin", str(tmp_path / "nobody.py")), tmp_path, 1, "")
+
+
+def test_verdicts_that_cannot_be_written_are_said_to_be_lost_in_one_line(tmp_path, monkeypatch, capsys):
+    """Exit code 1: the disk became full while they were judged."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(verify, "judge_all", lambda words, workers: [])
+    monkeypatch.setattr(report, "publish", Mock(side_effect=full))
+    assert command.main(["verify", "--subject", "numpy_twin", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert "\nexperiments: no report could be written to" in told and "the verdicts are lost" in told
 
 
 @pytest.mark.parametrize(

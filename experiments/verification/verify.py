@@ -72,10 +72,8 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
         UsageError: a word cannot be loaded, or names a library that is not installed.
     """
     chosen = list(dict.fromkeys(w for word in words for w in (OWN | OUTSIDE if word == "all" else (word,))))
+    refuse_missing(word for word in words if word != "all")
     parts = judge_all(chosen, workers)
-    lost = [part for part in parts if part.missing and part.word in words]
-    if lost:
-        raise UsageError(lost[0].missing)
     subjects = merged(parts)
     causes, breaks = explained(subjects)
     reproduce(causes, workers)
@@ -89,6 +87,19 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
 
 
 # Running
+
+
+def refuse_missing(words: Iterable[str]) -> None:
+    """Loads what was named, before anything else is judged for minutes.
+
+    Raises:
+        UsageError: it cannot be loaded.
+    """
+    for word in words:
+        try:
+            isolated(word)[0].process.stop()
+        except ValueError as error:
+            raise UsageError(str(error)) from error
 
 
 def judge_all(words: Sequence[str], workers: int) -> list[Part]:
