@@ -424,7 +424,7 @@ def kill_figure(kills: pd.DataFrame) -> Figure:
     faults = wide["killed"].sum().sort_values(ascending=False, kind="stable").index
     laws = wide["killed"].sum(axis=1).sort_values(ascending=False, kind="stable").index
     killed, attached = (wide[name].loc[laws, faults].to_numpy() for name in ("killed", "attached"))
-    canvas, axis = plt.subplots(figsize=(2.4 + 0.07 * len(faults), 1 + 0.17 * len(laws)), layout="constrained")
+    canvas, axis = plt.subplots(figsize=(2.4 + 0.049 * len(faults), 1 + 0.17 * len(laws)), layout="constrained")
     for y, (kills_of_law, own_faults) in enumerate(zip(killed, attached, strict=True)):
         for mark, shade in ((kills_of_law * (1 - own_faults), "#9ecae1"), (kills_of_law * own_faults, SHADES["bound"])):
             axis.broken_barh(runs_of(mark), (y + 0.08, 0.84), color=shade, linewidth=0)

@@ -16,7 +16,7 @@ NAME = "verification"
 INPUTS = ("subjects", "breaks", "causes")
 """Tables beside results.csv that the report is made from."""
 
-WORDS = {"holds": "#d6eadb", "broken": "#d55e00", "cannot": "#eeeeee", "not run": "#ffffff"}
+WORDS = {"holds": "#9fd3ae", "broken": "#d55e00", "cannot": "#dcdcdc", "not run": "#ffffff"}
 """Verdicts and their shades."""
 
 
@@ -88,7 +88,8 @@ def matrix(tables: Tables, names: list[str]) -> Figure:
     for y, law in enumerate(laws):
         for x, name in enumerate(names):
             word = wide.loc[law, name]
-            axis.add_patch(plt.Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, color=WORDS[word], linewidth=0))
+            edge = {"edgecolor": "0.8", "linewidth": 0.6} if word == "not run" else {"linewidth": 0}
+            axis.add_patch(plt.Rectangle((x + 0.04, y + 0.06), 0.92, 0.88, facecolor=WORDS[word], **edge))
             if word == "broken":
                 how = {"ha": "center", "va": "center", "fontsize": 6.5, "color": "w"}
                 axis.text(x + 0.5, y + 0.52, broken_in(tables, name, law), **how)
