@@ -110,7 +110,8 @@ def label_lines(axis: Axes, names: Iterable[tuple[float | None, float, str, Any]
     names = [name for name in names if np.isfinite(name[1])]
     low, high = axis.get_ylim()
     gap = (high - low) * height / 72 / (axis.get_position().height * axis.figure.get_figheight())
-    for place, (x, _, text, colour) in zip(spread([name[1] for name in names], gap), names, strict=True):
+    places = within(spread([name[1] for name in names], gap), gap, low, high)
+    for place, (x, _, text, colour) in zip(places, names, strict=True):
         edge = {"xycoords": axis.get_yaxis_transform()} if x is None else {}
         label_line(axis, 1.0 if x is None else x, place, text, colour, **edge)
 
@@ -127,6 +128,23 @@ def spread(positions: Any, gap: float) -> np.ndarray:
         push = np.where(overlap > 0, overlap / 2, 0.0)
         moved[:-1] -= push
         moved[1:] += push
+    result = np.empty_like(moved)
+    result[order] = moved
+    return result
+
+
+def within(positions: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """Positions that are `gap` apart, moved to lie between two ends; more of them than fit there stay as they are."""
+    if len(positions) * gap > high - low or all(low <= place <= high for place in positions):
+        return positions
+    order = np.argsort(positions, kind="stable")
+    moved, least, most = positions[order], low, high
+    for n in range(len(moved)):
+        moved[n] = max(moved[n], least)
+        least = moved[n] + gap
+    for n in reversed(range(len(moved))):
+        moved[n] = min(moved[n], most)
+        most = moved[n] - gap
     result = np.empty_like(moved)
     result[order] = moved
     return result

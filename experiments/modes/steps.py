@@ -143,8 +143,11 @@ def title(one: Tried) -> str:
     if one.data == "moving_labels":
         return title_rise(one)
     unit = "character" if one.data == "dates" else STEPS[one.data][0]
-    parts = [f"the {run.name} {hardest(run, unit)}" for run in one.runs]
-    return f"{capital(one.called)}: least often right is {listed(parts)}"
+    hard, sure = ([run for run in one.runs if misses(run) is wanted] for wanted in (True, False))
+    least = f"least often right is {listed([f'the {run.name} {hardest(run, unit)}' for run in hard])}" if hard else ""
+    names = listed([f"the {run.name}" for run in sure])
+    every = f"{names} {'are' if len(sure) > 1 else 'is'} right at every {unit}" if sure else ""
+    return f"{capital(one.called)}: {'; '.join(filter(None, [least, every]))}"
 
 
 def title_rise(one: Tried) -> str:
@@ -156,12 +159,15 @@ def title_rise(one: Tried) -> str:
     return f"{capital(one.called)}: from the first frame to the last the share of right answers goes, {listed(parts)}"
 
 
+def misses(run: Run) -> bool:
+    """Whether a median is below 1 at some step."""
+    return bool((run.courses["success_by_step"].median(axis=1) < 1).any())
+
+
 def hardest(run: Run, unit: str) -> str:
     """The step with the least median."""
     medians = run.courses["success_by_step"].median(axis=1)
     step = int(medians.idxmin())
-    if medians[step] == 1:
-        return f"at no {unit}"
     part = {"Y": ", year", "M": ", month", "D": ", day"}.get(ISO[step], "") if run.data == "dates" else ""
     return f"at {unit} {step + STEPS[run.data][1]} ({three(medians[step])}{part})"
 

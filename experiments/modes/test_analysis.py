@@ -245,11 +245,13 @@ def test_the_name_of_chance_meets_no_dot(controls, place):
 
 
 def test_the_hardest_step_is_named():
-    """By its number as readers count; of a date also by what it is; none where all is right."""
+    """By its number as readers count; of a date also by what it is; who is right at every step is told so."""
     rnn = [1.0, 0.9, 0.8]
     assert steps.title(by_step("one_to_many", "digit_names", rnn=rnn, lstm=[1.0] * 3)) == (
-        "Digit to its name: least often right is the RNN at letter 3 (0.800) and the LSTM at no letter"
+        "Digit to its name: least often right is the RNN at letter 3 (0.800); the LSTM is right at every letter"
     )
+    both = by_step("one_to_many", "digit_names", rnn=[1.0] * 3, lstm=[1.0] * 3)
+    assert steps.title(both) == "Digit to its name: the RNN and the LSTM are right at every letter"
     dated = by_step("delayed", "dates", lstm=[1.0] * 8 + [0.7, 0.99])
     assert steps.title(dated).endswith("the LSTM at character 9 (0.700, day)")
 
