@@ -312,7 +312,7 @@ CLAIMS = {
             ),
             (Condition(OFF, "low", ">", 0.02, 1), Condition(OFF, "high", "<", -0.02, 1)),
             ("gradient_flow", "instrument"),
-            "growth",
+            "mean_field",
         ),
         Claim(
             "N2",
@@ -396,7 +396,7 @@ CLAIMS = {
             (UNBROKEN, above(1.25)),
             (below(1.05),),
             ("memory", "instrument"),
-            "gates_variants_width",
+            "gates_variants",
         ),
         Claim(
             "N9",
@@ -549,7 +549,7 @@ CLAIMS = {
             (above(0.3),),
             (below(0.05),),
             ("memory",),
-            "layers_accuracy",
+            "layers_effect",
         ),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -487,7 +488,7 @@ def test_a_verdict_names_the_preset_and_the_figure_of_its_records():
     """The preset is what the harness recorded of the claim's experiments; without records there is no link."""
     ran = [Record("run", f"{name}/preset={preset}", 0, "groups", 0, 1.0) for name, preset in RAN.items()]
     found = claims.verdict(CLAIMS["N8"], frame(ran, laws("N8"), effect_everywhere("N8", [2.0] * 8)))
-    assert (found.preset, found.report) == ("full and quick", "memory/index.html#gates_variants_width")
+    assert (found.preset, found.report) == ("full and quick", "memory/index.html#gates_variants")
     assert claims.verdict(CLAIMS["N8"], frame(ran, laws("N8"))).report == ""
     assert claims.verdict(CLAIMS["N2"], frame(ran, laws("N2"))).report == "instrument/index.html#breaks"
     assert claims.verdict(CLAIMS["N2"], frame(laws("N2"))).preset == ""
@@ -497,11 +498,44 @@ RAN = {"memory": "full", "instrument": "quick", "language_model": "tour"}
 
 
 @pytest.mark.parametrize("number", CLAIMS)
-def test_the_figure_that_shows_a_claim_is_in_the_committed_report(number):
-    """The page has it under that name."""
-    claim = CLAIMS[number]
-    page = (REPORTS / claim.decided_by[0] / "index.html").read_text("utf-8")
-    assert f'id="{claim.shown}"' in page
+def test_what_a_claim_links_to_holds_its_numbers(number):
+    """Effect and interval stand in the data of the committed figure, or in the table, as the ledger has them."""
+    assert missing_there(number) == []
+
+
+def test_a_link_to_another_figure_is_noticed(monkeypatch):
+    """N6 is no matter of the curves of training."""
+    monkeypatch.setitem(CLAIMS, "N6", replace(CLAIMS["N6"], shown="curves"))
+    assert missing_there("N6")
+
+
+def missing_there(number):
+    """Effect and interval of a claim, as far as what it links to does not hold them."""
+    claim, row = CLAIMS[number], pd.read_csv(REPORTS / "ledger.csv", index_col="claim").loc[number]
+    held = numbers_of(REPORTS / claim.decided_by[0], claim.shown)
+    ends = [row[name] for name in ("effect", "low", "high") if math.isfinite(row[name])]
+    if any(quantity.kind == "t50 ratio" for quantity in claim.quantities):
+        ends = [end for end in ends if end]  # 0 is beyond the lengths that were run, and the table says so
+    return [end for end in ends if not any(alike(end, text) for text in held)]
+
+
+NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+
+
+def numbers_of(report, name):
+    """The numbers in a figure's data or in a table's cells, as text."""
+    page = (report / "index.html").read_text("utf-8")
+    if f'<figure id="{name}"' in page:
+        return re.findall(NUMBER, (report / "figures" / f"{name}.csv").read_text("utf-8"))
+    table = page[page.index(f'id="{name}"') :].split("</table>")[0]
+    return re.findall(NUMBER, re.sub("<[^>]*>", " ", table).replace("\N{MINUS SIGN}", "-"))
+
+
+def alike(value, text):
+    """Whether a number is the text's to as many digits as that has, or to the three of a page."""
+    digits, _, power = text.partition("e")
+    unit = 10.0 ** (int(power or 0) - len(digits.partition(".")[2]))
+    return abs(float(text) - value) <= max(0.51 * unit if "." in digits else 0.0, 5e-3 * abs(value))
 
 
 def test_a_quantity_matches_whole_settings_and_its_own_metrics():

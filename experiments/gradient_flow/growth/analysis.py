@@ -24,7 +24,8 @@ def analyse(frame: pd.DataFrame) -> Findings:
     """This part's section of the report from its records."""
     table = by_width(frame)
     chaotic = table[table.gain > 1]
-    section = Section("Growth: the largest exponent", lead(table), [picture(chaotic)], [width_table(table)])
+    tables = [width_table(table), *claim_table(frame)]
+    section = Section("Growth: the largest exponent", lead(table), [picture(chaotic)], tables)
     return Findings(section, settings(table))
 
 
@@ -111,6 +112,19 @@ def width_table(table: pd.DataFrame) -> Table:
         for row in table.itertuples()
     ]
     return Table("growth", "lambda_1 per step by gain and width", pd.DataFrame(rows))
+
+
+def claim_table(frame: pd.DataFrame) -> list[Table]:
+    """The numbers that claim N1 judges; no table where too few widths were run."""
+    asked = own(frame, "mean_field", "lambda_1")
+    rows = []
+    for setting, some in asked[asked.metric == "N1"].groupby("setting", sort=True):
+        value, low, high = statistics.order_interval(some.value)
+        what = "minus the mean field, extrapolated" if setting.startswith("mean_field") else "at the widest"
+        row = {"lambda_1": what, "gain": parse_setting(setting)["gain"], "median": f"{value:.6f}"}
+        rows.append(row | {"99 % interval": f"{low:.6f} to {high:.6f}", "seeds": len(some)})
+    title = "What claim N1 asks: by the median over seeds and its order-statistic interval, as every claim"
+    return [Table("mean_field", title, pd.DataFrame(rows))] if rows else []
 
 
 def settings(table: pd.DataFrame) -> dict[str, str]:
