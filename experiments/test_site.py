@@ -181,6 +181,12 @@ def emptied(tab):
     return tab
 
 
+def unfolded(tab, open_=True):
+    """The page with all that can be closed open, or closed."""
+    tab.evaluate("open => document.querySelectorAll('details').forEach(e => { e.open = open; })", open_)
+    return tab
+
+
 def too_wide(tab):
     """The widths, in pixels, at which the page scrolls sideways, with how far."""
     wrong = []
@@ -256,10 +262,13 @@ def unprinted(tab):
 
 
 def faults(tab):
-    """All that is wrong with a page."""
+    """All that is wrong with a page; what is closed is also looked at open."""
     wide = too_wide(tab)
     emptied(tab)
-    return [*wide, *violations(tab), *unreached(tab), *unprinted(tab), *tab.said]
+    closed = unreached(tab)
+    wide += too_wide(unfolded(tab))
+    wrong = violations(tab)
+    return [*wide, *closed, *wrong, *unprinted(unfolded(tab, False)), *tab.said]
 
 
 @in_chromium
@@ -291,6 +300,8 @@ FAULTS = [
     ("::details-content { content", "::details-text { content", unprinted, "closed: "),
     ("@media screen and (prefers", "@media (prefers", unprinted, "background "),
     ("figure, tr, dl", "tr, dl", unprinted, "split: sums"),
+    ("<main", "<details><summary>s</summary><p style='width: 500px'>wide</p></details><main", faults, " at 360"),
+    ("<main", "<details><summary>s</summary><img src='data:,'></details><main", faults, "light image-alt"),
     ("<main", "<script>console.log('said')</script><main", faults, "said"),
 ]
 """What is planted in the toy's page, who must find it, and a piece of what must then be found wrong with it."""
