@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from experiments import claims
-from experiments.gradient_flow.parts import EXPERIMENT, PARTS
-from experiments.harness.report import Report, settings_table
+from experiments.gradient_flow.parts import PARTS
+from experiments.harness.report import Report, of_parts
 
 DECIDED = ("N1", "N15")
+TITLE = "Gradients: vanishing and exploding, against closed forms"
 
 
 def analyse(frame: pd.DataFrame) -> Report:
     """The report of gradient_flow from its records."""
-    found = PARTS.findings(frame)
-    return Report(
-        name=EXPERIMENT,
-        title="Gradients: vanishing and exploding, against closed forms",
-        lead=LEAD,
-        verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in DECIDED],
-        settings=settings_table(found),
-        sections=[part.section for part in found],
-    )
+    return of_parts(PARTS, TITLE, LEAD, DECIDED, frame)
 
 
 LEAD = (

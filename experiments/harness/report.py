@@ -27,6 +27,7 @@ from experiments import claims
 from experiments.claims import Verdict
 from experiments.harness import catalogue, figures, ran, verdicts
 from experiments.harness.markup import coded, escaped, html, markdown, slug
+from experiments.harness.parts import Parts
 from properties.record import read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
@@ -116,6 +117,25 @@ class Report:
     def every_figure(self) -> list[Figure]:
         """Those of the sections too, in the order of reading."""
         return [*self.figures, *(figure for section in self.sections for figure in section.figures)]
+
+
+def of_parts(parts: Parts, title: str, lead: str, decided: Iterable[str], frame: pd.DataFrame) -> Report:
+    """The report of an experiment in parts: verdicts, and a section a part that has something to show.
+
+    Args:
+        parts: of the experiment. title, lead: of the whole.
+        decided: the numbers of the claims that the experiment bears on.
+        frame: its records.
+    """
+    found = parts.findings(frame)
+    return Report(
+        name=parts.experiment,
+        title=title,
+        lead=lead,
+        verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in decided],
+        settings=settings_table(found),
+        sections=[part.section for part in found if part.section.figures or part.section.tables],
+    )
 
 
 def settings_table(findings: Sequence[Findings]) -> pd.DataFrame:

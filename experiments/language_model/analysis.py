@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from experiments import claims
-from experiments.harness.report import Report, settings_table
-from experiments.language_model.parts import EXPERIMENT, PARTS
+from experiments.harness.report import Report, of_parts
+from experiments.language_model.parts import PARTS
 
 DECIDED = ("N4", "N6", "N18", "N19", "N20")
+TITLE = "Language model: loss against what is knowable"
 
 
 def analyse(frame: pd.DataFrame) -> Report:
     """The report of the language model from its records."""
-    found = PARTS.findings(frame)
-    return Report(
-        name=EXPERIMENT,
-        title="Language model: loss against what is knowable",
-        lead=LEAD,
-        verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in DECIDED],
-        settings=settings_table(found),
-        sections=[part.section for part in found if part.section.figures or part.section.tables],
-    )
+    return of_parts(PARTS, TITLE, LEAD, DECIDED, frame)
 
 
 LEAD = (

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from experiments import claims
-from experiments.harness.report import Report, settings_table
-from experiments.memory.parts import EXPERIMENT, PARTS
+from experiments.harness.report import Report, of_parts
+from experiments.memory.parts import PARTS
 
 DECIDED = ("N7", "N8", "N9", "N10", "N12", "N13", "N14", "N16", "N17", "N21")
+TITLE = "Memory: what is kept, for how long, and by which part of the cell"
 
 
 def analyse(frame: pd.DataFrame) -> Report:
     """The report of memory from its records."""
-    found = PARTS.findings(frame)
-    return Report(
-        name=EXPERIMENT,
-        title="Memory: what is kept, for how long, and by which part of the cell",
-        lead=LEAD,
-        verdicts=[claims.verdict(claims.CLAIMS[number], frame) for number in DECIDED],
-        settings=settings_table(found),
-        sections=[part.section for part in found],
-    )
+    return of_parts(PARTS, TITLE, LEAD, DECIDED, frame)
 
 
 LEAD = (
