@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +15,11 @@ import tyro
 
 from experiments.harness import catalogue, executor, listing, provenance, ran
 from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import complain, ended, refuse_repeated, writing
+from experiments.harness.engine import cores
 from experiments.harness.executor import InProcess
-from experiments.harness.run import RunError, compute, stamped
-from experiments.harness.store import Store, StoreError
+from experiments.harness.run import compute, stamped
+from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
 from experiments.tasks.corpora import CORPORA
 from properties.record import to_csv
@@ -28,8 +27,6 @@ from properties.record import to_csv
 REPORTS = Path("reports")
 OUT = {"smoke": REPORTS / "smoke", "tour": REPORTS / "tour", "quick": REPORTS, "full": REPORTS / "full"}
 OWN = REPORTS / "own"
-STORE = Path(".rnn-twins") / "results.sqlite"
-"""Where results are kept; beside it lies the folder of `models_of`."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,8 @@ class Run:
     """Where results are kept, and, in a folder named as it is with .models after it, trained models."""
     out: Path | None = None
     """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
+    typed: Annotated[str, tyro.conf.Suppress] = ""
+    """The command itself."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,12 @@ class Verify:
 
     subject: tuple[str, ...] = ("all",)
     """Built-in names, MODULE[:ATTR], path/to/file.py[:NAME]; all: every built-in subject whose library is installed."""
-    workers: int = os.cpu_count() or 1
+    workers: int = cores()
     """Processes that judge, each with one for the subject."""
     out: Path | None = None
     """The reports' folder; by default reports/ for all, otherwise reports/own/."""
+    typed: Annotated[str, tyro.conf.Suppress] = ""
+    """The command itself."""
 
 
 @dataclass(frozen=True)
@@ -165,61 +166,22 @@ Command = (
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m experiments") -> int:
-    """Does what the command line says; the exit code: 0, 1 where something failed, 2 where it was asked wrongly."""
+    """Does what the command line says; the exit code of `ended`."""
     words = sys.argv[1:] if arguments is None else arguments
     command = tyro.cli(Command, args=words, prog=prog, description=__doc__)
-    try:
+    if isinstance(command, Run | Verify):
+        command = replace(command, typed=provenance.typed(prog, words))
+
+    def do() -> int:
         refuse_repeated(words)
         return DOES[type(command)](command)
-    except UsageError as error:
-        return complain(error, 2)
-    except (RunError, StoreError, OutError) as error:
-        return complain(error, 1)
-    except BrokenPipeError:  # who read the output has enough, as `head` has: what is left of it goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except KeyboardInterrupt:
-        return complain("stopped; finished groups are kept: the same command goes on.", 130)
+
+    return ended(do, "experiments")
 
 
 def script(experiment: str) -> int:
     """`python -m experiments.NAME ...` is `python -m experiments run NAME ...`."""
     return main(["run", experiment, *sys.argv[1:]], prog="python -m experiments")
-
-
-def refuse_repeated(words: Sequence[str]) -> None:
-    """Refuses an option that is given twice: the parser would take the last one and lose the others.
-
-    Raises:
-        UsageError: one is.
-    """
-    options = Counter(word.split("=")[0] for word in words if word.startswith("--"))
-    for option, times in options.items():
-        if times > 1:
-            raise UsageError(f"{option} must be given once, all its values after it; got it {times} times.")
-
-
-def complain(problem: object, code: int) -> int:
-    """One line on the standard error stream."""
-    print(f"experiments: {problem}", file=sys.stderr)
-    return code
-
-
-class OutError(Exception):
-    """A report was made and could not be written; one line that says where and why, and what is kept."""
-
-
-@contextmanager
-def writing(out: Path, kept: str) -> Iterator[None]:
-    """Says in one line why the reports' folder could not be written; an older report is whole then.
-
-    Raises:
-        OutError: the disk is full, or fails.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise OutError(f"no report could be written to {out} ({error.strerror or error}); {kept}.") from error
 
 
 def refuse_unwritable(out: Path) -> None:
@@ -286,9 +248,8 @@ def run(command: Run) -> int:
 def chosen_workers(command: Run) -> int:
     """How many processes of this machine are asked for; those of a cluster are none of them."""
     if command.workers is None:
-        return os.cpu_count() or 1
-    if command.workers < 0:
-        raise UsageError(f"--workers must be 0 or more; got {command.workers}.")
+        return cores()
+    executor.refuse_negative(command.workers)
     if command.scheduler is not None:
         raise UsageError("--workers are of this machine, --scheduler has its own: give one of them; got both.")
     return command.workers
@@ -341,8 +302,7 @@ def write_report(name: str, groups: list[Group], store: Store, command: Run, eng
     """One experiment's report from the store."""
     print(f"writing the report of {name}", file=sys.stderr)
     records = store.records(groups) + stamped(ran.records(name, of_the_run(name, command, engine), groups))
-    typed = " ".join(["python -m experiments", *sys.argv[1:]])
-    reports().publish(name, to_csv(records), out, provenance.collect(groups, store, typed))
+    reports().publish(name, to_csv(records), out, provenance.collect(groups, store, command.typed))
 
 
 def computing(engine: str) -> dict[str, str]:
@@ -374,11 +334,8 @@ def verify(command: Verify) -> int:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
     out = command.out or (REPORTS if "all" in command.subject else OWN)
     refuse_unwritable(out)
-    typed = " ".join(["python -m experiments", *sys.argv[1:]])
     module = import_module("experiments.verification.verify")
-    with writing(out, "the verdicts are lost: make room and run the same command again"):
-        page = module.verify(command.subject, out, command.workers, typed)
-    print(page)
+    print(module.verify(command.subject, out, command.workers, command.typed))
     return 0
 
 
@@ -408,9 +365,9 @@ def report(command: Report) -> int:
             raise reports().ReportError(f"there is no report in {command.out}.")
         return compare(names, command) if command.check else remake(names, command.out)
     except reports().ReportError as error:
-        return complain(error, 2)
+        return complain("experiments", error, 2)
     except ValueError as error:
-        return complain(error, 1)
+        return complain("experiments", error, 1)
 
 
 def remake(names: Sequence[str], out: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import subprocess
@@ -253,6 +254,15 @@ def test_a_script_is_a_process_that_ends_with_the_commands_code():
     line = [sys.executable, "-m", "experiments.memory", "--workers", "-1"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and "--workers must be 0 or more" in done.stderr
+
+
+def test_the_command_of_a_report_can_be_typed_again(here, monkeypatch):
+    """Also that of `python -m experiments.NAME`, with a blank in a word; where the store lies is no part of it."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    monkeypatch.setattr(sys, "argv", ["x", "--workers", "0", "--store", "s.sqlite", "--out", "my reports"])
+    assert command.script("harness.toy") == 0
+    facts = json.loads((here / "my reports" / "harness.toy" / "provenance.json").read_text("utf-8"))
+    assert facts["command"] == "python -m experiments run harness.toy --workers 0 --out 'my reports'"
 
 
 def test_a_reader_who_has_enough_ends_the_command_quietly():

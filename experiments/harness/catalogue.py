@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from experiments.harness.endings import UsageError
 from experiments.harness.engine import on_device
 from experiments.harness.sweep import PRESETS, Group, Options
 
@@ -16,10 +17,6 @@ EXPERIMENTS = ("gradient_flow", "memory", "modes", "language_model", "instrument
 
 VERDICTS = "verification"
 """The report that is no experiment's: the verdicts on subjects, which `verify` gives."""
-
-
-class UsageError(ValueError):
-    """The user asked for what cannot be done; one line that says what, and what could be."""
 
 
 def chosen(name: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,11 @@ Only the cells of impl.spec.COMMON have a quick form. The LSTM's variants (impl.
 compiled run them by the NumPy twin's plain loop, on one thread, and torch's backend by the torch twin's."""
 
 _threads = 1
+
+
+def cores() -> int:
+    """The cores that this process may use: a scheduler of jobs or a container may leave it some of the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Engine(NamedTuple):

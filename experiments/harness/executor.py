@@ -9,7 +9,6 @@ is not decided here, but once for all executors: in run.py.
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from typing import NamedTuple, Protocol
 from threadpoolctl import threadpool_limits
 
 from experiments.harness import engine, provenance
+from experiments.harness.endings import UsageError
 from experiments.harness.sweep import Group
 from properties.record import Record
 
@@ -111,7 +111,7 @@ class InProcess:
         """See Executor."""
         future: Future[Outcome] = Future()
         try:
-            future.set_result(compute(group, checkpoint, os.cpu_count() or 1))
+            future.set_result(compute(group, checkpoint, engine.cores()))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -128,13 +128,24 @@ def on(workers: int, scheduler: str | None = None) -> Iterator[Executor]:
         workers: processes of this machine; 0 is this process.
         scheduler: of a Dask cluster, whose workers are taken instead: its address, or the path of its file.
     Raises:
-        UsageError: there is no such cluster, or its workers cannot run this code.
+        UsageError: fewer than 0, there is no such cluster, or its workers cannot run this code.
     """
+    refuse_negative(workers)
     executor = chosen(workers, scheduler)
     try:
         yield executor
     finally:
         executor.close()
+
+
+def refuse_negative(workers: int) -> None:
+    """Refuses a number of workers that would leave every group waiting.
+
+    Raises:
+        UsageError: there are fewer than 0.
+    """
+    if workers < 0:
+        raise UsageError(f"--workers must be 0 or more; got {workers}.")
 
 
 def chosen(workers: int, scheduler: str | None) -> Executor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.harness import catalogue
+from experiments.harness.engine import cores
 from experiments.harness.sweep import Group
 
-CORES = os.cpu_count() or 1
+CORES = cores()
 
 
 def costs(preset: str, groups: Sequence[Group], alone: bool, each: bool = False) -> Iterator[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +29,18 @@ def collect(groups: list[Group], store: Store, command: str) -> dict[str, Any]:
         },
         "groups": rows,
     }
+
+
+def typed(prog: str, words: Sequence[str]) -> str:
+    """A command as it was typed, but for --store: the path of a file on one machine says nothing of the results.
+
+    Args:
+        prog: what is run, such as "python -m experiments".
+        words: what followed it.
+    """
+    pairs = zip(["", *words], words, strict=False)
+    kept = [word for before, word in pairs if "--store" not in (before, word.partition("=")[0])]
+    return " ".join([prog, *map(shlex.quote, kept)])
 
 
 def place(command: str) -> dict[str, Any]:

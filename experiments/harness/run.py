@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from experiments import claims
 from experiments.harness import provenance
+from experiments.harness.endings import Told
 from experiments.harness.executor import THREADS, Died, Executor, Outcome, Unusable
 from experiments.harness.store import Store
 from experiments.harness.sweep import Group
@@ -28,7 +29,7 @@ NAMED = 5
 """Groups that an error names."""
 
 
-class RunError(Exception):
+class RunError(Told):
     """A sweep stopped before its end; one line that says where, and that finished groups are kept."""
 
 

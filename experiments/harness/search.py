@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 import tyro
 
 from experiments.harness import executor, provenance
-from experiments.harness.catalogue import UsageError
-from experiments.harness.run import RunError, compute
-from experiments.harness.store import Store, StoreError
+from experiments.harness.endings import ended, refuse_repeated
+from experiments.harness.engine import cores
+from experiments.harness.run import compute
+from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import Group
 from properties.record import COLUMNS
 
@@ -27,10 +27,12 @@ Table = Callable[[pd.DataFrame], pd.DataFrame]
 class Search:
     """What every search may be told."""
 
-    workers: int = os.cpu_count() or 1
-    """Processes, one group each at a time."""
-    store: Path = Path(".rnn-twins/results.sqlite")
+    workers: int = cores()
+    """Processes, one group each at a time; 0 computes in this process."""
+    store: Path = STORE
     """Where results are kept."""
+    typed: Annotated[str, tyro.conf.Suppress] = ""
+    """The command itself."""
 
 
 Asked = TypeVar("Asked", bound=Search)
@@ -47,17 +49,26 @@ def command(kind: type[Asked], prog: str, about: str | None, make: Callable[[Ask
     Returns:
         The exit code: 0, 1 where something failed, 2 where it was asked wrongly; both are said in one line.
     """
-    asked = tyro.cli(kind, prog=f"python -m {prog}", description=about)
-    try:
-        print(make(asked))
-    except (UsageError, RunError, StoreError) as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    return 0
+    words = sys.argv[1:]
+    asked = tyro.cli(kind, args=words, prog=f"python -m {prog}", description=about)
+
+    def do() -> int:
+        refuse_repeated(words)
+        print(make(replace(asked, typed=provenance.typed(f"python -m {prog}", words))))
+        return 0
+
+    return ended(do, prog)
+
+
+def run(
+    prog: str, about: str | None, every: Callable[[], Sequence[Group]], tables: dict[Path, Table], facts: Path
+) -> int:
+    """A search that is told no more than Search: its groups are computed and its tables written; see `command`."""
+    return command(Search, prog, about, lambda asked: write(every(), tables, facts, asked))
 
 
 def write(
-    groups: Sequence[Group], tables: dict[Path, Table], facts: Path, asked: Search, prog: str, digits: int | None = None
+    groups: Sequence[Group], tables: dict[Path, Table], facts: Path, asked: Search, digits: int | None = None
 ) -> Path:
     """Computes what the store lacks; writes each table of the records as CSV, and where they come from as JSON.
 
@@ -66,27 +77,16 @@ def write(
         tables: by path, what makes the table of all records.
         facts: the path of the provenance.
         asked: what was asked for.
-        prog: the module that is run.
         digits: significant ones of a number in the tables; all if None.
     Returns:
         The path of the last table.
     """
-    with Store(asked.store) as store:
-        with executor.on(asked.workers) as workers:
-            compute(groups, store, workers)
+    with executor.on(asked.workers) as workers, Store(asked.store) as store:
+        compute(groups, store, workers)
         records = pd.DataFrame(store.records(groups), columns=COLUMNS)
-        known: dict[str, Any] = provenance.collect(list(groups), store, typed(prog, sys.argv[1:]))
+        known: dict[str, Any] = provenance.collect(list(groups), store, asked.typed)
     for path, table in tables.items():
         form = None if digits is None else f"%.{digits}g"
         table(records).to_csv(path, index=False, float_format=form, lineterminator="\n")
     facts.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
     return path
-
-
-def typed(prog: str, arguments: Sequence[str]) -> str:
-    """The command as it was typed, but for --store: the path of a file on one machine says nothing of the results."""
-    words = [f"python -m {prog}"]
-    for before, word in zip(["", *arguments], arguments, strict=False):
-        if "--store" not in (before, word.partition("=")[0]):
-            words.append(word)
-    return " ".join(words)

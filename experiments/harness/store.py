@@ -17,6 +17,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from experiments.harness.endings import Told
 from experiments.harness.sweep import Group, canonical
 from properties.record import Record
 
@@ -45,7 +46,11 @@ _COLUMNS = {
 """Of version 0, by table."""
 
 
-class StoreError(Exception):
+STORE = Path(".rnn-twins") / "results.sqlite"
+"""Where commands keep results, unless they are told otherwise."""
+
+
+class StoreError(Told):
     """The store cannot be used; one line that says why and what to do."""
 
 

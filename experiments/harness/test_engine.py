@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from experiments.harness.engine import ENGINES, engine, on_device, threads
+from experiments.harness.engine import ENGINES, cores, engine, on_device, threads
 from impl import draw
 from impl.numpy_twin import scan
 from impl.spec import leaves
@@ -91,3 +92,13 @@ def test_a_device_that_does_not_fit_is_refused(form, device, sentence):
     """By name."""
     with pytest.raises(ValueError, match=sentence):
         on_device(form, device)
+
+
+def test_cores_are_those_that_this_process_may_use():
+    """Of a machine with more, one that is left to it is one."""
+    if not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system leaves every process all cores")
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); "
+    code += "from experiments.harness.engine import cores; print(cores())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "1" and cores() == len(os.sched_getaffinity(0))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from importlib import import_module
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
-from experiments.harness import search
+from experiments.harness import provenance, search
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
 from experiments.harness.toy import sweep
@@ -33,7 +34,7 @@ def run(folder, monkeypatch, *words):
 
     def made(asked):
         tables = {folder / "records.csv": lambda frame: frame, folder / "sums.csv": sums}
-        return search.write(GROUPS, tables, folder / "facts.json", asked, PROG, digits=3)
+        return search.write(GROUPS, tables, folder / "facts.json", asked, digits=3)
 
     store = str(folder / "some.sqlite")
     monkeypatch.setattr(sys, "argv", ["x", *words, "--store", store, "--workers", "0"])
@@ -70,6 +71,28 @@ def test_a_group_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.glob("*.csv")) and not (tmp_path / "facts.json").exists()
 
 
+WRONG = {
+    "fewer workers than none": (["--workers=-1"], "--workers must be 0 or more; got -1."),
+    "an option twice": (["--workers", "0", "--workers", "1"], "--workers must be given once"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_asked_wrongly_of_a_search_is_said_in_a_line(kind, tmp_path, monkeypatch, capsys):
+    """Exit code 2; nothing waits for ever, and no store is made."""
+    words, told = WRONG[kind]
+    monkeypatch.setattr(sys, "argv", ["x", *words, "--store", str(tmp_path / "some.sqlite")])
+    assert search.run(PROG, "About.", lambda: GROUPS, {tmp_path / "sums.csv": sums}, tmp_path / "facts.json") == 2
+    assert capsys.readouterr().err.startswith(f"{PROG}: {told}") and not list(tmp_path.iterdir())
+
+
+def test_a_search_that_is_stopped_says_so_in_a_line(tmp_path, monkeypatch, capsys):
+    """Exit code 130, as for `run`."""
+    monkeypatch.setattr(search, "compute", Mock(side_effect=KeyboardInterrupt))
+    assert run(tmp_path, monkeypatch) == 130
+    assert capsys.readouterr().err == f"{PROG}: stopped; finished groups are kept: the same command goes on.\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -80,8 +103,9 @@ def test_a_group_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_the_command_is_told_without_the_path_of_the_store(words):
-    """Wherever it stands, as two words or as one; all else is as it was typed."""
-    assert search.typed("a.b", words) == "python -m a.b --preset full"
+    """Wherever it stands, as two words or as one; all else is as it was typed, and can be typed again."""
+    assert provenance.typed("python -m a.b", words) == "python -m a.b --preset full"
+    assert provenance.typed("a", [*words, "--corpus", "my text.txt"]) == "a --preset full --corpus 'my text.txt'"
 
 
 @pytest.mark.parametrize("name", ON_A_DEVICE)
@@ -102,7 +126,8 @@ def test_every_search_computes_its_groups_and_writes_beside_itself(name, tmp_pat
     monkeypatch.setattr(search, "write", lambda *given, **options: seen.append(given) or given[2])
     monkeypatch.setattr(sys, "argv", ["x", "--store", str(tmp_path / "some.sqlite")])
     assert module.main() == 0
-    ((groups, tables, facts, asked, prog),) = seen
+    ((groups, tables, facts, asked),) = seen
     assert groups and len({g.key for g in groups}) == len(groups) and asked.store == tmp_path / "some.sqlite"
     assert {*tables, facts} <= {path for path in facts.parent.rglob("*") if path.suffix in (".csv", ".json")}
+    prog = asked.typed.removeprefix("python -m ")
     assert name.startswith(prog) and capsys.readouterr().out == f"{facts}\n"

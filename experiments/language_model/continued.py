@@ -7,7 +7,6 @@ does so again after a kill.
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from experiments.harness import saved
 from experiments.harness.catalogue import UsageError
-from experiments.harness.engine import engine, threads
+from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS, keep_buffers
 from experiments.harness.saved import Saved, SavedError
 from experiments.harness.sweep import Group, code
@@ -78,7 +77,7 @@ def continued(trained: Trained, asked: Any, corpus: str | Path | None, form: str
     check_settings(trained)
     group, source = group_of(trained, asked, corpus, form), source_of(trained, corpus)
     keep_buffers()
-    with threadpool_limits(THREADS), threads(os.cpu_count() or 1):
+    with threadpool_limits(THREADS), threads(cores()):
         twin = engine(form)
         lanes, loss, look, facts = task(group, source, twin, trained.facts["setting"])
         model = twin.asarray(trained.model)

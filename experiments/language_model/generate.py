@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from experiments.harness.catalogue import UsageError
-from experiments.harness.engine import engine, threads
+from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS
 from experiments.harness.training import choose
 from experiments.language_model.parts import EXPERIMENT
@@ -64,7 +63,7 @@ def of_bytes(trained: Trained) -> bool:
 def drawn(trained: Trained, prime: np.ndarray, asked: Any, form: str) -> np.ndarray:
     """The classes that one member gives after the prime, (length,); with a seed they are the same each time."""
     rng = draw.generator(EXPERIMENT, "generate", asked.seed)
-    with threadpool_limits(THREADS), threads(os.cpu_count() or 1):
+    with threadpool_limits(THREADS), threads(cores()):
         twin = engine(form)
         model = twin.asarray(choose(trained.model, [asked.member]))
         how = (asked.length, asked.temperature, [rng])

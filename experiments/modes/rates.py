@@ -15,7 +15,6 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.harness import search
-from experiments.harness.search import Search
 from experiments.harness.sweep import Group, Options
 from properties.record import parse_setting
 
@@ -27,12 +26,7 @@ RATES, SEEDS = (1e-3, 3e-3, 1e-2, 3e-2), tuple(range(1000, 1004))
 
 def main() -> int:
     """The command."""
-    return search.command(Search, PROG, __doc__, made)
-
-
-def made(asked: Search) -> Path:
-    """Computes what the store lacks; writes each seed's value of every candidate."""
-    return search.write(every(), {MEASURED: table}, PROVENANCE, asked, PROG)
+    return search.run(PROG, __doc__, every, {MEASURED: table}, PROVENANCE)
 
 
 def every() -> list[Group]:

@@ -55,7 +55,7 @@ def made(asked: Search) -> Path:
     """Computes what the store lacks; writes each seed's loss at each start and rate."""
     groups = every(asked.preset, asked.size, Options(chosen_engine(asked.engine, asked.device)))
     facts = MEASURED.with_name(f"{asked.preset}_{asked.size}k.json")
-    return search.write(groups, {MEASURED: partial(whole, asked.preset)}, facts, asked, PROG, digits=6)
+    return search.write(groups, {MEASURED: partial(whole, asked.preset)}, facts, asked, digits=6)
 
 
 def every(preset: str, size: int, options: Options) -> list[Group]:

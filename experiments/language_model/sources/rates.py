@@ -18,7 +18,6 @@ import pandas as pd
 
 from experiments.claims import SOURCES
 from experiments.harness import search
-from experiments.harness.search import Search
 from experiments.harness.sweep import Group, Options
 from experiments.language_model.sources import known, sweep
 from properties.record import parse_setting
@@ -37,12 +36,7 @@ SEARCHED = (
 
 def main() -> int:
     """The command."""
-    return search.command(Search, PROG, __doc__, made)
-
-
-def made(asked: Search) -> Path:
-    """Computes what the store lacks; writes each seed's value of every candidate."""
-    return search.write(every(), {MEASURED: table}, PROVENANCE, asked, PROG)
+    return search.run(PROG, __doc__, every, {MEASURED: table}, PROVENANCE)
 
 
 def every() -> list[Group]:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pandas as pd
 
 from experiments.harness import search
-from experiments.harness.search import Search
 from experiments.harness.sweep import Group, Options
 from properties.record import parse_setting
 
@@ -28,12 +27,7 @@ SIZE = 10
 
 def main() -> int:
     """The command."""
-    return search.command(Search, PROG, __doc__, made)
-
-
-def made(asked: Search) -> Path:
-    """Computes what the store lacks; writes each seed's value of every candidate."""
-    return search.write(every(), {MEASURED: table}, PROVENANCE, asked, PROG)
+    return search.run(PROG, __doc__, every, {MEASURED: table}, PROVENANCE)
 
 
 def every() -> list[Group]:

@@ -50,7 +50,7 @@ def made(asked: Choose) -> Path:
     own = chosen_engine(asked.engine, asked.device)
     with Store(asked.store) as store:
         groups = known(store, own)
-    return search.write(groups, {POINTS: points, CHOSEN: chosen}, PROVENANCE, asked, PROG)
+    return search.write(groups, {POINTS: points, CHOSEN: chosen}, PROVENANCE, asked)
 
 
 def known(store: Store, own: str) -> list[Group]:

@@ -1,0 +1,75 @@
+"""How commands end: an exit code, and one line on the standard error stream where something went wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Told(Exception):
+    """What ends a command with one line, which says why and what to do; `code` is its exit code."""
+
+    code = 1
+
+
+class UsageError(Told, ValueError):
+    """The user asked for what cannot be done; one line that says what, and what could be."""
+
+    code = 2
+
+
+class OutError(Told):
+    """A report was made and could not be written; one line that says where and why, and what is kept."""
+
+
+def ended(do: Callable[[], int], name: str) -> int:
+    """What a command does, and its exit code: 0, 1 where something failed, 2 where it was asked wrongly.
+
+    Args:
+        do: gives the exit code where nothing went wrong.
+        name: of the command, at the head of its line.
+    """
+    try:
+        return do()
+    except Told as told:
+        return complain(name, told, told.code)
+    except BrokenPipeError:  # who read the output has enough, as `head` has: what is left of it goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return complain(name, "stopped; finished groups are kept: the same command goes on.", 130)
+
+
+def complain(name: str, problem: object, code: int) -> int:
+    """One line on the standard error stream."""
+    print(f"{name}: {problem}", file=sys.stderr)
+    return code
+
+
+def refuse_repeated(words: Sequence[str]) -> None:
+    """Refuses an option that is given twice: the parser would take the last one and lose the others.
+
+    Raises:
+        UsageError: one is.
+    """
+    options = Counter(word.split("=")[0] for word in words if word.startswith("--"))
+    for option, times in options.items():
+        if times > 1:
+            raise UsageError(f"{option} must be given once, all its values after it; got it {times} times.")
+
+
+@contextmanager
+def writing(out: Path, kept: str) -> Iterator[None]:
+    """Says in one line why the reports' folder could not be written; an older report is whole then.
+
+    Raises:
+        OutError: the disk is full, or fails.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutError(f"no report could be written to {out} ({error.strerror or error}); {kept}.") from error
