@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.harness import markup, report
+from experiments.harness import markup, report, words
 from experiments.harness.testing import TOY, toy_results
 from properties.record import Record, to_csv
 
@@ -101,11 +101,12 @@ def test_text_with_markup_is_shown_as_it_is(out):
 
 def test_what_stands_between_backquotes_is_code_and_nothing_else_is_markup():
     """On pages and in Markdown alike; a single backquote is a character."""
-    text, frame = "a_b < `f_x < 1` | ` c", pd.DataFrame({"a `b` < c": ["see `f_x`", "x|y `"]})
+    text, frame = "a_b < `f_x < 1` | ` c", pd.DataFrame({"a `b` < c|d_": ["see `f_x`", "x|y `"]})
     assert markup.coded(text) == "a_b &lt; <code>f_x &lt; 1</code> | ` c"
     assert markup.escaped(text) == r"a\_b \< `f_x < 1` | \` c"
     assert markup.html(frame).count("<code>") == 1 and "<td>x|y `</td>" in markup.html(frame)
     assert "see `f_x`" in markup.markdown(frame) and r"x\|y \`" in markup.markdown(frame)
+    assert r"| a `b` \< c\|d\_" in markup.markdown(frame)
 
 
 def test_page_and_markdown_hold_the_same_numbers(out):
@@ -146,6 +147,14 @@ def test_numbers_are_read_at_three_digits_and_what_is_none_is_empty():
     """Tables show numbers as people read them."""
     shown = [markup.cell(v) for v in (1.23456, -0.001234, 7, float("nan"), None, "a", True, float("inf"), 123456.0)]
     assert shown == ["1.23", "−0.00123", "7", "", "", "a", "True", "inf", "1.23e+05"]
+
+
+@pytest.mark.parametrize("write", [markup.number, words.few, words.signed])
+def test_a_minus_sign_is_one_and_the_hyphen_of_an_exponent_stays(write):
+    """Wherever a report writes a number; nothing is 0 and has no hyphen."""
+    texts = [write(value) for value in (-0.0, -1.25, -2.5e-7)]
+    assert [text[0] for text in texts[1:]] == ["−", "−"] and not any(text.startswith("-") for text in texts)
+    assert write is words.signed or (texts[0], texts[2]) == ("0", "−2.5e-07")
 
 
 @pytest.mark.parametrize(("recorded", "typed"), [("own", "FILE"), ("text8", "text8")])
