@@ -1,8 +1,9 @@
 """Reports: the same content as HTML (one self-contained file) and as Markdown, a function of the records alone.
 
 A report's folder: README.md, index.html, summary.json, figures/ (SVG, and the data of each as CSV), results.csv, what
-else the analysis hands over as CSV, and provenance.json, the one file that says when and where. Above the folders:
-index.html with the ledger in short, ledger.html with every rule, README.md, ledger.csv.
+else the analysis hands over as CSV, programs/ where it hands over programs, and two files that no records give:
+provenance.json, which says when and where, and cost.html, which says how long it took and on what devices. Above the
+folders: index.html with the ledger in short, ledger.html with every rule, README.md, ledger.csv.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from properties.record import read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
 CLOCKED = (PROVENANCE, COST)
-"""What is no function of the records: they hold times."""
+"""What is no function of the records: they hold times, and name the machine."""
 LEFT = 3600.0
 """Seconds after which a folder for a report's making was left by a process that was killed."""
 
@@ -152,7 +153,7 @@ class ReportError(Exception):
 
 
 def build(name: str, results: Path, folder: Path) -> None:
-    """Writes a report's files, provenance.json apart, into an empty folder.
+    """Writes a report's files, those of CLOCKED apart, into an empty folder.
 
     Args:
         name: the experiment.
@@ -327,10 +328,12 @@ def cost(provenance: Mapping[str, Any]) -> dict[str, Any]:
     rows["measured over predicted"] = (rows.seconds / rows.predicted.astype(float)).round(2)
     rows = rows.astype({"groups": int}).reset_index().rename(columns={"kind": "settings", "seconds": "measured"})
     where = sorted(set(groups.device.dropna()))
-    tables = {"rows": rows, "dearest": dearest}
-    return {name: html(table.round({"predicted": 1, "measured": 1})) for name, table in tables.items()} | {
-        "where": where
-    }
+    return {"rows": html(in_seconds(rows)), "dearest": html(in_seconds(dearest)), "where": where}
+
+
+def in_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with core-seconds to one decimal, as `list --cost` prints them: three digits would be too few."""
+    return table.assign(**{name: table[name].map("{:,.1f}".format) for name in ("predicted", "measured")})
 
 
 DEAREST = 5
@@ -409,7 +412,7 @@ def publish_index(out: Path) -> Path:
         files = index_files(out)
         for name, text in files.items():
             write(Path(temporary) / name, text)
-        for name in files:  # on the disk in whole before the older ones go
+        for name in files:  # all are written before the first older one goes
             (Path(temporary) / name).replace(out / name)
     return out / "index.html"
 

@@ -194,6 +194,13 @@ def test_the_page_on_cost_sums_what_was_predicted_and_measured():
     assert report.cost({})["where"] == []
 
 
+def test_core_seconds_have_one_decimal_however_many_there_are():
+    """As `list --cost` prints them; three digits of thousands would be too few."""
+    page = report.cost({"groups": [{"setting": "a", "predicted": 2909.26, "seconds": 0.04, "device": "cpu: this"}]})
+    for table in ("rows", "dearest"):
+        assert "<td>2,909.3</td>" in page[table] and "<td>0.0</td>" in page[table] and "e+0" not in page[table]
+
+
 class Cells(html.parser.HTMLParser):
     """Collects the texts of tables' cells; the names of facts and what opens them are headings in Markdown."""
 
