@@ -155,10 +155,17 @@ class Claim:
     @property
     def rule(self) -> str:
         """The rule in words, from its data."""
-        supported, contradicted = (
-            [condition.text(self) for condition in some] for some in (self.supported, self.contradicted)
-        )
-        return f"supported: {' and '.join(supported)}; contradicted: {' or '.join(contradicted)}"
+        return f"supported: {self.supported_if}; contradicted: {self.contradicted_if}"
+
+    @property
+    def supported_if(self) -> str:
+        """What supports it, in words."""
+        return " and ".join(condition.text(self) for condition in self.supported)
+
+    @property
+    def contradicted_if(self) -> str:
+        """What contradicts it, in words."""
+        return " or ".join(condition.text(self) for condition in self.contradicted)
 
     @cached_property
     def default(self) -> Claim | None:

@@ -60,12 +60,17 @@ def read_csv(path: Path | str) -> pd.DataFrame:
     """A file of records as a frame with the fields of Record as columns, in the file's order.
 
     Raises:
-        ValueError: the file has other columns, or a value that is no number; the message names the file.
+        ValueError: the file is no CSV in UTF-8, has other columns or no record, or a record lacks a value or has one
+            that is no number; the message names the file.
     """
-    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if tuple(frame.columns) != COLUMNS:
-        raise ValueError(f"`{path}` must have the columns {', '.join(COLUMNS)}; got {', '.join(frame.columns)}.")
     try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if tuple(frame.columns) != COLUMNS:
+            raise ValueError(f"its columns must be {', '.join(COLUMNS)}, got {', '.join(frame.columns)}")
+        if frame.empty:
+            raise ValueError("it has none")
+        if frame.isna().any(axis=None):  # an empty value is read as text, so the row ends before it
+            raise ValueError(f"each must have {len(COLUMNS)} values, one has fewer")
         # Python's own float reads every digit; pandas' faster readers of some versions are off by a unit in the last.
         return frame.assign(**{name: frame[name].map(kind).astype(kind) for name, kind in NUMBERS.items()})
     except ValueError as error:

@@ -13,15 +13,17 @@ import pandas as pd
 from markupsafe import Markup
 from markupsafe import escape as escaped_html
 
+from experiments.harness.words import minus
+
 WIDEST = 22
 """Characters that a table's column asks for at most before its text breaks into lines."""
 
 
 def number(value: Any) -> str:
-    """A number to three digits; "" for what is none."""
+    """A number to three digits, 0 without a sign; "" for what is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}", 1) if value < 0 else f"{value:.3g}"
+    return minus(f"{value:z.3g}")
 
 
 def cell(value: Any) -> str:
@@ -57,8 +59,8 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def piped(text: pd.DataFrame) -> str:
-    """A table whose entries are Markdown already."""
-    text = text.rename(columns=lambda name: str(name).replace("|", "\\|"))
+    """A table whose entries are Markdown already; its columns' names are plain text."""
+    text = text.rename(columns=lambda name: escaped_cell(str(name)))
     return text.to_markdown(index=False, disable_numparse=True)
 
 

@@ -1,8 +1,9 @@
 """Reports: the same content as HTML (one self-contained file) and as Markdown, a function of the records alone.
 
 A report's folder: README.md, index.html, summary.json, figures/ (SVG, and the data of each as CSV), results.csv, what
-else the analysis hands over as CSV, and provenance.json, the one file that says when and where. Above the folders:
-index.html with the ledger in short, ledger.html with every rule, README.md, ledger.csv.
+else the analysis hands over as CSV, programs/ where it hands over programs, and two files that no records give:
+provenance.json, which says when and where, and cost.html, which says how long it took and on what devices. Above the
+folders: index.html with the ledger in short, ledger.html with every rule, README.md, ledger.csv.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import math
 import re
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,11 +30,13 @@ from experiments.claims import Verdict
 from experiments.harness import catalogue, figures, ran, verdicts
 from experiments.harness.markup import coded, escaped, html, markdown, slug
 from experiments.harness.parts import Parts
-from properties.record import read_csv
+from properties.record import COLUMNS, read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
 CLOCKED = (PROVENANCE, COST)
-"""What is no function of the records: they hold times."""
+"""What is no function of the records: they hold times, and name the machine."""
+ASIDE = "old"
+"""The older report's folder, in that for the making of a newer one, until the newer one stands in its place."""
 LEFT = 3600.0
 """Seconds after which a folder for a report's making was left by a process that was killed."""
 
@@ -145,14 +149,60 @@ def settings_table(findings: Sequence[Findings]) -> pd.DataFrame:
 
 
 class ReportError(Exception):
-    """A report cannot be made or found; one line that says which and why."""
+    """A report cannot be made, found or read; one line that says which and why."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Says in one line that a report's folder, or a file in it, is damaged or was copied in part.
+
+    Raises:
+        ReportError: it cannot be read, or does not hold what it should.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(path, error) from error
+
+
+@contextmanager
+def analysing(folder: Path) -> Iterator[None]:
+    """Says the same where an analysis fails on records that the report was not made from.
+
+    On those that it was made from the fault is the analysis's own, and stays what it is.
+
+    Raises:
+        ReportError: results.csv is not the one that README.md names.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, ValueError) as error:
+        if original(folder):
+            raise
+        raise damaged(folder / "results.csv", error) from error
+
+
+def damaged(path: Path, error: Exception) -> ReportError:
+    """What to say of a folder or file that is not whole."""
+    text = " ".join(str(error).split()).removesuffix(".")
+    why = f"{type(error).__name__}: {text}" if isinstance(error, AttributeError | LookupError) else text
+    return ReportError(
+        f"{path} is damaged or incomplete ({why}); put a whole copy in its place, or make the report again: `report` "
+        "does it from a whole results.csv, `run` or `verify` without one."
+    )
+
+
+def original(folder: Path) -> bool:
+    """Whether a report's results.csv is the one that it was made from, as its README.md says."""
+    page = folder / "README.md"
+    return page.is_file() and digest(folder / "results.csv").encode() in page.read_bytes()
 
 
 # One report
 
 
 def build(name: str, results: Path, folder: Path) -> None:
-    """Writes a report's files, provenance.json apart, into an empty folder.
+    """Writes a report's files, those of CLOCKED apart, into an empty folder.
 
     Args:
         name: the experiment.
@@ -160,7 +210,7 @@ def build(name: str, results: Path, folder: Path) -> None:
         folder: where to write; it must exist.
     """
     analysis = catalogue.analysis(name)
-    frame = getattr(analysis, "read", read_csv)(results)
+    frame = read(name, results)
     with figures.style():
         report = analysis.analyse(frame)
         drawn = {figure.name: figures.svg(figure.canvas, figure.name) for figure in report.every_figure}
@@ -181,6 +231,12 @@ def build(name: str, results: Path, folder: Path) -> None:
     findings = [{"figure": figure.name, "title": figure.title} for figure in report.every_figure]
     summary = {"name": name, "title": report.title, "findings": findings}
     write(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+
+
+def read(name: str, results: Path) -> Any:
+    """A report's records, or all the tables that its analysis reads."""
+    with reading(results.parent):
+        return getattr(catalogue.analysis(name), "read", read_csv)(results)
 
 
 def inputs(name: str) -> list[str]:
@@ -301,6 +357,7 @@ def publish(
         The folder.
     """
     out.mkdir(parents=True, exist_ok=True)
+    put_back(name, out)
     remove_left(name, out)
     with TemporaryDirectory(prefix=f".{name}-", dir=out) as temporary:
         new, source = Path(temporary) / name, Path(temporary) / "results.csv"
@@ -312,7 +369,7 @@ def publish(
         write(new / PROVENANCE, json.dumps(provenance, indent=1, sort_keys=True) + "\n")
         if name != catalogue.VERDICTS:
             write(new / COST, render("cost.html.j2", {"title": f"What {name} cost", **cost(provenance)}))
-        replace(new, out / name, Path(temporary) / "old")
+        replace(new, out / name, Path(temporary) / ASIDE)
     return out / name
 
 
@@ -327,10 +384,12 @@ def cost(provenance: Mapping[str, Any]) -> dict[str, Any]:
     rows["measured over predicted"] = (rows.seconds / rows.predicted.astype(float)).round(2)
     rows = rows.astype({"groups": int}).reset_index().rename(columns={"kind": "settings", "seconds": "measured"})
     where = sorted(set(groups.device.dropna()))
-    tables = {"rows": rows, "dearest": dearest}
-    return {name: html(table.round({"predicted": 1, "measured": 1})) for name, table in tables.items()} | {
-        "where": where
-    }
+    return {"rows": html(in_seconds(rows)), "dearest": html(in_seconds(dearest)), "where": where}
+
+
+def in_seconds(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with core-seconds to one decimal, as `list --cost` prints them: three digits would be too few."""
+    return table.assign(**{name: table[name].map("{:,.1f}".format) for name in ("predicted", "measured")})
 
 
 DEAREST = 5
@@ -339,14 +398,21 @@ DEAREST = 5
 
 def replace(new: Path, old: Path, aside: Path) -> None:
     """Puts a folder where another may stand: the older one is moved aside first, and back if the new one fails."""
-    if old.exists():
-        old.rename(aside)
     try:
+        if old.exists():
+            old.rename(aside)
         new.rename(old)
-    except OSError:
-        if aside.exists():
+    except BaseException:  # an interrupt too: what is aside is soon removed
+        if aside.exists() and not old.exists():
             aside.rename(old)
         raise
+
+
+def put_back(name: str, out: Path) -> None:
+    """Puts a report back that a process moved aside and, killed, put none in place of."""
+    for aside in out.glob(f".{name}-*/{ASIDE}"):
+        if not (out / name).exists():
+            aside.rename(out / name)
 
 
 def remove_left(name: str, out: Path) -> None:
@@ -362,17 +428,28 @@ def folder_of(name: str, out: Path) -> Path:
     Raises:
         ReportError: it is not, or has no records.
     """
-    if not (out / name / "results.csv").exists():
+    if not there(name, out):
         raise ReportError(f"there is no report {name!r} in {out}: {out / name / 'results.csv'} is missing.")
     return out / name
 
 
+def there(name: str, out: Path) -> bool:
+    """Whether a report has records."""
+    with reading(out / name):
+        return (out / name / "results.csv").exists()
+
+
 def rebuild(name: str, out: Path) -> Path:
     """Makes a report again from its own results.csv; its provenance stays."""
+    put_back(name, out)
     folder = folder_of(name, out)
-    provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
-    beside = {file: (folder / file).read_text("utf-8") for file in inputs(name)}
-    return publish(name, (folder / "results.csv").read_text("utf-8"), out, provenance, beside)
+    read(name, folder / "results.csv")  # what is wrong with it is said of where it lies, and not of a copy
+    with reading(folder / PROVENANCE):
+        provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
+    with reading(folder):
+        results, *beside = [(folder / file).read_text("utf-8") for file in ("results.csv", *inputs(name))]
+    with analysing(folder):
+        return publish(name, results, out, provenance, dict(zip(inputs(name), beside, strict=True)))
 
 
 def check(name: str, out: Path) -> tuple[int, list[str]]:
@@ -385,11 +462,12 @@ def check(name: str, out: Path) -> tuple[int, list[str]]:
     folder = folder_of(name, out)
     with TemporaryDirectory() as temporary:
         new = Path(temporary)
-        build(name, folder / "results.csv", new)
-        names = sorted({str(p.relative_to(f)) for f in (folder, new) for p in f.rglob("*") if p.is_file()})
-        differ = [n for n in names if n not in CLOCKED and not same(folder / n, new / n)]
-    page = folder / "README.md"
-    if page.exists() and digest(folder / "results.csv") not in page.read_text("utf-8"):
+        with analysing(folder):
+            build(name, folder / "results.csv", new)
+        with reading(folder):
+            names = sorted({str(p.relative_to(f)) for f in (folder, new) for p in f.rglob("*") if p.is_file()})
+            differ = [n for n in names if n not in CLOCKED and not same(folder / n, new / n)]
+    if (folder / "README.md").exists() and not original(folder):
         differ.insert(0, "results.csv")
     return len([n for n in names if n not in CLOCKED]) - len(differ), [f"{name}/{n}" for n in differ]
 
@@ -404,28 +482,29 @@ def same(a: Path, b: Path) -> bool:
 
 def publish_index(out: Path) -> Path:
     """Writes index.html, README.md and ledger.csv over the reports in `out`, whole; gives the page's path."""
+    for name in every():
+        put_back(name, out)
     remove_left("index", out)
     with TemporaryDirectory(prefix=".index-", dir=out) as temporary:
         files = index_files(out)
         for name, text in files.items():
             write(Path(temporary) / name, text)
-        for name in files:  # on the disk in whole before the older ones go
+        for name in files:  # all are written before the first older one goes
             (Path(temporary) / name).replace(out / name)
     return out / "index.html"
 
 
 def index_files(out: Path) -> dict[str, str]:
     """What stands above the reports: file names and their texts, from the folders' results and summaries."""
-    every = (*catalogue.EXPERIMENTS, catalogue.VERDICTS)
-    folders = [out / name for name in every if (out / name / "results.csv").exists()]
-    measured = [folder / "results.csv" for folder in folders if folder.name != catalogue.VERDICTS]
-    frame = pd.concat([read_csv(path) for path in measured], ignore_index=True)
+    folders = [out / name for name in every() if there(name, out)]
+    frame = records(folder for folder in folders if folder.name != catalogue.VERDICTS)
     found = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
     presets = sorted(set(ran.presets(frame).values()))
     without = sum(v.note.startswith(claims.NOT_MEASURED) and v.effect is None for v in found)
+    measured = f"measured (preset {' and '.join(presets)})" if presets else "measured"
     lead = (
-        f"What a lecture says of recurrent networks, claim by claim, beside what was measured (preset "
-        f"{' and '.join(presets)}): each verdict is computed from the records by a rule that was fixed before."
+        f"What a lecture says of recurrent networks, claim by claim, beside what was {measured}: each verdict is "
+        "computed from the records by a rule that was fixed before."
         + f" Of {without} claims there are no records here: they read open."
         * bool(without)
     )
@@ -438,6 +517,20 @@ def index_files(out: Path) -> dict[str, str]:
     return dict(zip(ABOVE, [*texts, csv_of(claims.ledger(found))], strict=True))
 
 
+def every() -> tuple[str, ...]:
+    """The reports that there can be, in the order of reading."""
+    return (*catalogue.EXPERIMENTS, catalogue.VERDICTS)
+
+
+def records(folders: Iterable[Path]) -> pd.DataFrame:
+    """The records of several reports; of none, a frame without a row."""
+    frames = []
+    for folder in folders:
+        with reading(folder):
+            frames.append(read_csv(folder / "results.csv"))
+    return pd.concat(frames or [pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
+
+
 ABOVE = ("index.html", "ledger.html", "README.md", "ledger.csv")
 """The files of `index_files`."""
 
@@ -446,12 +539,13 @@ TITLE = "Recurrent networks: 21 claims, measured"
 
 def told(folder: Path, found: Sequence[Verdict]) -> dict[str, Any]:
     """A report as the pages above it speak of it: folder, title, findings by figure, and the claims that it shows."""
-    said = json.loads((folder / "summary.json").read_text("utf-8"))
-    # Of a report that an older version made, findings are titles alone.
-    known = [f if isinstance(f, dict) else {"figure": "", "title": f} for f in said["findings"]]
-    findings = [finding | {"title_md": escaped(finding["title"])} for finding in known]
+    with reading(folder / "summary.json"):
+        said = json.loads((folder / "summary.json").read_text("utf-8"))
+        # Of a report that an older version made, findings are titles alone.
+        known = [f if isinstance(f, dict) else {"figure": "", "title": f} for f in said["findings"]]
+        findings = [finding | {"title_md": escaped(finding["title"])} for finding in known]
+        title = {"title": said["title"], "title_md": escaped(said["title"])}
     shown = [v.number for v in found if v.report.startswith(f"{folder.name}/")]
-    title = {"title": said["title"], "title_md": escaped(said["title"])}
     return {"folder": folder.name, "findings": findings, "claims": shown} | title
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import html.parser
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
-from experiments.harness import markup, report
+from experiments.harness import markup, report, words
 from experiments.harness.testing import TOY, toy_results
 from properties.record import Record, to_csv
 
@@ -85,10 +90,109 @@ def test_a_changed_missing_or_added_file_is_named(out, name):
 def test_a_report_that_cannot_be_made_leaves_the_older_one(out, results):
     """Nothing is half-written."""
     before = (out / NAME / "index.html").read_bytes()
-    with pytest.raises(ValueError, match=r"results\.csv"):
+    with pytest.raises(report.ReportError, match=r"results\.csv"):
         report.publish(NAME, "no,records\n1,2\n", out, {})
     assert (out / NAME / "index.html").read_bytes() == before
     assert {p.name for p in out.iterdir()} == {NAME, *report.ABOVE}
+
+
+DAMAGED = [("summary.json", None), ("summary.json", "{"), ("summary.json", "{}"), ("results.csv", "a,b\n")]
+
+
+@pytest.mark.parametrize(("name", "text"), [*DAMAGED, ("results.csv", "")])
+def test_a_damaged_folder_is_named_by_the_pages_above_it(out, name, text):
+    """With the file, and what to do, in one line, since another report may have been made beside it; all stays."""
+    (out / NAME / name).unlink() if text is None else (out / NAME / name).write_text(text)
+    before = tree(out)
+    for pages in (report.publish_index, report.check_index):
+        with pytest.raises(report.ReportError, match=rf"{NAME}.*{name}.*make the report again: `report`") as found:
+            pages(out)
+        assert "\n" not in str(found.value) and tree(out) == before
+
+
+@pytest.mark.parametrize("made", [report.check, report.rebuild])
+@pytest.mark.parametrize("kept", [0, 1, 1.5, 2])
+def test_records_that_were_cut_off_are_named_and_not_the_analysis(out, made, kept, monkeypatch):
+    """In the middle of a row, or at its end, where only the analysis notices; all stays."""
+    monkeypatch.setattr(report.catalogue.analysis(NAME), "analyse", needs_twelve)
+    path = out / NAME / "results.csv"
+    rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(rows[: int(kept)]) + rows[2][:20] * (kept == 1.5))
+    before = tree(out)
+    with pytest.raises(report.ReportError, match=rf"^{path.parent}.*results\.csv.*`run` or `verify`") as found:
+        made(NAME, out)
+    assert f"/.{NAME}-" not in str(found.value) and tree(out) == before
+
+
+@pytest.mark.parametrize("made", [report.check, report.rebuild])
+def test_an_error_of_the_analysis_itself_or_of_writing_stays_what_it_is(out, made, monkeypatch):
+    """On the records that a report was made from nothing is said of damage; a full disk is no damage either."""
+    monkeypatch.setattr(report, "write", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        made(NAME, out)
+    monkeypatch.undo()
+    monkeypatch.setattr(report.catalogue.analysis(NAME), "analyse", lambda frame: {}["a fault"])
+    with pytest.raises(KeyError, match="a fault"):
+        made(NAME, out)
+
+
+def test_a_provenance_that_cannot_be_read_is_named(out):
+    """It would be lost by making the report again."""
+    (out / NAME / "provenance.json").write_bytes(b"\xff")
+    with pytest.raises(report.ReportError, match=r"provenance\.json is damaged"):
+        report.rebuild(NAME, out)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from experiments.harness import report
+rename = Path.rename
+def killed(self, to):
+    if self.name == report.catalogue.EXPERIMENTS[0] and self.parent.name.startswith("."):
+        os._exit(9)
+    return rename(self, to)
+Path.rename = killed
+report.catalogue.EXPERIMENTS = (sys.argv[1],)
+report.rebuild(sys.argv[1], Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("then", ["publish", "rebuild", "publish_index"])
+def test_a_kill_between_the_two_renames_loses_no_report(out, results, then):
+    """The older one, moved aside, is put back before what killed processes left is removed, however old that is."""
+    before = tree(out)
+    done = subprocess.run([sys.executable, "-c", KILLED, NAME, str(out)], cwd=Path(report.__file__).parents[2])
+    left = next(out.glob(f".{NAME}-*"))
+    assert done.returncode == 9 and not (out / NAME).exists() and (left / report.ASIDE / "results.csv").exists()
+    os.utime(left, (0, 0))
+    made = {"publish": failing, "rebuild": report.rebuild, "publish_index": lambda name, out: report.publish_index(out)}
+    made[then](NAME, out)
+    assert {path: data for path, data in tree(out).items() if not path.startswith(".")} == before
+
+
+def test_an_interrupt_between_the_two_renames_puts_the_older_report_back(out, results, monkeypatch):
+    """What is aside would go with the folder that it lies in."""
+    before, rename = tree(out), Path.rename
+
+    def interrupted(path, to):
+        if path.parent.name.startswith(".") and path.name == NAME:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        report.publish(NAME, results, out, {})
+    assert tree(out) == before
+
+
+def test_the_pages_above_the_verdicts_alone_say_that_nothing_was_measured(out):
+    """No claim has records; every link leads to a file, and the report is listed."""
+    (out / NAME).rename(out / report.catalogue.VERDICTS)
+    page = report.publish_index(out).read_text("utf-8")
+    assert "beside what was measured: each verdict" in page and "Of 21 claims there are no records here" in page
+    assert '<li class="word open">21 open</li>' in page and f'href="{report.catalogue.VERDICTS}/index.html"' in page
+    assert pd.read_csv(out / "ledger.csv").verdict.eq("open").all() and report.check_index(out) == []
 
 
 def test_text_with_markup_is_shown_as_it_is(out):
@@ -101,11 +205,12 @@ def test_text_with_markup_is_shown_as_it_is(out):
 
 def test_what_stands_between_backquotes_is_code_and_nothing_else_is_markup():
     """On pages and in Markdown alike; a single backquote is a character."""
-    text, frame = "a_b < `f_x < 1` | ` c", pd.DataFrame({"a `b` < c": ["see `f_x`", "x|y `"]})
+    text, frame = "a_b < `f_x < 1` | ` c", pd.DataFrame({"a `b` < c|d_": ["see `f_x`", "x|y `"]})
     assert markup.coded(text) == "a_b &lt; <code>f_x &lt; 1</code> | ` c"
     assert markup.escaped(text) == r"a\_b \< `f_x < 1` | \` c"
     assert markup.html(frame).count("<code>") == 1 and "<td>x|y `</td>" in markup.html(frame)
     assert "see `f_x`" in markup.markdown(frame) and r"x\|y \`" in markup.markdown(frame)
+    assert r"| a `b` \< c\|d\_" in markup.markdown(frame)
 
 
 def test_page_and_markdown_hold_the_same_numbers(out):
@@ -148,6 +253,14 @@ def test_numbers_are_read_at_three_digits_and_what_is_none_is_empty():
     assert shown == ["1.23", "−0.00123", "7", "", "", "a", "True", "inf", "1.23e+05"]
 
 
+@pytest.mark.parametrize("write", [markup.number, words.few, words.signed])
+def test_a_minus_sign_is_one_and_the_hyphen_of_an_exponent_stays(write):
+    """Wherever a report writes a number; nothing is 0 and has no hyphen."""
+    texts = [write(value) for value in (-0.0, -1.25, -2.5e-7)]
+    assert [text[0] for text in texts[1:]] == ["−", "−"] and not any(text.startswith("-") for text in texts)
+    assert write is words.signed or (texts[0], texts[2]) == ("0", "−2.5e-07")
+
+
 @pytest.mark.parametrize(("recorded", "typed"), [("own", "FILE"), ("text8", "text8")])
 def test_the_command_and_the_preset_come_from_the_records(recorded, typed):
     """A report rebuilt from its CSV names the command that made it; a user's file has no name, a known corpus has."""
@@ -183,6 +296,29 @@ def test_the_page_on_cost_sums_what_was_predicted_and_measured():
     assert [row[0] for row in cells] == ["a", "b", "all"] and page["where"] == ["cpu: this"]
     assert [float(row[-1]) for row in cells] == [0.9, 1.5, 1.1]
     assert report.cost({})["where"] == []
+
+
+def test_core_seconds_have_one_decimal_however_many_there_are():
+    """As `list --cost` prints them; three digits of thousands would be too few."""
+    page = report.cost({"groups": [{"setting": "a", "predicted": 2909.26, "seconds": 0.04, "device": "cpu: this"}]})
+    for table in ("rows", "dearest"):
+        assert "<td>2,909.3</td>" in page[table] and "<td>0.0</td>" in page[table] and "e+0" not in page[table]
+
+
+def tree(out):
+    """The bytes of every file below a folder, by its path."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def needs_twelve(frame):
+    """An analysis that looks a record up, as those of experiments do."""
+    return dict(zip(frame.setting, frame.value, strict=True))["sum/terms=12"]
+
+
+def failing(name, out):
+    """A newer report that cannot be made."""
+    with pytest.raises(report.ReportError):
+        report.publish(name, "no,records\n", out, {})
 
 
 class Cells(html.parser.HTMLParser):

@@ -35,6 +35,14 @@ def test_a_ratio_beyond_the_lengths_run_has_no_number(numbers, effect, interval,
     assert (row["effect"], row["interval"]) == ("0", "0 to 0.5") and "<path" not in row["picture"]
 
 
+@pytest.mark.parametrize("number", CLAIMS)
+def test_the_halves_of_a_rule_are_told_apart(number):
+    """What a row says of support and of contradiction is the rule, whole."""
+    row = verdicts.row(claims.verdict(CLAIMS[number], frame()))
+    assert row["rule"] == f"supported: {row['supported']}; contradicted: {row['contradicted']}"
+    assert row["supported"] and row["contradicted"] and ";" not in row["supported"]
+
+
 def test_on_its_own_page_a_claim_does_not_ask_for_the_records_of_others():
     """N8 lacks laws alone: the ledger says so and the page of memory does not; where seeds lack too, both do."""
     alone = claims.verdict(CLAIMS["N8"], frame(medians("N8", [2.0] * 8)))

@@ -58,7 +58,8 @@ def row(v: Verdict, at: str = "") -> dict[str, str]:
         "statement": v.statement,
         "statistic": v.statistic,
         "rule": v.rule,
-        **conditions(v.rule),
+        "supported": CLAIMS[v.number].supported_if,
+        "contradicted": CLAIMS[v.number].contradicted_if,
         "effect": effect(v),
         "interval": interval(v),
         "seeds": str(v.seeds or ""),
@@ -91,12 +92,6 @@ def beyond_lengths(v: Verdict, end: float | None) -> bool:
     """Whether a number is a ratio of T50 that is only known to lie beyond the lengths that were run."""
     ratio = any(quantity.kind == "t50 ratio" for quantity in CLAIMS[v.number].quantities)
     return ratio and end is not None and (end == 0 or math.isinf(end))
-
-
-def conditions(rule: str) -> dict[str, str]:
-    """What supports a claim and what contradicts it, from its rule in words."""
-    halves = rule.removeprefix("supported: ").split("; contradicted: ")
-    return dict(zip(("supported", "contradicted"), halves, strict=True))
 
 
 def link(report: str, at: str) -> str:

@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterable, Sequence
 from experiments.harness.statistics import Interval, clopper_pearson
 
 
+def minus(text: str) -> str:
+    """A number's text with a minus sign in place of the hyphen before it."""
+    return "\N{MINUS SIGN}" + text[1:] if text.startswith("-") else text
+
+
 def few(value: float) -> str:
     """Three figures, with a minus sign where there is one; 1 only where it is exact."""
-    text = f"{value:.3g}".replace("-", "\N{MINUS SIGN}", 1 if value < 0 else 0)
+    text = minus(f"{value:z.3g}")
     return f"{value:.5f}" if text == "1" and value != 1 else text
 
 
 def signed(value: float) -> str:
     """A difference to three decimals, with its sign."""
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+    return minus(f"{value:+.3f}")
 
 
 def told(interval: Interval, write: Callable[[float], str] = few) -> str:

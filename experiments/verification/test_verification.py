@@ -68,6 +68,14 @@ def test_one_mistake_is_one_cause_with_a_program_of_the_students_own(published):
     assert f'<details class="program" id="{steps.cause}">' in page and "wrong in the rows of gate f alone" in page
 
 
+def test_the_pages_above_are_written_where_there_were_none(published):
+    """The page's links lead to files, and what it is found by lists it."""
+    page = (published / "index.html").read_text("utf-8")
+    links = [link for link in re.findall(r'href="([^"#:]+)', page) if link.startswith("..")]
+    assert links and all((published / link).is_file() for link in links), links
+    assert 'href="verification/index.html"' in (published.parent / "index.html").read_text("utf-8")
+
+
 @pytest.mark.parametrize("n", [1, 2, 6, 12])
 def test_the_matrix_has_room_for_few_subjects_and_for_many(n):
     """Legend, names and cells fit: layout that collapses is a warning, and so an error here."""

@@ -81,8 +81,7 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
     tables |= {"breaks": breaks, "causes": cause_table(causes)}
     texts = {f"{name}.csv": report.csv_of(table) for name, table in tables.items()}
     report.publish(NAME, texts.pop("results.csv"), out, facts(parts, command), texts)
-    if (out / "index.html").exists():
-        report.publish_index(out)
+    report.publish_index(out)
     return out / NAME / "index.html"
 
 

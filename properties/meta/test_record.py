@@ -33,11 +33,14 @@ def test_equal_sets_of_records_are_equal_files():
 
 
 def test_another_file_is_refused_by_name(tmp_path):
-    """Wrong columns, and text where a number is due, name the file."""
-    for text in ("a,b\n1,2\n", ",".join(COLUMNS) + "\nm,s,0,x,0,eleven,\n"):
-        (tmp_path / "other.csv").write_text(text)
-        with pytest.raises(ValueError, match=r"other\.csv"):
+    """Nothing, no UTF-8, wrong columns, no record, one cut off, text where a number is due: all name the file, once."""
+    head = ",".join(COLUMNS) + "\n"
+    broken = ["", "a,b\n1,2\n", head, f"{head}m,s,0,x,0,1,\nm,s,1,x,0\n", f"{head}m,s,0,x,0,eleven,\n"]
+    for text in (b"\xff\xfe\x00", *map(str.encode, broken), f"{head}m,s,0,x,0,1,,,\n".encode()):
+        (tmp_path / "other.csv").write_bytes(text)
+        with pytest.raises(ValueError, match=r"other\.csv` must be a CSV of records; ") as found:
             read_csv(tmp_path / "other.csv")
+        assert str(found.value).count("other.csv") == 1
 
 
 def test_a_setting_names_its_parts():
