@@ -15,7 +15,7 @@ import tyro
 
 from experiments.harness import catalogue, executor, listing, provenance, ran
 from experiments.harness.catalogue import UsageError
-from experiments.harness.endings import complain, ended, refuse_repeated, writing
+from experiments.harness.endings import ended, refuse_repeated, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import InProcess
 from experiments.harness.run import compute, stamped
@@ -360,14 +360,9 @@ def report(command: Report) -> int:
         names = tuple(name for name in names if (command.out / name / "results.csv").exists())
     if not command.check:
         refuse_unwritable(command.out)
-    try:
-        if not names:
-            raise reports().ReportError(f"there is no report in {command.out}.")
-        return compare(names, command) if command.check else remake(names, command.out)
-    except reports().ReportError as error:
-        return complain("experiments", error, 2)
-    except ValueError as error:
-        return complain("experiments", error, 1)
+    if not names:
+        raise UsageError(f"there is no report in {command.out}.")
+    return compare(names, command) if command.check else remake(names, command.out)
 
 
 def remake(names: Sequence[str], out: Path) -> int:

@@ -28,6 +28,7 @@ from matplotlib.figure import Figure as Canvas
 from experiments import claims
 from experiments.claims import Verdict
 from experiments.harness import catalogue, figures, ran, verdicts
+from experiments.harness.endings import Told, UsageError
 from experiments.harness.markup import coded, escaped, html, markdown, slug
 from experiments.harness.parts import Parts
 from properties.record import COLUMNS, read_csv
@@ -148,8 +149,8 @@ def settings_table(findings: Sequence[Findings]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["setting", "value"])
 
 
-class ReportError(Exception):
-    """A report cannot be made, found or read; one line that says which and why."""
+class ReportError(Told):
+    """A report cannot be made or read; one line that says which and why."""
 
 
 @contextmanager
@@ -426,10 +427,11 @@ def folder_of(name: str, out: Path) -> Path:
     """The folder of a report that is there.
 
     Raises:
-        ReportError: it is not, or has no records.
+        UsageError: it is not.
+        ReportError: it cannot be read.
     """
     if not there(name, out):
-        raise ReportError(f"there is no report {name!r} in {out}: {out / name / 'results.csv'} is missing.")
+        raise UsageError(f"there is no report {name!r} in {out}: {out / name / 'results.csv'} is missing.")
     return out / name
 
 

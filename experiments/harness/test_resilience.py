@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -150,6 +151,18 @@ def test_reports_that_could_not_be_written_are_refused_before_anything_is_comput
             assert command.main(arguments) == 2
             assert str(out) in complaint(capsys)
         assert tree(here) == before
+
+
+def test_a_neighbours_report_that_is_damaged_is_said_in_one_line(here, capsys):
+    """`run` and `report` name its file, with exit code 1; the new report is there, and once it is gone all is well."""
+    neighbour = here / "out" / "verification"
+    neighbour.mkdir(parents=True)
+    (neighbour / "results.csv").write_text("subject\n")
+    for arguments in (RUN, ["report", "harness.toy", "--out", "out"]):
+        assert command.main(arguments) == 1
+        assert f"{Path('out', 'verification', 'summary.json')} is damaged or incomplete" in complaint(capsys)
+    shutil.rmtree(neighbour)
+    assert (here / "out" / "harness.toy" / "index.html").exists() and command.main(RUN) == 0
 
 
 def test_a_store_that_cannot_be_made_is_said_in_one_line(here, capsys):

@@ -18,7 +18,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from experiments.harness import provenance, report
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError, writing
 from impl.spec import DTYPES
 from properties.check import Checked, Told, Verdict, check, first_of_each
 from properties.child import isolated
@@ -70,6 +70,7 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
         The report's page.
     Raises:
         UsageError: a word cannot be loaded, or names a library that is not installed.
+        OutError: the report cannot be written.
     """
     chosen = list(dict.fromkeys(w for word in words for w in (OWN | OUTSIDE if word == "all" else (word,))))
     refuse_missing(word for word in words if word != "all")
@@ -80,8 +81,9 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
     tables = {"results": results(parts, subjects), "subjects": about(parts, subjects)}
     tables |= {"breaks": breaks, "causes": cause_table(causes)}
     texts = {f"{name}.csv": report.csv_of(table) for name, table in tables.items()}
-    report.publish(NAME, texts.pop("results.csv"), out, facts(parts, command), texts)
-    report.publish_index(out)
+    with writing(out, "the verdicts are lost: make room and run the same command again"):
+        report.publish(NAME, texts.pop("results.csv"), out, facts(parts, command), texts)
+        report.publish_index(out)
     return out / NAME / "index.html"
 
 
