@@ -22,7 +22,7 @@ from experiments.harness import provenance, run
 from experiments.harness import workers as processes
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.store import Store
-from experiments.harness.toy.testing import GROUPS, KillsOnce, alive, begun, in_process, many, nothing, pids, wait_for
+from experiments.harness.toy.testing import GROUPS, alive, begun, in_process, many, nothing, pids, wait_for
 from experiments.harness.workers import Workers
 from properties.record import Record
 
@@ -82,12 +82,16 @@ def test_a_group_that_fails_is_named_and_the_others_are_kept(tmp_path, executor,
 
 def test_a_worker_that_dies_costs_its_own_group_which_runs_again(tmp_path, log, monkeypatch):
     """kill -9 of one of two: nothing is lost, no other group runs twice, and the records are those of no death."""
-    monkeypatch.setenv("TOY_SECONDS", "0.3")
-    with Store(tmp_path / "s.sqlite") as store, closing(KillsOnce(Workers(2), log)) as executor:
+    killer = GROUPS[7].setting
+    monkeypatch.setenv("TOY_SECONDS", "0.1")
+    monkeypatch.setenv("TOY_KILLS", f"{killer} 1")
+    with Store(tmp_path / "s.sqlite") as store, closing(Workers(2)) as executor:
         assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
-        assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), executor.killed])
-        assert len(pids(log)) == 3
-        assert store.records(GROUPS) == in_process(GROUPS)
+        got = store.records(GROUPS)
+    assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), killer])
+    assert len(pids(log)) == 3
+    monkeypatch.delenv("TOY_KILLS")  # this process is no worker
+    assert got == in_process(GROUPS)
 
 
 @pytest.mark.parametrize("deaths", [run.DEATHS - 1, run.DEATHS])
@@ -174,13 +178,14 @@ def test_what_runs_when_workers_are_closed_is_given_up(log, monkeypatch):
 
 def test_workers_do_not_hear_ctrl_c_even_in_their_start(log, monkeypatch):
     """The terminal sends it to all: the driver alone says so, in a line, and ends them at once."""
-    for seconds in (0.2, 2.5):  # in their imports; in a group
-        line = [sys.executable, "-c", INTERRUPTED, str(seconds)]
+    for count in (0, 2):  # groups that are begun: in their imports; in a group
+        line = [sys.executable, "-c", INTERRUPTED]
         environment = os.environ | {"TOY_SECONDS": "100", "PYTHONPATH": str(ROOT)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen(line, env=environment, start_new_session=True, **pipes) as process:
             process.stdout.readline()
-            time.sleep(seconds)
+            time.sleep(0.2)
+            wait_for(lambda: len(begun(log)) == count, process)  # noqa: B023
             os.killpg(process.pid, signal.SIGINT)
             said = process.communicate(timeout=30)
         assert process.returncode == 130 and said[1] == "stopped\n"
