@@ -270,7 +270,7 @@ def test_one_group_at_a_time_runs_in_a_worker_of_several_threads(local, monkeypa
 
 
 def test_workers_that_join_are_given_groups_and_one_is_waited_for_when_all_have_left(local, tmp_path, capsys):
-    """`slots` follows them, and never says that nothing can be handed over."""
+    """`slots` follows them, and never says that nothing can be handed over; each time that all have left is told."""
     where = local(1)
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(where.scheduler.address)) as executor:
         for count in (7, 0):
@@ -280,7 +280,11 @@ def test_workers_that_join_are_given_groups_and_one_is_waited_for_when_all_have_
         computing = threading.Timer(0.3, where.scale, [2])
         computing.start()
         assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
-    assert capsys.readouterr().err.splitlines() == ["cluster: no worker is left: waiting for one, up to 1 minutes"]
+        wait_for(lambda: executor.slots == 2, None)
+        where.scale(0)
+        wait_for(lambda: executor._said, None)
+    told = "cluster: no worker is left: waiting for one, up to 1 minute"
+    assert capsys.readouterr().err.splitlines() == [told, told]
 
 
 def test_a_cluster_that_stays_deserted_ends_the_run(local, tmp_path, monkeypatch, capsys):

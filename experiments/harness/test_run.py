@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import struct
@@ -249,24 +250,62 @@ def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkey
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(processes.Worker, "_open", refused)
-    told = r"no process can be started \(Too many open files\); give fewer --workers"
+    assert_ends_with_advice(tmp_path, "Too many open files")
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, monkeypatch, count):
+    """Be it a worker's listener or its pool's thread, the first worker's or the second's; no process is left."""
+    real, started = threading.Thread.start, []
+
+    def start(thread):
+        if threading.current_thread() is threading.main_thread():
+            if len(started) == count:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert_ends_with_advice(tmp_path, "can't start new thread")
+    assert len(started) == count
+    wait_for(lambda: not multiprocessing.active_children(), None)
+
+
+def assert_ends_with_advice(folder, why):
+    """Asserts that a run on two workers gives the reason, says what to do, and closes."""
+    told = rf"^no process can be started \({why}\); give fewer --workers \(groups missing"
     with (
-        Store(tmp_path / "s.sqlite") as store,
+        Store(folder / "s.sqlite") as store,
         closing(Workers(2)) as executor,
         pytest.raises(run.RunError, match=told),
     ):
         run.compute(GROUPS, store, executor, quiet=True)
 
 
-def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch):
-    """A full disk under the log, or a closed pipe: the store may be elsewhere."""
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")])
+def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch, error):
+    """A full disk under the log, a closed pipe, a closed stderr: the store may be elsewhere."""
 
     def full(self, n=1):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(run.tqdm, "update", full)
-    with Store(tmp_path / "s.sqlite") as store, closing(Workers(1)) as executor:
+    with Store(tmp_path / "s.sqlite") as store, closing(InProcess()) as executor:
         assert run.compute(GROUPS[:3], store, executor) == 3
+
+
+def test_a_checkpoint_that_raises_costs_no_group(log):
+    """Neither its own nor the next ones on the same worker, whose marks still arrive."""
+    seen = []
+
+    def raises(done, total):
+        seen.append((done, total))
+        raise ZeroDivisionError
+
+    with closing(Workers(1)) as workers:
+        got = [r for group in GROUPS[:3] for r in run.stamped(workers.run(group, raises).result(60).records)]
+        wait_for(lambda: seen.count((10, 10)) == 3, None)
+    assert len(pids(log)) == 1 and got == in_process(GROUPS[:3])
 
 
 def die_within_a_mark():
