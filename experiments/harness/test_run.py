@@ -266,6 +266,7 @@ def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, 
         real(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(run.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
     assert_ends_with_advice(tmp_path, "can't start new thread")
     assert len(started) == count
     wait_for(lambda: not multiprocessing.active_children(), None)
