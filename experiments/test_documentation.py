@@ -15,6 +15,7 @@ import tyro
 
 from experiments.command import Command
 from experiments.test_documented_commands import outside_make
+from experiments.test_site import REPORTS, kept
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -24,10 +25,21 @@ VERBS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 def committed(*patterns: str) -> list[Path]:
     """The documents that match; what runs write there is no document."""
-    return sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    found = sorted(path for pattern in patterns for path in ROOT.glob(pattern))
+    return [path for path in found if not path.is_relative_to(REPORTS) or kept(path, REPORTS)]
 
 
 TYPED = committed("*.md", "decisions/*.md", "properties/**/*.md", "experiments/**/*.md", "reports/*/README.md")
+
+
+def test_what_runs_write_is_no_document(tmp_path, monkeypatch):
+    """Reports that are never committed may show commands of another day."""
+    for folder in ("memory", "tour", "smoke", "own", ".memory-x1"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "README.md").write_text("")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+    monkeypatch.setitem(globals(), "REPORTS", tmp_path)
+    assert committed("*/README.md") == [tmp_path / "memory" / "README.md"]
 
 
 def commands() -> set[str]:

@@ -34,9 +34,15 @@ def in_chromium(test):
     return pytest.mark.browser(pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")(test))
 
 
+def kept(file, root):
+    """Whether a file of reports is committed: what runs write is not, nor what killed ones leave in hidden folders."""
+    parts = file.relative_to(root).parts
+    return parts[0] not in IGNORED and not any(part.startswith(".") for part in parts)
+
+
 def pages(root):
     """The pages under a folder that are committed."""
-    return sorted(p for p in root.rglob("*.html") if p.relative_to(root).parts[0] not in IGNORED)
+    return sorted(page for page in root.rglob("*.html") if kept(page, root))
 
 
 DEAR = 500_000
@@ -120,6 +126,15 @@ def test_a_page_that_nothing_leads_to_is_noticed(toy, tmp_path):
     assert orphans(changed(toy, tmp_path, "index.html", 'href="ledger.html', 'href="ledger.csv')) == []
     root = changed(toy, tmp_path / "other", f"{TOY}/index.html", 'href="cost.html"', 'href="results.csv"')
     assert orphans(root) == [f"{TOY}/cost.html"]
+
+
+def test_what_runs_write_or_a_killed_one_has_left_is_no_page(toy, tmp_path):
+    """Folders that are never committed, and hidden ones at any depth; others are."""
+    root = shutil.copytree(toy, tmp_path / "reports")
+    for folder in ("tour/memory", ".memory-x1/memory", "full/.index-x1", "full"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / folder / "index.html").write_text("<main></main>")
+    assert {*pages(root)} - {root / page.relative_to(toy) for page in pages(toy)} == {root / "full" / "index.html"}
 
 
 def changed(toy, folder, page, old, new):

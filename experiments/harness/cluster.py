@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from experiments.harness.catalogue import UsageError
 from experiments.harness.executor import Checkpoint, Died, Outcome, Unusable, compute, seldom
+from experiments.harness.listing import counted
 from experiments.harness.sweep import Group, code
 
 ANSWER = 10.0
@@ -227,8 +228,8 @@ class Cluster:
                 continue
             self.slots = max(count, 1)
             last = time.monotonic() if count else last
-            if not count:
-                self._say(f"no worker is left: waiting for one, up to {DESERTED / 60:.0f} minutes")
+            deserted = f"no worker is left: waiting for one, up to {counted(round(DESERTED / 60), 'minute')}"
+            self._said.discard(deserted) if count else self._say(deserted)
             if time.monotonic() - last > DESERTED:
                 self._end = f"no worker has come for {DESERTED:.0f} s after all had left"
                 await self._client.cancel(list(self._tasks.values()))
@@ -242,7 +243,7 @@ class Cluster:
             self._checkpoints[key](done, total)
 
     def _say(self, line: str) -> None:
-        """A line beside the bar, once."""
+        """A line beside the bar, once; that no worker is left, once for each time that all have left."""
         if line not in self._said:
             self._said.add(line)
             tqdm.write(f"cluster: {line}", file=sys.stderr)

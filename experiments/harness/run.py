@@ -157,7 +157,7 @@ class Bar:
         """Goes on by a step; a bar that cannot be written, to a full disk or a closed pipe, must not cost a group."""
         try:
             self._bar.update(step)
-        except OSError:
+        except (OSError, ValueError):  # the latter where stderr is closed
             self._bar.disable = True
 
     def checkpoint(self, group: Group) -> Any:

@@ -27,8 +27,8 @@ from experiments.harness.cluster import Cluster, Origin, origin
 from experiments.harness.executor import Unusable
 from experiments.harness.store import Store
 from experiments.harness.sweep import ROOT
-from experiments.harness.toy import experiment, testing
-from experiments.harness.toy.testing import GROUPS, KillsOnce, begun, ended, in_process, nothing, pids, wait_for
+from experiments.harness.toy import experiment
+from experiments.harness.toy.testing import GROUPS, begun, ended, in_process, nothing, pids, wait_for
 from experiments.harness.workers import Workers
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed: extra cluster")
@@ -100,19 +100,24 @@ def local():
 def test_in_process_on_workers_and_on_a_cluster_that_loses_one_the_records_are_identical(
     tmp_path, log, monkeypatch, scheduler, worker
 ):
-    """The same sweep, to the bit; the killed worker's group alone runs twice, and what was stored is kept."""
-    monkeypatch.setenv("TOY_SECONDS", "0.3")
+    """The same sweep, to the bit; the killed worker's group alone runs twice, and what was stored is kept.
+
+    It dies over the first group of the second run: what ends on a worker that dies before it is fetched runs again too.
+    """
+    killer = SWEEP[3].setting
+    monkeypatch.setenv("TOY_KILLS", f"{killer} 1")
     both = [worker(scheduler) for _ in range(2)]
     wait_for(lambda: Path(scheduler).exists(), both[0])
-    with Store(tmp_path / "cluster") as store, closing(KillsOnce(Cluster(scheduler), log)) as executor:
+    with Store(tmp_path / "cluster") as store, closing(Cluster(scheduler)) as executor:
         wait_for(lambda: executor.slots == 2, both[0])
-        assert run.compute(SWEEP, store, executor, quiet=True) == len(SWEEP)
+        assert run.compute(SWEEP[4:], store, executor, quiet=True) == 4
+        assert run.compute(SWEEP, store, executor, quiet=True) == 4
         wait_for(lambda: executor.slots == 1, None)
         on_cluster = store.records(SWEEP)
-    assert sorted(begun(log)) == sorted([*(group.setting for group in SWEEP), executor.killed])
+    assert sorted(begun(log)) == sorted([*(group.setting for group in SWEEP), killer])
     assert [process.poll() for process in both].count(-signal.SIGKILL) == 1
     assert pids(log) == {process.pid for process in both}
-    monkeypatch.setenv("TOY_SECONDS", "0")
+    monkeypatch.delenv("TOY_KILLS")
     with Store(tmp_path / "workers") as store, closing(Workers(2)) as executor:
         run.compute(SWEEP, store, executor, quiet=True)
         on_workers = store.records(SWEEP)
@@ -156,9 +161,14 @@ def test_a_scheduler_that_is_lost_ends_the_run_in_one_line(tmp_path, log, monkey
     there = json.loads(Path(scheduler).read_text())
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(scheduler)) as executor:
         pid = executor._client.run_on_scheduler(os.getpid)
-        monkeypatch.setattr(testing, "pids", lambda log, setting: {pid})  # of whom is killed
+
+        def kill(done, total):  # while the fourth group runs, or a later one
+            if len(begun(log)) > 3:
+                os.kill(pid, signal.SIGKILL)
+
+        monkeypatch.setattr(run.Bar, "checkpoint", lambda bar, group: kill)
         with pytest.raises(run.RunError, match=rf"^the scheduler {there['address']} does not answer any more \(groups"):
-            run.compute(GROUPS, store, KillsOnce(executor, log), quiet=True)
+            run.compute(GROUPS, store, executor, quiet=True)
         assert isinstance(executor.run(GROUPS[0], nothing).exception(timeout=3), Unusable)
         assert 3 <= len(store.finished(GROUPS)) <= len(set(ended(log))) < len(GROUPS)
 
@@ -260,7 +270,7 @@ def test_one_group_at_a_time_runs_in_a_worker_of_several_threads(local, monkeypa
 
 
 def test_workers_that_join_are_given_groups_and_one_is_waited_for_when_all_have_left(local, tmp_path, capsys):
-    """`slots` follows them, and never says that nothing can be handed over."""
+    """`slots` follows them, and never says that nothing can be handed over; each time that all have left is told."""
     where = local(1)
     with Store(tmp_path / "s.sqlite") as store, closing(Cluster(where.scheduler.address)) as executor:
         for count in (7, 0):
@@ -270,7 +280,11 @@ def test_workers_that_join_are_given_groups_and_one_is_waited_for_when_all_have_
         computing = threading.Timer(0.3, where.scale, [2])
         computing.start()
         assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
-    assert capsys.readouterr().err.splitlines() == ["cluster: no worker is left: waiting for one, up to 1 minutes"]
+        wait_for(lambda: executor.slots == 2, None)
+        where.scale(0)
+        wait_for(lambda: executor._said, None)
+    told = "cluster: no worker is left: waiting for one, up to 1 minute"
+    assert capsys.readouterr().err.splitlines() == [told, told]
 
 
 def test_a_cluster_that_stays_deserted_ends_the_run(local, tmp_path, monkeypatch, capsys):

@@ -24,15 +24,12 @@ from experiments.harness.executor import compute
 from experiments.harness.report import CLOCKED
 from experiments.harness.run import stamped
 from experiments.harness.store import Store
-from experiments.harness.sweep import Options
-from experiments.harness.toy import sweep
-from experiments.harness.toy.testing import alive
+from experiments.harness.toy.testing import GROUPS, alive, lines, nothing, pids
 from impl import draw
 from properties.record import Record
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="whether a process runs is read in /proc")
 ROOT = Path(__file__).parents[2]
-GROUPS = sweep.groups("quick", Options())
 SECONDS = 0.05
 """What a group of the toy experiment takes."""
 TOTAL = max(6, settings.default.max_examples // 10)
@@ -168,7 +165,7 @@ class Sweep:
         self._sums.lost += sum(key not in here or got[key] != WANTED[key] for key in self.known | got)
         settings = {g.setting: g.key for g in GROUPS}
         log = lines(self._warm.log)
-        begun = {n: settings[s] for n, (what, s, _) in log if what == "begin"}
+        begun = {n: settings[s] for n, (what, s, _) in enumerate(log) if what == "begin"}
         self._sums.again += sum(n >= max(self._seen, self.known.get(key, n + 1)) for n, key in begun.items())
         self._seen = len(log)
         self.known = {key: len(log) for key in here if key not in self.known} | self.known
@@ -181,7 +178,7 @@ class Sweep:
         self._sums.reports += 1
 
 
-WANTED = {g.key: stamped(compute(g, lambda done, total: None).records) for g in GROUPS}
+WANTED = {g.key: stamped(compute(g, nothing).records) for g in GROUPS}
 
 
 @pytest.mark.parametrize("part", range(-(-TOTAL // PART)))
@@ -217,10 +214,10 @@ def kill_driver(running, whole, warm, random, sums):
 def kill_worker(running, whole, warm, random, sums):
     """Kills a worker while groups are computed; the exit code of the run, which may go on or not."""
     before, pid = len(lines(warm.log)), running.start(2)
-    while alive(pid) and not pids(warm.log, before):
+    while alive(pid) and not at_work(warm.log, before):
         time.sleep(0.005)
     time.sleep(random.uniform(0, SECONDS * (len(GROUPS) - len(running.known)) / 3))
-    there = sorted(pids(warm.log, before))
+    there = sorted(at_work(warm.log, before))
     sums.kills["worker"] += bool(there) and kill(int(random.choice(there)))
     return warm.ended()
 
@@ -314,14 +311,9 @@ def kill(pid: int) -> bool:
     return True
 
 
-def lines(log: Path) -> list[tuple[int, list[str]]]:
-    """The log's lines, numbered, as words: begin or end, the setting, the process."""
-    return list(enumerate(line.split() for line in log.read_text().splitlines())) if log.exists() else []
-
-
-def pids(log: Path, start: int) -> set[int]:
+def at_work(log: Path, start: int) -> set[int]:
     """The processes that have computed from this line on, and run still."""
-    return {pid for n, words in lines(log) if n >= start and alive(pid := int(words[2]))}
+    return {pid for pid in pids(log, start) if alive(pid)}
 
 
 def files(folder: Path) -> dict[str, bytes]:

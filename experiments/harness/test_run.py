@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import struct
@@ -22,7 +23,7 @@ from experiments.harness import provenance, run
 from experiments.harness import workers as processes
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.store import Store
-from experiments.harness.toy.testing import GROUPS, KillsOnce, alive, begun, in_process, many, nothing, pids, wait_for
+from experiments.harness.toy.testing import GROUPS, alive, begun, in_process, many, nothing, pids, wait_for
 from experiments.harness.workers import Workers
 from properties.record import Record
 
@@ -82,12 +83,16 @@ def test_a_group_that_fails_is_named_and_the_others_are_kept(tmp_path, executor,
 
 def test_a_worker_that_dies_costs_its_own_group_which_runs_again(tmp_path, log, monkeypatch):
     """kill -9 of one of two: nothing is lost, no other group runs twice, and the records are those of no death."""
-    monkeypatch.setenv("TOY_SECONDS", "0.3")
-    with Store(tmp_path / "s.sqlite") as store, closing(KillsOnce(Workers(2), log)) as executor:
+    killer = GROUPS[7].setting
+    monkeypatch.setenv("TOY_SECONDS", "0.1")
+    monkeypatch.setenv("TOY_KILLS", f"{killer} 1")
+    with Store(tmp_path / "s.sqlite") as store, closing(Workers(2)) as executor:
         assert run.compute(GROUPS, store, executor, quiet=True) == len(GROUPS)
-        assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), executor.killed])
-        assert len(pids(log)) == 3
-        assert store.records(GROUPS) == in_process(GROUPS)
+        got = store.records(GROUPS)
+    assert sorted(begun(log)) == sorted([*(group.setting for group in GROUPS), killer])
+    assert len(pids(log)) == 3
+    monkeypatch.delenv("TOY_KILLS")  # this process is no worker
+    assert got == in_process(GROUPS)
 
 
 @pytest.mark.parametrize("deaths", [run.DEATHS - 1, run.DEATHS])
@@ -174,13 +179,14 @@ def test_what_runs_when_workers_are_closed_is_given_up(log, monkeypatch):
 
 def test_workers_do_not_hear_ctrl_c_even_in_their_start(log, monkeypatch):
     """The terminal sends it to all: the driver alone says so, in a line, and ends them at once."""
-    for seconds in (0.2, 2.5):  # in their imports; in a group
-        line = [sys.executable, "-c", INTERRUPTED, str(seconds)]
+    for count in (0, 2):  # groups that are begun: in their imports; in a group
+        line = [sys.executable, "-c", INTERRUPTED]
         environment = os.environ | {"TOY_SECONDS": "100", "PYTHONPATH": str(ROOT)}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with subprocess.Popen(line, env=environment, start_new_session=True, **pipes) as process:
             process.stdout.readline()
-            time.sleep(seconds)
+            time.sleep(0.2)
+            wait_for(lambda: len(begun(log)) == count, process)  # noqa: B023
             os.killpg(process.pid, signal.SIGINT)
             said = process.communicate(timeout=30)
         assert process.returncode == 130 and said[1] == "stopped\n"
@@ -244,24 +250,63 @@ def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkey
         raise OSError(24, "Too many open files")
 
     monkeypatch.setattr(processes.Worker, "_open", refused)
-    told = r"no process can be started \(Too many open files\); give fewer --workers"
+    assert_ends_with_advice(tmp_path, "Too many open files")
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, monkeypatch, count):
+    """Be it a worker's listener or its pool's thread, the first worker's or the second's; no process is left."""
+    real, started = threading.Thread.start, []
+
+    def start(thread):
+        if threading.current_thread() is threading.main_thread():
+            if len(started) == count:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(run.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
+    assert_ends_with_advice(tmp_path, "can't start new thread")
+    assert len(started) == count
+    wait_for(lambda: not multiprocessing.active_children(), None)
+
+
+def assert_ends_with_advice(folder, why):
+    """Asserts that a run on two workers gives the reason, says what to do, and closes."""
+    told = rf"^no process can be started \({why}\); give fewer --workers \(groups missing"
     with (
-        Store(tmp_path / "s.sqlite") as store,
+        Store(folder / "s.sqlite") as store,
         closing(Workers(2)) as executor,
         pytest.raises(run.RunError, match=told),
     ):
         run.compute(GROUPS, store, executor, quiet=True)
 
 
-def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch):
-    """A full disk under the log, or a closed pipe: the store may be elsewhere."""
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")])
+def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch, error):
+    """A full disk under the log, a closed pipe, a closed stderr: the store may be elsewhere."""
 
     def full(self, n=1):
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(run.tqdm, "update", full)
-    with Store(tmp_path / "s.sqlite") as store, closing(Workers(1)) as executor:
+    with Store(tmp_path / "s.sqlite") as store, closing(InProcess()) as executor:
         assert run.compute(GROUPS[:3], store, executor) == 3
+
+
+def test_a_checkpoint_that_raises_costs_no_group(log):
+    """Neither its own nor the next ones on the same worker, whose marks still arrive."""
+    seen = []
+
+    def raises(done, total):
+        seen.append((done, total))
+        raise ZeroDivisionError
+
+    with closing(Workers(1)) as workers:
+        got = [r for group in GROUPS[:3] for r in run.stamped(workers.run(group, raises).result(60).records)]
+        wait_for(lambda: seen.count((10, 10)) == 3, None)
+    assert len(pids(log)) == 1 and got == in_process(GROUPS[:3])
 
 
 def die_within_a_mark():

@@ -7,13 +7,14 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 from experiments.harness.executor import Checkpoint, Died, Outcome, Unusable, compute, seldom
 from experiments.harness.sweep import Group
@@ -28,13 +29,17 @@ class Workers:
         self._workers = [Worker(threads) for _ in range(slots)]
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
-        """See Executor."""
+        """See Executor. What a checkpoint raises is dropped: progress is only progress, and no result depends on it."""
         return min(self._workers, key=Worker.waiting).run(group, checkpoint)
 
     def close(self) -> None:
         """See Executor."""
-        with ThreadPoolExecutor(self.slots) as at_once:
-            list(at_once.map(Worker.close, self._workers))
+        try:
+            with ThreadPoolExecutor(self.slots) as at_once:
+                list(at_once.map(Worker.close, self._workers))
+        except RuntimeError:  # no thread can be started: one after another
+            for worker in self._workers:
+                worker.close()
 
 
 class Worker:
@@ -61,9 +66,10 @@ class Worker:
         self._given.append(future)
         try:
             self._submit(group).add_done_callback(partial(pass_on, future))
-        except OSError as error:
-            why = f"no process can be started ({error.strerror or error}); give fewer --workers"
+        except (OSError, RuntimeError) as error:  # the latter where the machine has no thread left
+            why = f"no process can be started ({getattr(error, 'strerror', None) or error}); give fewer --workers"
             future.set_exception(Unusable(why))
+            self.close()  # half begun, it would take the next group and never run it
         return future
 
     def _submit(self, group: Group) -> Future[Outcome]:
@@ -82,11 +88,12 @@ class Worker:
     def _open(self) -> ProcessPoolExecutor:
         """The process itself begins with its first group."""
         spawn = multiprocessing.get_context("spawn")
-        reader, self._marks = spawn.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(1, spawn, _begin, (self._marks, self._threads))
-        self._listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
-        self._listener.start()
-        return self._pool
+        reader, marks = spawn.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(1, spawn, _begin, (marks, self._threads))
+        listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
+        listener.start()
+        self._pool, self._listener, self._marks = pool, listener, marks
+        return pool
 
     def close(self) -> None:
         """See Executor. What still runs may have hours to go, so its process is ended and not waited for.
@@ -96,22 +103,33 @@ class Worker:
         """
         if self._pool is None:
             return
+        processes = list((self._pool._processes or {}).values())
         if self.waiting():
-            for process in list((self._pool._processes or {}).values()):  # from 3.14 on: terminate_workers
-                process.terminate()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+            terminate(processes)
+        try:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        except RuntimeError:  # its thread could not be started: the process has had no group
+            terminate(processes)
         self._pool = None
         self._marks.close()
         self._listener.join()
 
     def _listen(self, reader: Connection) -> None:
+        """Hands marks on; a checkpoint that raises costs neither its own group nor those after it."""
         with reader:
             while True:
                 try:
                     key, done, total = reader.recv()
                 except (EOFError, OSError):  # the end of the pipe, between two marks or within one
                     return
-                self._checkpoints[key](done, total)
+                with suppress(Exception):
+                    self._checkpoints[key](done, total)
+
+
+def terminate(processes: Iterable[BaseProcess]) -> None:
+    """Ends them at once; from Python 3.14 on a pool can: terminate_workers."""
+    for process in processes:
+        process.terminate()
 
 
 def more_files() -> None:

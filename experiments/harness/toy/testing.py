@@ -1,9 +1,7 @@
-"""For tests: what the toy experiment's log says, and an executor that loses a worker."""
+"""For tests: what the toy experiment's log says, and what its groups give."""
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from pathlib import Path
 
@@ -13,33 +11,6 @@ from experiments.harness.sweep import Options
 from experiments.harness.toy import sweep
 
 GROUPS = sweep.groups("quick", Options())
-
-
-class KillsOnce:
-    """An executor that loses a worker by kill -9 when three groups have ended: `killed` is what it had just begun."""
-
-    def __init__(self, executor, log):
-        self.killed, self._executor, self._log = "", executor, log
-
-    @property
-    def slots(self):
-        """See Executor."""
-        return self._executor.slots
-
-    def run(self, group, checkpoint):
-        """See Executor."""
-
-        def mark(done, total):
-            checkpoint(done, total)
-            if done == 1 and not self.killed and len(ended(self._log)) >= 3:
-                self.killed = group.setting
-                os.kill(max(pids(self._log, group.setting)), signal.SIGKILL)
-
-        return self._executor.run(group, mark)
-
-    def close(self):
-        """See Executor."""
-        self._executor.close()
 
 
 def in_process(groups):
@@ -77,9 +48,9 @@ def ended(log):
     return [words[1] for words in lines(log) if words[0] == "end"]
 
 
-def pids(log, setting=""):
-    """The processes that computed, or that computed a setting."""
-    return {int(words[2]) for words in lines(log) if setting in ("", words[1])}
+def pids(log, start=0):
+    """The processes that computed, or that have from a line on."""
+    return {int(words[2]) for words in lines(log)[start:]}
 
 
 def alive(pid):
