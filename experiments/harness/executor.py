@@ -60,7 +60,8 @@ class Executor(Protocol):
     slots: int
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
-        """Runs a group; `checkpoint(done, total)` is called in this process now and then, from any thread.
+        """Runs a group; `checkpoint(done, total)` is called in this process now and then, from any thread, and must not
+        raise: it only tells of progress.
 
         The future's exception is Died, Unusable, or what the group itself raised.
         """

@@ -16,6 +16,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
+from experiments.harness.engine import cores
 from experiments.harness.executor import Checkpoint, Died, Outcome, Unusable, compute, seldom
 from experiments.harness.sweep import Group
 
@@ -24,7 +25,7 @@ class Workers:
     """Runs groups on `slots` processes; they end when this process does, even if it is killed."""
 
     def __init__(self, slots: int) -> None:
-        self.slots, threads = slots, max(1, (os.cpu_count() or 1) // slots)
+        self.slots, threads = slots, max(1, cores() // slots)
         more_files()
         self._workers = [Worker(threads) for _ in range(slots)]
 
