@@ -167,20 +167,21 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def analysing(folder: Path) -> Iterator[None]:
-    """Says the same where an analysis fails on records that the report was not made from.
+def analysing(*folders: Path) -> Iterator[None]:
+    """Says the same where an analysis fails on records that a report was not made from.
 
-    On those that it was made from the fault is the analysis's own, and stays what it is.
+    On those that they were made from the fault is the analysis's own, and stays what it is.
 
     Raises:
-        ReportError: results.csv is not the one that README.md names.
+        ReportError: of one of these reports results.csv is not the one that README.md names.
     """
     try:
         yield
     except (AttributeError, LookupError, ValueError) as error:
-        if original(folder):
+        changed = next((folder for folder in folders if not original(folder)), None)
+        if changed is None:
             raise
-        raise damaged(folder / "results.csv", error) from error
+        raise damaged(changed / "results.csv", error) from error
 
 
 def damaged(path: Path, error: Exception) -> ReportError:
@@ -484,7 +485,7 @@ def same(a: Path, b: Path) -> bool:
 
 def publish_index(out: Path) -> Path:
     """Writes index.html, README.md and ledger.csv over the reports in `out`, whole; gives the page's path."""
-    for name in every():
+    for name in catalogue.reported("all"):
         put_back(name, out)
     remove_left("index", out)
     with TemporaryDirectory(prefix=".index-", dir=out) as temporary:
@@ -498,14 +499,16 @@ def publish_index(out: Path) -> Path:
 
 def index_files(out: Path) -> dict[str, str]:
     """What stands above the reports: file names and their texts, from the folders' results and summaries."""
-    folders = [out / name for name in every() if there(name, out)]
-    frame = records(folder for folder in folders if folder.name != catalogue.VERDICTS)
-    found = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
+    folders = [out / name for name in catalogue.reported("all") if there(name, out)]
+    measured = [folder for folder in folders if folder.name != catalogue.VERDICTS]
+    frame = records(measured)
+    with analysing(*measured):
+        found = [claims.verdict(claim, frame) for claim in claims.CLAIMS.values()]
     presets = sorted(set(ran.presets(frame).values()))
     without = sum(v.note.startswith(claims.NOT_MEASURED) and v.effect is None for v in found)
-    measured = f"measured (preset {' and '.join(presets)})" if presets else "measured"
+    by = f" (preset {' and '.join(presets)})" if presets else ""
     lead = (
-        f"What a lecture says of recurrent networks, claim by claim, beside what was {measured}: each verdict is "
+        f"What a lecture says of recurrent networks, claim by claim, beside what was measured{by}: each verdict is "
         "computed from the records by a rule that was fixed before."
         + f" Of {without} claims there are no records here: they read open."
         * bool(without)
@@ -517,11 +520,6 @@ def index_files(out: Path) -> dict[str, str]:
     }
     texts = [render(f"{template}.j2", page) for template in ("index.html", "ledger.html", "index.md")]
     return dict(zip(ABOVE, [*texts, csv_of(claims.ledger(found))], strict=True))
-
-
-def every() -> tuple[str, ...]:
-    """The reports that there can be, in the order of reading."""
-    return (*catalogue.EXPERIMENTS, catalogue.VERDICTS)
 
 
 def records(folders: Iterable[Path]) -> pd.DataFrame:

@@ -110,6 +110,20 @@ def test_a_damaged_folder_is_named_by_the_pages_above_it(out, name, text):
         assert "\n" not in str(found.value) and tree(out) == before
 
 
+def test_a_report_whose_records_make_no_verdict_is_named_by_the_pages_above_all(out, monkeypatch):
+    """Where they were changed by hand; a verdict that fails on records as they were made is the verdict's own fault."""
+    monkeypatch.setattr(report.claims, "verdict", Mock(side_effect=ValueError("seed 0 has two values")))
+    path = out / NAME / "results.csv"
+    with pytest.raises(ValueError, match=r"^seed 0 has two values$"):
+        report.publish_index(out)
+    path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")
+    before = tree(out)
+    for pages in (report.publish_index, report.check_index):
+        with pytest.raises(report.ReportError, match=rf"^{path} is damaged .*\(seed 0 has two values\)"):
+            pages(out)
+        assert tree(out) == before
+
+
 @pytest.mark.parametrize("made", [report.check, report.rebuild])
 @pytest.mark.parametrize("kept", [0, 1, 1.5, 2])
 def test_records_that_were_cut_off_are_named_and_not_the_analysis(out, made, kept, monkeypatch):
