@@ -154,19 +154,24 @@ def title_rise(one: Tried) -> str:
     """What more frames of the same bring."""
     parts = []
     for run in one.runs:
-        medians = run.courses["success_by_step"].median(axis=1).to_numpy()
+        medians = medians_of(run).to_numpy()
         parts.append(f"of the {run.name} from {three(medians[0])} to {three(medians[-1])}")
     return f"{capital(one.called)}: from the first frame to the last the share of right answers goes, {listed(parts)}"
 
 
+def medians_of(run: Run) -> pd.Series:
+    """The median share of right answers of the seeds, by step."""
+    return run.courses["success_by_step"].median(axis=1)
+
+
 def misses(run: Run) -> bool:
     """Whether a median is below 1 at some step."""
-    return bool((run.courses["success_by_step"].median(axis=1) < 1).any())
+    return bool((medians_of(run) < 1).any())
 
 
 def hardest(run: Run, unit: str) -> str:
     """The step with the least median."""
-    medians = run.courses["success_by_step"].median(axis=1)
+    medians = medians_of(run)
     step = int(medians.idxmin())
     part = {"Y": ", year", "M": ", month", "D": ", day"}.get(ISO[step], "") if run.data == "dates" else ""
     return f"at {unit} {step + STEPS[run.data][1]} ({three(medians[step])}{part})"
@@ -176,7 +181,7 @@ def title_read_out(one: Tried) -> str:
     """How much is known half-way, and at the end, beside a method without time."""
     parts = []
     for run in one.runs:
-        medians = run.courses["success_by_step"].median(axis=1).to_numpy()
+        medians = medians_of(run).to_numpy()
         parts.append(f"the {run.name} {three(medians[len(medians) // 2 - 1])} and {three(medians[-1])}")
     level = f"; {LINEAR} on all of it at once {three(linear(one.data))}" if one.data != OWN else ""
     return f"{capital(one.called)}: read out half-way and at the end, {listed(parts)} are right{level}"
@@ -186,7 +191,7 @@ def title_gap(one: Tried) -> str:
     """How far each cell stays below the ceiling once there is something to see."""
     parts = []
     for run in one.runs:
-        medians = run.courses["success_by_step"].median(axis=1)
+        medians = medians_of(run)
         gap = (moving_digits.ceiling()[medians.index.astype(int)] - medians)[medians.index > 0]
         short = (
             f"falls short by at most {three(gap.max())} (frame {gap.idxmax():g})" if gap.max() >= 5e-4 else "reaches it"
