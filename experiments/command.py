@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiments.harness import catalogue, executor, listing, provenance, ran
-from experiments.harness.catalogue import UsageError
-from experiments.harness.endings import ended, refuse_repeated, writing
+from experiments.harness.endings import UsageError, ended, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import InProcess
 from experiments.harness.run import compute, stamped
@@ -171,12 +170,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
     command = tyro.cli(Command, args=words, prog=prog, description=__doc__)
     if isinstance(command, Run | Verify):
         command = replace(command, typed=provenance.typed(prog, words))
-
-    def do() -> int:
-        refuse_repeated(words)
-        return DOES[type(command)](command)
-
-    return ended(do, "experiments")
+    return ended(lambda: DOES[type(command)](command), "experiments", words)
 
 
 def script(experiment: str) -> int:
@@ -357,7 +351,7 @@ def report(command: Report) -> int:
     """Makes reports again, or compares."""
     names = catalogue.reported(command.experiment)
     if command.experiment == "all":
-        names = tuple(name for name in names if (command.out / name / "results.csv").exists())
+        names = tuple(name for name in names if reports().there(name, command.out))
     if not command.check:
         refuse_unwritable(command.out)
     if not names:

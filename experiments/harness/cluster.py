@@ -28,7 +28,7 @@ from uuid import uuid4
 
 from tqdm import tqdm
 
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError
 from experiments.harness.executor import Checkpoint, Died, Outcome, Unusable, compute, seldom
 from experiments.harness.listing import counted
 from experiments.harness.sweep import Group, code

@@ -26,14 +26,16 @@ class OutError(Told):
     """A report was made and could not be written; one line that says where and why, and what is kept."""
 
 
-def ended(do: Callable[[], int], name: str) -> int:
+def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
     """What a command does, and its exit code: 0, 1 where something failed, 2 where it was asked wrongly.
 
     Args:
         do: gives the exit code where nothing went wrong.
         name: of the command, at the head of its line.
+        words: that were typed after it.
     """
     try:
+        refuse_repeated(words)
         return do()
     except Told as told:
         return complain(name, told, told.code)

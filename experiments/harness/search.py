@@ -13,7 +13,7 @@ import pandas as pd
 import tyro
 
 from experiments.harness import executor, provenance
-from experiments.harness.endings import ended, refuse_repeated
+from experiments.harness.endings import ended
 from experiments.harness.engine import cores
 from experiments.harness.run import compute
 from experiments.harness.store import STORE, Store
@@ -53,11 +53,10 @@ def command(kind: type[Asked], prog: str, about: str | None, make: Callable[[Ask
     asked = tyro.cli(kind, args=words, prog=f"python -m {prog}", description=about)
 
     def do() -> int:
-        refuse_repeated(words)
         print(make(replace(asked, typed=provenance.typed(f"python -m {prog}", words))))
         return 0
 
-    return ended(do, prog)
+    return ended(do, prog, words)
 
 
 def run(

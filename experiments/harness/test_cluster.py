@@ -22,8 +22,8 @@ import tyro
 from experiments import command
 from experiments.harness import catalogue, cluster, engine, provenance, run
 from experiments.harness import executor as places
-from experiments.harness.catalogue import UsageError
 from experiments.harness.cluster import Cluster, Origin, origin
+from experiments.harness.endings import UsageError
 from experiments.harness.executor import Unusable
 from experiments.harness.store import Store
 from experiments.harness.sweep import ROOT

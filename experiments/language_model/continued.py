@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from experiments.harness import saved
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError
 from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS, keep_buffers
 from experiments.harness.saved import Saved, SavedError

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError
 from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS
 from experiments.harness.training import choose

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from experiments.harness import saved
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError
 from experiments.harness.saved import Saved, SavedError
 from experiments.language_model import models
 from experiments.tasks.text import CorpusError

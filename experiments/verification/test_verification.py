@@ -13,7 +13,7 @@ import pytest
 
 from experiments import command
 from experiments.harness import figures, report
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError
 from experiments.verification import analysis, verify
 from properties.check import Checked, Told, Verdict
 from properties.known import known

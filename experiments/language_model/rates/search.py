@@ -18,7 +18,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from experiments.harness import search
-from experiments.harness.catalogue import UsageError, chosen_engine
+from experiments.harness.catalogue import chosen_engine
+from experiments.harness.endings import UsageError
 from experiments.harness.sweep import Group, Options
 from experiments.language_model.models import CELLS, RATES, STARTS, chosen
 from properties.record import parse_setting

@@ -12,7 +12,7 @@ import pytest
 
 from experiments import claims
 from experiments.harness import figures
-from experiments.harness.catalogue import UsageError
+from experiments.harness.endings import UsageError
 from experiments.harness.engine import engine
 from experiments.harness.sweep import PRESETS, Options
 from experiments.language_model import learning, models
