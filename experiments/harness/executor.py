@@ -43,11 +43,12 @@ class Unusable(Exception):
 
 
 class Outcome(NamedTuple):
-    """A group's records, the seconds that the group took, and what computed it."""
+    """A group's records, the seconds that the group took, what computed it, and in which versions."""
 
     records: list[Record]
     seconds: float
     device: str
+    versions: dict[str, str]
 
 
 class Executor(Protocol):
@@ -76,7 +77,8 @@ def compute(group: Group, checkpoint: Checkpoint, threads: int = 1) -> Outcome:
     start = time.perf_counter()
     with threadpool_limits(THREADS), engine.threads(threads):
         records = list(import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint))
-    return Outcome(records, time.perf_counter() - start, provenance.device(group.engine))
+    seconds = time.perf_counter() - start
+    return Outcome(records, seconds, provenance.device(group.engine), provenance.versions(group.engine))
 
 
 def keep_buffers() -> None:

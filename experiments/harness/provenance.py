@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import shlex
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,10 +21,17 @@ PACKAGES = ("numpy", "torch", "scipy", "pandas", "matplotlib", "seaborn", "pytho
 
 
 def collect(groups: list[Group], store: Store, command: str) -> dict[str, Any]:
-    """Commit, machine, versions, and for every group its key, its predicted and its measured seconds."""
-    rows = [{"setting": g.setting, "key": g.key, "predicted": round(g.cost, 3), **store.facts(g)} for g in groups]
+    """Commit, machine, versions, what computed, and for every group its key, its predicted and measured seconds.
+
+    The machine, commit and versions of the process that asks may be others than those that computed.
+    """
+    facts = [store.facts(group) for group in groups]
+    made = Counter(json.dumps({"device": f["device"], **f.pop("versions", {})}, sort_keys=True) for f in facts)
+    heads = [{"setting": g.setting, "key": g.key, "predicted": round(g.cost, 3)} for g in groups]
+    rows = [head | own for head, own in zip(heads, facts, strict=True)]
     return {
         **place(command),
+        "computed_on": [json.loads(where) | {"groups": count} for where, count in sorted(made.items())],
         "core_seconds": {
             "predicted": round(sum(row["predicted"] for row in rows), 1),
             "measured": round(sum(row["seconds"] for row in rows), 1),
@@ -80,6 +89,32 @@ def device(engine: str = "") -> str:
     import torch
 
     return f"{where}: {torch.cuda.get_device_name(where)}"
+
+
+@cache
+def versions(engine: str = "") -> dict[str, str]:
+    """Those on which an engine's numbers may depend, of this process: Python, NumPy; of torch's also its own.
+
+    On an NVIDIA card also Triton's and the driver's.
+    """
+    names = ("numpy", "torch", "triton") if engine.startswith("torch") else ("numpy",)
+    found = {name: number for name in names if (number := _version(name))}
+    if "torch" in found:
+        import torch
+
+        found["torch"] = torch.__version__  # with the build, such as +cu130
+    known = {"driver": driver()} if ":cuda" in engine else {}
+    return {"python": platform.python_version()} | found | {name: number for name, number in known.items() if number}
+
+
+def driver() -> str:
+    """The NVIDIA driver's version, as its own tool says it; "" where that is not there."""
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told[0].strip() if told else ""
 
 
 @cache

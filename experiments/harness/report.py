@@ -385,8 +385,17 @@ def cost(provenance: Mapping[str, Any]) -> dict[str, Any]:
     rows.loc["all"] = rows.sum()
     rows["measured over predicted"] = (rows.seconds / rows.predicted.astype(float)).round(2)
     rows = rows.astype({"groups": int}).reset_index().rename(columns={"kind": "settings", "seconds": "measured"})
-    where = sorted(set(groups.device.dropna()))
+    where = places(provenance) or sorted(set(groups.device.dropna()))
     return {"rows": html(in_seconds(rows)), "dearest": html(in_seconds(dearest)), "where": where}
+
+
+def places(provenance: Mapping[str, Any]) -> list[str]:
+    """What computed, each with its versions; nothing of a report that an older program made."""
+    found = []
+    for place in provenance.get("computed_on", []):
+        numbers = ", ".join(f"{name} {number}" for name, number in place.items() if name not in ("device", "groups"))
+        found.append(f"{place['device']} ({numbers})" if numbers else place["device"])
+    return found
 
 
 def in_seconds(table: pd.DataFrame) -> pd.DataFrame:

@@ -142,6 +142,7 @@ class Bar:
             smoothing=0.05,
         )
 
+        "versions": outcome.versions,
     def __enter__(self) -> Bar:
         """The bar itself."""
         return self

@@ -312,6 +312,14 @@ def test_the_page_on_cost_sums_what_was_predicted_and_measured():
     assert report.cost({})["where"] == []
 
 
+def test_the_page_on_cost_names_what_computed_and_in_which_versions():
+    """A card with its driver, which the machine that wrote the report may not have; of older records the device."""
+    card = {"device": "cuda: a card", "driver": "580.1", "torch": "2.11.0+cu130", "groups": 3}
+    rows = [{"setting": "a", "predicted": 1.0, "seconds": 1.0, "device": "cpu: this"}]
+    page = report.cost({"groups": rows, "computed_on": [card, {"device": "cpu: this", "groups": 1}]})
+    assert page["where"] == ["cuda: a card (driver 580.1, torch 2.11.0+cu130)", "cpu: this"]
+
+
 def test_core_seconds_have_one_decimal_however_many_there_are():
     """As `list --cost` prints them; three digits of thousands would be too few."""
     page = report.cost({"groups": [{"setting": "a", "predicted": 2909.26, "seconds": 0.04, "device": "cpu: this"}]})

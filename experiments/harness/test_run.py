@@ -343,7 +343,7 @@ def test_records_are_stamped_with_the_rules_that_read_them(tmp_path):
         def run(self, group, checkpoint):
             future = Future()
             record = Record("gradient_flow", "lstm/start=torch", 0, "N15", 0, 1.0)
-            future.set_result(Outcome([record, record._replace(metric="of no claim")], 0.0, "cpu"))
+            future.set_result(Outcome([record, record._replace(metric="of no claim")], 0.0, "cpu", {}))
             return future
 
     with Store(tmp_path / "s.sqlite") as store:
