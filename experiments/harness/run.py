@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from experiments import claims
 from experiments.harness import provenance
+from experiments.harness.deadline import Deadline
 from experiments.harness.endings import Told
 from experiments.harness.executor import THREADS, Died, Executor, Outcome, Unusable
 from experiments.harness.store import Store
@@ -33,36 +34,56 @@ class RunError(Told):
     """A sweep stopped before its end; one line that says where, and that finished groups are kept."""
 
 
-def compute(groups: Sequence[Group], store: Store, executor: Executor, quiet: bool = False) -> int:
+class OutOfTime(RunError):
+    """A sweep stopped at its deadline, and nothing failed; one line that says so."""
+
+    code = 3
+
+
+def compute(
+    groups: Sequence[Group], store: Store, executor: Executor, quiet: bool = False, deadline: Deadline | None = None
+) -> int:
     """Computes the groups that the store lacks, dearest first, and stores each when it is done.
 
     Args:
         groups: in any order; which are computed first changes no result.
         quiet: without a progress bar.
+        deadline: after which no group is waited for; none is begun that would not be done by then.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
         RunError: a group failed or killed DEATHS workers, and all others are done; or the executor cannot go on.
+        OutOfTime: the deadline came before the end.
     """
-    finished = store.finished(groups)
-    waiting = sorted((g for g in unique(groups) if g.key not in finished), key=lambda g: (-g.cost, g.key))
+    groups, finished, deadline = unique(groups), store.finished(groups), deadline or Deadline()
+    waiting = sorted((g for g in groups if g.key not in finished), key=lambda g: (-g.cost, g.key))
     commit, bar, losses = provenance.commit(), Bar(waiting, quiet), Losses(len(waiting))
     running: dict[Future[Outcome], Group] = {}
+    for group in groups if waiting else ():
+        if group.key in finished:
+            deadline.learn(group, store.facts(group)["seconds"])
     with bar:
-        while running or (waiting and not losses.end):
-            while waiting and not losses.end and len(running) < executor.slots:
-                group = waiting.pop(0)
+        while (running and not deadline.over()) or following(waiting, losses, deadline):
+            while len(running) < executor.slots and (group := following(waiting, losses, deadline)):
+                waiting.remove(group)
                 running[executor.run(group, bar.checkpoint(group))] = group
-            for future in wait(running, LOOK, FIRST_COMPLETED).done:
+            for future in wait(running, min(LOOK, deadline.left()), FIRST_COMPLETED).done:
                 group, error = running.pop(future), future.exception()
                 if error is None:
                     keep(store, group, future.result(), commit)
+                    deadline.learn(group, future.result().seconds)
                     losses.missing -= 1
                 elif losses.runs_again(group, error):
                     waiting.append(group)  # after all others: what died for want of memory then has more of it
+        losses.late = not losses.end and bool(running or waiting)
         if losses.missing:
-            raise RunError(losses.line())
+            raise losses.error()
     return losses.count
+
+
+def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline) -> Group | None:
+    """The next group to begin, where one is to be begun."""
+    return None if losses.end else next((group for group in waiting if deadline.fits(group)), None)
 
 
 class Losses:
@@ -71,11 +92,12 @@ class Losses:
     Attributes:
         count, missing: groups to compute, and those of them that have no results yet.
         end: why no further group is begun, or "".
+        late: whether the deadline left groups undone.
     """
 
     def __init__(self, count: int) -> None:
         self.count = self.missing = count
-        self.end = ""
+        self.end, self.late = "", False
         self._deaths, self._names = Counter[str](), dict[str, str]()
         self._failures: list[str] = []
 
@@ -93,14 +115,24 @@ class Losses:
             self._failures.append(f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}")
         return False
 
+    def error(self) -> RunError:
+        """What ends the run; that the time is over is no failure, unless there was one too."""
+        failed = self.end or self._failures or self.killers()
+        return RunError(self.line()) if failed else OutOfTime(self.line())
+
     def line(self) -> str:
         """What was lost, in one line."""
-        killers = [(self._names[key], times) for key, times in self._deaths.items() if times >= DEATHS]
+        killers = self.killers()
         told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
-        why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told])
+        late = ["the time that was given is over"] if self.late else []
+        why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told, *late])
         kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())
+
+    def killers(self) -> list[tuple[str, int]]:
+        """The groups that were given up for their workers' deaths, and how often each killed one."""
+        return [(self._names[key], times) for key, times in self._deaths.items() if times >= DEATHS]
 
 
 def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:
@@ -110,6 +142,7 @@ def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:
         "device": outcome.device,
         "threads": group.settings.get("threads", THREADS),
         "seconds": round(outcome.seconds, 3),
+        "versions": outcome.versions,
     }
     store.save(group, stamped(outcome.records), facts)
 
@@ -142,7 +175,6 @@ class Bar:
             smoothing=0.05,
         )
 
-        "versions": outcome.versions,
     def __enter__(self) -> Bar:
         """The bar itself."""
         return self

@@ -1,0 +1,48 @@
+"""A run that ends by itself: which groups would still be done in time, at the pace of those that are."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from experiments.harness.sweep import Group
+
+
+class Deadline:
+    """When a run ends; it counts from here.
+
+    A group's pace is its measured seconds over its predicted ones. A new group is expected to be as slow as the slowest
+    of its kind (the first word of its setting) so far, or of all where none of its kind is done.
+
+    Args:
+        minutes: from now; infinity is none.
+        clock: gives seconds.
+    """
+
+    def __init__(self, minutes: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._end = clock, clock() + 60 * minutes
+        self._paces = dict[str, float]()
+
+    def left(self) -> float:
+        """Seconds until the end; 0 when it is over."""
+        return max(0.0, self._end - self._clock())
+
+    def over(self) -> bool:
+        """Whether the time is over."""
+        return self.left() == 0.0
+
+    def learn(self, group: Group, seconds: float) -> None:
+        """Takes in how long a group took."""
+        if group.cost > 0:
+            self._paces[kind(group)] = max(self._paces.get(kind(group), 0.0), seconds / group.cost)
+
+    def fits(self, group: Group) -> bool:
+        """Whether a group that begins now would be done in time; where nothing is known it is tried."""
+        slowest = self._paces.get(kind(group), max(self._paces.values(), default=0.0))
+        return not self.over() and slowest * group.cost <= self.left()
+
+
+def kind(group: Group) -> str:
+    """Groups of one kind are predicted by one rule, and so are about as far off."""
+    return f"{group.experiment}/{group.setting.split('/')[0]}"

@@ -1,0 +1,108 @@
+"""A run that ends by itself: what is begun is done in time at the pace so far, and the same command goes on."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from experiments.harness import run
+from experiments.harness.deadline import Deadline
+from experiments.harness.executor import InProcess
+from experiments.harness.store import Store
+from experiments.harness.toy.testing import GROUPS, alive, begun, in_process, pids
+from experiments.harness.workers import Workers
+
+COSTS = (9.0, 8.0, 4.0, 3.0, 2.0, 1.0)
+SWEEP = [replace(group, cost=cost) for group, cost in zip(GROUPS, COSTS, strict=False)]
+
+
+class Takes(InProcess):
+    """Each group takes `pace` seconds of this clock for a second predicted."""
+
+    def __init__(self, pace):
+        self.now, self.pace, self.begun = 0.0, pace, []
+
+    def run(self, group, checkpoint):
+        """See Executor."""
+        future = super().run(group, checkpoint)
+        seconds = self.pace * group.cost
+        self.now, self.begun = self.now + seconds, [*self.begun, group.cost]
+        future._result = future.result()._replace(seconds=seconds)
+        return future
+
+
+def ran(store, place, minutes):
+    """What a run with so many minutes begins, and the code and line of its end."""
+    place.begun = []
+    try:
+        run.compute(SWEEP, store, place, quiet=True, deadline=Deadline(minutes, lambda: place.now))
+    except run.RunError as stop:
+        return place.begun, stop.code, str(stop)
+    return place.begun, 0, ""
+
+
+@pytest.fixture
+def store(tmp_path):
+    """An empty one."""
+    with Store(tmp_path / "s.sqlite") as made:
+        yield made
+
+
+def test_what_would_not_be_done_in_time_is_not_begun_and_the_same_command_goes_on(store):
+    """24 s at 2 s a predicted one: 18, then what fits into 6; later runs end what is left, and nothing runs twice."""
+    place = Takes(2.0)
+    told = "the time that was given is over (groups missing: {}; finished groups are kept: run the command again)"
+    assert ran(store, place, 0.4) == ([9.0, 3.0], 3, told.format(4))
+    assert ran(store, place, 0.4) == ([8.0, 4.0], 3, told.format(2)), "it knows the pace from what the store has"
+    assert ran(store, place, 0.4) == ([2.0, 1.0], 0, "")
+    assert store.records(SWEEP) == in_process(SWEEP)
+
+
+def test_without_a_pace_a_group_is_tried_and_the_slowest_of_its_kind_counts():
+    """Until one is done nothing is known; then the slowest of a kind, or of all kinds for one that has none yet."""
+    clock = [0.0]
+    deadline = Deadline(1.0, lambda: clock[0])
+    one, other = replace(GROUPS[0], cost=30.0), replace(GROUPS[0], setting="other/kind", cost=30.0)
+    assert deadline.fits(replace(one, cost=1e9))
+    deadline.learn(one, 30.0)
+    assert deadline.fits(one) and deadline.fits(other)
+    deadline.learn(other, 61.0)
+    deadline.learn(other, 1.0)
+    assert deadline.fits(one) and not deadline.fits(other) and not deadline.fits(replace(one, setting="third"))
+    deadline.learn(replace(one, cost=0.0), 5.0)
+    clock[0] = 31.0
+    assert deadline.left() == 29.0 and not deadline.fits(one)
+    clock[0] = 61.0
+    assert deadline.over() and deadline.left() == 0.0 and not deadline.fits(replace(one, cost=0.0))
+
+
+def test_a_run_without_a_deadline_has_all_the_time_there_is():
+    """Also for what is predicted to take for ever."""
+    deadline = Deadline()
+    deadline.learn(SWEEP[0], 1e12)
+    assert not deadline.over() and deadline.fits(replace(SWEEP[0], cost=1e12))
+
+
+def test_what_runs_when_the_time_is_over_is_given_up(store, tmp_path, monkeypatch):
+    """Its worker ends with it, and not when the group would have."""
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("TOY_SECONDS", "60")
+    start = time.monotonic()
+    with closing(Workers(2)) as workers, pytest.raises(run.OutOfTime, match="groups missing: 12;"):
+        run.compute(GROUPS, store, workers, quiet=True, deadline=Deadline(0.1))
+    assert time.monotonic() - start < 40
+    assert store.finished(GROUPS) == set()
+    assert len(begun(tmp_path / "log")) <= 2 and not any(map(alive, pids(tmp_path / "log")))
+
+
+def test_a_failure_before_the_deadline_is_a_failure(store, monkeypatch):
+    """Both are told, and the exit code is that of the failure."""
+    monkeypatch.setenv("TOY_FAILS", SWEEP[0].setting)
+    place = InProcess()
+    clock = iter([0.0] * 4 + [1e9] * 100)
+    with pytest.raises(run.RunError, match=r"asked to fail; the time that was given is over \(groups m") as stop:
+        run.compute(SWEEP, store, place, quiet=True, deadline=Deadline(1.0, lambda: next(clock)))
+    assert stop.value.code == 1
