@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +15,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiments.harness import catalogue, executor, listing, provenance, ran
+from experiments.harness.deadline import Deadline
 from experiments.harness.endings import UsageError, ended, writing
 from experiments.harness.engine import cores
-from experiments.harness.executor import InProcess
+from experiments.harness.executor import Executor, InProcess
 from experiments.harness.run import compute, stamped
 from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
@@ -80,6 +82,12 @@ class Run:
     """Where results are kept, and, in a folder named as it is with .models after it, trained models."""
     out: Path | None = None
     """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
+    minutes: float | None = None
+    """Ends by itself before so many are over, with exit code 3 where groups are missing: the same command goes on. No
+    group is begun that, at the pace so far, would not be done by then."""
+    report: bool = True
+    """Whether to write reports; a machine that only computes needs nothing that draws. Where the store has all groups,
+    however it came by them, the same command writes the reports without computing, and without a GPU."""
     typed: Annotated[str, tyro.conf.Suppress] = ""
     """The command itself."""
 
@@ -215,28 +223,52 @@ def show(command: List) -> int:
 
 def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
+    deadline = chosen_deadline(command)
     names = catalogue.chosen(command.experiment)
-    options = Options(chosen_engine(command), corpus(command), command.data)
+    engine = catalogue.named_engine(command.engine, command.device)
+    options = Options(engine, corpus(command), command.data)
     workers = chosen_workers(command)
     check_files(command, names)
     sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
-    refuse_unwritable(out)
-    together = [group for name, some in sweeps.items() if not catalogue.alone(name) for group in some]
-    alone = [group for name, some in sweeps.items() if catalogue.alone(name) for group in some]
+    if command.report:
+        refuse_unwritable(out)
+    groups = [group for some in sweeps.values() for group in some]
+    if not command.store.exists():
+        refuse_absent(command, engine)
+    together = any(not catalogue.alone(name) for name in names)
     with executor.on(workers if together else 0, command.scheduler) as place, Store(command.store) as store:
-        groups = together + alone
+        if lacking(groups, store):
+            refuse_absent(command, engine)
         tell_predictions(sweeps, store)
-        computed = compute(together, store, place)
-        place.close()  # what runs alone does so without idle workers beside it
-        computed += compute(alone, store, InProcess())
+        computed = compute_all(sweeps, store, place, deadline)
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
-        with writing(out, "the results are kept: the same command only writes what they say"):
-            for name, some in sweeps.items():
-                write_report(name, some, store, command, options.engine, out)
-            page = reports().publish_index(out)
-    print(page)
+        print(write_reports(sweeps, store, command, engine, out) if command.report else command.store)
     return 0
+
+
+def refuse_absent(command: Run, engine: str) -> None:
+    """Refuses a device that is not here; a cluster's workers look for theirs themselves."""
+    if command.scheduler is None:
+        catalogue.refuse_absent(engine)
+
+
+def compute_all(sweeps: dict[str, list[Group]], store: Store, place: Executor, deadline: Deadline) -> int:
+    """What the store lacks; how many groups that was. Clocks run last, in this process, and without idle workers."""
+    groups: dict[bool, list[Group]] = {False: [], True: []}
+    for name, some in sweeps.items():
+        groups[catalogue.alone(name)] += some
+    computed = compute(groups[False], store, place, deadline=deadline)
+    place.close()
+    return computed + compute(groups[True], store, InProcess(), deadline=deadline)
+
+
+def chosen_deadline(command: Run) -> Deadline:
+    """When the run ends; it counts from here."""
+    minutes = math.inf if command.minutes is None else command.minutes
+    if not minutes > 0:
+        raise UsageError(f"--minutes must be above 0; got {minutes:g}.")
+    return Deadline(minutes)
 
 
 def chosen_workers(command: Run) -> int:
@@ -259,10 +291,15 @@ def models_of(store: Path) -> Path:
     return store.parent / f"{store.name}.models"
 
 
+def lacking(groups: Sequence[Group], store: Store) -> bool:
+    """Whether some groups are still to be computed."""
+    return len(store.finished(groups)) < len({group.key for group in groups})
+
+
 def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
     """What experiments that are still to be computed predict, before they are."""
     for name, groups in sweeps.items():
-        if len(store.finished(groups)) < len({group.key for group in groups}):
+        if lacking(groups, store):
             for line in catalogue.predicted(name):
                 print(f"predicted: {line}", file=sys.stderr)
 
@@ -285,11 +322,12 @@ def check_files(command: Run | List, names: Sequence[str]) -> None:
             raise UsageError(f"--{option} is read by {FILES[option]} alone; got it for {command.experiment}.")
 
 
-def chosen_engine(command: Run | Generate | Continue) -> str:
-    """The engine on its device; a device that is named for a cluster is its workers', who look for it themselves."""
-    if isinstance(command, Run) and command.scheduler and command.engine == "torch" and command.device != "auto":
-        return "torch" if command.device == "cpu" else f"torch:{command.device}"
-    return catalogue.chosen_engine(command.engine, command.device)
+def write_reports(sweeps: dict[str, list[Group]], store: Store, command: Run, engine: str, out: Path) -> Path:
+    """All reports from the store, and the page above them, whose path it gives."""
+    with writing(out, "the results are kept: the same command only writes what they say"):
+        for name, groups in sweeps.items():
+            write_report(name, groups, store, command, engine, out)
+        return reports().publish_index(out)
 
 
 def write_report(name: str, groups: list[Group], store: Store, command: Run, engine: str, out: Path) -> None:
@@ -336,14 +374,14 @@ def verify(command: Verify) -> int:
 def generate(command: Generate) -> int:
     """Prints the prime and what a trained model writes after it, and nothing else."""
     module = import_module("experiments.language_model.generate")
-    print(module.written(command, chosen_engine(command), models_of(command.store)))
+    print(module.written(command, catalogue.chosen_engine(command.engine, command.device), models_of(command.store)))
     return 0
 
 
 def go_on(command: Continue) -> int:
     """Trains further, and prints what it changed."""
     module, source = import_module("experiments.language_model.continued"), corpus(command)
-    print(module.told(command, source, chosen_engine(command)))
+    print(module.told(command, source, catalogue.chosen_engine(command.engine, command.device)))
     return 0
 
 

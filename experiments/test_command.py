@@ -8,7 +8,8 @@ import runpy
 import subprocess
 import sys
 from collections import Counter
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +17,13 @@ import pytest
 
 from experiments import command
 from experiments.harness import catalogue, listing
+from experiments.harness.deadline import Deadline
+from experiments.harness.executor import InProcess
 from experiments.harness.report import cost
+from experiments.harness.run import keep
+from experiments.harness.store import Store
 from experiments.harness.sweep import FILES, PRESETS, Options
+from experiments.harness.toy.testing import GROUPS
 from experiments.tasks.corpora import CORPORA, FOLDER, Corpus, File
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +77,9 @@ WRONG = {
         "--subject must be given once, all its values after it; got it 2 times",
     ),
     "a subject that is not there, beside one that is": (["verify", "--subject", "numpy_twin", "x.py"], "x.py"),
+    "no time at all": (["run", "memory", "--minutes", "0"], "--minutes must be above 0; got 0."),
+    "no number of minutes": (["run", "memory", "--minutes", "nan"], "--minutes must be above 0; got nan."),
+    "a device that is not here": (["run", "memory", "--engine", "torch", "--device", "cuda:77"], "cuda:77"),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
     "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),
     "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),
@@ -291,3 +300,54 @@ def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(he
         assert command.main(["run", "harness.toy", "--workers", "0"]) == 0
         said = capsys.readouterr().err
         assert ("predicted: harness.toy sums to 0" in said.split("computed")[0]) is first
+
+
+CUDA = ["--engine", "torch", "--device", "cuda:77", "--store", "s.sqlite", "--out", "out"]
+
+
+def test_what_a_gpu_computed_elsewhere_is_reported_without_one(here, capsys, monkeypatch):
+    """The store has all groups, so that nothing is looked for; where one is missing the device must be here."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    groups = catalogue.sweep("harness.toy", "smoke", Options("torch:cuda:77"))
+    typed = ["run", "harness.toy", "--preset", "smoke", *CUDA]
+    with Store(here / "s.sqlite") as store:
+        for group in groups[1:]:
+            keep(store, group, InProcess().run(replace(group, engine="fast"), lambda *_: None).result(), "c")
+    assert command.main(typed) == 2 and "cuda:77" in capsys.readouterr().err and not (here / "out").exists()
+    with Store(here / "s.sqlite") as store:
+        keep(store, groups[0], InProcess().run(replace(groups[0], engine="fast"), lambda *_: None).result(), "c")
+    assert command.main(typed) == 0
+    said = capsys.readouterr()
+    assert f"0 groups computed, {len(groups)} taken" in said.err and said.out == "out/index.html\n"
+
+
+def test_a_run_in_pieces_ends_by_itself_and_goes_on(here, capsys, monkeypatch):
+    """Code 3 and one line while groups are missing; what was computed elsewhere without reports is reported at last."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    typed = ["run", "harness.toy", "--preset", "quick", "--workers", "0", "--store", "s.sqlite", "--out", "out"]
+    ticks = iter([0.0] * 9 + [1e9] * 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "Deadline", partial(Deadline, clock=lambda: next(ticks)))
+        assert command.main([*typed, "--minutes", "1"]) == 3
+    line = capsys.readouterr().err.splitlines()[-1]
+    missing = int(re.search(r"^experiments: the time that was given is over \(groups missing: (\d+);", line)[1])
+    assert 0 < missing < len(GROUPS) and not (here / "out").exists()
+    assert command.main([*typed, "--minutes", "60", "--no-report"]) == 0
+    said = capsys.readouterr()
+    assert f"{missing} groups computed" in said.err and said.out == "s.sqlite\n" and not (here / "out").exists()
+    assert command.main(typed) == 0 and capsys.readouterr().out == "out/index.html\n"
+
+
+DRAWN = ("matplotlib", "seaborn", "jinja2", "hypothesis", "pytest", "flint")
+"""What a machine that only computes may lack."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gradient_flow", "memory", "language_model"])
+def test_a_machine_that_only_computes_needs_nothing_that_draws_or_judges(here, name):
+    """Their smallest presets run where importing any of it fails."""
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({DRAWN}))"
+    run = f"from experiments.command import main; sys.exit(main(['run', {name!r}, '--preset', 'smoke', *sys.argv[1:]]))"
+    words = ["--no-report", "--workers", "0", "--store", str(here / "s.sqlite")]
+    done = subprocess.run([sys.executable, "-c", f"{blocked}; {run}", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

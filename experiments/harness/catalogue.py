@@ -70,6 +70,26 @@ def chosen_engine(form: str, device: str) -> str:
         raise UsageError(str(error).replace("`device`", "--device")) from error
 
 
+def named_engine(form: str, device: str) -> str:
+    """The engine on its device; one that is named is taken at its word, and may be another machine's.
+
+    Raises:
+        UsageError: the engine cannot compute there.
+    """
+    named = form in ("auto", "torch") and device not in ("auto", "cpu")
+    return f"torch:{device}" if named else chosen_engine(form, device)
+
+
+def refuse_absent(engine: str) -> None:
+    """Looks for an engine's device here.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    form, _, device = engine.partition(":")
+    chosen_engine(form, device or "cpu")
+
+
 def alone(name: str) -> bool:
     """Whether an experiment's groups disturb each other, as clocks do: they run one at a time, after all others."""
     return getattr(import_module(f"experiments.{name}.sweep"), "ALONE", False)

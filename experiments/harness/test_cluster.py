@@ -356,8 +356,7 @@ def test_the_command_computes_on_a_cluster_what_it_computes_here(local, tmp_path
         assert command.main(["run", "harness.toy", *place, *out]) == 0
     here, there = (tmp_path / name / "harness.toy" / "results.csv" for name in places)
     assert here.read_bytes() == there.read_bytes()
-    asked = [command.Run(engine="torch", device=device, scheduler="x") for device in ("cuda:9", "cpu")]
-    assert [command.chosen_engine(one) for one in asked] == ["torch:cuda:9", "torch"]
+    assert [catalogue.named_engine("torch", device) for device in ("cuda:9", "cpu")] == ["torch:cuda:9", "torch"]
 
 
 def test_what_a_group_keeps_has_one_place_wherever_it_runs(tmp_path, monkeypatch):
