@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -223,7 +222,7 @@ def show(command: List) -> int:
 
 def run(command: Run) -> int:
     """Computes and reports; nothing is written before the whole command is known to make sense."""
-    deadline = chosen_deadline(command)
+    deadline = Deadline.asked(command.minutes)
     names = catalogue.chosen(command.experiment)
     engine = catalogue.named_engine(command.engine, command.device)
     options = Options(engine, corpus(command), command.data)
@@ -261,14 +260,6 @@ def compute_all(sweeps: dict[str, list[Group]], store: Store, place: Executor, d
     computed = compute(groups[False], store, place, deadline=deadline)
     place.close()
     return computed + compute(groups[True], store, InProcess(), deadline=deadline)
-
-
-def chosen_deadline(command: Run) -> Deadline:
-    """When the run ends; it counts from here."""
-    minutes = math.inf if command.minutes is None else command.minutes
-    if not minutes > 0:
-        raise UsageError(f"--minutes must be above 0; got {minutes:g}.")
-    return Deadline(minutes)
 
 
 def chosen_workers(command: Run) -> int:

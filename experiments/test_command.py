@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -327,7 +327,7 @@ def test_a_run_in_pieces_ends_by_itself_and_goes_on(here, capsys, monkeypatch):
     typed = ["run", "harness.toy", "--preset", "quick", "--workers", "0", "--store", "s.sqlite", "--out", "out"]
     ticks = iter([0.0] * 9 + [1e9] * 1000)
     with monkeypatch.context() as patch:
-        patch.setattr(command, "Deadline", partial(Deadline, clock=lambda: next(ticks)))
+        patch.setattr(command.Deadline, "asked", lambda minutes: Deadline(minutes, lambda: next(ticks)))
         assert command.main([*typed, "--minutes", "1"]) == 3
     line = capsys.readouterr().err.splitlines()[-1]
     missing = int(re.search(r"^experiments: the time that was given is over \(groups missing: (\d+);", line)[1])

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
+from experiments.harness.endings import UsageError
 from experiments.harness.sweep import Group
 
 
@@ -23,6 +24,17 @@ class Deadline:
     def __init__(self, minutes: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._end = clock, clock() + 60 * minutes
         self._paces = dict[str, float]()
+
+    @classmethod
+    def asked(cls, minutes: float | None) -> Deadline:
+        """That of a command, which was told --minutes or not.
+
+        Raises:
+            UsageError: they are not above 0.
+        """
+        if minutes is not None and not minutes > 0:
+            raise UsageError(f"--minutes must be above 0; got {minutes:g}.")
+        return cls(math.inf if minutes is None else minutes)
 
     def left(self) -> float:
         """Seconds until the end; 0 when it is over."""

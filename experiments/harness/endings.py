@@ -27,7 +27,7 @@ class OutError(Told):
 
 
 def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
-    """What a command does, and its exit code: 0, 1 where something failed, 2 where it was asked wrongly.
+    """What a command does, and its exit code: 0, 1 where something failed, 2 where it was asked wrongly, 3 out of time.
 
     Args:
         do: gives the exit code where nothing went wrong.

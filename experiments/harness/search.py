@@ -13,6 +13,7 @@ import pandas as pd
 import tyro
 
 from experiments.harness import executor, provenance
+from experiments.harness.deadline import Deadline
 from experiments.harness.endings import ended
 from experiments.harness.engine import cores
 from experiments.harness.run import compute
@@ -31,6 +32,8 @@ class Search:
     """Processes, one group each at a time; 0 computes in this process."""
     store: Path = STORE
     """Where results are kept."""
+    minutes: float | None = None
+    """Ends by itself before so many are over, as `run` does; then nothing is written, and the same command goes on."""
     typed: Annotated[str, tyro.conf.Suppress] = ""
     """The command itself."""
 
@@ -80,8 +83,9 @@ def write(
     Returns:
         The path of the last table.
     """
+    deadline = Deadline.asked(asked.minutes)
     with executor.on(asked.workers) as workers, Store(asked.store) as store:
-        compute(groups, store, workers)
+        compute(groups, store, workers, deadline=deadline)
         records = pd.DataFrame(store.records(groups), columns=COLUMNS)
         known: dict[str, Any] = provenance.collect(list(groups), store, asked.typed)
     for path, table in tables.items():

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from experiments.harness import provenance, search
+from experiments.harness.deadline import Deadline
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
 from experiments.harness.toy import sweep
@@ -73,6 +74,7 @@ def test_a_group_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
 
 WRONG = {
     "fewer workers than none": (["--workers=-1"], "--workers must be 0 or more; got -1."),
+    "no time at all": (["--minutes", "0"], "--minutes must be above 0; got 0."),
     "an option twice": (["--workers", "0", "--workers", "1"], "--workers must be given once"),
 }
 
@@ -84,6 +86,16 @@ def test_what_is_asked_wrongly_of_a_search_is_said_in_a_line(kind, tmp_path, mon
     monkeypatch.setattr(sys, "argv", ["x", *words, "--store", str(tmp_path / "some.sqlite")])
     assert search.run(PROG, "About.", lambda: GROUPS, {tmp_path / "sums.csv": sums}, tmp_path / "facts.json") == 2
     assert capsys.readouterr().err.startswith(f"{PROG}: {told}") and not list(tmp_path.iterdir())
+
+
+def test_a_search_that_is_out_of_time_writes_nothing_and_goes_on(tmp_path, monkeypatch, capsys):
+    """Exit code 3 while groups are missing."""
+    with monkeypatch.context() as patch:
+        patch.setattr(search.Deadline, "asked", lambda minutes: Deadline(minutes, iter([0.0, *[1e9] * 99]).__next__))
+        assert run(tmp_path, patch, "--minutes", "1") == 3
+    assert "the time that was given is over (groups missing: 2;" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.csv"))
+    assert run(tmp_path, monkeypatch) == 0
 
 
 def test_a_search_that_is_stopped_says_so_in_a_line(tmp_path, monkeypatch, capsys):
