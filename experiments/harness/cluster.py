@@ -240,7 +240,8 @@ class Cluster:
             self._say(event[1])
         else:
             key, done, total = event[1]
-            self._checkpoints[key](done, total)
+            with suppress(Exception):  # it only tells of progress
+                self._checkpoints[key](done, total)
 
     def _say(self, line: str) -> None:
         """A line beside the bar, once; that no worker is left, once for each time that all have left."""

@@ -243,6 +243,20 @@ def test_progress_on_a_cluster_reaches_the_bar(local, monkeypatch):
     assert seen == [(1, 10), (10, 10)]
 
 
+def test_a_checkpoint_that_raises_costs_no_group_here_either(local):
+    """Its own goes on, and later marks still arrive."""
+    seen = []
+
+    def raises(done, total):
+        seen.append((done, total))
+        raise ZeroDivisionError
+
+    with closing(Cluster(local(1).scheduler.address)) as executor:
+        got = [r for group in GROUPS[:2] for r in run.stamped(executor.run(group, raises).result(30).records)]
+        wait_for(lambda: seen.count((10, 10)) == 2, None)
+    assert got == in_process(GROUPS[:2])
+
+
 def test_one_group_at_a_time_runs_in_a_worker_of_several_threads(local, monkeypatch):
     """Limits of threads hold for a whole process; the worker's threads go to the engine of the one group."""
     at_once, most, threads = [], [], []
