@@ -8,6 +8,7 @@ why.
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -283,5 +284,13 @@ def main(words: Sequence[str]) -> int:
     return 0 if all(checked.holds for checked in found) else 1
 
 
+def asked() -> list[str]:
+    """The words on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m properties.check", description="All laws on subjects, in words.")
+    form = "a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME]; by default numpy_twin"
+    parser.add_argument("subject", nargs="*", default=["numpy_twin"], help=form)
+    return parser.parse_args().subject
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or ["numpy_twin"]))
+    sys.exit(main(asked()))

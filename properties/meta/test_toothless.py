@@ -1,9 +1,11 @@
 """The script that takes a law's assertions away: what it removes, and that both outcomes are told apart."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from properties import check
 from properties.laws import registry
 from properties.meta import toothless
 
@@ -47,3 +49,16 @@ def test_an_unknown_law_is_refused_in_one_line(capsys):
     """Exit code 2, and the laws that there are."""
     assert toothless.main(["no such law"]) == 2
     assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", [toothless, check])
+def test_who_asks_for_help_gets_it_and_is_taken_for_no_law_or_subject(program, monkeypatch, capsys):
+    """Words are taken as they come; none means all laws, or the NumPy twin."""
+    monkeypatch.setattr(sys, "argv", ["x", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        program.asked()
+    assert stop.value.code == 0 and capsys.readouterr().out.startswith(f"usage: python -m {program.__name__}")
+    monkeypatch.setattr(sys, "argv", ["x", "a", "b"])
+    assert program.asked() == ["a", "b"]
+    monkeypatch.setattr(sys, "argv", ["x"])
+    assert program.asked() == ([] if program is toothless else ["numpy_twin"])

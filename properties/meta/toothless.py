@@ -7,6 +7,7 @@ no planted fault.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import shutil
@@ -89,5 +90,12 @@ def main(laws: Sequence[str]) -> int:
     return int(bool(problems))
 
 
+def asked() -> list[str]:
+    """The words on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m properties.meta.toothless", description=__doc__.split("\n")[0])
+    parser.add_argument("law", nargs="*", help="the laws to try; by default all in turn")
+    return parser.parse_args().law
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(asked()))
