@@ -88,9 +88,8 @@ def draw(axis: Axes, one: Tried, data: pd.DataFrame, minus: str) -> None:
         axis.set_ylabel(f"minus\n{minus}")
     else:
         low = data[["median", "low", *levels(one)]].replace(-np.inf, np.nan).min().min()
-        bottom = low if low > 0.5 else 0.0
-        room = max(1 - bottom, 0.1)  # where all is right at every step there is still a line to see
-        axis.set_ylim(bottom - 0.07 * room, 1 + 0.03 * room)
+        bottom = min(low, 0.9) if low > 0.5 else 0.0  # where all is right at every step, thousandths would be noise
+        axis.set_ylim(bottom - 0.07 * (1 - bottom), 1 + 0.03 * (1 - bottom))
     scale(axis, one, rows.step.to_numpy())
     figures.label_lines(axis, ends)
 
