@@ -173,15 +173,15 @@ def analysing(*folders: Path) -> Iterator[None]:
     On those that they were made from the fault is the analysis's own, and stays what it is.
 
     Raises:
-        ReportError: of one of these reports results.csv is not the one that README.md names.
+        ReportError: of one of these reports a table is not the one that README.md names.
     """
     try:
         yield
     except (AttributeError, LookupError, ValueError) as error:
-        changed = next((folder for folder in folders if not original(folder)), None)
-        if changed is None:
+        wrong = next((folder / file for folder in folders for file in changed(folder)), None)
+        if wrong is None:
             raise
-        raise damaged(changed / "results.csv", error) from error
+        raise damaged(wrong, error) from error
 
 
 def damaged(path: Path, error: Exception) -> ReportError:
@@ -194,10 +194,12 @@ def damaged(path: Path, error: Exception) -> ReportError:
     )
 
 
-def original(folder: Path) -> bool:
-    """Whether a report's results.csv is the one that it was made from, as its README.md says."""
+def changed(folder: Path) -> list[str]:
+    """Those of a report's records that are not the ones it was made from; all, where it does not say."""
     page = folder / "README.md"
-    return page.is_file() and digest(folder / "results.csv").encode() in page.read_bytes()
+    said = page.read_bytes() if page.is_file() else b""
+    there = {name: folder / name for name in made_from(folder.name)}
+    return [name for name, path in there.items() if not path.is_file() or digest(path).encode() not in said]
 
 
 # One report
@@ -216,8 +218,9 @@ def build(name: str, results: Path, folder: Path) -> None:
     with figures.style():
         report = analysis.analyse(frame)
         drawn = {figure.name: figures.svg(figure.canvas, figure.name) for figure in report.every_figure}
-    for source in (results, *(results.parent / file for file in inputs(name))):
-        shutil.copyfile(source, folder / source.name)
+    sources = {file: results.parent / file for file in made_from(name)}
+    for file, source in sources.items():
+        shutil.copyfile(source, folder / file)
     (folder / "figures").mkdir()
     for figure in report.every_figure:
         write(folder / "figures" / f"{figure.name}.svg", drawn[figure.name])
@@ -227,7 +230,7 @@ def build(name: str, results: Path, folder: Path) -> None:
     for program in report.programs:
         (folder / "programs").mkdir(exist_ok=True)
         write(folder / "programs" / f"{program.name}.py", program.text)
-    page = content(report, drawn, frame, digest(results))
+    page = content(report, drawn, frame) | {"made_from": {file: digest(source) for file, source in sources.items()}}
     write(folder / "index.html", render("report.html.j2", page))
     write(folder / "README.md", render("report.md.j2", page))
     findings = [{"figure": figure.name, "title": figure.title} for figure in report.every_figure]
@@ -241,12 +244,12 @@ def read(name: str, results: Path) -> Any:
         return getattr(catalogue.analysis(name), "read", read_csv)(results)
 
 
-def inputs(name: str) -> list[str]:
-    """The files beside results.csv that a report is made from."""
-    return [f"{table}.csv" for table in getattr(catalogue.analysis(name), "INPUTS", ())]
+def made_from(name: str) -> list[str]:
+    """The files that a report is made from, results.csv first."""
+    return ["results.csv", *(f"{table}.csv" for table in getattr(catalogue.analysis(name), "INPUTS", ()))]
 
 
-def content(report: Report, drawn: Mapping[str, str], frame: Any, sha256: str) -> dict[str, Any]:
+def content(report: Report, drawn: Mapping[str, str], frame: Any) -> dict[str, Any]:
     """What the templates of a report speak of."""
     settings = report.settings
     if not report.command:
@@ -261,7 +264,6 @@ def content(report: Report, drawn: Mapping[str, str], frame: Any, sha256: str) -
         "settings_md": markdown(settings),
         "command": report.command or command_of(report.name, frame),
         "check": f"python -m experiments report {report.name} --check",
-        "digest": sha256,
         "costed": report.name != catalogue.VERDICTS,
     }
 
@@ -459,17 +461,17 @@ def rebuild(name: str, out: Path) -> Path:
     with reading(folder / PROVENANCE):
         provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
     with reading(folder):
-        results, *beside = [(folder / file).read_text("utf-8") for file in ("results.csv", *inputs(name))]
+        texts = {file: (folder / file).read_text("utf-8") for file in made_from(name)}
     with analysing(folder):
-        return publish(name, results, out, provenance, dict(zip(inputs(name), beside, strict=True)))
+        return publish(name, texts.pop("results.csv"), out, provenance, texts)
 
 
 def check(name: str, out: Path) -> tuple[int, list[str]]:
     """Makes a report again beside itself and compares, byte for byte.
 
     Returns:
-        How many files are identical, and the names of those that differ, are missing or stand there in addition; a
-        results.csv that is not the one its report was made from comes first.
+        How many files are identical, and the names of those that differ, are missing or stand there in addition; those
+        of its records that are not the ones the report was made from come first.
     """
     folder = folder_of(name, out)
     with TemporaryDirectory() as temporary:
@@ -479,8 +481,8 @@ def check(name: str, out: Path) -> tuple[int, list[str]]:
         with reading(folder):
             names = sorted({str(p.relative_to(f)) for f in (folder, new) for p in f.rglob("*") if p.is_file()})
             differ = [n for n in names if n not in CLOCKED and not same(folder / n, new / n)]
-    if (folder / "README.md").exists() and not original(folder):
-        differ.insert(0, "results.csv")
+    if (folder / "README.md").exists():
+        differ[:0] = changed(folder)
     return len([n for n in names if n not in CLOCKED]) - len(differ), [f"{name}/{n}" for n in differ]
 
 

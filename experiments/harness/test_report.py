@@ -7,6 +7,7 @@ import html.parser
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from experiments.harness.testing import TOY, toy_results
 from properties.record import Record, to_csv
 
 NAME = TOY
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,16 @@ def test_a_report_whose_records_make_no_verdict_is_named_by_the_pages_above_all(
         with pytest.raises(report.ReportError, match=rf"^{path} is damaged .*\(seed 0 has two values\)"):
             pages(out)
         assert tree(out) == before
+
+
+def test_every_table_that_a_report_is_made_from_has_its_digest(tmp_path):
+    """The verdicts are made from four: one that lost its last line is named first, and the others are not."""
+    shutil.copytree(ROOT / "reports" / "verification", tmp_path / "verification")
+    assert report.changed(tmp_path / "verification") == []
+    path = tmp_path / "verification" / "breaks.csv"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert report.changed(tmp_path / "verification") == ["breaks.csv"]
+    assert report.check("verification", tmp_path)[1][0] == "verification/breaks.csv"
 
 
 @pytest.mark.parametrize("made", [report.check, report.rebuild])
