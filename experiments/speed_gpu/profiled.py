@@ -15,12 +15,13 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from experiments.speed.case import Case, given
+from experiments.speed.case import Case, Given, given
 from experiments.speed.child import Row, end_with_parent, escaped, mark, own_output, tell
 from experiments.speed.contenders import CONTENDERS, Work, missing
 from experiments.speed.measure import WARM, Entry, finished, set_threads
@@ -62,7 +63,7 @@ def main() -> None:
     own_output()
     os.dup2(2, 1)  # as in speed/child.py
     sys.stdout = sys.stderr
-    tell({"records": list(profiles(settings))})
+    tell({"records": list(dict.fromkeys(profiles(settings)))})  # one reason may keep several entries from running
 
 
 def profiles(settings: dict[str, Any]) -> Iterator[Row]:
@@ -103,7 +104,7 @@ def measured(entry: Entry, passes: int, device: str) -> Iterator[Row]:
     """Times without a profiler, and what it then sees."""
     set_threads(entry.threads)
     with programs_of(entry.case.B) if entry.part == LONE[0] else nullcontext():
-        work = CONTENDERS[entry.contender].prepare(entry.case, given(entry.case), entry.threads)
+        work = CONTENDERS[entry.contender].prepare(entry.case, arrays_of(entry.case), entry.threads)
         whole = finished(work, device)
         for _ in range(WARM[device]):
             whole()
@@ -111,6 +112,12 @@ def measured(entry: Entry, passes: int, device: str) -> Iterator[Row]:
         times = [TIMERS[device](work) for _ in range(passes)]
         _, *seen = events_of(traced(whole, passes + 1, device), device)  # in the first call the profiler settles
     yield from rows_of(f"{entry.part}/{entry.case.name}/form={entry.contender}", times, seen)
+
+
+@lru_cache(1)
+def arrays_of(case: Case) -> Given:
+    """The arrays of a case, which its forms share: to draw the largest takes seconds."""
+    return given(case)
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def profile_group(size: Preset, cell: str) -> Group:
     for part, forms, case in cases:
         entries += entries_of(part, tuple((form, 1) for form in forms), sizes(cell, dtype=DTYPE, **case))
     files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries}
-    cost = 30.0 if size.ladders else 12.0
+    cost = 35.0 if size.ladders else 12.0
     return group(f"profile/cell={cell}", "profile", settings, size.rounds, cost, files, experiment="speed_gpu")
 
 

@@ -124,11 +124,11 @@ def test_what_runs_side_by_side_is_busy_time_once():
 
 
 def test_kernels_are_told_apart_by_the_marks_of_calls():
-    """A kernel belongs to the call whose mark it follows, though it ends behind the next; host lines belong to none."""
+    """A kernel belongs to the call whose mark its middle follows, since clocks differ a little; host lines to none."""
     marks = [Fake(PASS, ts, 50.0, "user_annotation") for ts in (100.0, 200.0)]
-    lines = [Fake("k", 120.0, 30.0), Fake("k", 199.0, 0.5), Fake("k", 199.0, 20.0), Fake("early", 10.0, 5.0)]
+    lines = [Fake("k", 120.0, 30.0), Fake("k", 195.0, 8.0), Fake("k", 199.0, 20.0), Fake("early", 10.0, 5.0)]
     first, second = profiled.events_of(trace(*marks, *lines, Fake("Memset", 230.0, 1.0, "gpu_memset")), "cuda")
-    assert [event.start for event in first] == [120.0, 199.0]
+    assert [event.start for event in first] == [120.0, 195.0]
     assert [(event.name, event.end) for event in second] == [("k", 219.0), ("Memset", 231.0)]
     assert first[0][3:] == (128, 256, 168, 69632) and second[1][3:] == (0, 0, 0, 0)
 
@@ -213,16 +213,16 @@ def test_a_group_runs_in_its_own_process(monkeypatch):
 
 
 def test_the_process_answers_as_its_parent_reads():
-    """A whole run of the process: of a machine without a card every form with its reason, and nothing else."""
+    """A whole run of the process: of a machine without a card every form with its reason, once, and nothing else."""
     if sweep.card():
         pytest.skip("this machine has a card")
     (group,) = (sweep.profile_group(sweep.PRESETS["smoke"], "lstm"),)
     steps = []
     told = experiment.run(group, lambda done, total: steps.append((done, total)))
-    assert {record.setting.split("/reason=")[0] for record in told} == {
+    assert [record.setting.split("/reason=")[0] for record in told] == [
         f"missing/{part}/contender={form}"
         for part, form in (("profile", "cuda_fused"), ("profile", "cuda_fused_graph"), ("lone", "cuda_fused"))
-    }
+    ]
     assert steps[-1] == (5, 5)
 
 
@@ -248,7 +248,7 @@ def test_tasks_of_kernels_add_up_to_a_step(cell):
 
 
 def test_floors_of_an_lstm_by_hand():
-    """E=32, B=64, H=64: of each of 2048 rows the forward loop moves 11 x 64 x 4 bytes and forms 4 x 64 x 64 products."""
+    """E=32, B=64, H=64: of each of 2048 rows a forward loop moves 11 x 64 x 4 bytes and forms 4 x 64 x 64 products."""
     assert floors.task("forward", case()) == (2048 * 11 * 64 * 4, 2048 * 4 * 64 * 64)
     assert floors.task("backward", case("rnn")) == (2048 * 3 * 64 * 4, 2048 * 64 * 64)
     (one,) = found(20.0)
@@ -288,6 +288,8 @@ def test_parts_add_up_to_the_time():
         assert sum(floors.excess(overlapped)) == pytest.approx(wall)
         quick = one._replace(total=one.total - 3.4, kernels=(one.kernels[0]._replace(us=0.5), *one.kernels[1:]))
         assert sum(floors.excess(quick._replace(busy=quick.total))) == pytest.approx(wall)
+        fast = floors.excess(one._replace(kernels=tuple(kernel._replace(us=0.1) for kernel in one.kernels)))
+        assert (fast.ceiling, fast.memory) == (pytest.approx(0.4), 0)
 
 
 def test_parts_of_a_loop_are_levels():
