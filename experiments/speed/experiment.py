@@ -14,6 +14,7 @@ from experiments.harness.sweep import Group
 from properties.record import Record
 
 ROOT = Path(__file__).parents[2]
+CHILD = "experiments.speed.child"
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
 ONE |= {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "NPROC": "1"}
 """One thread in every library: OpenBLAS and XLA keep to it, torch's number is set again for each contender."""
@@ -25,9 +26,9 @@ class MeasureError(RuntimeError):
     """The measuring process failed: its error, whole, since CUDA's say at their end only how to learn more."""
 
 
-def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
-    """What the process says: us_per_step by round and entry, and beside it calls, cores_busy and peak_bytes."""
-    line = [sys.executable, "-m", "experiments.speed.child"]
+def run(group: Group, checkpoint: Callable[[int, int], None], module: str = CHILD) -> list[Record]:
+    """What the process of a module says: us_per_step by round and entry, calls, cores_busy and peak_bytes beside it."""
+    line = [sys.executable, "-m", module]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     found: list[Record] = []
     with (

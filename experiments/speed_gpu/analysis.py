@@ -30,6 +30,7 @@ from experiments.speed.numbers import (
     word,
 )
 from experiments.speed.pictures import CELLS
+from experiments.speed_gpu import floors, profiles
 from experiments.speed_gpu.targets import CEILING, DTYPE, TARGETS, T, Target
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
@@ -44,23 +45,24 @@ def analyse(frame: pd.DataFrame) -> Report:
     times = timed(frame)
     cost, top, grown = costs(times), ceilings(frame), growths(times)
     found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, OURS[:1])
-    models = cost[cost.part == "card"]
+    models, looked_into = cost[cost.part == "card"], floors.profiles(frame, top)
     return Report(
         name="speed_gpu",
         title="Speed on a GPU: ours against cuDNN, a CUDA graph and FlashRNN, paired in one run",
         lead=lead(frame, models, found),
         verdicts=[],
-        figures=drawn(models),
+        figures=drawn(models) + profiles.drawn(looked_into),
         tables=[
             state_table(frame, models),
             *([target_table(found), ceiling_table(models, top), slope_table(slopes, FULL)] if len(models) else []),
+            *profiles.tables(looked_into),
             *(cost_tables(models) if len(models) else []),
             *rate_table(top),
             *([explain_table(frame)] if facts(frame, "explain") else []),
             *kernel_table(frame),
         ],
-        settings=settings(frame, times),
-        files={"costs": cost.replace([math.inf, -math.inf], math.nan)},
+        settings=settings(frame, times, looked_into),
+        files={"costs": cost.replace([math.inf, -math.inf], math.nan), **profiles.files(looked_into)},
     )
 
 
@@ -236,7 +238,7 @@ def kernel_table(frame: pd.DataFrame) -> list[Table]:
 # Settings
 
 
-def settings(frame: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+def settings(frame: pd.DataFrame, times: pd.DataFrame, looked_into: Sequence[floors.Profile]) -> pd.DataFrame:
     """How it was measured."""
     where = machine(frame)
     timing = times[times.metric == "us_per_step"]
@@ -252,5 +254,6 @@ def settings(frame: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
         "precision": "float32 without TF32, unless a label says otherwise (tf32x3: errors near float32's)",
         "process": "a fresh one for each comparison",
         "interval": "95 %, order statistics over rounds; neighbouring rounds are not quite independent",
+        **profiles.settings(looked_into),
     }
     return pd.DataFrame({"setting": rows.keys(), "value": map(str, rows.values())})

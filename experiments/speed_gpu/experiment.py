@@ -1,5 +1,17 @@
-"""Runs a group as speed does."""
+"""Runs a group as speed does; a profile in a process of its own module."""
 
-from experiments.speed.experiment import run
+from __future__ import annotations
 
-__all__ = ["run"]
+from collections.abc import Callable
+
+from experiments.harness.sweep import Group
+from experiments.speed import experiment
+from properties.record import Record
+
+PROFILED = "experiments.speed_gpu.profiled"
+
+
+def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
+    """What the group's process says."""
+    module = PROFILED if group.settings["part"] == "profile" else experiment.CHILD
+    return experiment.run(group, checkpoint, module)

@@ -22,6 +22,14 @@ FLASH_AT = (32, (32, 64))
 """E and H."""
 
 LADDERS = {"T": (100, 200, 400, 800), "E": (8, 16, 32, 64, 128)}
+PROFILED = ("cuda_fused", "cuda_fused_graph")
+"""Whose time is looked into."""
+
+
+LONE = "lone", (4, 8, 16)
+"""One program by itself, the card to its own: the part's name, and the rows that programs have where there are more."""
+
+PROFILER = ("experiments/speed_gpu/profiled.py",)
 
 
 class Preset(NamedTuple):
@@ -51,6 +59,7 @@ def groups(preset: str, options: Any) -> list[Group]:
         for cell in size.cells:
             found += [models_group(size, cell, E) for E in size.models]
             found += [slope_group(size, cell)] if size.ladders else []
+            found += [profile_group(size, cell)] if preset != "tour" else []
     return found
 
 
@@ -82,6 +91,28 @@ def slope_group(size: Preset, cell: str) -> Group:
             some = {"E": 32, "T": size.T, "B": 64, "H": 64} | {of: step}
             entries += entries_of(f"slope_{of}", (("cuda_fused", 1),), sizes(cell, dtype=DTYPE, **some))
     return card_group(f"slopes/cell={cell}", entries, size, 15.0)
+
+
+def profile_group(size: Preset, cell: str) -> Group:
+    """Where time goes: at the ladders' ends and where they cross; beside it one program of a loop alone."""
+    base, *ends = profile_cases(size)
+    part, rows = LONE
+    cases = [("profile", PROFILED, base | end) for end in ({}, *ends)]
+    cases += [(part, PROFILED[:1], base | {"E": 1, "B": B}) for B in rows]
+    entries = []
+    for part, forms, case in cases:
+        entries += entries_of(part, tuple((form, 1) for form in forms), sizes(cell, dtype=DTYPE, **case))
+    files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries}
+    cost = 35.0 if size.ladders else 12.0
+    return group(f"profile/cell={cell}", "profile", settings, size.rounds, cost, files, experiment="speed_gpu")
+
+
+def profile_cases(size: Preset) -> list[dict[str, int]]:
+    """The sizes where the ladders cross, and what differs at their ends; without ladders the smallest comparison's."""
+    H, B = size.sizes[0]
+    base = {"E": 32, "T": size.T, "B": 64, "H": 64}
+    base = base if size.ladders else {"E": size.models[0], "T": size.T, "B": B, "H": H}
+    return [base, *({of: n} for of, steps in size.ladders.items() for n in (steps[0], steps[-1]) if n != base[of])]
 
 
 def card_group(name: str, entries: list[list[Any]], size: Preset, cost: float) -> Group:

@@ -1,0 +1,275 @@
+"""From the records of a profile to numbers: what each kernel took, what it must take, and where the excess lies.
+
+A kernel's floors are those of its task: to read and write its arrays once at the rate of the largest copy, and to form
+its products at that of the fastest product. A loop's third is what its steps take in series, measured of one program
+alone on the card, which no further multiprocessor shortens. All times are microseconds a step.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import numpy as np
+import pandas as pd
+
+from experiments.speed.case import Case
+from experiments.speed.numbers import CASE, SOURCES, Ceilings, flops, traffic
+from experiments.speed_gpu.sweep import LONE
+from impl.spec import GATES
+from properties.record import parse_setting
+
+ROLES = {
+    "projection": r"^affine",
+    "forward": r"^forward_loop",
+    "backward": r"^backward_loop",
+    "gradient": r"gemm|gemv|cutlass|splitk|nvjet",
+    "rest": "",
+}
+"""What kernels are there for, by a pattern of their names; the first that matches."""
+
+LOOPS = ("forward", "backward")
+
+REGISTERS, RESERVED = 65536, 1024
+"""Registers of a multiprocessor, and bytes of shared memory that each program takes beside its own.
+
+Source: CUDA C++ Programming Guide, technical specifications of compute capability 8.0 to 9.0.
+"""
+
+
+class Kernel(NamedTuple):
+    """Kernels of one role, microseconds a step; NaN is what is not known or does not bound them.
+
+    Attributes:
+        us: measured. calls: a pass.
+        memory, product: floors.
+        latency: of a loop the least that its steps take in series, of whatever few rows.
+        alone: of a loop what its programs take one by one with a multiprocessor to their own, times the waves of them.
+        programs: of the largest start.
+        fill: the share of the multiprocessors that have a program, on average over as many rounds as are needed.
+    """
+
+    role: str
+    us: float
+    calls: float
+    memory: float
+    product: float
+    latency: float
+    alone: float
+    programs: int
+    fill: float
+
+
+class Profile(NamedTuple):
+    """One form at one setting; times are microseconds a step, medians over passes.
+
+    Attributes:
+        wall: a call's time without a profiler. busy: in which at least one kernel ran. total: the kernels' added.
+        ceiling: what the fastest product and the largest copy allow a whole step.
+    """
+
+    case: Case
+    form: str
+    wall: float
+    busy: float
+    total: float
+    ceiling: float
+    kernels: tuple[Kernel, ...]
+
+
+class Excess(NamedTuple):
+    """A step's time in parts that add up to it; microseconds.
+
+    Attributes:
+        ceiling: what the ceilings allow, as far as it was not undercut.
+        gap: the card waits for the processor.
+        memory: every kernel's own reads and writes, beyond what a step as a whole must move or multiply.
+        latency: of loops what steps take in series at least, beyond that.
+        pace: what a multiprocessor takes beyond that for the rows of its programs.
+        waves: multiprocessors without a program.
+        crowd: what loops take beyond that, since programs run beside one another.
+        products: what projection and gradient take beyond their floors.
+        rest: sums, copies and what else no step asks for.
+        overlap: kernels side by side, at most zero.
+    """
+
+    ceiling: float
+    gap: float
+    memory: float
+    latency: float
+    pace: float
+    waves: float
+    crowd: float
+    products: float
+    rest: float
+    overlap: float
+
+
+# Records
+
+
+class Known(NamedTuple):
+    """What bounds kernels: ceilings, what programs share, us a step of one program by cell, H, dtype, role and rows."""
+
+    top: Ceilings
+    card: dict[str, float]
+    lone: dict[tuple[Any, ...], float]
+
+
+def profiles(frame: pd.DataFrame, top: Ceilings) -> list[Profile]:
+    """Every form at every setting that was profiled; the LSTM's before the RNN's, by E, T and B."""
+    known = Known(top, card_of(frame), lone_of(entries(frame, LONE[0])))
+    keys = entries(frame, "profile").groupby([*CASE, "form"])
+    return [profile(Case(*case), form, some, known) for (*case, form), some in keys]
+
+
+def entries(frame: pd.DataFrame, part: str) -> pd.DataFrame:
+    """The records of a part with their settings' parts as columns; of a form as a whole the kernel is ""."""
+    rows = frame[frame.source.isin(SOURCES) & frame.setting.str.startswith(f"{part}/cell=")]
+    told = pd.DataFrame([parse_setting(setting) for setting in rows.setting], index=rows.index)
+    told = told.reindex(columns=[*CASE, "form", "kernel"]).fillna("").astype(dict.fromkeys(SIZES, int))
+    return told.assign(role=told.kernel.map(role_of), metric=rows.metric, value=rows.value)
+
+
+SIZES = ("E", "T", "B", "D", "H")
+
+
+def card_of(frame: pd.DataFrame) -> dict[str, float]:
+    """What programs share, as the card tells it."""
+    rows = frame[frame.source.isin(SOURCES) & (frame.setting == "profile/card")]
+    return dict(zip(rows.metric, rows.value, strict=True))
+
+
+def lone_of(rows: pd.DataFrame) -> dict[tuple[Any, ...], float]:
+    """Microseconds a step of one program of a loop, by cell, H, dtype, role and rows."""
+    some = rows[rows.role.isin(LOOPS) & (rows.metric == "us")]
+    return {(r.cell, r.H, r.dtype, r.role, r.B): r.value / r.T for r in some.itertuples()}
+
+
+def role_of(kernel: str) -> str:
+    """What a kernel is there for, by its name as records have it; "" of no kernel."""
+    name = unquote(kernel)
+    return next(role for role, pattern in ROLES.items() if re.search(pattern, name, re.IGNORECASE)) if name else ""
+
+
+def profile(case: Case, form: str, rows: pd.DataFrame, known: Known) -> Profile:
+    """One form at one setting, from its records."""
+    whole = rows[rows.role == ""].groupby("metric").value.median() / case.T
+    table = rows[rows.role != ""].pivot_table(index=["role", "kernel"], columns="metric", values="value")
+    kernels = [kernel_of(role, table.loc[role], case, known) for role in ROLES if role in table.index]
+    allowed = max(flops(case) / (known.top.product * 1e3), traffic(case) / (known.top.memory * 1e3))
+    return Profile(case, form, whole.wall_us, whole.busy_us, whole.sum_us, allowed, tuple(kernels))
+
+
+def kernel_of(role: str, rows: pd.DataFrame, case: Case, known: Known) -> Kernel:
+    """All kernels of one role as one, with what bounds them."""
+    moved, multiplied = task(role, case)
+    largest = rows.loc[rows.us.idxmax()]
+    return Kernel(
+        role,
+        rows.us.sum() / case.T,
+        rows.calls.sum(),
+        moved / (known.top.memory * 1e3),
+        2 * multiplied / (known.top.product * 1e3),
+        *serial(role, case, largest, known),
+        int(largest.programs),
+        fill(largest.programs, known.card),
+    )
+
+
+# Floors
+
+
+def task(role: str, case: Case) -> tuple[float, float]:
+    """The least bytes that kernels of a role read and write in a step, and their multiply-adds.
+
+    Numbers a row, G gates: the projection reads x and writes G*H; an LSTM's forward loop reads these, writes the gates,
+    c and h, and h once more in the user's layout; its backward loop reads gates, c and dh, writes G*H. An RNN's reads
+    and writes no gates and no c: its backward reads h. The weights' gradient reads G*H, x and h. Weights are left out:
+    over T steps they are nothing. What is not one of these need not be at all.
+    """
+    G, D, H = len(GATES[case.cell]), case.D, case.H
+    lstm = case.cell == "lstm"
+    numbers, products = {
+        "projection": (D + G * H, G * H * D),
+        "forward": ((2 * G + 3) * H if lstm else 3 * H, G * H * H),
+        "backward": ((2 * G + 2) * H if lstm else 3 * H, G * H * H),
+        "gradient": (G * H + D + H, G * H * (D + H)),
+        "rest": (0, 0),
+    }[role]
+    rows = case.E * case.B
+    return float(rows * numbers * np.dtype(case.dtype).itemsize), float(rows * products)
+
+
+def serial(role: str, case: Case, kernel: Any, known: Known) -> tuple[float, float]:
+    """Of a loop the least that any lone program takes, and what those of its own rows take, wave by wave."""
+    same = {key[-1]: us for key, us in known.lone.items() if key[:-1] == (case.cell, case.H, case.dtype, role)}
+    own = same.get(rows_of(case, kernel.programs), math.nan)
+    return min(same.values(), default=math.nan), own * waves(kernel, known.card)
+
+
+def rows_of(case: Case, programs: float) -> int:
+    """The rows of a loop's programs, which share a model's batch evenly."""
+    return math.ceil(case.B / max(1, programs // case.E))
+
+
+def waves(kernel: Any, card: dict[str, float]) -> float:
+    """How often the card is filled with programs; NaN where it is not known."""
+    if not card or not kernel.programs or not kernel.threads:
+        return math.nan
+    return math.ceil(kernel.programs / (card["processors"] * beside(kernel, card)))
+
+
+def beside(kernel: Any, card: dict[str, float]) -> int:
+    """How many programs a multiprocessor runs at the same time, by threads, registers and shared memory."""
+    registers = 8 * math.ceil(max(kernel.registers, 1) / 8) * kernel.threads
+    rooms = card["threads"] // kernel.threads, REGISTERS // registers, card["shared"] // (kernel.shared + RESERVED)
+    return max(1, int(min(rooms)))
+
+
+def fill(programs: float, card: dict[str, float]) -> float:
+    """Programs over what there would be if every multiprocessor had as many as the one that has most."""
+    if not card or not programs:
+        return math.nan
+    return programs / (card["processors"] * math.ceil(programs / card["processors"]))
+
+
+# Where the excess lies
+
+
+def excess(found: Profile) -> Excess:
+    """The parts of a step's time; each floor as far as the kernel was not quicker."""
+    sums = dict.fromkeys(("floors", "latency", "pace", "waves", "crowd", "products", "rest"), 0.0)
+    for kernel in found.kernels:
+        for name, value in parts(kernel).items():
+            sums[name] += value
+    floors = sums.pop("floors")
+    ceiling = min(found.ceiling, floors)
+    gap, overlap = found.wall - found.busy, found.busy - found.total
+    return Excess(ceiling, gap, memory=floors - ceiling, overlap=overlap, **sums)
+
+
+def parts(kernel: Kernel) -> dict[str, float]:
+    """One kernel's time in parts: how far each level goes beyond those before it, the last without an end."""
+    floor = max(kernel.memory, kernel.product)
+    if kernel.role == "rest":
+        levels = {"rest": math.inf}
+    elif kernel.role in LOOPS:
+        levels = {"floors": floor, "latency": kernel.latency, "pace": kernel.alone * kernel.fill}
+        levels |= {"waves": kernel.alone, "crowd": math.inf}
+    else:
+        levels = {"floors": floor, "products": math.inf}
+    found, reached = {}, 0.0
+    for name, level in levels.items():
+        further = reached if math.isnan(level) else max(reached, min(kernel.us, level))
+        found[name], reached = further - reached, further
+    return found
+
+
+def at(found: Sequence[Profile], cell: str, form: str, **sizes: int) -> Profile | None:
+    """The profile of a form at a setting; None where there is none."""
+    same = (p for p in found if (p.case.cell, p.form) == (cell, form))
+    return next((p for p in same if all(getattr(p.case, name) == size for name, size in sizes.items())), None)

@@ -1,0 +1,262 @@
+"""What a profile says: the kernels of a step beside their floors, where the excess over the ceilings lies, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.harness import figures
+from experiments.harness.markup import number
+from experiments.harness.report import Figure, Table
+from experiments.speed.case import Case
+from experiments.speed.contenders import CONTENDERS
+from experiments.speed.pictures import CELLS, spoken
+from experiments.speed_gpu.floors import Kernel, Profile, at, excess
+from experiments.speed_gpu.targets import CEILING, T
+
+ASKED = {"E": 32, "H": 64, "B": 64, "T": T}
+"""The setting of the ceiling's target."""
+
+FUSED, RECORDED = "cuda_fused", "cuda_fused_graph"
+NAMES = {
+    "projection": "input's product",
+    "forward": "forward loop",
+    "backward": "backward loop",
+    "gradient": "weights' gradient",
+    "rest": "sums and copies",
+}
+WAITING = "no kernel runs"
+WHY = {
+    "gap": "the card waiting for the processor",
+    "memory": "every kernel's own reads and writes",
+    "latency": "steps in series, which no further multiprocessor shortens",
+    "pace": "steps in series of programs with several rows each",
+    "waves": "multiprocessors without a program",
+    "crowd": "programs of loops beside one another",
+    "products": "products below the fastest one's rate",
+    "rest": "sums and copies",
+}
+"""The parts of an excess in words."""
+
+HEADS = {
+    "gap": "waiting for the processor",
+    "memory": "each kernel's own memory",
+    "latency": "steps in series",
+    "pace": "rows of a program",
+    "waves": "no program",
+    "crowd": "programs beside others",
+    "products": "slow products",
+    "rest": "sums, copies",
+}
+
+
+def drawn(found: Sequence[Profile]) -> list[Figure]:
+    """The figure, where anything was profiled."""
+    return [profile_figure(found)] if found else []
+
+
+def tables(found: Sequence[Profile]) -> list[Table]:
+    """Kernels at the setting that the target asks of, and all settings' excess, where anything was profiled."""
+    return [kernel_table(found), excess_table(found)] if found else []
+
+
+def files(found: Sequence[Profile]) -> dict[str, pd.DataFrame]:
+    """Every kernel of every setting as data, where anything was profiled."""
+    return {"profile": data(found)} if found else {}
+
+
+def settings(found: Sequence[Profile]) -> dict[str, str]:
+    """How it was profiled, where anything was."""
+    return {"a profile": HOW} if found else {}
+
+
+HOW = (
+    "a process of its own; as many calls as rounds, one at a time, between two events on the card, and as many again "
+    "under torch's profiler, after one more that is dropped; kernels by name, medians over calls; steps in series: one "
+    "program of 4, 8 or 16 rows of one model alone on the card"
+)
+
+
+# Words
+
+
+def title(found: Sequence[Profile]) -> str:
+    """What the target's setting takes, and where most of its excess lies; then the same in a CUDA graph."""
+    told = [at(found, "lstm", form, **ASKED) for form in (FUSED, RECORDED)]
+    known = [one for one in told if one and not math.isnan(one.ceiling)]
+    if not known or known[0] is not told[0]:
+        return "Microseconds a step, by kernel"
+    words = (
+        f"An LSTM's step at E={ASKED['E']}, H={ASKED['H']}, B={ASKED['B']} takes {spent(known[0])} "
+        f"(at most {CEILING:g}: {'met' if known[0].wall <= CEILING * known[0].ceiling else 'missed'}){above(known[0])}"
+    )
+    return words + "".join(f"; in a CUDA graph {spent(one)}{above(one, 1)}" for one in known[1:])
+
+
+def spent(one: Profile) -> str:
+    """A step's time and how many times the ceilings' it is."""
+    return f"{spoken(one.wall)} µs, {number(one.wall / one.ceiling)} times what the ceilings allow"
+
+
+def above(one: Profile, most: int = 2) -> str:
+    """What lies above the ceilings, and its largest parts."""
+    over = {name: value for name, value in excess(one)._asdict().items() if name in WHY and value > 0}
+    largest = sorted(over, key=over.get, reverse=True)[:most]
+    if one.wall <= one.ceiling or not largest:
+        return ""
+    words = " and ".join(f"{spoken(over[name])} are {WHY[name]}" for name in largest)
+    return f": of {spoken(one.wall - one.ceiling)} µs above them {words}"
+
+
+def growth_sentence(found: Sequence[Profile]) -> str:
+    """How many times as long a call and its kernels take at the ladders' last ends as at their first, by cell."""
+    parts = []
+    for of, what in (("E", "models"), ("T", "steps")):
+        ends = sizes_of(found, of)
+        words = [growth(found, cell, of, ends) for cell in CELLS] if len(ends) > 1 else []
+        if any(words):
+            parts.append(f"from {ends[0]} to {ends[-1]} {what} {' and '.join(filter(None, words))}")
+    return f": {'; '.join(parts)}" if parts else ""
+
+
+def sizes_of(found: Sequence[Profile], of: str) -> list[int]:
+    """The sizes of a ladder, all else as the target asks."""
+    rest = {name: size for name, size in ASKED.items() if name != of}
+    same = (one.case for one in found if all(getattr(one.case, name) == size for name, size in rest.items()))
+    return sorted({getattr(case, of) for case in same})
+
+
+def growth(found: Sequence[Profile], cell: str, of: str, ends: Sequence[int]) -> str:
+    """One cell's growth between two ends; "" where one of them was not profiled."""
+    first, last = (at(found, cell, FUSED, **ASKED | {of: end}) for end in (ends[0], ends[-1]))
+    if not first or not last:
+        return ""
+    steps = last.case.T / first.case.T
+    call, busy = (steps * getattr(last, name) / getattr(first, name) for name in ("wall", "busy"))
+    return f"a call of the {CELLS[cell]} takes {number(call)} times as long, its kernels {number(busy)} times"
+
+
+# Tables
+
+
+def kernel_table(found: Sequence[Profile]) -> Table:
+    """What each kernel takes and what it must, at the setting that the target asks of, or else at all."""
+    chosen = [one for one in found if all(getattr(one.case, name) == size for name, size in ASKED.items())] or found
+    rows = [
+        {"cell": CELLS[one.case.cell], "form": CONTENDERS[one.form].label, "setting": setting(one.case)}
+        | kernel_row(kernel)
+        for one in chosen
+        for kernel in one.kernels
+    ]
+    heading = (
+        "What each kernel takes and what it must, µs a step: memory and products at the ceilings' rates; of a loop "
+        "also its steps in series, measured of one program that has the card to its own"
+    )
+    return Table("profile", heading, pd.DataFrame(rows))
+
+
+def kernel_row(kernel: Kernel) -> dict[str, Any]:
+    """A kernel as it is to be read."""
+    floors = [floor for floor in (kernel.memory, kernel.product, kernel.latency) if floor > 0]
+    return {
+        "kernel": NAMES[kernel.role],
+        "calls": number(kernel.calls),
+        "measured": number(kernel.us),
+        "memory alone": number(kernel.memory),
+        "products alone": number(kernel.product),
+        "steps in series, fewest rows": number(kernel.latency),
+        "the same programs alone, wave by wave": number(kernel.alone),
+        "programs": f"{kernel.programs:,}" if kernel.programs and kernel.role != "rest" else "",
+        "multiprocessors with one, %": number(100 * kernel.fill) if kernel.role != "rest" else "",
+        "over its largest floor": number(kernel.us / max(floors)) if floors else "",
+    }
+
+
+def excess_table(found: Sequence[Profile]) -> Table:
+    """Where the excess over the ceilings lies, everywhere."""
+    rows = []
+    for one in found:
+        parts = excess(one)
+        rows.append(
+            {"cell": CELLS[one.case.cell], "setting": setting(one.case), "form": CONTENDERS[one.form].label}
+            | {"a step": number(one.wall), "ceilings": number(one.ceiling)}
+            | {"over them": number(one.wall / one.ceiling)}
+            | {head: number(getattr(parts, name)) for name, head in HEADS.items()}
+        )
+    heading = f"Where a step's time above the ceilings lies, µs a step{growth_sentence(found)}"
+    return Table("excess", heading, pd.DataFrame(rows))
+
+
+def setting(case: Case) -> str:
+    """A setting, short."""
+    return f"E={case.E} T={case.T} H={case.H} B={case.B}"
+
+
+# Figure
+
+
+def profile_figure(found: Sequence[Profile]) -> Figure:
+    """Microseconds a step by kernel, a bar a setting and form; the ceilings' time as a dashed black line."""
+    cells = [cell for cell in CELLS if any(one.case.cell == cell for one in found)]
+    own = {cell: [one for one in found if one.case.cell == cell] for cell in cells}
+    size = {"figsize": (5.4 * len(cells) + 0.6, 1.9 + 0.3 * max(map(len, own.values()))), "squeeze": False}
+    canvas, axes = plt.subplots(1, len(cells), layout="constrained", **size)
+    for axis, cell in zip(axes[0], cells, strict=True):
+        panel(axis, cell, own[cell])
+    return Figure("profile", title(found), canvas, alt(found), data(found))
+
+
+def panel(axis: Axes, cell: str, found: Sequence[Profile]) -> None:
+    """One cell's bars; the whole time written at each one's right."""
+    shades = dict(zip(NAMES, figures.shades(cell, len(NAMES)), strict=True))
+    for y, one in enumerate(found):
+        right = 0.0
+        for name, us in pieces(one).items():
+            how = {"color": shades.get(name, "white"), "edgecolor": "white" if name in shades else "0.5"}
+            axis.barh(y, us, left=right, height=0.62, lw=0.6, label=NAMES.get(name, WAITING) if y == 0 else None, **how)
+            right += us
+        axis.plot([one.ceiling] * 2, [y - 0.42, y + 0.42], **figures.PREDICTION)
+        figures.label_line(axis, right, y, spoken(one.wall))
+    figures.label_line(axis, found[0].ceiling, -0.62, "ceilings", xytext=(3, 0), fontsize=7)
+    axis.set_yticks(range(len(found)), [bar_name(one) for one in found], fontsize=8)
+    axis.set_ylim(len(found) - 0.5, -0.85)
+    axis.set_xlim(0, 1.12 * max(sum(pieces(one).values()) for one in found))
+    axis.set_title(f"{CELLS[cell]}, H={found[0].case.H}, B={found[0].case.B}")
+    axis.set_xlabel("µs a step")
+    axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.16))
+
+
+def pieces(one: Profile) -> dict[str, float]:
+    """A bar's pieces: every role, and the time in which no kernel runs."""
+    us = {kernel.role: kernel.us for kernel in one.kernels}
+    return {role: us.get(role, 0.0) for role in NAMES} | {WAITING: max(0.0, one.wall - one.busy)}
+
+
+def bar_name(one: Profile) -> str:
+    """A bar's setting, and whether it is recorded."""
+    return f"E={one.case.E} T={one.case.T}" + (", in a graph" if one.form == RECORDED else "")
+
+
+def alt(found: Sequence[Profile]) -> str:
+    """All bars, for who cannot see them."""
+    bars = []
+    for one in found:
+        words = ", ".join(f"{NAMES.get(name, name)} {number(us)}" for name, us in pieces(one).items())
+        bars.append(
+            f"{CELLS[one.case.cell]} {bar_name(one)} {spoken(one.wall)} (ceilings {number(one.ceiling)}): {words}"
+        )
+    return f"Microseconds a step by kernel: {'; '.join(bars)}."
+
+
+def data(found: Sequence[Profile]) -> pd.DataFrame:
+    """What stands behind the figure and the tables: a row a kernel."""
+    rows = []
+    for one in found:
+        whole = one.case._asdict() | {"form": one.form, "wall": one.wall, "busy": one.busy, "ceiling": one.ceiling}
+        rows += [whole | kernel._asdict() for kernel in one.kernels]
+    return pd.DataFrame(rows)

@@ -1,0 +1,400 @@
+"""Profiles: what a trace holds becomes records, these become floors and parts, and the parts say where time goes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+
+from experiments.harness import figures
+from experiments.harness.sweep import Options
+from experiments.speed import child
+from experiments.speed.case import Case
+from experiments.speed.measure import Entry
+from experiments.speed.numbers import ceilings, flops, traffic
+from experiments.speed_gpu import analysis, experiment, floors, profiled, profiles, sweep
+from experiments.speed_gpu.floors import Kernel
+from experiments.speed_gpu.profiled import PASS, Event
+from properties.record import COLUMNS
+
+pytest.importorskip("torch")
+
+GEMM = "void cutlass::Kernel2<cutlass_80_simt_sgemm_128x64_8x5_nt_align1>(Params)"
+COPY = "void at::native::elementwise_kernel<128, 4, direct_copy>(int, Functor)"
+PARTS = {"affine": 3.9, "forward_loop": 3.5, "backward_loop": 4.5, GEMM: 3.2, COPY: 0.9}
+"""Kernels with microseconds a step, such as the decisions tell of an H100."""
+
+LONE = {4: 1.5, 8: 2.0, 16: 3.3}
+CARD = {"processors": 132.0, "threads": 2048.0, "shared": 233472.0}
+
+
+@dataclass
+class Fake:
+    """A line of a trace with the fields that are used; the grid and the block are those of 16 rows a program."""
+
+    name: str
+    ts: float
+    dur: float
+    cat: str = "kernel"
+    grid: tuple[int, ...] = (128, 1, 1)
+
+    def line(self):
+        """As torch writes it."""
+        args = {"grid": self.grid, "block": [256, 1, 1], "registers per thread": 168, "shared memory": 69632}
+        return {"ph": "X", "cat": self.cat, "name": self.name, "ts": self.ts, "dur": self.dur} | (
+            {"args": args} if self.cat == "kernel" else {}
+        )
+
+
+def trace(*lines):
+    """A trace with these lines, and others that no device did."""
+    other = [Fake("aten::mm", 0.0, 9e9, "cpu_op").line(), Fake(PASS, 0.0, 9e9, "gpu_user_annotation").line()]
+    return {"traceEvents": [*other, {"ph": "i", "name": "no span"}, *(line.line() for line in lines)]}
+
+
+def seen(us, calls=2, T=100, programs=128):
+    """What the profiler saw in so many calls: in each every kernel, one after the other, T times its microseconds."""
+    found = []
+    for _ in range(calls):
+        ends = [0.0]
+        for value in us.values():
+            ends.append(ends[-1] + T * value)
+        sizes = (programs, 256, 168, 69632)
+        found.append([Event(name, *span, *sizes) for name, *span in zip(us, ends, ends[1:], strict=False)])
+    return found
+
+
+def case(cell="lstm", E=32, T=100, B=64):
+    """A case of the profiles."""
+    return Case(cell, E, T, B, 64, 64, "float32")
+
+
+def records(one, form, wall, us, part="profile", programs=128):
+    """The records of a form at a case, `wall` microseconds a step."""
+    times = [one.T * wall] * 3
+    return list(profiled.rows_of(f"{part}/{one.name}/form={form}", times, seen(us, 3, one.T, programs)))
+
+
+def frame(*rows):
+    """Rows of a process as a frame of records, with the machine's facts and ceilings of 51.4 TFLOP/s and 2944 GB/s."""
+    facts = [("machine/card=A card", "is", 0, 1.0), *(("profile/card", name, 0, n) for name, n in CARD.items())]
+    facts += [("ceiling/product=8192x8192x8192", "gflop_per_s", n, 51.4e3) for n in range(15)]
+    facts += [("ceiling/copy=1073741824", "gbyte_per_s", n, 2944.0) for n in range(15)]
+    facts += list(child.kernels())
+    told = [("speed_gpu", s, 0, metric, float(n), value, "") for s, metric, n, value in (*facts, *rows)]
+    return pd.DataFrame(told, columns=COLUMNS)
+
+
+def lone(cell="lstm", us=LONE):
+    """The records of one program alone by its rows."""
+    return [
+        row
+        for rows, value in us.items()
+        for row in records(
+            case(cell, 1, B=rows), "cuda_fused", 20.0, PARTS | dict.fromkeys(LOOPS, value), "lone", programs=1
+        )
+    ]
+
+
+LOOPS = ("forward_loop", "backward_loop")
+
+
+def found(wall, us=PARTS, lone_us=LONE, graph=None):
+    """The profiles of the target's setting, and what stands in front of the reader."""
+    rows = [*records(case(), "cuda_fused", wall, us), *lone(us=lone_us)]
+    rows += records(case(), "cuda_fused_graph", graph, us) if graph else []
+    told = frame(*rows)
+    return floors.profiles(told, ceilings(told))
+
+
+# From the profiler to records
+
+
+def test_what_runs_side_by_side_is_busy_time_once():
+    """Kernels of 0 to 4, 2 to 6 and 8 to 9 are busy 7 and take 9; one within another adds nothing."""
+    events = [Event("a", 2, 6), Event("b", 0, 4), Event("c", 8, 9)]
+    assert profiled.union(events) == 7
+    assert profiled.union([*events, Event("d", 1, 3)]) == 7
+    assert profiled.union([]) == 0
+    rows = {(metric, n): value for _, metric, n, value in profiled.rows_of("p", [10.0], [events])}
+    assert (rows["wall_us", 0], rows["busy_us", 0], rows["sum_us", 0]) == (10, 7, 9)
+
+
+def test_kernels_are_told_apart_by_the_marks_of_calls():
+    """A kernel belongs to the call whose mark its middle follows, since clocks differ a little; host lines to none."""
+    marks = [Fake(PASS, ts, 50.0, "user_annotation") for ts in (100.0, 200.0)]
+    lines = [Fake("k", 120.0, 30.0), Fake("k", 195.0, 8.0), Fake("k", 199.0, 20.0), Fake("early", 10.0, 5.0)]
+    first, second = profiled.events_of(trace(*marks, *lines, Fake("Memset", 230.0, 1.0, "gpu_memset")), "cuda")
+    assert [event.start for event in first] == [120.0, 195.0]
+    assert [(event.name, event.end) for event in second] == [("k", 219.0), ("Memset", 231.0)]
+    assert first[0][3:] == (128, 256, 168, 69632) and second[1][3:] == (0, 0, 0, 0)
+
+
+def test_a_call_in_which_the_card_did_nothing_is_an_error():
+    """A profiler that may not look at the card gives no records of zeros."""
+    marks = [Fake(PASS, ts, 50.0, "user_annotation") for ts in (100.0, 200.0)]
+    with pytest.raises(RuntimeError, match="saw nothing on cuda in 1 of 2 calls"):
+        profiled.events_of(trace(*marks), "cuda")
+    with pytest.raises(RuntimeError, match="saw nothing"):
+        profiled.events_of(trace(), "cuda")
+
+
+def test_a_kernel_is_the_median_of_calls():
+    """Two starts of 3 and 5, of 4 and 5, of 5 and 50: 8, 9 and 55 in calls are 9, twice; of one call alone it is 0."""
+    calls = [[Event("k", 0, a, 4), Event("k", 0, b, 8)] for a, b in ((3, 5), (4, 5), (5, 50))]
+    told = profiled.kernel_of("k", calls)
+    assert (told["us"], told["calls"], told["programs"]) == (9, 2, 8)
+    assert profiled.kernel_of("once", [*calls, [Event("once", 0, 1)]])["us"] == 0
+
+
+def test_torch_profiler_is_read_on_a_processor():
+    """The same path with the processor as the device: every call has its operators, nested ones busy once."""
+    entry = Entry("profile", "torch_eager", 1, Case("lstm", 2, 3, 4, 8, 8, "float32"))
+    rows = list(profiled.entry_rows(entry, 3, "cpu"))
+    whole = {metric: [v for s, m, _, v in rows if m == metric and "kernel=" not in s] for metric in TIMES}
+    assert all(len(values) == 3 and min(values) > 0 for values in whole.values())
+    assert all(busy < total for busy, total in zip(whole["busy_us"], whole["sum_us"], strict=True))
+    calls = {s.split("kernel=")[1]: value for s, metric, _, value in rows if metric == "calls"}
+    assert calls["aten::tanh"] == 2 * 3 and calls["aten::bmm"] >= 2 * 3
+    json.dumps(rows)
+
+
+TIMES = ("wall_us", "busy_us", "sum_us")
+
+
+def test_who_cannot_be_profiled_is_told_with_the_reason(monkeypatch):
+    """No card, or a profiler that fails: no records but the reason; on a processor an error is an error."""
+    entry = Entry("profile", "cuda_fused", 1, case())
+    monkeypatch.setattr(profiled, "missing", lambda name: "torch finds no CUDA device")
+    ((setting, metric, _, _),) = profiled.entry_rows(entry, 3, "cuda")
+    assert metric == "missing" and setting.endswith("contender=cuda_fused/reason=torch finds no CUDA device")
+    monkeypatch.setattr(profiled, "missing", lambda name: "")
+    monkeypatch.setattr(profiled, "measured", refused)
+    ((setting, _, _, _),) = profiled.entry_rows(entry, 3, "cuda")
+    assert "reason=not profiled: RuntimeError: CUPTI" in setting
+    with pytest.raises(RuntimeError, match="CUPTI"):
+        list(profiled.entry_rows(entry, 3, "cpu"))
+
+
+def refused(*_):
+    """A profiler without rights."""
+    raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+
+def test_a_lone_program_has_the_rows_that_are_asked_for():
+    """Where few models would be spread over more programs, within `programs_of` they are not; behind it they are."""
+    pytest.importorskip("triton")
+    from impl.torch_twin.kernels.plan import plan
+
+    def rows(B):
+        chosen = plan("lstm", 64, "float32", "ieee", (9, 0))
+        return [config.spread(1, B, 132).rows for config in (chosen.forward, chosen.backward)]
+
+    assert rows(16) == [4, 4]
+    for wanted in (4, 8, 16):
+        with profiled.programs_of(wanted):
+            assert rows(wanted) == [wanted, wanted]
+    assert rows(16) == [4, 4]
+
+
+def test_a_group_runs_in_its_own_process(monkeypatch):
+    """A profile is measured by profiled.py, all else by speed's child; both say what they say to the same reader."""
+    monkeypatch.setattr(experiment.experiment, "run", lambda group, checkpoint, module: module)
+    monkeypatch.setattr(sweep, "card", lambda: "A card")
+    groups = {group.setting: experiment.run(group, None) for group in sweep.groups("quick", Options())}
+    assert {name for name, module in groups.items() if module == experiment.PROFILED} == {
+        "profile/cell=rnn",
+        "profile/cell=lstm",
+    }
+    assert set(groups.values()) == {experiment.PROFILED, "experiments.speed.child"}
+
+
+def test_the_process_answers_as_its_parent_reads():
+    """A whole run of the process: of a machine without a card every form with its reason, once, and nothing else."""
+    if sweep.card():
+        pytest.skip("this machine has a card")
+    (group,) = (sweep.profile_group(sweep.PRESETS["smoke"], "lstm"),)
+    steps = []
+    told = experiment.run(group, lambda done, total: steps.append((done, total)))
+    assert [record.setting.split("/reason=")[0] for record in told] == [
+        f"missing/{part}/contender={form}"
+        for part, form in (("profile", "cuda_fused"), ("profile", "cuda_fused_graph"), ("lone", "cuda_fused"))
+    ]
+    assert steps[-1] == (5, 5)
+
+
+def test_profiles_take_in_both_ends_of_every_ladder():
+    """The setting of the target, E=8 and 128, T=800, each as it is and in a graph; one program of 4, 8 and 16 rows."""
+    entries = sweep.profile_group(sweep.PRESETS["quick"], "rnn").settings["entries"]
+    sizes = {(part, name, *case[1:4]) for part, name, _, case in entries}
+    for E, T in ((32, 100), (8, 100), (128, 100), (32, 800)):
+        assert sizes >= {("profile", form, E, T, 64) for form in sweep.PROFILED}
+    assert sizes >= {("lone", "cuda_fused", 1, 100, rows) for rows in (4, 8, 16)}
+    assert len(entries) == len(sizes) == 11
+
+
+# From records to floors
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_tasks_of_kernels_add_up_to_a_step(cell):
+    """The kernels' multiply-adds are those of the step; they move at least its bytes, since arrays go between them."""
+    tasks = [floors.task(role, case(cell)) for role in floors.ROLES]
+    assert 2 * sum(products for _, products in tasks) == flops(case(cell))
+    assert sum(moved for moved, _ in tasks) >= traffic(case(cell))
+
+
+def test_floors_of_an_lstm_by_hand():
+    """E=32, B=64, H=64: of each of 2048 rows a forward loop moves 11 x 64 x 4 bytes and forms 4 x 64 x 64 products."""
+    assert floors.task("forward", case()) == (2048 * 11 * 64 * 4, 2048 * 4 * 64 * 64)
+    assert floors.task("backward", case("rnn")) == (2048 * 3 * 64 * 4, 2048 * 64 * 64)
+    (one,) = found(20.0)
+    loop = next(kernel for kernel in one.kernels if kernel.role == "forward")
+    assert loop.memory == pytest.approx(2048 * 11 * 64 * 4 / 2944e3)
+    assert loop.product == pytest.approx(2 * 2048 * 4 * 64 * 64 / 51.4e6)
+    assert (loop.latency, loop.alone) == (LONE[4], LONE[16])
+    assert loop.fill == 128 / 132
+
+
+def test_roles_by_name():
+    """Kernels are known by their names, escaped as they are in records; what is none of ours or a library's is rest."""
+    names = {"affine": "projection", "forward_loop": "forward", "backward_loop": "backward", GEMM: "gradient"}
+    names |= {"ampere_sgemm_64x32_sliced1x4_nt": "gradient", "nvjet_hsh_128x8": "gradient", "Memset": "rest"}
+    names |= {"void cublasLt::splitKreduce_kernel<32>": "gradient", COPY: "rest", "void at::reduce_kernel<4>": "rest"}
+    assert {name: floors.role_of(child.escaped(name)) for name in names} == names
+    assert floors.role_of("") == ""
+
+
+def test_waves_and_rows_of_programs():
+    """512 programs, one at a time on each of 132 multiprocessors, take four waves; 128 of E=32, B=64 have 16 rows."""
+    largest = pd.Series({"programs": 512.0, "threads": 256.0, "registers": 168.0, "shared": 69632.0})
+    assert floors.beside(largest, CARD) == 1  # by registers
+    assert floors.waves(largest, CARD) == 4
+    assert floors.beside(largest.replace({168.0: 40.0}), CARD) == 3  # by shared memory
+    assert floors.fill(512.0, CARD) == 512 / (4 * 132)
+    assert (floors.rows_of(case(), 128), floors.rows_of(case(), 256)) == (16, 8)
+    assert math.isnan(floors.waves(largest, {}))
+
+
+def test_parts_add_up_to_the_time():
+    """A step's parts are its time, also where kernels overlap and where one is quicker than its floor."""
+    for wall in (17.0, 30.0):
+        (one,) = found(wall)
+        assert sum(floors.excess(one)) == pytest.approx(wall)
+        overlapped = one._replace(total=one.total + 1, kernels=(one.kernels[0]._replace(us=4.9), *one.kernels[1:]))
+        assert sum(floors.excess(overlapped)) == pytest.approx(wall)
+        quick = one._replace(total=one.total - 3.4, kernels=(one.kernels[0]._replace(us=0.5), *one.kernels[1:]))
+        assert sum(floors.excess(quick._replace(busy=quick.total))) == pytest.approx(wall)
+        fast = floors.excess(one._replace(kernels=tuple(kernel._replace(us=0.1) for kernel in one.kernels)))
+        assert (fast.ceiling, fast.memory) == (pytest.approx(0.4), 0)
+
+
+def test_parts_of_a_loop_are_levels():
+    """Of 10: 2 memory, 4 in series at least, 6 with the rows of its programs, 7.5 in whole waves, then others."""
+    loop = Kernel("forward", 10.0, 1, 2.0, 1.0, 4.0, 7.5, 128, 0.8)
+    told = {
+        name: pytest.approx(us)
+        for name, us in zip(("floors", "latency", "pace", "waves", "crowd"), (2, 2, 2, 1.5, 2.5), strict=True)
+    }
+    assert floors.parts(loop) == told
+    unknown = loop._replace(latency=math.nan, alone=math.nan, fill=math.nan)
+    assert floors.parts(unknown) == {"floors": 2, "latency": 0, "pace": 0, "waves": 0, "crowd": 8}
+    assert floors.parts(loop._replace(us=3.0))["latency"] == 1
+    assert floors.parts(loop._replace(role="gradient")) == {"floors": 2, "products": 8}
+
+
+# What is said
+
+
+def test_a_target_that_is_met_is_said_to_be():
+    """Kernels at 12 of 6.53: met, with what lies above them."""
+    us = {"affine": 2.0, "forward_loop": 2.5, "backward_loop": 2.5, GEMM: 3.0, COPY: 0.5}
+    words = profiles.title(found(12.0, us))
+    assert "takes 12 µs, 1.84 times what the ceilings allow (at most 2: met)" in words
+    assert "of 5.47 µs above them" in words
+
+
+@pytest.mark.parametrize(
+    ("wall", "us", "alone", "said"),
+    [
+        (25.0, PARTS, LONE, "9 are the card waiting for the processor"),
+        (20.4, PARTS | dict.fromkeys(LOOPS, 5.6), {4: 5.5, 16: 5.5}, "7.26 are steps in series, which"),
+        (
+            20.4,
+            PARTS | dict.fromkeys(LOOPS, 5.6),
+            {4: 1.5, 16: 5.5},
+            "6.93 are steps in series of programs with several",
+        ),
+        (20.4, PARTS | dict.fromkeys(LOOPS, 5.6), {4: 1.5, 16: 1.6}, "7.46 are programs of loops beside one another"),
+        (21.0, PARTS | {"affine": 8.6}, LONE, "7.88 are products below the fastest one's rate"),
+        (20.4, PARTS | {COPY: 5.2}, LONE, "5.2 are sums and copies"),
+    ],
+    ids=["gaps", "latency", "rows", "crowd", "products", "copies"],
+)
+def test_a_target_that_is_missed_is_said_to_be_with_the_largest_reason(wall, us, alone, said):
+    """Whatever takes most above the ceilings is named first, with its microseconds."""
+    words = profiles.title(found(wall, us, alone))
+    assert "(at most 2: missed)" in words
+    assert f"above them {said}" in words
+
+
+def test_memory_is_said_to_be_the_reason():
+    """Kernels at their own floors, memory slow: the excess is that each has its own reads and writes."""
+    told = frame(
+        *records(case(), "cuda_fused", 31.0, {"affine": 4.2, "forward_loop": 9.2, "backward_loop": 8.3, GEMM: 5.3})
+    )
+    told.loc[told.setting.str.startswith("ceiling/copy"), "value"] = 640.0
+    words = profiles.title(floors.profiles(told, ceilings(told)))
+    assert "above them 13.9 are every kernel's own reads and writes" in words, words
+
+
+def test_a_graph_is_told_beside_and_growth_by_the_ladders_ends():
+    """Both forms stand in the title; growth is of calls, so that T=800 of 100 at the same step is 8 times."""
+    assert "; in a CUDA graph 16.5 µs, 2.53 times" in profiles.title(found(20.4, graph=16.5))
+    rows = [*records(case(E=8), "cuda_fused", 20.0, PARTS), *records(case(E=128), "cuda_fused", 60.0, scaled(3.5))]
+    rows += [*records(case(), "cuda_fused", 20.4, PARTS), *records(case(T=800), "cuda_fused", 17.0, PARTS)]
+    told = frame(*rows)
+    words = profiles.growth_sentence(floors.profiles(told, ceilings(told)))
+    assert "from 8 to 128 models a call of the LSTM takes 3 times as long, its kernels 3.5 times" in words
+    assert "from 100 to 800 steps a call of the LSTM takes 6.67 times as long, its kernels 8 times" in words
+
+
+def scaled(factor):
+    """All kernels so many times as long."""
+    return {name: factor * us for name, us in PARTS.items()}
+
+
+def test_the_report_shows_a_profile_where_there_is_one():
+    """Without its records neither figure nor tables; with them a bar a setting, a row a kernel, and the data."""
+    with figures.style():
+        report = analysis.analyse(frame())
+        assert "profile" not in {part.name for part in (*report.figures, *report.tables)} | set(report.files)
+        rows = [*records(case(), "cuda_fused", 20.4, PARTS), *records(case(), "cuda_fused_graph", 16.4, PARTS), *lone()]
+        rows += [
+            *records(case("rnn"), "cuda_fused", 19.4, PARTS),
+            *records(case("rnn", E=8), "cuda_fused", 18.0, PARTS),
+        ]
+        report = analysis.analyse(frame(*rows))
+        (figure,) = (figure for figure in report.figures if figure.name == "profile")
+        assert "<path" in figures.svg(figure.canvas, figure.name)
+    shown = {table.name: table.frame for table in report.tables}
+    assert len(shown["profile"]) == 3 * len(PARTS) and len(shown["excess"]) == 4
+    assert len(report.files["profile"]) == 4 * len(PARTS)
+    row = shown["profile"].set_index(["cell", "form", "kernel"]).loc["LSTM", "our module, fused", "forward loop"]
+    assert (row.measured, row["steps in series, fewest rows"], row.programs) == ("3.5", "1.5", "128")
+    assert row["over its largest floor"] == "1.79"
+
+
+def test_a_profile_without_ceilings_is_shown_and_not_judged():
+    """The smoke preset measures no ceilings: times stand there, floors and the word are left out."""
+    told = frame(*records(case(), "cuda_fused", 20.4, PARTS))
+    told = told[~told.setting.str.startswith("ceiling/")]
+    looked_into = floors.profiles(told, ceilings(told))
+    assert profiles.title(looked_into) == "Microseconds a step, by kernel"
+    shown, _ = profiles.tables(looked_into)
+    assert set(shown.frame["memory alone"]) == {""} and "3.5" in set(shown.frame.measured)
+    with figures.style():
+        assert "<path" in figures.svg(profiles.profile_figure(looked_into).canvas, "profile")
