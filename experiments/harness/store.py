@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.harness.endings import Told
 from experiments.harness.sweep import Group, canonical
@@ -51,7 +51,19 @@ STORE = Path(".rnn-twins") / "results.sqlite"
 
 
 class StoreError(Told):
-    """The store cannot be used; one line that says why and what to do."""
+    """The store cannot be used; one line that says why and what to do. `why`: the first alone."""
+
+    def __init__(self, line: str, why: str = "") -> None:
+        super().__init__(line)
+        self.why = why or line
+
+
+class Copied(NamedTuple):
+    """Groups of another store: how many were added, were here already, and were so with other records."""
+
+    added: int = 0
+    present: int = 0
+    different: int = 0
 
 
 class Store:
@@ -86,12 +98,15 @@ class Store:
         Raises:
             StoreError: one of them is damaged, which is better known before the others are computed.
         """
-        with self._told("read"):
-            known = {key for (key,) in self._db.execute("SELECT key FROM groups")}
-        found = known & {group.key for group in groups}
+        found = self._known() & {group.key for group in groups}
         for key in sorted(found):
             self._check(key)
         return found
+
+    def _known(self) -> set[str]:
+        """The keys of all groups, looked at no further."""
+        with self._told("read"):
+            return {key for (key,) in self._db.execute("SELECT key FROM groups")}
 
     def save(self, group: Group, records: Sequence[Record], facts: dict[str, Any]) -> None:
         """Stores a finished group with its records, all or nothing; a group that is here already stays as it is.
@@ -105,11 +120,17 @@ class Store:
         row = (group.key, group.experiment, group.setting, content, json.dumps(facts, sort_keys=True))
         rows = [(group.key, n, *_packed(record)) for n, record in enumerate(records)]
         with self._told("written"), self._transaction():
-            if self._db.execute("INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?, ?, '')", row).rowcount:
-                # Records without a group are what a disk has kept of one that it lost: no results.
-                self._db.execute("DELETE FROM records WHERE key = ?", (group.key,))
-                self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            if self._inserted((*row, ""), rows):
                 _sign(self._db, group.key)
+
+    def _inserted(self, row: Sequence[Any], rows: Iterable[Sequence[Any]]) -> bool:
+        """Whether the group was not here, and so is by now, with its records."""
+        if not self._db.execute("INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?, ?, ?)", row).rowcount:
+            return False
+        # Records without a group are what a disk has kept of one that it lost: no results.
+        self._db.execute("DELETE FROM records WHERE key = ?", (row[0],))
+        self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        return True
 
     def records(self, groups: Iterable[Group]) -> list[Record]:
         """The records of the groups, group by group in the order given.
@@ -139,6 +160,56 @@ class Store:
             raise KeyError(f"{group.setting} ({group.key[:8]}) has no results in {self.path}.")
         self._check(group.key)
         return json.loads(row[0])
+
+    def keys(self, experiment: str | None = None) -> list[str]:
+        """The keys of the groups here, of one experiment or of all, in their order.
+
+        Raises:
+            StoreError: one of them is damaged.
+        """
+        query = "SELECT key FROM groups WHERE experiment = ?1 OR ?1 IS NULL ORDER BY key"
+        with self._told("read"):
+            found = [key for (key,) in self._db.execute(query, (experiment,))]
+        for key in found:
+            self._check(key)
+        return found
+
+    def rows(self, key: str) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
+        """A group that is here, as it stands in the file: its row with its digest, and its records' in their order.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        self._check(key)
+        with self._told("read"):
+            row = self._db.execute("SELECT * FROM groups WHERE key = ?", (key,)).fetchone()
+            return row, self._db.execute("SELECT * FROM records WHERE key = ? ORDER BY n", (key,)).fetchall()
+
+    def compared(self, other: Store, keys: Iterable[str]) -> tuple[list[str], list[str]]:
+        """Which of these groups of another store are not here, and which are here with other records.
+
+        Raises:
+            StoreError: a group is damaged, there or here.
+        """
+        known, absent, different = self._known(), [], []
+        for key in keys:
+            if key not in known:
+                absent.append(key)
+            elif self.rows(key)[1] != other.rows(key)[1]:
+                different.append(key)
+        return absent, different
+
+    def copy(self, other: Store, keys: Sequence[str]) -> Copied:
+        """Adds groups of another store to the bit, all or nothing; a group that is here already stays as it is.
+
+        Raises:
+            StoreError: a group is damaged, there or here; the disk is full or fails. Nothing is added then.
+        """
+        absent, different = self.compared(other, keys)
+        with self._told("written"), self._transaction():
+            for key in absent:
+                self._inserted(*other.rows(key))
+        return Copied(len(absent), len(keys) - len(absent), len(different))
 
     def _check(self, key: str) -> None:
         """Refuses a group whose bytes are not those that were saved; each is read for this once."""
@@ -170,7 +241,8 @@ class Store:
         except sqlite3.ProgrammingError:
             raise
         except (sqlite3.DatabaseError, UnicodeDecodeError, OSError) as error:  # the second: of a damaged file's text
-            raise StoreError(f"the store {self.path} cannot be {done}: {_reason(error, self.path)}.") from error
+            why, remedy = _reason(error, self.path)
+            raise StoreError(f"the store {self.path} cannot be {done}: {why}; {remedy}.", why) from error
 
 
 _AGAIN = "finished groups are kept: {} and run the same command again"
@@ -191,10 +263,11 @@ _REASONS = {
 }
 
 
-def _reason(error: Exception, path: Path) -> str:
-    """What is wrong and what to do; of what is not known to be damage it is not said."""
+def _reason(error: Exception, path: Path) -> list[str]:
+    """What is wrong, and what to do; of what is not known to be damage it is not said."""
     code = sqlite3.SQLITE_CANTOPEN if isinstance(error, OSError) else getattr(error, "sqlite_errorcode", 0)
-    return _REASONS.get(code & 0xFF, _OTHER).format(error=_line(str(error)), path=path)
+    both = _REASONS.get(code & 0xFF, _OTHER).split("; ", 1)
+    return [text.format(error=_line(str(error)), path=path) for text in both]
 
 
 def _line(text: str) -> str:
@@ -264,12 +337,13 @@ def _refuse(db: sqlite3.Connection, path: Path) -> None:
     found = dict(db.execute(f"{columns} WHERE m.type = 'table' AND m.name NOT GLOB 'sqlite_*' GROUP BY m.name"))
     if application != APPLICATION and (application or version or not found.items() <= _COLUMNS.items()):
         what = f"application_id {application}, tables {_line(', '.join(sorted(found))) or 'none'}"
-        raise StoreError(f"the store {path} cannot be opened: it is another program's ({what}); name one with --store.")
-    if version > VERSION:
-        known = f"it has format {version}, and this program knows formats up to {VERSION}"
-        raise StoreError(
-            f"the store {path} cannot be opened: {known}; take the newer program, or name another store with --store."
-        )
+        why, remedy = f"it is another program's ({what})", "name one with --store"
+    elif version > VERSION:
+        why = f"it has format {version}, and this program knows formats up to {VERSION}"
+        remedy = "take the newer program, or name another store with --store"
+    else:
+        return
+    raise StoreError(f"the store {path} cannot be opened: {why}; {remedy}.", why)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

@@ -233,7 +233,7 @@ FAULTS = {
     "the commit is left out": ('yield\n            self._db.execute("COMMIT")', "yield"),
     "a later result replaces the first": ("INSERT OR IGNORE", "INSERT OR REPLACE"),
     "records are outside the transaction": (
-        'self._db.execute("DELETE FROM records WHERE key = ?", (group.key,))',
+        'self._db.execute("DELETE FROM records WHERE key = ?", (row[0],))',
         'self._db.executescript("COMMIT; BEGIN")',
     ),
     "the key is ignored": ("records WHERE key = ? ORDER BY n'\n        for", "records WHERE key >= ? '\n        for"),
