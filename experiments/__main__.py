@@ -1,4 +1,4 @@
-"""`python -m experiments list | run | report | verify | generate | continue`."""
+"""`python -m experiments list | run | report | verify | generate | continue | pack | unpack`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line: list | run | report | verify | generate | continue."""
+"""The command line: list | run | report | verify | generate | continue | pack | unpack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from experiments.harness import catalogue, executor, listing, provenance, ran
+from experiments.harness import catalogue, executor, listing, pieces, provenance, ran
 from experiments.harness.deadline import Deadline
 from experiments.harness.endings import UsageError, ended, writing
 from experiments.harness.engine import cores
@@ -161,6 +161,28 @@ class Continue:
     """cpu, or what torch calls a device, as for run."""
 
 
+@dataclass(frozen=True)
+class Pack:
+    """Writes the finished groups of a store as compressed files of less than 16 MiB, to be sent or committed."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Where to; pieces that are there are replaced, but for what the store lacks."""
+    experiment: str = "all"
+    """Whose groups: an experiment's name, or all."""
+    store: Path = STORE
+    """The store, which stays as it is."""
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """Adds the groups of such files to a store: what a machine has computed is computed nowhere else again."""
+
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    """One or more."""
+    store: Path = STORE
+    """The store; its own groups stay as they are."""
+
+
 Command = (
     Annotated[List, tyro.conf.subcommand("list")]
     | Annotated[Run, tyro.conf.subcommand("run")]
@@ -168,6 +190,8 @@ Command = (
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[Continue, tyro.conf.subcommand("continue")]
+    | Annotated[Pack, tyro.conf.subcommand("pack")]
+    | Annotated[Unpack, tyro.conf.subcommand("unpack")]
 )
 
 
@@ -413,6 +437,25 @@ def compare(names: Sequence[str], command: Report) -> int:
     return 1 if differ else 0
 
 
+def pack(command: Pack) -> int:
+    """Prints the pieces."""
+    names = catalogue.chosen(command.experiment)
+    for path in pieces.pack(command.store, command.folder, None if command.experiment == "all" else names[0]):
+        print(path)
+    return 0
+
+
+def unpack(command: Unpack) -> int:
+    """Prints how many groups were added, and how many were there."""
+    absent = next((file for file in command.files if not file.is_file()), None)
+    if absent or not command.files:
+        raise UsageError(f"unpack must be given files that there are; got {absent or 'none'}.")
+    found = pieces.unpack(command.files, command.store)
+    other = f", {found.different} of them with other records, which stay as they are" * bool(found.different)
+    print(f"{found.added} groups added to {command.store}; {found.present} were there{other}")
+    return 0
+
+
 DOES: dict[type, Callable[[Any], int]] = {
     List: show,
     Run: run,
@@ -420,5 +463,7 @@ DOES: dict[type, Callable[[Any], int]] = {
     Verify: verify,
     Generate: generate,
     Continue: go_on,
+    Pack: pack,
+    Unpack: unpack,
 }
 """What each subcommand does; it returns the exit code."""

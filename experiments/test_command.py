@@ -18,7 +18,7 @@ import pytest
 from experiments import command
 from experiments.harness import catalogue, listing
 from experiments.harness.deadline import Deadline
-from experiments.harness.executor import InProcess
+from experiments.harness.executor import InProcess, Outcome
 from experiments.harness.report import cost
 from experiments.harness.run import keep
 from experiments.harness.store import Store
@@ -85,6 +85,9 @@ WRONG = {
     "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),
     "generation of nothing": (["generate", "--length", "0"], "--length"),
     "to continue a file that does not exist": (["continue", "x.safetensors", "--updates", "9"], "x.safetensors"),
+    "pieces of an experiment that there is not": (["pack", "x", "--experiment", "memry"], "memory"),
+    "a piece that there is not": (["unpack", "x.sqlite.xz"], "unpack must be given files that there are; got x.sq"),
+    "no piece": (["unpack"], "unpack must be given files that there are; got none."),
     "to continue by nothing": (["continue", "x.safetensors", "--updates", "0"], "--updates"),
     "to continue on an engine that is not there": (
         ["continue", "x.safetensors", "--updates", "9", "--engine", "fast", "--device", "cuda"],
@@ -351,3 +354,33 @@ def test_a_machine_that_only_computes_needs_nothing_that_draws_or_judges(here, n
     words = ["--no-report", "--workers", "0", "--store", str(here / "s.sqlite")]
     done = subprocess.run([sys.executable, "-c", f"{blocked}; {run}", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_one_machine_computed_another_reports(here, capsys, monkeypatch):
+    """Packed there, unpacked here: nothing is computed again, and a second time nothing is added."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    run = ["run", "harness.toy", "--preset", "smoke", "--workers", "0", "--out", "out"]
+    assert command.main([*run, "--no-report", "--store", "there.sqlite"]) == 0
+    assert command.main(["pack", "sent", "--experiment", "harness.toy", "--store", "there.sqlite"]) == 0
+    sent = "sent/harness.toy-1.sqlite.xz"
+    assert capsys.readouterr().out.splitlines()[-1] == sent
+    count = len(catalogue.sweep("harness.toy", "smoke", Options()))
+    for added in (count, 0):
+        assert command.main(["unpack", sent, "--store", "here.sqlite"]) == 0
+        told = f"{added} groups added to here.sqlite; {count - added} were there\n"
+        assert capsys.readouterr().out == told
+    assert command.main([*run, "--store", "here.sqlite"]) == 0
+    assert f"0 groups computed, {count} taken from the store" in capsys.readouterr().err
+    assert command.main(["pack", "none", "--store", "none.sqlite"]) == 1 and not (here / "none").exists()
+
+
+def test_groups_that_came_out_otherwise_are_told(here, capsys, monkeypatch):
+    """The same settings on another machine: those that are here stay."""
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        with Store(here / f"{name}.sqlite") as store:
+            keep(store, GROUPS[0], Outcome(GROUPS[0].each("sum", 0, value), 0.0, "cpu", {}), "c")
+    assert command.main(["unpack", "b.sqlite", "--store", "a.sqlite"]) == 0
+    told = "0 groups added to a.sqlite; 1 were there, 1 of them with other records, which stay as they are\n"
+    assert capsys.readouterr().out == told
+    with Store(here / "a.sqlite") as store:
+        assert {record.value for record in store.records(GROUPS[:1])} == {1.0}

@@ -25,6 +25,7 @@ DOCUMENTS = (
     "properties/README.md",
     "properties/subjects/README.md",
     "properties/meta/mutants.md",
+    "experiments/harness/pieces.md",
     "experiments/memory/pieces/README.md",
 )
 STUDENTS = ROOT / "properties" / "meta" / "students"
@@ -140,9 +141,25 @@ SMALL = (
         r"^reports/own/index\.html$",
     ),
     Small(
-        r"python -m experiments run (\w+) --engine torch --device cuda",
+        r"python -m experiments run (\w+)(?: --preset full)? --engine torch --device cuda",
         rf"python -m experiments run \1 --engine torch --device cpu {SMOKE}",
         r"^reports/smoke/index\.html$",
+    ),
+    Small(
+        r"python -m experiments run memory --preset full --engine torch --device cuda( --no-report --minutes 9)",
+        rf"python -m experiments run memory --engine torch --device cpu {SMOKE}\1",
+        r"^\.rnn-twins/results\.sqlite$",
+    ),
+    Small(
+        r"(python -m experiments pack) \S+( --experiment memory)",
+        r"\1 sent\2",
+        r"^sent/memory-1\.sqlite\.xz$",
+        before=f"python -m experiments run memory {SMOKE}",
+    ),
+    Small(
+        r"(python -m experiments unpack) \S+",
+        r'\1 "$ROOT/experiments/memory/pieces/full_h100.sqlite.xz" --store sent.sqlite',
+        r"^129 groups added to sent\.sqlite; 0 were there$",
     ),
     Small(r"(python -m experiments run --help)", r"\1", r"step_label"),
     Small(r"(python -m experiments run all) --preset tour", r"\1 --preset smoke", r"^reports/smoke/index\.html$"),
@@ -214,8 +231,6 @@ ARGUED = {
     r"python -m properties\.mutants": "reads what mutmut left; tested in properties/meta/test_mutants.py",
     r"python -m experiments\.memory\.grid": "three quarters of an hour; tested in experiments/memory/grid",
     r"python -m properties\.check student\.py": "the test of what it says, below, runs it whole",
-    r"mkdir -p \.rnn-twins && xz -dc .*": "unpacks a store for the next command",
-    r"python -m experiments run memory --preset full .*--device cuda.*": "an hour and a half on a card",
 }
 """Why some commands are not run."""
 
