@@ -10,7 +10,9 @@ alone.
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,13 +147,29 @@ def head(config: pytest.Config) -> str:
 
 
 def commit(root: Path) -> str:
-    """The commit that is checked out, and a hash of what Python files have changed since; or that there is none."""
-    found = git(root, "rev-parse", "HEAD")
+    """The commit that is checked out and a hash of what Python files have changed since; or a hash of them all."""
+    found = git(root, "rev-parse", "HEAD").strip()
     if not found:
-        return "no commit"
+        return f"no commit, files {digest(contents(root))}"
     changed = git(root, "diff", "HEAD", "--", "*.py")
-    digest = hashlib.sha256(changed.encode()).hexdigest()[:8]
-    return f"commit {found.strip()}" + (f" with changes {digest}" if changed else "")
+    return f"commit {found}" + (f" with changes {digest([changed.encode()])}" if changed else "")
+
+
+def contents(root: Path) -> Iterator[bytes]:
+    """The names and texts of all Python files below a folder, but in hidden folders."""
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in sorted(name for name in names if name.endswith(".py")):
+            path = Path(folder, name)
+            yield path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
+
+
+def digest(parts: Iterable[bytes]) -> str:
+    """Eight hex digits."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()[:8]
 
 
 def git(root: Path, *words: str) -> str:

@@ -1,6 +1,7 @@
 """A run that goes on where it stopped: what is noted, what is run again, what is refused; alone and with workers."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def test_what_passed_is_not_run_again_and_what_failed_is(folder, more):
     first, ran = run(folder, *more)
     assert first.returncode == 1 and len(ran) == 8
     held = (folder / "ids").read_text().splitlines()
-    assert held[0] == "passed tests of no commit, profile ci, subjects none"
+    assert re.fullmatch(r"passed tests of no commit, files [0-9a-f]{8}, profile ci, subjects none", held[0])
     assert sorted(held[1:]) == [*(f"test_some.py::test_good[{n}]" for n in range(6)), "test_some.py::test_skipped"]
     second, ran = run(folder, *more)
     assert second.returncode == 1 and ran == ["bad", "untidy"] and "7 deselected" in second.stdout
@@ -154,14 +155,17 @@ def test_a_file_of_something_else_is_refused_in_one_line_and_stays(folder, text,
 
 
 def test_a_commit_and_what_was_changed_since_are_told_apart(tmp_path):
-    """Another commit, and another text of a Python file, are other runs; a report's text is none."""
+    """Another commit, and another text of a Python file, are other runs; a report's text is none. So without git."""
     git = lambda *words: subprocess.run(  # noqa: E731
         ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True
     )
-    assert passed.commit(tmp_path / "nowhere") == "no commit"
-    git("init", "-q")
     (tmp_path / "a.py").write_text("1\n")
+    before = passed.commit(tmp_path)
     (tmp_path / "a.md").write_text("1\n")
+    assert passed.commit(tmp_path) == before and before.startswith("no commit, files ")
+    (tmp_path / "a.py").write_text("0\n")
+    assert passed.commit(tmp_path) != before
+    git("init", "-q")
     git("add", "-A")
     git("commit", "-qm", "one")
     first = passed.commit(tmp_path)
