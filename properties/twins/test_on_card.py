@@ -4,6 +4,7 @@ A stand-in is the torch twin's written loop whose products of matrices are forme
 factors, summed one after the other, each sum cut off after 24 bits.
 """
 
+import os
 import pickle
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from impl.spec import Parameters, tree_map
 from impl.torch_twin import scan, vendor
 from properties import cases, on_card, oracle
+from properties.arithmetic import Carried
 from properties.cases import Plan
 from properties.check import check, check_subject
 from properties.guard import InProcess
@@ -194,6 +196,35 @@ def test_bounds_of_large_inputs_stay_finite():
     case.call.x[...] *= np.float32(1e30)
     with granted(SimpleNamespace(products=BF16)):
         assert all(np.isfinite(one.bound).all() for one in case.judged(gradients=True).values())
+
+
+card = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(
+        not torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") != "0",
+        reason="needs a CUDA device, and TRITON_INTERPRET=0 in the environment",
+    ),
+]
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=card)])
+@pytest.mark.parametrize("kind", [FusedTF32x3, FusedBF16])
+def test_sums_of_products_in_the_kernels_lie_within_what_is_declared(kind, device):
+    """Relative to the sum of magnitudes, for terms of all sizes and signs, and significands that lose most.
+
+    On a card this looks at the tensor cores themselves. A layer of rnn_relu on one step is a product of matrices.
+    """
+    fused = interpreted() if device == "cpu" else on_card.kernels(device)
+    rng, products = np.random.default_rng(1001), kind(device).products
+    for D in (1, 2, 5, 16, 37):
+        x, W = (np.float32(rng.normal(size=(n, D)) * 4.0 ** rng.integers(-4, 5, (n, D))) for n in (33, 16))
+        x[0], W[0], W[1] = 1 + 4095 * 2.0**-23, 1 + 4095 * 2.0**-23, -(1 + 2.0**-8)
+        given = [torch.tensor(a, device=device) for a in (x[None], W, np.zeros((16, 16), np.float32))]
+        run = fused.forward("rnn_relu", Parameters(*given[1:], None, None), given[0], precision=kind.precision)
+        exact, size = x.astype(float) @ W.T.astype(float), np.abs(x).astype(float) @ np.abs(W).T.astype(float)
+        sums = Carried(products.sums, 0.0).gamma(D)
+        off = np.abs(run.last.h.cpu().numpy() - np.maximum(exact, 0))
+        assert (off <= (products.factors * (1 + sums) + sums) * size).all()
 
 
 # What surrounds them
