@@ -25,7 +25,7 @@ def ran(name):
 def test_good(n):
     ran(f"good{n}")
     if (seen / "slow").exists() and n > 2:
-        time.sleep(15)
+        time.sleep(6)
 
 def test_bad():
     ran("bad")
