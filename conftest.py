@@ -12,6 +12,8 @@ from itertools import product
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+pytest_plugins = ["properties.passed"]
+
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": _SLOW}
 _PHASES = (Phase.explicit, Phase.generate, Phase.shrink)

@@ -18,6 +18,7 @@ import numpy as np
 from properties.cases import Plan
 from properties.explain import explain
 from properties.laws import TALLY, Broken, Guard, Law
+from properties.roundoff import granted
 from properties.snippet import Shown, shown
 from properties.subject import Subject
 
@@ -90,7 +91,7 @@ class InProcess(Described):
         watched = Watched(self.subject, law.name != "purity")  # whose cases look for themselves
         of = f"{cell} {dtype}, {plan}"
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), granted(self.subject):
                 warnings.simplefilter("ignore")
                 yield watched
         except AssertionError:
@@ -111,12 +112,13 @@ class InProcess(Described):
 
     def shown(self, law: Law, cell: str, dtype: str, plan: Plan) -> Shown:
         """The failing case with its numbers; see properties.snippet."""
-        return shown(self.subject, law, cell, dtype, plan)
+        with granted(self.subject):
+            return shown(self.subject, law, cell, dtype, plan)
 
     def explain(self, cell: str, dtype: str) -> str:
         """What would explain wrong values or gradients, in words, or ""; see properties.explain. Found out once."""
         if (cell, dtype) not in self.explained:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
+            with warnings.catch_warnings(), np.errstate(all="ignore"), granted(self.subject):
                 warnings.simplefilter("ignore")
                 self.explained[cell, dtype] = explain(self.subject, cell, dtype)
         return self.explained[cell, dtype]

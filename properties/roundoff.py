@@ -1,0 +1,90 @@
+"""Bounds for a subject whose products of matrices are not formed in its dtype: factors of bfloat16, sums cut off.
+
+One unit roundoff for all rules would be wrong both ways: 2^-7, which bfloat16's products need, lets every sum and slope
+be off by as much, so that four bits lost from every factor break no bound of a gradient, and makes bounds of large
+inputs overflow. So a subject may have an attribute `products`; within `granted` the referee sits in the subject's own
+process and grants products that, and all else the dtype's own roundoff. Laws that compare bits grant nothing.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from properties import cases, oracle
+from properties.arithmetic import Carried, Value
+
+
+class Products(NamedTuple):
+    """How products of matrices are formed.
+
+    Attributes:
+        factors: how far a product of two numbers may be off, relative to it, by how its factors are rounded.
+        sums: the unit roundoff of sums of products.
+    """
+
+    factors: float
+    sums: float
+
+
+class Rounded(Carried):
+    """Carried with such products.
+
+    Args:
+        products: how they are formed.
+        others: as Carried has them.
+    """
+
+    def __init__(self, products: Products, u: float, eta: float, alpha: float = 0.0) -> None:
+        super().__init__(u, eta, alpha)
+        self.factors, self.of_sums = products.factors, Carried(products.sums, eta)
+
+    def affine(self, factors: list[tuple[Value, Value]], terms: list[Value]) -> Value:
+        """Products off by d, |p| (1 + d) at most, and their sum: d of it before the sum rounds, which adds gamma_n."""
+        n = sum(a.shape[1] for a, _ in factors) + len(terms)
+        v, e = self.of_sums.affine(factors, terms)
+        size = sum(a.size @ b.size for a, b in factors)
+        return Value(v, e + self.factors * (1 + self.of_sums.gamma(n)) * size)
+
+    def sigma(self, a: Value) -> Value:
+        """See Carried; both numbers lie in [0, 1], so no error of the argument moves one by more than 1."""
+        return self._within(super().sigma(a), 1.0)
+
+    def tanh(self, a: Value) -> Value:
+        """See Carried; both numbers lie in [-1, 1]."""
+        return self._within(super().tanh(a), 2.0)
+
+    def _within(self, found: Value, most: float) -> Value:
+        return Value(found.v, np.minimum(found.e, most * (1 + self.rho) + self.alpha + self.eta))
+
+
+@contextmanager
+def granted(subject: Any) -> Iterator[None]:
+    """Within it the referee grants what a subject's `products` declare; nothing changes for one without them."""
+    products = getattr(subject, "products", None)
+    if products is None:
+        yield
+        return
+    kept = oracle.Carried, cases.answer
+    oracle.Carried, cases.answer = partial(Rounded, products), answers(products)
+    try:
+        yield
+    finally:
+        oracle.Carried, cases.answer = kept
+
+
+@lru_cache
+def answers(products: Products) -> Callable[[bytes], Any]:
+    """What the referee says to pickled questions, each answered once, apart from what it says to other subjects."""
+
+    @lru_cache(maxsize=1 << 12)
+    def answer(asked: bytes) -> Any:
+        question, args, options = pickle.loads(asked)
+        return getattr(oracle, question)(*args, **options)
+
+    return answer

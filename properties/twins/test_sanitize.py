@@ -1,0 +1,193 @@
+"""The program that compute-sanitizer runs, under Triton's interpreter, and what runs it, with a sanitizer of ours."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from impl.spec import tree_map
+from properties.twins import sanitize, small_kernels
+
+ROOT = Path(__file__).parents[2]
+FAKE = """#!{python}
+import os, sys, time
+folder = {folder!r}
+open(os.path.join(folder, "calls"), "a").write(" ".join(sys.argv[1:]) + "\\n")
+tool, part = sys.argv[sys.argv.index("--tool") + 1], sys.argv[-1]
+how = {how!r}.get(f"{{tool}} {{part}}", "passes")
+if how == "finds":
+    print("========= Invalid __global__ read of size 4 bytes")
+    sys.exit(int(sys.argv[sys.argv.index("--error-exitcode") + 1]))
+if how == "hangs":
+    print("hangs", flush=True)
+    time.sleep(60)
+sys.exit(1 if how == "is wrong" else 9 if how == "breaks" else 0)
+"""
+
+
+# The kernels
+
+
+def test_every_kind_of_kernel_is_among_the_cases_and_every_case_in_one_part():
+    """Cells, kinds of number, paths, groups, lengths, sizes and programs of 4, 8 and 16 rows; parts share all cases."""
+    every = list(small_kernels.cases([16, 20]))
+    assert len(set(every)) == len(every) == 216
+    kinds = {(case.cell, case.number, case.path, case.E, case.ragged, case.H) for case in every}
+    assert len(kinds) == 3 * 4 * 2 * 2 * 2 * 2 and {case.rows for case in every} == {0, 4, 8, 16}
+    parts = [every[k::7] for k in range(7)]
+    assert sorted(str(case) for part in parts for case in part) == sorted(map(str, every))
+
+
+def interpreted():
+    """Triton's interpreter, or a skipped test."""
+    common = pytest.importorskip("impl.torch_twin.kernels.common", reason="the kernels need triton")
+    if not common.INTERPRETED.value:
+        pytest.skip("kernels are compiled: TRITON_INTERPRET is not 1")
+
+
+def test_the_program_runs_its_part_and_says_each_case():
+    """In a process of its own, a few cases; the exit code is 0."""
+    interpreted()
+    line = [sys.executable, "-m", "properties.twins.small_kernels", "--device", "cpu", "--part", "5/54"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *each, last = done.stdout.splitlines()
+    assert last == "4 of 4 cases are right" and all(said.startswith("right  ") for said in each)
+    assert each[0].startswith("right  rnn ieee persistent, H=16, 3 models, programs of 16 rows: ")
+
+
+def spoilt(backward, factor):
+    """A backward whose gradient by the initial state is multiplied."""
+
+    def run(*args):
+        gradient = backward(*args)
+        return gradient._replace(state=tree_map(lambda a: factor * a, gradient.state))
+
+    return run
+
+
+def test_a_wrong_gradient_is_told_and_ends_with_1(monkeypatch, capsys):
+    """A backward whose gradient by the initial state is a hundredth too small, or no number."""
+    interpreted()
+    from impl.torch_twin.kernels import fused, stepped
+
+    backward = fused.backward
+    monkeypatch.setattr(stepped, "_run", stepped._run)  # put back afterwards, and so is what is set here
+    for name in ("TRITON_INTERPRET", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
+        monkeypatch.setenv(name, "1")
+    for factor in (0.99, float("nan")):
+        monkeypatch.setattr(fused, "backward", spoilt(backward, factor))
+        assert small_kernels.main(["--device", "cpu", "--part", "1/108"]) == 1
+        assert capsys.readouterr().out.startswith("WRONG  rnn ieee persistent, H=16, one model: ")
+
+
+def test_without_a_card_the_program_says_so_in_one_line(monkeypatch, capsys):
+    """What is needed and what there is; the exit code is 2."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for name in ("TRITON_INTERPRET", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
+        monkeypatch.setenv(name, "1")
+    assert small_kernels.main([]) == 2
+    assert capsys.readouterr().err == "small_kernels needs a CUDA device, and torch sees none.\n"
+
+
+@pytest.mark.parametrize("word", ["0/3", "4/3", "1", "a/b", "-1/2"])
+def test_a_part_that_there_is_not_is_refused(word, capsys):
+    """K of N, from 1 on."""
+    with pytest.raises(SystemExit):
+        small_kernels.main([f"--part={word}"])
+    assert "must be K/N with 1 <= K <= N" in capsys.readouterr().err
+
+
+# The sanitizer
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Puts a compute-sanitizer on the path that passes but where it is told otherwise, and notes its calls."""
+
+    def put(**how):
+        how = {words.replace("_", " ").replace("of", "/"): what for words, what in how.items()}
+        path = tmp_path / "compute-sanitizer"
+        path.write_text(FAKE.format(python=sys.executable, folder=str(tmp_path), how=how))
+        path.chmod(0o755)
+        (tmp_path / "calls").write_text("")
+
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(sanitize, "commit", lambda root: "commit abc")
+    put.calls = lambda: (tmp_path / "calls").read_text().splitlines()
+    put.run = lambda *more: sanitize.main(["--parts", "2", "--file", str(tmp_path / "clean"), *more])
+    put.file = tmp_path / "clean"
+    return put
+
+
+def test_without_a_sanitizer_it_says_loudly_that_nothing_was_judged(monkeypatch, capsys):
+    """One line, and no error: a machine may have none."""
+    monkeypatch.setattr(sanitize, "sanitizer", lambda environment: None)
+    assert sanitize.main([]) == 0
+    assert capsys.readouterr().out.startswith("NOT JUDGED: compute-sanitizer is not installed")
+
+
+def test_it_is_found_on_the_path_or_in_cudas_folder(tmp_path):
+    """The path comes first."""
+    for folder in ("a", "cuda/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "compute-sanitizer").touch(0o755)
+    home = {"CUDA_HOME": str(tmp_path / "cuda"), "PATH": str(tmp_path / "nothing")}
+    assert sanitize.sanitizer(home) == str(tmp_path / "cuda/bin/compute-sanitizer")
+    assert sanitize.sanitizer(home | {"PATH": str(tmp_path / "a")}) == str(tmp_path / "a/compute-sanitizer")
+
+
+def test_clean_parts_are_remembered_for_their_commit_alone(fake, capsys, monkeypatch):
+    """Three tools on two parts; run again, none is called; at another commit all are; a line cut short says nothing."""
+    fake()
+    assert fake.run() == 0
+    assert len(fake.calls()) == 6
+    wanted = "--tool memcheck --error-exitcode 86 --target-processes application-only"
+    assert fake.calls()[0] == f"{wanted} {sys.executable} -m properties.twins.small_kernels --part 1/2"
+    assert "memcheck           2       0       0" in capsys.readouterr().out
+    assert fake.run() == 0 and len(fake.calls()) == 6
+    text = fake.file.read_text()
+    fake.file.write_text(text[:-9])
+    assert fake.run() == 0 and len(fake.calls()) == 7
+    assert json.loads(fake.file.read_text().splitlines()[-1])["commit"] == "commit abc"
+    monkeypatch.setattr(sanitize, "commit", lambda root: "commit abd")
+    assert fake.run() == 0 and len(fake.calls()) == 13
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("finds", "racecheck 2/2: the tool found something"),
+        ("is wrong", "racecheck 2/2: a result is wrong"),
+        ("breaks", "racecheck 2/2: ended with code 9"),
+    ],
+)
+def test_what_is_found_is_told_ends_with_1_and_is_run_again(fake, capsys, how, says):
+    """The others run all the same; what the tool said last stands below."""
+    fake(racecheck_2of2=how)
+    for calls in (6, 7):
+        assert fake.run() == 1
+        assert len(fake.calls()) == calls
+        out = capsys.readouterr().out
+        assert says in out and "racecheck          1       1       0" in out
+        assert ("    ========= Invalid __global__ read of size 4 bytes" in out) == (how == "finds")
+    fake()
+    assert fake.run() == 0 and len(fake.calls()) == 1
+
+
+def test_the_time_is_kept_and_the_same_command_goes_on(fake, capsys):
+    """One that hangs is ended after half the time, and others run; what is left is neither clean nor wrong: 3."""
+    fake(racecheck_1of2="hangs", memcheck_2of2="hangs")
+    began = time.monotonic()
+    assert fake.run("--minutes", "0.05") == 3
+    assert time.monotonic() - began < 30
+    out = capsys.readouterr().out
+    assert "racecheck 1/2: not finished in its time, so it is run again" in out and "memcheck 1/2: clean" in out
+    clean = len(fake.file.read_text().splitlines())
+    assert 1 <= clean <= 4
+    fake()
+    assert fake.run() == 0 and len(fake.calls()) == 6 - clean
