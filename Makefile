@@ -6,7 +6,7 @@ PY ?= $(BIN)/python
 READY := .venv/ready
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help report test test-slow verify bench card mutants lint format
+.PHONY: help report test test-slow verify bench card card-laws card-sanitize card-bench card-full mutants lint format
 .DEFAULT_GOAL := report
 
 OLD := sys.exit("rnn-twins needs Python 3.11 or newer; $(PYTHON) is %d.%d. Another is named so: make report PYTHON=python3.12"
@@ -18,7 +18,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 help:  ## the verbs, a line each
-	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-12s%s\n", $$1, $$2}' Makefile
+	@awk -F ':[^#]*## *' '/^[a-z-]+:.*##/ {printf "%-15s%s\n", $$1, $$2}' Makefile
 
 .DEFAULT:
 	@echo "make: there is no verb '$@'; these are there:" >&2
@@ -44,12 +44,20 @@ verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path
 bench: $(READY)  ## about six minutes: ours against torch.nn and others, paired; a report
 	$(BIN)/python -m experiments run speed --preset quick
 
-# A Python with CUDA's torch is set up by hand (README.md); warnings of other versions are no errors there.
-CARD := TRITON_INTERPRET=0 $(PY) -m pytest -W default
-card:  ## with a GPU, about seven minutes: its tests, the laws on the kernels, their speed; PY is a python with its torch
-	$(CARD) properties/twins experiments/speed -m gpu --subject torch_twin
-	$(CARD) properties --ignore=properties/meta --ignore=properties/twins --subject torch_fused -n auto
-	TRITON_INTERPRET=0 $(PY) -m experiments run speed_gpu --preset quick
+# A Python with CUDA's torch is set up by hand (README.md). Each verb ends within MINUTES, and goes on when typed again.
+MINUTES ?= 9
+EXPERIMENT ?= memory
+FULL := --preset full --engine torch --device cuda --no-report
+
+card: card-laws card-sanitize card-bench  ## with a GPU, these three in turn; PY is a python with its torch
+card-laws:  ## with a GPU: its tests, and the laws on the plain loop, cuDNN and our kernels; goes on where it stopped
+	$(PY) -m properties.twins.judge_card --minutes $(MINUTES)
+card-sanitize:  ## with a GPU: compute-sanitizer, where that is installed, over our kernels; goes on where it stopped
+	$(PY) -m properties.twins.sanitize --minutes $(MINUTES)
+card-bench:  ## with a GPU, six minutes: our kernels against their peers, and where the time goes; a report
+	TRITON_INTERPRET=0 $(PY) -m experiments run speed_gpu --preset quick --minutes $(MINUTES)
+card-full:  ## with a GPU: the full preset of EXPERIMENT (default: memory), in pieces; goes on where it stopped
+	$(PY) -m experiments run $(EXPERIMENT) $(FULL) --minutes $(MINUTES)
 
 .venv/subjects: $(READY)
 	$(BIN)/pip install --quiet -e '.[test,subjects]' -c constraints.txt

@@ -164,7 +164,7 @@ SMALL = (
     Small(r"(python -m experiments run --help)", r"\1", r"step_label"),
     Small(r"(python -m experiments run all) --preset tour", r"\1 --preset smoke", r"^reports/smoke/index\.html$"),
     Small(
-        r"(python -m experiments(?:\.\w+| run \w+))(?: --preset \w+)?",
+        r"(python -m experiments(?:\.\w+| run \w+))(?: --preset \w+)?(?: --minutes 9)?",
         rf"\1 {SMOKE}",
         r"^reports/smoke/index\.html$",
     ),
@@ -172,6 +172,12 @@ SMALL = (
         r"(python -m experiments report --check)",
         r"\1",
         r"^identical: \d+ files$",
+        before=f"python -m experiments run speed_gpu {SMOKE} --out reports",
+    ),
+    Small(
+        r"(python -m experiments report speed_gpu)",
+        r"\1",
+        r"^reports/index\.html$",
         before=f"python -m experiments run speed_gpu {SMOKE} --out reports",
     ),
     Small(
@@ -207,9 +213,8 @@ SMALL = (
         rf"{IN_ROOT}\1 --collect-only -n 0 -q experiments/test_reports.py",
         r"an older one.*\n(.*\n)*.*[1-9]\d*/\d+ tests collected",
     ),
-    Small(
-        r"(python -m pytest -W default .*)", rf"{IN_ROOT}\1 --collect-only -n 0 -q", r"\d+ tests collected"
-    ),  # `make card`, where there is no card: that there are such tests
+    Small(r"(python -m properties\.twins\.judge_card --minutes \d+)", r"\1", r"^$", code=2),  # there is no card
+    Small(r"(python -m properties\.twins\.sanitize --minutes \d+)", r"PATH=bin:/usr/bin:/bin \1", r"^NOT JUDGED: "),
     Small(
         r"(python -m properties\.false_alarms --subject torch_nn) --cases \d+",
         r"\1 --cases 20 --workers 1",
