@@ -89,8 +89,13 @@ def test_what_passed_is_not_run_again_and_what_failed_is(folder, more):
     assert fourth.returncode == 0 and ran == [] and "9 deselected" in fourth.stdout
 
 
+SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "interrupt": signal.SIGINT}
+
+
 @workers
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["kill", "term", "interrupt"])
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, id=name, marks=[pytest.mark.slow] * (name == "term")) for name, how in SIGNALS.items()]
+)
 def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, more, how):
     """What was reported before the end is not run again, whatever ended it; no test is lost."""
     (folder / "slow").touch()
