@@ -44,12 +44,12 @@ verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path
 bench: $(READY)  ## about six minutes: ours against torch.nn and others, paired; a report
 	$(BIN)/python -m experiments run speed --preset quick
 
-# A Python with CUDA's torch is set up by hand (README.md). Each verb ends within MINUTES, and goes on when typed again.
+# A Python with CUDA's torch is set up by hand (README.md). Each verb ends after about MINUTES, and goes on when typed again.
 MINUTES ?= 9
 EXPERIMENT ?= memory
 FULL := --preset full --engine torch --device cuda --no-report
 
-card: card-laws card-sanitize card-bench  ## with a GPU, these three in turn; PY is a python with its torch
+card: card-laws card-sanitize card-bench  ## with a GPU, these three in turn (-k: whatever one leaves); PY is a python with its torch
 card-laws:  ## with a GPU: its tests, and the laws on the plain loop, cuDNN and our kernels; goes on where it stopped
 	$(PY) -m properties.twins.judge_card --minutes $(MINUTES)
 card-sanitize:  ## with a GPU: compute-sanitizer, where that is installed, over our kernels; goes on where it stopped

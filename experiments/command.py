@@ -82,8 +82,8 @@ class Run:
     out: Path | None = None
     """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
     minutes: float | None = None
-    """Ends by itself before so many are over, with exit code 3 where groups are missing: the same command goes on. No
-    group is begun that, at the pace so far, would not be done by then."""
+    """Ends by itself after so many, with exit code 3 where groups are missing: the same command goes on. But for the
+    first, no group is begun that, at the pace so far, would not be done by then."""
     report: bool = True
     """Whether to write reports; a machine that only computes needs nothing that draws. Where the store has all groups,
     however it came by them, the same command writes the reports without computing, and without a GPU."""

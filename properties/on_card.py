@@ -7,8 +7,8 @@
     fused_bf16      the same with factors rounded to bfloat16, float32 arrays alone
 
 The kernels need TRITON_INTERPRET=0 in the environment. A subject that cannot run says why in one line. Every call gets
-copies of its arrays on the card; what it writes to them is handed back, so that the law "purity" sees it, and free
-memory of the card is full of NaN before it, for the law "poison".
+copies of its arrays on the card; what it writes to them is handed back, so that the law "purity" sees it, and
+memory of the card that torch has freed is NaN before it, for the law "poison".
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ INTERPRETED_BF16 = Products(factors=(1 + 2.0**-7) ** 2 - 1, sums=CUT)
 """Triton's interpreter cuts a factor off after 8 bits, where a card rounds (cvt.rn.bf16x2 in what is compiled)."""
 
 
+POISONED = (12, 16, 19, 20, 22, 24)
+"""Powers of two, bytes of the blocks that are filled: torch keeps those up to 1 MiB and larger ones apart."""
+
+
 class OnCard(TorchTwin):
     """A torch subject on a device, "cuda" unless a test says otherwise."""
 
@@ -100,8 +104,8 @@ class OnCard(TorchTwin):
                 a[...] = now
 
     def poison(self) -> None:
-        """Fills memory of the device with NaN and frees it: whoever takes it unwritten reads NaN."""
-        blocks = [torch.full((1 << 18,), torch.nan, device=self.device) for _ in range(2)]
+        """Fills memory of the device with ones and frees it: who takes it unwritten reads NaN, in either dtype."""
+        blocks = [torch.full((1 << size,), 255, dtype=torch.uint8, device=self.device) for size in POISONED]
         del blocks
 
 

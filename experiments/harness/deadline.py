@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from experiments.harness.endings import UsageError
 from experiments.harness.sweep import Group
@@ -50,9 +50,19 @@ class Deadline:
             self._paces[kind(group)] = max(self._paces.get(kind(group), 0.0), seconds / group.cost)
 
     def fits(self, group: Group) -> bool:
-        """Whether a group that begins now would be done in time; where nothing is known it is tried."""
-        slowest = self._paces.get(kind(group), max(self._paces.values(), default=0.0))
-        return not self.over() and slowest * group.cost <= self.left()
+        """Whether a group that begins now would be done in time, as far as is known."""
+        slowest = self._paces.get(kind(group), max(self._paces.values(), default=math.inf))
+        return not self.over() and (self.left() == math.inf or slowest * group.cost <= self.left())
+
+    def next(self, waiting: Sequence[Group], first: bool) -> Group | None:
+        """The first that would be done in time.
+
+        Where none would, or no pace is known, a run begins with the cheapest all the same: else it would end as it
+        began, and so would the next. It may be done, and what trains goes on from where it stood.
+        """
+        fitting = next((group for group in waiting if self.fits(group)), None)
+        tried = min(waiting, key=lambda group: group.cost, default=None) if first and not self.over() else None
+        return fitting or tried
 
 
 def kind(group: Group) -> str:

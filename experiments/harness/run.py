@@ -48,7 +48,8 @@ def compute(
     Args:
         groups: in any order; which are computed first changes no result.
         quiet: without a progress bar.
-        deadline: after which no group is waited for; none is begun that would not be done by then.
+        deadline: after which no group is waited for, but for one in this process; none is begun that would not be done
+            by then, the first apart.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
@@ -59,12 +60,14 @@ def compute(
     waiting = sorted((g for g in groups if g.key not in finished), key=lambda g: (-g.cost, g.key))
     commit, bar, losses = provenance.commit(), Bar(waiting, quiet), Losses(len(waiting))
     running: dict[Future[Outcome], Group] = {}
+    begun = False
     for group in groups if waiting else ():
         if group.key in finished:
             deadline.learn(group, store.facts(group)["seconds"])
     with bar:
-        while (running and not deadline.over()) or following(waiting, losses, deadline):
-            while len(running) < executor.slots and (group := following(waiting, losses, deadline)):
+        while (running and not deadline.over()) or following(waiting, losses, deadline, not begun):
+            while len(running) < executor.slots and (group := following(waiting, losses, deadline, not begun)):
+                begun = True
                 waiting.remove(group)
                 running[executor.run(group, bar.checkpoint(group))] = group
             for future in wait(running, min(LOOK, deadline.left()), FIRST_COMPLETED).done:
@@ -81,9 +84,9 @@ def compute(
     return losses.count
 
 
-def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline) -> Group | None:
+def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline, first: bool) -> Group | None:
     """The next group to begin, where one is to be begun."""
-    return None if losses.end else next((group for group in waiting if deadline.fits(group)), None)
+    return None if losses.end else deadline.next(waiting, first)
 
 
 class Losses:
@@ -125,7 +128,7 @@ class Losses:
         killers = self.killers()
         told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
-        late = ["the time that was given is over"] if self.late else []
+        late = ["what is missing would not be done in the time that was given"] if self.late else []
         why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told, *late])
         kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())

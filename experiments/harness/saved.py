@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from impl.spec import tree_map
 
@@ -45,6 +43,8 @@ def write(path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> N
     Raises:
         SavedError: it cannot be written there; nothing has changed then.
     """
+    from safetensors.numpy import save  # here, since who trains no language model need not have it
+
     data = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {FACTS: json.dumps(facts)})
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -81,6 +81,8 @@ def read(path: Path) -> Saved:
     Raises:
         SavedError: it does not exist, is damaged, or was not written by `write`.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, "numpy") as file:
             facts = json.loads((file.metadata() or {})[FACTS])

@@ -52,21 +52,32 @@ def store(tmp_path):
 
 
 def test_what_would_not_be_done_in_time_is_not_begun_and_the_same_command_goes_on(store):
-    """24 s at 2 s a predicted one: 18, then what fits into 6; later runs end what is left, and nothing runs twice."""
+    """24 s at 2 s a predicted one: the cheapest, whose pace is then known, and what fits; nothing runs twice."""
     place = Takes(2.0)
-    told = "the time that was given is over (groups missing: {}; finished groups are kept: run the command again)"
-    assert ran(store, place, 0.4) == ([9.0, 3.0], 3, told.format(4))
-    assert ran(store, place, 0.4) == ([8.0, 4.0], 3, told.format(2)), "it knows the pace from what the store has"
-    assert ran(store, place, 0.4) == ([2.0, 1.0], 0, "")
+    why = "what is missing would not be done in the time that was given"
+    told = why + " (groups missing: {}; finished groups are kept: run the command again)"
+    assert ran(store, place, 0.4) == ([1.0, 9.0, 2.0], 3, told.format(3))
+    assert ran(store, place, 0.4) == ([8.0, 4.0], 3, told.format(1)), "it knows the pace from what the store has"
+    assert ran(store, place, 0.4) == ([3.0], 0, "")
     assert store.records(SWEEP) == in_process(SWEEP)
 
 
-def test_without_a_pace_a_group_is_tried_and_the_slowest_of_its_kind_counts():
+def test_each_run_begins_at_least_one_group_so_that_none_is_waited_for_in_vain(store):
+    """At a hundredth of the speed predicted nothing fits into a second; the cheapest is tried, and others are next."""
+    place, found = Takes(100.0), []
+    for _ in SWEEP:
+        begun, code, _ = ran(store, place, 1 / 60)
+        found += begun
+    assert found == sorted(COSTS) and code == 0
+
+
+def test_without_a_pace_no_group_fits_and_then_the_slowest_of_its_kind_counts():
     """Until one is done nothing is known; then the slowest of a kind, or of all kinds for one that has none yet."""
     clock = [0.0]
     deadline = Deadline(1.0, lambda: clock[0])
     one, other = replace(GROUPS[0], cost=30.0), replace(GROUPS[0], setting="other/kind", cost=30.0)
-    assert deadline.fits(replace(one, cost=1e9))
+    assert not deadline.fits(replace(one, cost=1e-9))
+    assert deadline.next([one, replace(other, cost=1.0)], True).cost == 1.0 and deadline.next([one], False) is None
     deadline.learn(one, 30.0)
     assert deadline.fits(one) and deadline.fits(other)
     deadline.learn(other, 61.0)
@@ -98,11 +109,11 @@ def test_what_runs_when_the_time_is_over_is_given_up(store, tmp_path, monkeypatc
     assert len(begun(tmp_path / "log")) <= 2 and not any(map(alive, pids(tmp_path / "log")))
 
 
-def test_a_failure_before_the_deadline_is_a_failure(store, monkeypatch):
+def test_a_failure_before_the_deadline_is_a_failure(store, tmp_path, monkeypatch):
     """Both are told, and the exit code is that of the failure."""
-    monkeypatch.setenv("TOY_FAILS", SWEEP[0].setting)
-    place = InProcess()
-    clock = iter([0.0] * 4 + [1e9] * 100)
-    with pytest.raises(run.RunError, match=r"asked to fail; the time that was given is over \(groups m") as stop:
-        run.compute(SWEEP, store, place, quiet=True, deadline=Deadline(1.0, lambda: next(clock)))
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("TOY_FAILS", SWEEP[-1].setting)  # the cheapest, with which a run begins
+    late = lambda: 1e9 if begun(tmp_path / "log") else 0.0  # noqa: E731
+    with pytest.raises(run.RunError, match=r"asked to fail; what is missing would not .* \(groups m") as stop:
+        run.compute(SWEEP, store, InProcess(), quiet=True, deadline=Deadline(1.0, late))
     assert stop.value.code == 1

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from experiments.harness import saved
 from experiments.harness.saved import SavedError
@@ -83,7 +84,7 @@ def test_a_file_that_is_absent_or_not_ours_is_refused(tmp_path):
     """No file, and a safetensors file without our facts."""
     with pytest.raises(SavedError, match="must be a file that can be read"):
         saved.read(tmp_path / "none")
-    (tmp_path / "other").write_bytes(saved.save({"a": np.ones(2)}))
+    (tmp_path / "other").write_bytes(save({"a": np.ones(2)}))
     with pytest.raises(SavedError, match=r"ours; got .+other \(no facts\)"):
         saved.read(tmp_path / "other")
 

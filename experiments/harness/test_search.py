@@ -93,7 +93,7 @@ def test_a_search_that_is_out_of_time_writes_nothing_and_goes_on(tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(search.Deadline, "asked", lambda minutes: Deadline(minutes, iter([0.0, *[1e9] * 99]).__next__))
         assert run(tmp_path, patch, "--minutes", "1") == 3
-    assert "the time that was given is over (groups missing: 2;" in capsys.readouterr().err
+    assert "what is missing would not be done in the time that was given (groups missing: 2;" in capsys.readouterr().err
     assert not list(tmp_path.glob("*.csv"))
     assert run(tmp_path, monkeypatch) == 0
 

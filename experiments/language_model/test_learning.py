@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from experiments.harness import saved, sweep
 from experiments.harness.engine import engine
@@ -73,7 +74,7 @@ def test_a_file_of_another_group_or_other_code_is_passed_over(tmp_path, fact):
 DAMAGED = {
     "cut": lambda file: file.path.write_bytes(file.path.read_bytes()[:-8]),
     "empty": lambda file: file.path.write_bytes(b""),
-    "not ours": lambda file: file.path.write_bytes(saved.save(file.arrays)),
+    "not ours": lambda file: file.path.write_bytes(save(file.arrays)),
     "without key and code": lambda file: saved.write(file.path, file.arrays, {"step": 4}),
     "facts that are a list": lambda file: saved.write(file.path, file.arrays, ["key", "code"]),
 }

@@ -3,8 +3,9 @@
     python -m properties.twins.judge_card                nine minutes of it; the same command goes on where it stopped
     python -m properties.twins.judge_card --only fused fused_bf16 --minutes 30
 
-Each run of pytest has a file of the tests that have passed (`--passed`), in a folder of the commit. The exit code is 1
-where a test failed, 3 where some are left to run, 2 where there is no card, 0 where all have passed.
+Each run of pytest has a file of the tests that have passed or were skipped (`--passed`), in a folder of the commit, and
+counts both as done. The exit code is 1 where a test failed, 3 where some are left to run, 2 where there is no card, 0
+where none is left.
 """
 
 from __future__ import annotations
@@ -90,8 +91,8 @@ def count(file: Path) -> int:
 
 
 def table(ended: Mapping[str, str], folder: Path) -> str:
-    """A line a run: how it ended, and how many tests have passed at this commit, all runs together."""
-    return "\n".join(f"{name:<14}{count(folder / f'{name}.ids'):>6} passed   {how}" for name, how in ended.items())
+    """A line a run: how it ended, and how many tests passed or were skipped at this commit, all runs together."""
+    return "\n".join(f"{name:<14}{count(folder / f'{name}.ids'):>6} done   {how}" for name, how in ended.items())
 
 
 def main(words: Sequence[str] | None = None) -> int:

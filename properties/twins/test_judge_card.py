@@ -43,17 +43,26 @@ def test_what_passed_is_kept_and_what_failed_is_run_again(card, tmp_path, capsys
     """Exit code 1 where a test failed, 0 where none did; the second time what passed is not run again."""
     both = ["--only", "passes", "fails"]
     for _ in range(2):
-        assert judged(tmp_path, capsys, *both) == (1, ["passes 2 passed passed", "fails 1 passed FAILED"])
+        assert judged(tmp_path, capsys, *both) == (
+            1,
+            ["passes 2 done passed", "fails 1 done FAILED"],
+        )
     monkeypatch.setenv("HEALED", "1")
-    assert judged(tmp_path, capsys, *both) == (0, ["passes 2 passed passed", "fails 2 passed passed"])
+    assert judged(tmp_path, capsys, *both) == (
+        0,
+        ["passes 2 done passed", "fails 2 done passed"],
+    )
 
 
 def test_it_ends_in_time_and_says_what_is_left(card, tmp_path, capsys):
     """A test that hangs is told to end; those before it have passed, and runs after it are not begun."""
     began = time.monotonic()
     code, rows = judged(tmp_path, capsys, "--minutes", "0.1", "--only", "hangs", "passes")
-    assert code == 3 and rows[1] == "passes 0 passed left to run"
-    assert rows[0] in ("hangs 1 passed left to run", "hangs 0 passed left to run")  # four seconds may be too few for it
+    assert code == 3 and rows[1] == "passes 0 done left to run"
+    assert rows[0] in (
+        "hangs 1 done left to run",
+        "hangs 0 done left to run",
+    )  # four seconds may be too few for it
     assert time.monotonic() - began < 30
 
 
