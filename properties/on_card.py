@@ -25,12 +25,12 @@ import numpy as np
 import torch
 
 import impl.torch_twin
-from impl.spec import COMMON, leaves, rebuild, tree_map
+from impl.spec import COMMON
 from impl.torch_twin import backend, scan, stack  # noqa: F401  (Twin finds stack in the package)
 from properties.guard import METHODS
 from properties.roundoff import Products
-from properties.subject import Call, Cotangent, Result
-from properties.subjects.torch_twin import TorchTwin, own
+from properties.subjects.torch_kernels import TorchKernels
+from properties.subjects.torch_twin import TorchTwin, tensor
 from properties.subjects.torch_vendor import TorchVendor
 
 CUT = 2.0**-22
@@ -45,12 +45,13 @@ one product alone needs as much.
 Source: Fasi, Higham, Mikaitis, Pranesh 2021, Numerical behavior of NVIDIA tensor cores (V100, T4, A100).
 """
 
-TF32X3 = Products(factors=2.0**-21, sums=CUT)
+TF32X3 = Products(factors=2.0**-21, sums=CUT * (1 + 2.0**-10))
 """A factor a is split into a_h, 11 bits rounded to nearest, and the rest, which the tensor core cuts to 11 bits.
 
 In units of a's last bit, |a| >= 2^23, the rest is at most 2^12; at most 1 is cut off it, and none where it is 2^12. Of
 a b, a_l b_l is left out, at most 2^-22 |a b|, and what is cut off either factor is missing, 2^-23 |a b| each: 2^-21 in
-all, 8u. The split is Triton's, read in what it compiles: cvt.rna.tf32 for the high part, nothing for the low one.
+all, 8u. The sums of a_h b_l and a_l b_h are cut off too, on magnitudes of 2^-10 of a_h b_h's at most. The split is
+Triton's, read in what it compiles: cvt.rna.tf32 for the high part, nothing for the low one.
 """
 
 BF16 = Products(factors=(1 + 1 / 257) ** 2 - 1, sums=CUT)
@@ -72,28 +73,20 @@ class OnCard(TorchTwin):
     def __init__(self, device: str = "cuda", loop: Any = None) -> None:
         """Refuses, in one line, a device that is not there, or products of TF32 where float32 is asked for."""
         require(device)
-        super().__init__(f"{self.form}_{device}", impl.torch_twin, version(device), loop)
         self.device, self.lent = device, []
+        super().__init__(f"{self.form}_{device}", impl.torch_twin, version(device), loop)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles as its class and device, so that a child process makes its own."""
         return type(self), (self.device,)
 
-    def into(self, tree: Any) -> Any:
-        """See Twin; copies on the device, which are kept beside the caller's arrays."""
-        return tree_map(self.moved, tree)
-
     def moved(self, a: Any) -> Any:
-        """An array's copy on the device; whatever else stands in a call stays as it is."""
+        """See TorchTwin; a copy also on the device "cpu", kept beside the caller's array."""
         if not isinstance(a, np.ndarray):
             return a
-        there = super().into(a).to(self.device, copy=True)
+        there = tensor(a).to(self.device, copy=True)
         self.lent.append((a, there))
         return there
-
-    def out(self, tree: Any) -> Any:
-        """See Twin."""
-        return super().out(tree_map(lambda a: a.cpu(), tree))
 
     def hand_back(self) -> None:
         """Writes into the caller's arrays what was changed in their copies."""
@@ -132,18 +125,6 @@ class Eager(OnCard):
 
     form = "eager"
 
-    def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
-        """See TorchTwin, whose leaves are on the CPU."""
-        there = lambda tree: tree_map(lambda a: own(a).to(self.device), tree)  # noqa: E731
-        given = tree_map(torch.Tensor.requires_grad_, there((call.x, call.params, call.state)))
-        x, params, state = given
-        run = scan.forward(call.cell, params, x, state)
-        gradient = scan.backward(call.cell, params, run.cache, *there(tuple(cotangent)))
-        pairs = zip(leaves(tuple(gradient[:3])), leaves(there(tuple(direction[:3]))), strict=True)
-        inner = sum((d * v).sum() for d, v in pairs)
-        second = torch.autograd.grad(inner, leaves(given), materialize_grads=True)
-        return Result(*self.out(rebuild(given, list(second))))
-
 
 class Vendor(OnCard, TorchVendor):
     """cuDNN's kernels: `vendor.products` turns their TF32, which is torch's default for them, off for each call."""
@@ -155,22 +136,16 @@ class Vendor(OnCard, TorchVendor):
         super().__init__(device, loop)
 
 
-class Fused(OnCard, TorchVendor):
-    """The Triton kernels; on the device "cpu" under Triton's interpreter, which a test is patient with."""
+class Fused(OnCard, TorchKernels):
+    """The Triton kernels; on the device "cpu" under Triton's interpreter."""
 
-    form, precision, share = "fused", "ieee", 1.0
-    capabilities = TorchVendor.capabilities | {"row bits"}
+    form, precision = "fused", "ieee"
 
     def __init__(self, device: str = "cuda") -> None:
         require(device)
         fused = kernels(device)
         loop = SimpleNamespace(forward=partial(fused.forward, precision=self.precision), backward=fused.backward)
         super().__init__(device, loop)
-        self.pooled, self.share = device == "cpu", 0.05 if device == "cpu" else 1.0
-
-    def alpha(self, dtype: str) -> float:
-        """See Subject: 2u of the dtype, in which sigma and tanh are computed whatever products are."""
-        return float(np.finfo(dtype).eps)
 
 
 class FusedTF32x3(Fused):

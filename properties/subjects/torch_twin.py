@@ -32,24 +32,34 @@ def own(a: np.ndarray) -> torch.Tensor:
 
 
 class TorchTwin(Twin):
-    """Tensors share the caller's memory, so that the law "purity" sees what is written."""
+    """On the CPU, tensors share the caller's memory, so that the law "purity" sees what is written.
+
+    Attributes:
+        device: where it computes, as torch names it.
+    """
+
+    device = "cpu"
 
     def into(self, tree: Any) -> Any:
         """See Twin."""
-        return tree_map(tensor, tree)
+        return tree_map(self.moved, tree)
+
+    def moved(self, a: Any) -> Any:
+        """An array as a tensor on the device; whatever else stands in a call stays as it is."""
+        return tensor(a).to(self.device) if isinstance(a, np.ndarray) else a
 
     def out(self, tree: Any) -> Any:
         """See Twin."""
-        return tree_map(lambda a: a.numpy(), tree)
+        return tree_map(lambda a: a.cpu().numpy(), tree)
 
     def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
         """See Subject; autograd through the written backward, which is plain torch like the forward."""
-        given = tree_map(lambda a: own(a).requires_grad_(), (call.x, call.params, call.state))
+        given = tree_map(lambda a: own(a).to(self.device).requires_grad_(), (call.x, call.params, call.state))
         x, params, state = given
         run = scan.forward(call.cell, params, x, state)
         gradient = scan.backward(call.cell, params, run.cache, *map(self.into, cotangent))
-        pairs = zip(leaves(tuple(gradient[:3])), leaves(tuple(direction[:3])), strict=True)
-        inner = sum((d * tensor(v)).sum() for d, v in pairs)
+        pairs = zip(leaves(tuple(gradient[:3])), leaves(self.into(tuple(direction[:3]))), strict=True)
+        inner = sum((d * v).sum() for d, v in pairs)
         second = torch.autograd.grad(inner, leaves(given), materialize_grads=True)
         return Result(*self.out(rebuild(given, list(second))))
 
