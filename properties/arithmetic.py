@@ -2,7 +2,7 @@
 
 Both offer the same operations on matrices of shape (rows, columns), so that `oracle.py` states each formula once:
 
-    numbers   constant  setting  affine  product  total  add  sub  difference  mul  div  one_minus
+    numbers   constant  setting  affine  product  outer  total  add  sub  difference  mul  div  one_minus
               sigma  tanh  relu  relu_back  exp  log  sqrt  either
     places    select  concatenate  columns  rows  transpose  stack  reshape  scatter
 
@@ -36,6 +36,10 @@ class Arithmetic:
     def constant(self, a: np.ndarray) -> Matrix:
         """An input, which the subject holds exactly."""
         raise NotImplementedError
+
+    def outer(self, a: Matrix, b: Matrix) -> Matrix:
+        """The sum over n rows of the outer products of a (n, m) and b (n, k): a gradient of weights, (m, k)."""
+        return self.product(self.transpose(a), b)
 
     def select(self, rows: np.ndarray, a: Matrix, b: Matrix) -> Matrix:
         """Row by row, a where `rows` (m,) holds and b elsewhere."""

@@ -7,6 +7,7 @@ zero states and square shapes hide most faults.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -188,11 +189,19 @@ def judge_once(question: str, *args: Any, **options: Any) -> Any:
     return answer(pickle.dumps((question, args, options)))
 
 
-@lru_cache(maxsize=1 << 14)  # what all laws ask of all subjects in two dtypes; 16 kB each
-def answer(asked: bytes) -> Any:
-    """What the referee says to a pickled question."""
-    question, args, options = pickle.loads(asked)
-    return getattr(oracle, question)(*args, **options)
+def answers(size: int) -> Callable[[bytes], Any]:
+    """What the referee says to pickled questions, the last `size` of which it remembers."""
+
+    @lru_cache(size)
+    def answer(asked: bytes) -> Any:
+        question, args, options = pickle.loads(asked)
+        return getattr(oracle, question)(*args, **options)
+
+    return answer
+
+
+answer = answers(1 << 14)
+"""What all laws ask of all subjects in two dtypes; 16 kB each."""
 
 
 def member(call: Call, e: int) -> Call:

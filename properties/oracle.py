@@ -528,7 +528,7 @@ def _gradient_of_parameters(a: Arithmetic, params: dict[str, Matrix], run: _Run,
         a.concatenate(steps, 0) if steps else a.constant(np.zeros((0, n)))
         for steps, n in zip(rows, widths, strict=True)
     )
-    weights = {"weight_ih": a.product(a.transpose(da), x), "weight_hh": a.product(a.transpose(da), h)}
+    weights = {"weight_ih": a.outer(da, x), "weight_hh": a.outer(da, h)}
     return weights | {name: a.total(da) for name in PARAMETERS[2:] if name in params}
 
 
@@ -540,7 +540,7 @@ def _head(a: Arithmetic, weight: np.ndarray, bias: np.ndarray | None, h: np.ndar
     h_rows, dy_rows = (a.constant(array.reshape(N, array.shape[-1])) for array in (h, dy))
     y = a.affine([(h_rows, a.transpose(W))], [] if bias is None else [a.rows(a.constant(bias), N)])
     result = {"y": a.reshape(y, dy.shape), "h": a.reshape(a.product(dy_rows, W), h.shape)}
-    result["weight_hy"] = a.product(a.transpose(dy_rows), h_rows)
+    result["weight_hy"] = a.outer(dy_rows, h_rows)
     return result if bias is None else result | {"bias_hy": a.total(dy_rows)}
 
 

@@ -72,25 +72,26 @@ def factors(rounded):
 
 
 class Formed(TorchFunctionMode):
-    """Products of matrices by a function of the two."""
+    """Products of matrices by a function of the two, and by another where the left one is transposed: for weights."""
 
-    def __init__(self, product):
+    def __init__(self, product, outer):
         super().__init__()
-        self.product = product
+        self.product, self.outer = product, outer
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
             with torch._C.DisableTorchFunction():
-                return self.product(*args)
+                a, b = args
+                return (self.product if a.stride(-1) == 1 else self.outer)(a, b)
         return function(*args, **(kwargs or {}))
 
 
-def stand_in(kind, product):
+def stand_in(kind, product, outer=torch.matmul):
     """A subject of a kind on a card whose loop is the written one with such products; it promises no row its bits."""
 
     def formed(function):
         def run(*args, **options):
-            with Formed(product):
+            with Formed(product, outer):
                 return function(*args, **options)
 
         return run
@@ -99,7 +100,7 @@ def stand_in(kind, product):
     loop = SimpleNamespace(forward=formed(scan.forward), backward=formed(scan.backward))
     OnCard.__init__(subject, "cpu", loop)
     subject.products = {FusedTF32x3: TF32X3, FusedBF16: BF16}[kind]
-    subject.capabilities = subject.capabilities - {"row bits"}
+    subject.capabilities, subject.share, subject.pooled = subject.capabilities - {"row bits"}, 1.0, False
     return subject
 
 
@@ -144,6 +145,16 @@ def test_products_worse_than_declared_break_laws(kind, product, laws):
     """Fewer bits, a product left out, the range of float16: each of the laws named sees it."""
     found = judged(stand_in(kind, product), laws, 5)
     assert {v.word for v in found.values()} == {"broken"}
+
+
+def test_gradients_of_weights_are_granted_the_dtypes_own_roundoff():
+    """The kernels leave them to torch's products of float32: formed of bfloat16's factors too, they break a law.
+
+    On few steps that is seen: on many, what da carries from the step before hides it.
+    """
+    rounded = factors(bf16)
+    (found,) = judged(stand_in(FusedBF16, rounded, rounded), ("unit axes",), 10).values()
+    assert found.word == "broken" and "weight_hh" in found.why
 
 
 @pytest.mark.parametrize(
