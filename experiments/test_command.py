@@ -305,6 +305,14 @@ def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(he
         assert ("predicted: harness.toy sums to 0" in said.split("computed")[0]) is first
 
 
+def test_the_store_is_asked_once_what_it_has(here, monkeypatch):
+    """A large one checks each of its groups for it."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    asked, finished = [], Store.finished
+    monkeypatch.setattr(Store, "finished", lambda store, groups: asked.append(len(groups)) or finished(store, groups))
+    assert command.main(["run", "harness.toy", "--workers", "0", "--no-report"]) == 0 and asked == [len(GROUPS)]
+
+
 CUDA = ["--engine", "torch", "--device", "cuda:77", "--store", "s.sqlite", "--out", "out"]
 
 
