@@ -270,9 +270,8 @@ def run(command: Run) -> int:
 
 
 def refuse_absent(command: Run, engine: str) -> None:
-    """Refuses a device that is not here; a cluster's workers look for theirs themselves."""
-    if command.scheduler is None:
-        catalogue.refuse_absent(engine)
+    """Refuses a device that is not here; a cluster's workers look for theirs themselves, where its name is one."""
+    (catalogue.refuse_absent if command.scheduler is None else catalogue.refuse_nameless)(engine)
 
 
 def compute_all(

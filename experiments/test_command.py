@@ -80,6 +80,14 @@ WRONG = {
     "no time at all": (["run", "memory", "--minutes", "0"], "--minutes must be above 0; got 0."),
     "no number of minutes": (["run", "memory", "--minutes", "nan"], "--minutes must be above 0; got nan."),
     "a device that is not here": (["run", "memory", "--engine", "torch", "--device", "cuda:77"], "cuda:77"),
+    "no device's name, on a cluster": (
+        ["run", "memory", "--device", "garbage", "--scheduler", "tcp://127.0.0.1:9"],
+        "--device must be what torch calls a device, such as cuda or cuda:1; got 'garbage'.",
+    ),
+    "a device without a name": (
+        ["run", "memory", "--device", ""],
+        "--device must be one that torch finds here; got ''",
+    ),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
     "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),
     "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),
@@ -316,20 +324,38 @@ def test_the_store_is_asked_once_what_it_has(here, monkeypatch):
 CUDA = ["--engine", "torch", "--device", "cuda:77", "--store", "s.sqlite", "--out", "out"]
 
 
+def kept_of(device, here, number=slice(None)):
+    """Puts groups into a store as if such a device had computed them; all groups."""
+    groups = catalogue.sweep("harness.toy", "smoke", Options(f"torch:{device}"))
+    with Store(here / "s.sqlite") as store:
+        for group in groups[number]:
+            keep(store, group, InProcess().run(replace(group, engine="fast"), lambda *_: None).result(), "c")
+    return groups
+
+
 def test_what_a_gpu_computed_elsewhere_is_reported_without_one(here, capsys, monkeypatch):
     """The store has all groups, so that nothing is looked for; where one is missing the device must be here."""
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
-    groups = catalogue.sweep("harness.toy", "smoke", Options("torch:cuda:77"))
     typed = ["run", "harness.toy", "--preset", "smoke", *CUDA]
-    with Store(here / "s.sqlite") as store:
-        for group in groups[1:]:
-            keep(store, group, InProcess().run(replace(group, engine="fast"), lambda *_: None).result(), "c")
+    kept_of("cuda:77", here, slice(1, None))
     assert command.main(typed) == 2 and "cuda:77" in capsys.readouterr().err and not (here / "out").exists()
-    with Store(here / "s.sqlite") as store:
-        keep(store, groups[0], InProcess().run(replace(groups[0], engine="fast"), lambda *_: None).result(), "c")
+    groups = kept_of("cuda:77", here)
     assert command.main(typed) == 0
     said = capsys.readouterr()
     assert f"0 groups computed, {len(groups)} taken" in said.err and said.out == "out/index.html\n"
+
+
+def test_a_devices_name_is_read_before_a_cluster_computes(here, capsys, monkeypatch):
+    """One that torch can read may be a worker's; of what is none, groups that are there are still reported."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    monkeypatch.setattr(command.executor, "chosen", lambda workers, scheduler: InProcess())
+    monkeypatch.setattr(command, "compute", lambda *_, **__: 0)
+    typed = ["run", "harness.toy", "--preset", "smoke", "--no-report", "--store", "s.sqlite", "--scheduler", "x"]
+    kept_of("garbage", here, slice(1, None))
+    assert command.main([*typed, "--device", "garbage"]) == 2 and "got 'garbage'." in capsys.readouterr().err
+    assert command.main([*typed, "--device", "cuda:77"]) == 0
+    kept_of("garbage", here)
+    assert command.main([*typed, "--device", "garbage"]) == 0
 
 
 def test_a_run_in_pieces_ends_by_itself_and_goes_on(here, capsys, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from experiments.harness.endings import UsageError
-from experiments.harness.engine import on_device
+from experiments.harness.engine import is_name, on_device
 from experiments.harness.sweep import PRESETS, Group, Options
 
 EXPERIMENTS = ("gradient_flow", "memory", "modes", "language_model", "instrument", "speed", "speed_gpu")
@@ -86,8 +86,19 @@ def refuse_absent(engine: str) -> None:
     Raises:
         UsageError: there is no such device.
     """
-    form, _, device = engine.partition(":")
-    chosen_engine(form, device or "cpu")
+    form, named, device = engine.partition(":")
+    chosen_engine(form, device if named else "cpu")
+
+
+def refuse_nameless(engine: str) -> None:
+    """Refuses an engine on what is no device of any machine.
+
+    Raises:
+        UsageError: torch cannot read its name.
+    """
+    _, named, device = engine.partition(":")
+    if named and not is_name(device):
+        raise UsageError(f"--device must be what torch calls a device, such as cuda or cuda:1; got {device!r}.")
 
 
 def alone(name: str) -> bool:
