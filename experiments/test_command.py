@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -390,6 +391,30 @@ def test_a_machine_that_only_computes_needs_nothing_that_draws_or_judges(here, n
     words = ["--no-report", "--workers", "0", "--store", str(here / "s.sqlite")]
     done = subprocess.run([sys.executable, "-c", f"{blocked}; {run}", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+FULL = """
+import sys
+sys.modules.update(dict.fromkeys({absent}))
+from experiments.command import main
+from experiments.harness import catalogue
+from experiments.harness.store import Store
+from experiments.harness.sweep import Options
+for name in catalogue.EXPERIMENTS:
+    with Store("s.sqlite") as store:
+        for group in catalogue.sweep(name, "smoke", Options()):
+            store.save(group, [], {{"seconds": 1.0}})
+    assert main(["run", name, "--preset", "smoke", "--no-report", "--device", "cpu", "--store", "s.sqlite"]) == 0
+"""
+
+
+@pytest.mark.slow
+def test_where_no_group_is_missing_no_experiment_needs_what_draws_judges_or_keeps(here):
+    """Not even the one on the laws themselves, which are judged by what such a machine may lack."""
+    program = FULL.format(absent=(*DRAWN, "safetensors"))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.count("0 groups computed, ") == len(catalogue.EXPERIMENTS), done.stderr
 
 
 def test_what_one_machine_computed_another_reports(here, capsys, monkeypatch):
