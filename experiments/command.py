@@ -450,9 +450,7 @@ def unpack(command: Unpack) -> int:
     absent = next((file for file in command.files if not file.is_file()), None)
     if absent or not command.files:
         raise UsageError(f"unpack must be given files that there are; got {absent or 'none'}.")
-    found = pieces.unpack(command.files, command.store)
-    other = f", {found.different} of them with other records, which stay as they are" * bool(found.different)
-    print(f"{found.added} groups added to {command.store}; {found.present} were there{other}")
+    print(pieces.told(pieces.unpack(command.files, command.store), command.store))
     return 0
 
 
