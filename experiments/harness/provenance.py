@@ -80,6 +80,17 @@ def commit() -> str:
     return head + ("+changes" if changes else "")
 
 
+def origin(group: Group) -> tuple[str, dict[str, str]]:
+    """The device that a group's records come from, and the versions: of one that measures a card, the card's.
+
+    Such a card is called as the group calls it, and not asked: it may serve one process at a time, the one that
+    measures.
+    """
+    if group.card:
+        return f"cuda: {group.card}", versions("torch:cuda")
+    return device(group.engine), versions(group.engine)
+
+
 def device(engine: str = "") -> str:
     """What an engine computes on: the processor, or for "torch:cuda" the GPU as torch names it."""
     where = engine.partition(":")[2]
