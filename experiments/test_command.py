@@ -11,13 +11,14 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from experiments import command
-from experiments.harness import catalogue, listing
+from experiments.harness import catalogue, listing, workers
 from experiments.harness.deadline import Deadline
 from experiments.harness.executor import InProcess, Outcome
 from experiments.harness.report import cost
@@ -375,6 +376,23 @@ def test_a_run_in_pieces_ends_by_itself_and_goes_on(here, capsys, monkeypatch):
     said = capsys.readouterr()
     assert f"{missing} groups computed" in said.err and said.out == "s.sqlite\n" and not (here / "out").exists()
     assert command.main(typed) == 0 and capsys.readouterr().out == "out/index.html\n"
+
+
+@pytest.mark.parametrize("name", ["speed", "speed_gpu"])
+def test_clocks_in_pieces_end_by_themselves_and_go_on(name, here, capsys, monkeypatch):
+    """What is measured when the time is over is waited for and kept, nothing begins after it, nothing is done twice."""
+    monkeypatch.setattr(import_module(f"experiments.{name}.sweep"), "card", lambda: "A card")
+    monkeypatch.setattr(workers, "Workers", lambda slots: pytest.fail("clocks must not run on workers"))
+    measured, wanted = [], {group.key for group in catalogue.sweep(name, "tour", Options())}
+    run = lambda group, checkpoint: measured.append(group.key) or []  # noqa: E731
+    monkeypatch.setattr(import_module(f"experiments.{name}.experiment"), "run", run)
+    asked = lambda minutes: Deadline(minutes, lambda: 40.0 * len(measured))  # noqa: E731
+    monkeypatch.setattr(command.Deadline, "asked", asked)
+    typed = ["run", name, "--preset", "tour", "--store", "s.sqlite", "--no-report", "--minutes", "1"]
+    for done in range(2, len(wanted), 2):
+        assert command.main(typed) == 3 and len(measured) == done
+        assert f"(groups missing: {len(wanted) - done};" in capsys.readouterr().err
+    assert command.main(typed) == 0 and len(measured) == len(wanted) == len({*measured} & wanted) > 2
 
 
 DRAWN = ("matplotlib", "seaborn", "jinja2", "hypothesis", "pytest", "flint")

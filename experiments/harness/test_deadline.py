@@ -71,6 +71,16 @@ def test_each_run_begins_at_least_one_group_so_that_none_is_waited_for_in_vain(s
     assert found == sorted(COSTS) and code == 0
 
 
+def test_of_a_run_in_two_parts_one_begins_such_a_group(store):
+    """The second part, as clocks are, has the same deadline: where the first has computed, it begins what would fit."""
+    place = Takes(100.0)
+    deadline = Deadline(3.0, lambda: place.now)
+    assert run.compute(SWEEP[-1:], store, place, quiet=True, deadline=deadline) == 1
+    with pytest.raises(run.OutOfTime, match="groups missing: 1;"):
+        run.compute(SWEEP[-2:-1], store, place, quiet=True, deadline=deadline)
+    assert place.begun == [1.0]
+
+
 def test_without_a_pace_no_group_fits_and_then_the_slowest_of_its_kind_counts():
     """Until one is done nothing is known; then the slowest of a kind, or of all kinds for one that has none yet."""
     clock = [0.0]
