@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from experiments.harness.endings import UsageError
-from experiments.harness.engine import is_name, on_device
+from experiments.harness.engine import on_device
 from experiments.harness.sweep import PRESETS, Group, Options
 
 EXPERIMENTS = ("gradient_flow", "memory", "modes", "language_model", "instrument", "speed", "speed_gpu")
@@ -99,6 +99,17 @@ def refuse_nameless(engine: str) -> None:
     _, named, device = engine.partition(":")
     if named and not is_name(device):
         raise UsageError(f"--device must be what torch calls a device, such as cuda or cuda:1; got {device!r}.")
+
+
+def is_name(device: str) -> bool:
+    """Whether torch takes this for the name of a device, on whatever machine that may be."""
+    import torch
+
+    try:
+        torch.device(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def alone(name: str) -> bool:

@@ -121,17 +121,6 @@ def on_device(form: str, device: str) -> str:
     return f"torch:{device}"
 
 
-def is_name(device: str) -> bool:
-    """Whether torch takes this for the name of a device, on whatever machine that may be."""
-    import torch
-
-    try:
-        torch.device(device)
-    except RuntimeError:
-        return False
-    return True
-
-
 def gpu_found(device: str) -> bool:
     """Whether torch can put an array there."""
     import torch
