@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiments.harness import catalogue, executor, listing, pieces, provenance, ran
-from experiments.harness.deadline import Deadline
+from experiments.harness.deadline import Deadline, Minutes
 from experiments.harness.endings import UsageError, ended, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import Executor, InProcess
@@ -81,9 +81,7 @@ class Run:
     """Where results are kept, and, in a folder named as it is with .models after it, trained models."""
     out: Path | None = None
     """The reports' folder; by default reports/PRESET, for quick reports/, with a text or data named reports/own/."""
-    minutes: float | None = None
-    """Ends by itself after so many, with exit code 3 where groups are missing: the same command goes on. But for the
-    first, no group is begun that, at the pace so far, would not be done by then."""
+    minutes: Minutes = None
     report: bool = True
     """Whether to write reports; a machine that only computes needs nothing that draws. Where the store has all groups,
     however it came by them, the same command writes the reports without computing, and without a GPU."""
@@ -261,29 +259,31 @@ def run(command: Run) -> int:
         refuse_absent(command, engine)
     together = any(not catalogue.alone(name) for name in names)
     with executor.on(workers if together else 0, command.scheduler) as place, Store(command.store) as store:
-        if lacking(groups, store):
+        finished = store.finished(groups)
+        if lacking(groups, finished):
             refuse_absent(command, engine)
-        tell_predictions(sweeps, store)
-        computed = compute_all(sweeps, store, place, deadline)
+        tell_predictions(sweeps, finished)
+        computed = compute_all(sweeps, store, place, deadline, finished)
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         print(write_reports(sweeps, store, command, engine, out) if command.report else command.store)
     return 0
 
 
 def refuse_absent(command: Run, engine: str) -> None:
-    """Refuses a device that is not here; a cluster's workers look for theirs themselves."""
-    if command.scheduler is None:
-        catalogue.refuse_absent(engine)
+    """Refuses a device that is not here; a cluster's workers look for theirs themselves, where its name is one."""
+    (catalogue.refuse_absent if command.scheduler is None else catalogue.refuse_nameless)(engine)
 
 
-def compute_all(sweeps: dict[str, list[Group]], store: Store, place: Executor, deadline: Deadline) -> int:
+def compute_all(
+    sweeps: dict[str, list[Group]], store: Store, place: Executor, deadline: Deadline, finished: set[str]
+) -> int:
     """What the store lacks; how many groups that was. Clocks run last, in this process, and without idle workers."""
     groups: dict[bool, list[Group]] = {False: [], True: []}
     for name, some in sweeps.items():
         groups[catalogue.alone(name)] += some
-    computed = compute(groups[False], store, place, deadline=deadline)
+    computed = compute(groups[False], store, place, deadline=deadline, finished=finished)
     place.close()
-    return computed + compute(groups[True], store, InProcess(), deadline=deadline)
+    return computed + compute(groups[True], store, InProcess(), deadline=deadline, finished=finished)
 
 
 def chosen_workers(command: Run) -> int:
@@ -306,15 +306,15 @@ def models_of(store: Path) -> Path:
     return store.parent / f"{store.name}.models"
 
 
-def lacking(groups: Sequence[Group], store: Store) -> bool:
+def lacking(groups: Sequence[Group], finished: set[str]) -> bool:
     """Whether some groups are still to be computed."""
-    return len(store.finished(groups)) < len({group.key for group in groups})
+    return any(group.key not in finished for group in groups)
 
 
-def tell_predictions(sweeps: dict[str, list[Group]], store: Store) -> None:
+def tell_predictions(sweeps: dict[str, list[Group]], finished: set[str]) -> None:
     """What experiments that are still to be computed predict, before they are."""
     for name, groups in sweeps.items():
-        if lacking(groups, store):
+        if lacking(groups, finished):
             for line in catalogue.predicted(name):
                 print(f"predicted: {line}", file=sys.stderr)
 
@@ -423,11 +423,13 @@ def remake(names: Sequence[str], out: Path) -> int:
 
 
 def compare(names: Sequence[str], command: Report) -> int:
-    """Prints how many files are identical; names those that are not, and then fails."""
+    """Prints how many files are identical; names those that are not, and then fails, and those that it cannot tell."""
     identical, differ = 0, []
     for name in names:
         same, other = reports().check(name, command.out)
         identical, differ = identical + same, differ + other
+        for table in reports().untold(command.out / name):
+            print(f"not compared: {command.out / name / table} (README.md has no digest of it)")
     if command.experiment == "all":
         above, other = reports().ABOVE, reports().check_index(command.out)
         identical, differ = identical + len(above) - len(other), differ + other
@@ -450,9 +452,7 @@ def unpack(command: Unpack) -> int:
     absent = next((file for file in command.files if not file.is_file()), None)
     if absent or not command.files:
         raise UsageError(f"unpack must be given files that there are; got {absent or 'none'}.")
-    found = pieces.unpack(command.files, command.store)
-    other = f", {found.different} of them with other records, which stay as they are" * bool(found.different)
-    print(f"{found.added} groups added to {command.store}; {found.present} were there{other}")
+    print(pieces.told(pieces.unpack(command.files, command.store), command.store))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -10,13 +11,14 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from experiments import command
-from experiments.harness import catalogue, listing
+from experiments.harness import catalogue, listing, workers
 from experiments.harness.deadline import Deadline
 from experiments.harness.executor import InProcess, Outcome
 from experiments.harness.report import cost
@@ -80,6 +82,14 @@ WRONG = {
     "no time at all": (["run", "memory", "--minutes", "0"], "--minutes must be above 0; got 0."),
     "no number of minutes": (["run", "memory", "--minutes", "nan"], "--minutes must be above 0; got nan."),
     "a device that is not here": (["run", "memory", "--engine", "torch", "--device", "cuda:77"], "cuda:77"),
+    "no device's name, on a cluster": (
+        ["run", "memory", "--device", "garbage", "--scheduler", "tcp://127.0.0.1:9"],
+        "--device must be what torch calls a device, such as cuda or cuda:1; got 'garbage'.",
+    ),
+    "a device without a name": (
+        ["run", "memory", "--device", ""],
+        "--device must be one that torch finds here; got ''",
+    ),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
     "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),
     "generation from a file that does not exist": (["generate", "--model", "x.safetensors"], "x.safetensors"),
@@ -305,23 +315,49 @@ def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(he
         assert ("predicted: harness.toy sums to 0" in said.split("computed")[0]) is first
 
 
+def test_the_store_is_asked_once_what_it_has(here, monkeypatch):
+    """A large one checks each of its groups for it."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    asked, finished = [], Store.finished
+    monkeypatch.setattr(Store, "finished", lambda store, groups: asked.append(len(groups)) or finished(store, groups))
+    assert command.main(["run", "harness.toy", "--workers", "0", "--no-report"]) == 0 and asked == [len(GROUPS)]
+
+
 CUDA = ["--engine", "torch", "--device", "cuda:77", "--store", "s.sqlite", "--out", "out"]
+
+
+def kept_of(device, here, number=slice(None)):
+    """Puts groups into a store as if such a device had computed them; all groups."""
+    groups = catalogue.sweep("harness.toy", "smoke", Options(f"torch:{device}"))
+    with Store(here / "s.sqlite") as store:
+        for group in groups[number]:
+            keep(store, group, InProcess().run(replace(group, engine="fast"), lambda *_: None).result(), "c")
+    return groups
 
 
 def test_what_a_gpu_computed_elsewhere_is_reported_without_one(here, capsys, monkeypatch):
     """The store has all groups, so that nothing is looked for; where one is missing the device must be here."""
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
-    groups = catalogue.sweep("harness.toy", "smoke", Options("torch:cuda:77"))
     typed = ["run", "harness.toy", "--preset", "smoke", *CUDA]
-    with Store(here / "s.sqlite") as store:
-        for group in groups[1:]:
-            keep(store, group, InProcess().run(replace(group, engine="fast"), lambda *_: None).result(), "c")
+    kept_of("cuda:77", here, slice(1, None))
     assert command.main(typed) == 2 and "cuda:77" in capsys.readouterr().err and not (here / "out").exists()
-    with Store(here / "s.sqlite") as store:
-        keep(store, groups[0], InProcess().run(replace(groups[0], engine="fast"), lambda *_: None).result(), "c")
+    groups = kept_of("cuda:77", here)
     assert command.main(typed) == 0
     said = capsys.readouterr()
     assert f"0 groups computed, {len(groups)} taken" in said.err and said.out == "out/index.html\n"
+
+
+def test_a_devices_name_is_read_before_a_cluster_computes(here, capsys, monkeypatch):
+    """One that torch can read may be a worker's; of what is none, groups that are there are still reported."""
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    monkeypatch.setattr(command.executor, "chosen", lambda workers, scheduler: InProcess())
+    monkeypatch.setattr(command, "compute", lambda *_, **__: 0)
+    typed = ["run", "harness.toy", "--preset", "smoke", "--no-report", "--store", "s.sqlite", "--scheduler", "x"]
+    kept_of("garbage", here, slice(1, None))
+    assert command.main([*typed, "--device", "garbage"]) == 2 and "got 'garbage'." in capsys.readouterr().err
+    assert command.main([*typed, "--device", "cuda:77"]) == 0
+    kept_of("garbage", here)
+    assert command.main([*typed, "--device", "garbage"]) == 0
 
 
 def test_a_run_in_pieces_ends_by_itself_and_goes_on(here, capsys, monkeypatch):
@@ -342,6 +378,23 @@ def test_a_run_in_pieces_ends_by_itself_and_goes_on(here, capsys, monkeypatch):
     assert command.main(typed) == 0 and capsys.readouterr().out == "out/index.html\n"
 
 
+@pytest.mark.parametrize("name", ["speed", "speed_gpu"])
+def test_clocks_in_pieces_end_by_themselves_and_go_on(name, here, capsys, monkeypatch):
+    """What is measured when the time is over is waited for and kept, nothing begins after it, nothing is done twice."""
+    monkeypatch.setattr(import_module(f"experiments.{name}.sweep"), "card", lambda: "A card")
+    monkeypatch.setattr(workers, "Workers", lambda slots: pytest.fail("clocks must not run on workers"))
+    measured, wanted = [], {group.key for group in catalogue.sweep(name, "tour", Options())}
+    run = lambda group, checkpoint: measured.append(group.key) or []  # noqa: E731
+    monkeypatch.setattr(import_module(f"experiments.{name}.experiment"), "run", run)
+    asked = lambda minutes: Deadline(minutes, lambda: 40.0 * len(measured))  # noqa: E731
+    monkeypatch.setattr(command.Deadline, "asked", asked)
+    typed = ["run", name, "--preset", "tour", "--store", "s.sqlite", "--no-report", "--minutes", "1"]
+    for done in range(2, len(wanted), 2):
+        assert command.main(typed) == 3 and len(measured) == done
+        assert f"(groups missing: {len(wanted) - done};" in capsys.readouterr().err
+    assert command.main(typed) == 0 and len(measured) == len(wanted) == len({*measured} & wanted) > 2
+
+
 DRAWN = ("matplotlib", "seaborn", "jinja2", "hypothesis", "pytest", "flint")
 """What a machine that only computes may lack; and safetensors, where no language model is trained."""
 
@@ -356,6 +409,30 @@ def test_a_machine_that_only_computes_needs_nothing_that_draws_or_judges(here, n
     words = ["--no-report", "--workers", "0", "--store", str(here / "s.sqlite")]
     done = subprocess.run([sys.executable, "-c", f"{blocked}; {run}", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+FULL = """
+import sys
+sys.modules.update(dict.fromkeys({absent}))
+from experiments.command import main
+from experiments.harness import catalogue
+from experiments.harness.store import Store
+from experiments.harness.sweep import Options
+for name in catalogue.EXPERIMENTS:
+    with Store("s.sqlite") as store:
+        for group in catalogue.sweep(name, "smoke", Options()):
+            store.save(group, [], {{"seconds": 1.0}})
+    assert main(["run", name, "--preset", "smoke", "--no-report", "--device", "cpu", "--store", "s.sqlite"]) == 0
+"""
+
+
+@pytest.mark.slow
+def test_where_no_group_is_missing_no_experiment_needs_what_draws_judges_or_keeps(here):
+    """Not even the one on the laws themselves, which are judged by what such a machine may lack."""
+    program = FULL.format(absent=(*DRAWN, "safetensors"))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.count("0 groups computed, ") == len(catalogue.EXPERIMENTS), done.stderr
 
 
 def test_what_one_machine_computed_another_reports(here, capsys, monkeypatch):

@@ -86,8 +86,30 @@ def refuse_absent(engine: str) -> None:
     Raises:
         UsageError: there is no such device.
     """
-    form, _, device = engine.partition(":")
-    chosen_engine(form, device or "cpu")
+    form, named, device = engine.partition(":")
+    chosen_engine(form, device if named else "cpu")
+
+
+def refuse_nameless(engine: str) -> None:
+    """Refuses an engine on what is no device of any machine.
+
+    Raises:
+        UsageError: torch cannot read its name.
+    """
+    _, named, device = engine.partition(":")
+    if named and not is_name(device):
+        raise UsageError(f"--device must be what torch calls a device, such as cuda or cuda:1; got {device!r}.")
+
+
+def is_name(device: str) -> bool:
+    """Whether torch takes this for the name of a device, on whatever machine that may be."""
+    import torch
+
+    try:
+        torch.device(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def alone(name: str) -> bool:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import tyro
 
 from experiments.harness.endings import UsageError
 from experiments.harness.sweep import Group
+
+HELP = (
+    "Ends by itself after so many, with exit code 3 where groups are missing: the same command goes on. But for the "
+    "first, no group is begun that, at the pace so far, would not be done by then."
+)
+Minutes = Annotated[float | None, tyro.conf.arg(help=HELP)]
+"""The option --minutes of a command that computes."""
 
 
 class Deadline:
@@ -19,11 +29,14 @@ class Deadline:
     Args:
         minutes: from now; infinity is none.
         clock: gives seconds.
+    Attributes:
+        ends: whether there is an end.
     """
 
     def __init__(self, minutes: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ends = minutes < math.inf
         self._clock, self._end = clock, clock() + 60 * minutes
-        self._paces = dict[str, float]()
+        self._paces, self._given = dict[str, float](), 0
 
     @classmethod
     def asked(cls, minutes: float | None) -> Deadline:
@@ -52,17 +65,19 @@ class Deadline:
     def fits(self, group: Group) -> bool:
         """Whether a group that begins now would be done in time, as far as is known."""
         slowest = self._paces.get(kind(group), max(self._paces.values(), default=math.inf))
-        return not self.over() and (self.left() == math.inf or slowest * group.cost <= self.left())
+        return not self.ends or (not self.over() and slowest * group.cost <= self.left())
 
-    def next(self, waiting: Sequence[Group], first: bool) -> Group | None:
-        """The first that would be done in time.
+    def next(self, waiting: Sequence[Group]) -> Group | None:
+        """The first that would be done in time, to be begun.
 
         Where none would, or no pace is known, a run begins with the cheapest all the same: else it would end as it
         began, and so would the next. It may be done, and what trains goes on from where it stood.
         """
         fitting = next((group for group in waiting if self.fits(group)), None)
-        tried = min(waiting, key=lambda group: group.cost, default=None) if first and not self.over() else None
-        return fitting or tried
+        tried = None if self._given or self.over() else min(waiting, key=lambda group: group.cost, default=None)
+        found = fitting or tried
+        self._given += found is not None
+        return found
 
 
 def kind(group: Group) -> str:

@@ -78,7 +78,7 @@ def compute(group: Group, checkpoint: Checkpoint, threads: int = 1) -> Outcome:
     with threadpool_limits(THREADS), engine.threads(threads):
         records = list(import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint))
     seconds = time.perf_counter() - start
-    return Outcome(records, seconds, provenance.device(group.engine), provenance.versions(group.engine))
+    return Outcome(records, seconds, *provenance.origin(group))
 
 
 def keep_buffers() -> None:

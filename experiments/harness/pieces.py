@@ -17,6 +17,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from experiments.harness import saved
+from experiments.harness.endings import UsageError
 from experiments.harness.store import Copied, Store, StoreError
 
 LIMIT = 2**24 - 2**16
@@ -76,9 +77,9 @@ def _refuse_what_would_be_lost(file: Path, source: Store) -> None:
         absent, different = source.compared(piece, piece.keys())
     if absent or different:
         lost = f"groups that {source.path} lacks ({len(absent)}) or has with other records ({len(different)})"
-        raise StoreError(
-            f"the piece {file} cannot be replaced: it holds {lost}; unpack it first, or pack into another folder."
-        )
+        # A store keeps its own records of a group, so that unpacking would leave the others in the piece alone.
+        other = "move it away" if different else "unpack it first"
+        raise StoreError(f"the piece {file} cannot be replaced: it holds {lost}; {other}, or pack into another folder.")
 
 
 def _pieces(source: Store, keys: Sequence[str], limit: int) -> Iterator[bytes]:
@@ -156,12 +157,37 @@ def unpack(files: Iterable[Path], store: Path) -> Copied:
         files: pieces of any format up to the present one; they stay as they are.
         store: made if it is not there.
     Raises:
+        UsageError: a file is the store itself; nothing is done then.
         StoreError: a file is no piece, cut short, damaged, of a newer format or another program's, and none of it is
-            added; or the store cannot be used. What files before it have added is kept.
+            added; or the store cannot be used. What files before it have added is kept, and told.
     """
+    files, found = list(files), Copied()
+    for file in files:
+        _refuse_itself(file, store)
     with Store(store) as into:
-        counts = [_added(file, into) for file in files]
-    return Copied(*(sum(count) for count in zip(*counts, strict=True)))
+        for file in files:
+            try:
+                found = Copied(*map(sum, zip(found, _added(file, into), strict=True)))
+            except StoreError as error:
+                before = f" The files before it: {told(found, store)}." if any(found) else ""
+                raise StoreError(f"{error}{before}", error.why) from error
+    return found
+
+
+def told(found: Copied, store: Path) -> str:
+    """What was added to a store, in words."""
+    other = f", {found.different} of them with other records, which stay as they are" * bool(found.different)
+    return f"{found.added} groups added to {store}; {found.present} were there{other}"
+
+
+def _refuse_itself(file: Path, store: Path) -> None:
+    """Refuses to add a store to itself.
+
+    Raises:
+        UsageError: this file is the store.
+    """
+    if file.exists() and store.exists() and file.samefile(store):
+        raise UsageError(f"what is unpacked must be another file than the store; got {file} for both.")
 
 
 def _added(file: Path, into: Store) -> Copied:

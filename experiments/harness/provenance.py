@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shlex
@@ -26,12 +25,12 @@ def collect(groups: list[Group], store: Store, command: str) -> dict[str, Any]:
     The machine, commit and versions of the process that asks may be others than those that computed.
     """
     facts = [store.facts(group) for group in groups]
-    made = Counter(json.dumps({"device": f["device"], **f.pop("versions", {})}, sort_keys=True) for f in facts)
+    made = Counter(tuple({"device": f["device"], **f.pop("versions", {})}.items()) for f in facts)
     heads = [{"setting": g.setting, "key": g.key, "predicted": round(g.cost, 3)} for g in groups]
     rows = [head | own for head, own in zip(heads, facts, strict=True)]
     return {
         **place(command),
-        "computed_on": [json.loads(where) | {"groups": count} for where, count in sorted(made.items())],
+        "computed_on": [dict(where) | {"groups": count} for where, count in sorted(made.items())],
         "core_seconds": {
             "predicted": round(sum(row["predicted"] for row in rows), 1),
             "measured": round(sum(row["seconds"] for row in rows), 1),
@@ -79,6 +78,17 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return head + ("+changes" if changes else "")
+
+
+def origin(group: Group) -> tuple[str, dict[str, str]]:
+    """The device that a group's records come from, and the versions: of one that measures a card, the card's.
+
+    Such a card is called as the group calls it, and not asked: it may serve one process at a time, the one that
+    measures.
+    """
+    if group.card:
+        return f"cuda: {group.card}", versions("torch:cuda")
+    return device(group.engine), versions(group.engine)
 
 
 def device(engine: str = "") -> str:

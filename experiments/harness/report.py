@@ -173,12 +173,12 @@ def analysing(*folders: Path) -> Iterator[None]:
     On those that they were made from the fault is the analysis's own, and stays what it is.
 
     Raises:
-        ReportError: of one of these reports a table is not the one that README.md names.
+        ReportError: of one of these reports a table is not the one that README.md names, or it names none.
     """
     try:
         yield
     except (AttributeError, LookupError, ValueError) as error:
-        wrong = next((folder / file for folder in folders for file in changed(folder)), None)
+        wrong = next((folder / file for folder in folders for file in changed(folder) + untold(folder)), None)
         if wrong is None:
             raise
         raise damaged(wrong, error) from error
@@ -195,11 +195,25 @@ def damaged(path: Path, error: Exception) -> ReportError:
 
 
 def changed(folder: Path) -> list[str]:
-    """Those of a report's records that are not the ones it was made from; all, where it does not say."""
+    """Those of a report's records that are not the ones it was made from, as far as it says which these were."""
+    there, said = {name: folder / name for name in made_from(folder.name)}, digests(folder)
+    return [n for n, path in there.items() if n in said and not (path.is_file() and digest(path) == said[n])]
+
+
+def untold(folder: Path) -> list[str]:
+    """Those of a report's records of which it has no digest: of several tables an older program named the first."""
+    return [name for name in made_from(folder.name) if name not in digests(folder)]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The digests of the records that a report was made from, as its README.md has them."""
     page = folder / "README.md"
     said = page.read_bytes() if page.is_file() else b""
-    there = {name: folder / name for name in made_from(folder.name)}
-    return [name for name, path in there.items() if not path.is_file() or digest(path).encode() not in said]
+    return {name.decode(): sha256.decode() for name, sha256 in MADE_FROM.findall(said)}
+
+
+MADE_FROM = re.compile(rb"\[([\w.]+)\]\(\1\), SHA-256 `([0-9a-f]{64})`")
+"""A table and its digest in templates/report.md.j2, of all versions."""
 
 
 # One report
@@ -471,7 +485,7 @@ def check(name: str, out: Path) -> tuple[int, list[str]]:
 
     Returns:
         How many files are identical, and the names of those that differ, are missing or stand there in addition; those
-        of its records that are not the ones the report was made from come first.
+        of its records that are not the ones the report was made from come first. Those that are `untold` are neither.
     """
     folder = folder_of(name, out)
     with TemporaryDirectory() as temporary:
@@ -481,9 +495,9 @@ def check(name: str, out: Path) -> tuple[int, list[str]]:
         with reading(folder):
             names = sorted({str(p.relative_to(f)) for f in (folder, new) for p in f.rglob("*") if p.is_file()})
             differ = [n for n in names if n not in CLOCKED and not same(folder / n, new / n)]
-    if (folder / "README.md").exists():
-        differ[:0] = changed(folder)
-    return len([n for n in names if n not in CLOCKED]) - len(differ), [f"{name}/{n}" for n in differ]
+    differ[:0] = changed(folder)
+    compared = [n for n in names if n not in CLOCKED and n not in untold(folder)]
+    return len(compared) - len(differ), [f"{name}/{n}" for n in differ]
 
 
 def same(a: Path, b: Path) -> bool:

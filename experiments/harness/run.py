@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -41,7 +41,12 @@ class OutOfTime(RunError):
 
 
 def compute(
-    groups: Sequence[Group], store: Store, executor: Executor, quiet: bool = False, deadline: Deadline | None = None
+    groups: Sequence[Group],
+    store: Store,
+    executor: Executor,
+    quiet: bool = False,
+    deadline: Deadline | None = None,
+    finished: Collection[str] | None = None,
 ) -> int:
     """Computes the groups that the store lacks, dearest first, and stores each when it is done.
 
@@ -50,26 +55,28 @@ def compute(
         quiet: without a progress bar.
         deadline: after which no group is waited for, but for one in this process; none is begun that would not be done
             by then, the first apart.
+        finished: the keys of what the store has, of one that has asked it already.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
         RunError: a group failed or killed DEATHS workers, and all others are done; or the executor cannot go on.
         OutOfTime: the deadline came before the end.
     """
-    groups, finished, deadline = unique(groups), store.finished(groups), deadline or Deadline()
+    groups, deadline = unique(groups), deadline or Deadline()
+    finished = store.finished(groups) if finished is None else finished
     waiting = sorted((g for g in groups if g.key not in finished), key=lambda g: (-g.cost, g.key))
     commit, bar, losses = provenance.commit(), Bar(waiting, quiet), Losses(len(waiting))
     running: dict[Future[Outcome], Group] = {}
-    begun = False
-    for group in groups if waiting else ():
+    for group in groups if waiting and deadline.ends else ():
         if group.key in finished:
             deadline.learn(group, store.facts(group)["seconds"])
     with bar:
-        while (running and not deadline.over()) or following(waiting, losses, deadline, not begun):
-            while len(running) < executor.slots and (group := following(waiting, losses, deadline, not begun)):
-                begun = True
+        while not deadline.over():
+            while len(running) < executor.slots and (group := following(waiting, losses, deadline)):
                 waiting.remove(group)
                 running[executor.run(group, bar.checkpoint(group))] = group
+            if not running:
+                break
             for future in wait(running, min(LOOK, deadline.left()), FIRST_COMPLETED).done:
                 group, error = running.pop(future), future.exception()
                 if error is None:
@@ -78,15 +85,14 @@ def compute(
                     losses.missing -= 1
                 elif losses.runs_again(group, error):
                     waiting.append(group)  # after all others: what died for want of memory then has more of it
-        losses.late = not losses.end and bool(running or waiting)
         if losses.missing:
             raise losses.error()
     return losses.count
 
 
-def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline, first: bool) -> Group | None:
+def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline) -> Group | None:
     """The next group to begin, where one is to be begun."""
-    return None if losses.end else deadline.next(waiting, first)
+    return None if losses.end else deadline.next(waiting)
 
 
 class Losses:
@@ -95,12 +101,11 @@ class Losses:
     Attributes:
         count, missing: groups to compute, and those of them that have no results yet.
         end: why no further group is begun, or "".
-        late: whether the deadline left groups undone.
     """
 
     def __init__(self, count: int) -> None:
         self.count = self.missing = count
-        self.end, self.late = "", False
+        self.end = ""
         self._deaths, self._names = Counter[str](), dict[str, str]()
         self._failures: list[str] = []
 
@@ -128,10 +133,14 @@ class Losses:
         killers = self.killers()
         told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
-        late = ["what is missing would not be done in the time that was given"] if self.late else []
+        late = ["what is missing would not be done in the time that was given"] if self.late() else []
         why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told, *late])
         kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())
+
+    def late(self) -> bool:
+        """Whether groups are missing that nothing keeps from being computed, but the deadline."""
+        return not self.end and self.missing > len(self._failures) + len(self.killers())
 
     def killers(self) -> list[tuple[str, int]]:
         """The groups that were given up for their workers' deaths, and how often each killed one."""

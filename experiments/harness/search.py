@@ -13,7 +13,7 @@ import pandas as pd
 import tyro
 
 from experiments.harness import executor, provenance
-from experiments.harness.deadline import Deadline
+from experiments.harness.deadline import Deadline, Minutes
 from experiments.harness.endings import ended
 from experiments.harness.engine import cores
 from experiments.harness.run import compute
@@ -32,8 +32,7 @@ class Search:
     """Processes, one group each at a time; 0 computes in this process."""
     store: Path = STORE
     """Where results are kept."""
-    minutes: float | None = None
-    """Ends by itself before so many are over, as `run` does; then nothing is written, and the same command goes on."""
+    minutes: Minutes = None
     typed: Annotated[str, tyro.conf.Suppress] = ""
     """The command itself."""
 

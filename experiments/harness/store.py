@@ -98,15 +98,16 @@ class Store:
         Raises:
             StoreError: one of them is damaged, which is better known before the others are computed.
         """
-        found = self._known() & {group.key for group in groups}
+        found = {group.key for group in groups}.intersection(self._keys())
         for key in sorted(found):
             self._check(key)
         return found
 
-    def _known(self) -> set[str]:
-        """The keys of all groups, looked at no further."""
+    def _keys(self, experiment: str | None = None) -> list[str]:
+        """See `keys`; the groups are looked at no further."""
+        query = "SELECT key FROM groups WHERE experiment = ?1 OR ?1 IS NULL ORDER BY key"
         with self._told("read"):
-            return {key for (key,) in self._db.execute("SELECT key FROM groups")}
+            return [key for (key,) in self._db.execute(query, (experiment,))]
 
     def save(self, group: Group, records: Sequence[Record], facts: dict[str, Any]) -> None:
         """Stores a finished group with its records, all or nothing; a group that is here already stays as it is.
@@ -167,9 +168,7 @@ class Store:
         Raises:
             StoreError: one of them is damaged.
         """
-        query = "SELECT key FROM groups WHERE experiment = ?1 OR ?1 IS NULL ORDER BY key"
-        with self._told("read"):
-            found = [key for (key,) in self._db.execute(query, (experiment,))]
+        found = self._keys(experiment)
         for key in found:
             self._check(key)
         return found
@@ -191,7 +190,7 @@ class Store:
         Raises:
             StoreError: a group is damaged, there or here.
         """
-        known, absent, different = self._known(), [], []
+        known, absent, different = set(self._keys()), [], []
         for key in keys:
             if key not in known:
                 absent.append(key)

@@ -48,6 +48,8 @@ class Group:
         corpus: where the data lies; not part of the key, since `data` says what it is.
         keep: a folder where the run may keep what it needs to go on after a kill, and trained models; "" for nowhere.
             Not part of the key: no record depends on it.
+        card: the name of the card that it measures, in a process of its own, or ""; not part of the key, whose settings
+            say it.
     """
 
     experiment: str
@@ -61,6 +63,7 @@ class Group:
     cost: float
     corpus: str = ""
     keep: str = ""
+    card: str = ""
 
     @cached_property
     def key(self) -> str:

@@ -71,13 +71,24 @@ def test_each_run_begins_at_least_one_group_so_that_none_is_waited_for_in_vain(s
     assert found == sorted(COSTS) and code == 0
 
 
+def test_of_a_run_in_two_parts_one_begins_such_a_group(store):
+    """The second part, as clocks are, has the same deadline: where the first has computed, it begins what would fit."""
+    place = Takes(100.0)
+    deadline = Deadline(3.0, lambda: place.now)
+    assert run.compute(SWEEP[-1:], store, place, quiet=True, deadline=deadline) == 1
+    with pytest.raises(run.OutOfTime, match="groups missing: 1;"):
+        run.compute(SWEEP[-2:-1], store, place, quiet=True, deadline=deadline)
+    assert place.begun == [1.0]
+
+
 def test_without_a_pace_no_group_fits_and_then_the_slowest_of_its_kind_counts():
     """Until one is done nothing is known; then the slowest of a kind, or of all kinds for one that has none yet."""
     clock = [0.0]
     deadline = Deadline(1.0, lambda: clock[0])
     one, other = replace(GROUPS[0], cost=30.0), replace(GROUPS[0], setting="other/kind", cost=30.0)
     assert not deadline.fits(replace(one, cost=1e-9))
-    assert deadline.next([one, replace(other, cost=1.0)], True).cost == 1.0 and deadline.next([one], False) is None
+    assert deadline.next([]) is None and deadline.next([one, replace(other, cost=1.0)]).cost == 1.0
+    assert deadline.next([one]) is None, "a run has begun with one already"
     deadline.learn(one, 30.0)
     assert deadline.fits(one) and deadline.fits(other)
     deadline.learn(other, 61.0)
@@ -117,3 +128,14 @@ def test_a_failure_before_the_deadline_is_a_failure(store, tmp_path, monkeypatch
     with pytest.raises(run.RunError, match=r"asked to fail; what is missing would not .* \(groups m") as stop:
         run.compute(SWEEP, store, InProcess(), quiet=True, deadline=Deadline(1.0, late))
     assert stop.value.code == 1
+
+
+def test_what_was_computed_before_is_read_only_where_a_pace_is_asked_for(store, monkeypatch):
+    """A run without a deadline reads the facts of no finished group; one with it those of each."""
+    read, facts = [], Store.facts
+    run.compute(SWEEP[:3], store, InProcess(), quiet=True)
+    monkeypatch.setattr(Store, "facts", lambda store, group: read.append(group.key) or facts(store, group))
+    run.compute(SWEEP[:4], store, InProcess(), quiet=True)
+    assert read == []
+    run.compute(SWEEP[:5], store, InProcess(), quiet=True, deadline=Deadline(60.0))
+    assert read == [group.key for group in SWEEP[:4]]

@@ -16,6 +16,7 @@ import pytest
 
 from experiments.harness import pieces as pieces_module
 from experiments.harness import saved
+from experiments.harness.endings import UsageError
 from experiments.harness.pieces import LIMIT, SQLITE, pack, unpack
 from experiments.harness.store import VERSION, Copied, Store, StoreError
 from experiments.harness.sweep import ROOT
@@ -198,13 +199,15 @@ def test_pieces_are_replaced_by_those_of_a_store_that_has_all_that_they_hold(sou
 
 @pytest.mark.parametrize("lost", ["a group", "other records", "a piece that cannot be read"])
 def test_pieces_that_hold_what_the_store_lacks_are_not_replaced(packed, tmp_path, lost):
-    """Nothing is written then, and the line says how much would be lost and what to do."""
+    """Nothing is written then, and the line says how much would be lost and what helps: to unpack brings groups, but no
+    other records of those that are there."""
     results = RESULTS[1:] if lost == "a group" else [(RESULTS[0][0], RECORDS, {}), *RESULTS[1:]]
     store, folder = saved_as(tmp_path / "s.sqlite", results), tmp_path / "pieces"
     folder.mkdir()
     shutil.copy(packed, folder / "all-7.sqlite.xz")
     counts = rf"lacks \({int(lost == 'a group')}\) or has with other records \({int(lost != 'a group')}\)"
-    said = rf"all-7\.sqlite\.xz cannot be replaced: it holds groups that .*s\.sqlite {counts}; unpack it first, or"
+    remedy = "unpack it first" if lost == "a group" else "move it away"
+    said = rf"all-7\.sqlite\.xz cannot be replaced: it holds groups that .*s\.sqlite {counts}; {remedy}, or pack into"
     if lost == "a piece that cannot be read":
         (folder / "all-7.sqlite.xz").write_bytes(packed.read_bytes()[:-1])
         said = r"all-7\.sqlite\.xz cannot be read: it is no whole xz file"
@@ -242,11 +245,27 @@ def test_unpacking_that_is_stopped_adds_a_file_whole_or_not_at_all(sound, packed
 
 
 def test_a_file_that_is_bad_takes_nothing_from_those_before_it(packed, sound, tmp_path):
-    """What they have added is kept."""
+    """What they have added is kept, and told in the same line; of the first nothing is before it."""
     (tmp_path / "bad.xz").write_bytes(packed.read_bytes()[:-9])
-    with pytest.raises(StoreError, match=r"bad\.xz"):
-        unpack([packed, tmp_path / "bad.xz"], tmp_path / "s.sqlite")
+    before = r"with it\. The files before it: 16 groups added to .*s\.sqlite; 16 were there\.$"
+    with pytest.raises(StoreError, match=r"bad\.xz cannot be read: .*" + before) as error:
+        unpack([packed, packed, tmp_path / "bad.xz"], tmp_path / "s.sqlite")
+    one_line(error)
     assert contents(tmp_path / "s.sqlite") == contents(sound)
+    with pytest.raises(StoreError, match=r"bad\.xz cannot be read: .* nothing was done with it\.$"):
+        unpack([tmp_path / "bad.xz", packed], tmp_path / "s.sqlite")
+
+
+def test_a_store_is_not_unpacked_into_itself(packed, sound, tmp_path):
+    """Under any of its names; what is named before it is not added either."""
+    store = saved_as(tmp_path / "s.sqlite", RESULTS[:1])
+    (tmp_path / "link.sqlite").symlink_to(store)
+    before = contents(store)
+    for name in ("s.sqlite", "link.sqlite"):
+        with pytest.raises(UsageError, match=rf"must be another file than the store; got .*{name} for both\.") as error:
+            unpack([packed, tmp_path / name], store)
+        assert error.value.code == 2
+    assert contents(store) == before
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -16,6 +16,7 @@ from unittest.mock import Mock
 import pandas as pd
 import pytest
 
+from experiments import command
 from experiments.harness import markup, report, words
 from experiments.harness.testing import TOY, toy_results
 from properties.record import Record, to_csv
@@ -83,7 +84,8 @@ def test_a_changed_missing_or_added_file_is_named(out, name):
     path.write_bytes(path.read_bytes() + b" ")
     assert report.check(NAME, out) == (5, [f"{NAME}/{name}"])
     path.unlink()
-    assert report.check(NAME, out) == (5, [f"{NAME}/{name}"])
+    # without README.md nothing says whether results.csv is the one that it was made from
+    assert report.check(NAME, out) == (4 if name == "README.md" else 5, [f"{NAME}/{name}"])
     report.rebuild(NAME, out)
     (out / NAME / "notes.txt").write_text("mine")
     assert report.check(NAME, out)[1] == [f"{NAME}/notes.txt"]
@@ -134,6 +136,21 @@ def test_every_table_that_a_report_is_made_from_has_its_digest(tmp_path):
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
     assert report.changed(tmp_path / "verification") == ["breaks.csv"]
     assert report.check("verification", tmp_path)[1][0] == "verification/breaks.csv"
+
+
+def test_a_table_without_a_digest_is_neither_identical_nor_changed(tmp_path, capsys):
+    """An older program named one of four: the others are said not to be compared, and the page differs, no table."""
+    shutil.copytree(ROOT / "reports" / "verification", tmp_path / "verification")
+    page, names = tmp_path / "verification" / "README.md", ["subjects.csv", "breaks.csv", "causes.csv"]
+    same, text = report.check("verification", tmp_path)[0], page.read_text("utf-8")
+    page.write_text(re.sub(r"(Made from .*?`\w{64}`).*?`\w{64}`\. Rebuild", r"\1. Rebuild", text), "utf-8")
+    assert report.untold(page.parent) == names and report.changed(page.parent) == []
+    assert report.check("verification", tmp_path) == (same - 4, ["verification/README.md"])
+    assert command.main(["report", "verification", "--check", "--out", str(tmp_path)]) == 1
+    said = [f"not compared: {page.with_name(name)} (README.md has no digest of it)" for name in names]
+    assert capsys.readouterr().out.splitlines() == [*said, f"differs: {page}", f"identical: {same - 4} files"]
+    page.with_name("results.csv").write_bytes(b"")
+    assert report.changed(page.parent) == ["results.csv"]
 
 
 @pytest.mark.parametrize("made", [report.check, report.rebuild])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
@@ -60,7 +61,7 @@ def groups(preset: str, options: Any) -> list[Group]:
             found += [models_group(size, cell, E) for E in size.models]
             found += [slope_group(size, cell)] if size.ladders else []
             found += [profile_group(size, cell)] if preset != "tour" else []
-    return found
+    return [replace(group, card=card()) for group in found]
 
 
 def facts_group(preset: str, size: Preset) -> Group:

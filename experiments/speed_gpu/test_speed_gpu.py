@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from experiments.harness import figures
+from experiments.harness import figures, provenance
+from experiments.harness.executor import InProcess
+from experiments.harness.run import compute
+from experiments.harness.store import Store
 from experiments.harness.sweep import Options
 from experiments.speed import child
 from experiments.speed.case import Case
 from experiments.speed.contenders import CONTENDERS
-from experiments.speed_gpu import analysis, sweep
+from experiments.speed_gpu import analysis, experiment, sweep
 from experiments.speed_gpu.targets import EXACT, RECORDED, TARGETS
 from properties.record import COLUMNS
 
@@ -121,3 +125,17 @@ def test_a_machine_with_a_card_measures_all_contenders(monkeypatch, preset):
         assert names >= {*EXACT, RECORDED, *sweep.OURS}
     flash = [group.setting for group in models if any(entry[1] in sweep.FLASH for entry in group.settings["entries"])]
     assert flash == ([] if preset == "tour" else ["models/cell=lstm/E=32"])
+    assert {group.card for group in groups} == {"A card"}
+    assert [replace(group, card="").key for group in groups] == [group.key for group in groups]
+
+
+def test_what_a_card_gave_is_said_to_come_from_it(tmp_path, monkeypatch):
+    """Though the group's own engine computes on the processor; without a card the facts come from that."""
+    monkeypatch.setattr(experiment, "run", lambda group, checkpoint: [])
+    for card, device, names in (("A card", "cuda: A card", {"torch"}), ("", provenance.device(), set())):
+        monkeypatch.setattr(sweep, "card", lambda card=card: card)
+        (facts,) = (group for group in sweep.groups("smoke", Options()) if group.setting == "facts")
+        with Store(tmp_path / f"{card}.sqlite") as store:
+            compute([facts], store, InProcess(), quiet=True)
+            (found,) = provenance.collect([facts], store, "a command")["computed_on"]
+        assert found["device"] == device and names == {"torch"} & set(found)
