@@ -1,11 +1,12 @@
-"""What results hold for, in words: the commit with what was changed since, and the card with its versions."""
+"""What results hold for, in words: the commit with what was changed since, the card with its versions; what lacks."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def card() -> str:
     triton = f"triton {__import__('triton').__version__}" if find_spec("triton") else "no triton"
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no card"
     return f"torch {torch.__version__}, {triton}, {name}"
+
+
+def lacking(program: str, packages: Mapping[str, str]) -> str:
+    """What a program for a card needs and has not, in one line; "" where it has all.
+
+    Args:
+        program: its name, at the head of the line.
+        packages: by the name that installs it, the module that it gives; torch is needed beside them.
+    """
+    absent = [name for name, module in {"torch": "torch", **packages}.items() if find_spec(module) is None]
+    if absent:
+        return f"{program} needs {', '.join(absent)}, which {sys.executable} does not have."
+    import torch
+
+    return "" if torch.cuda.is_available() else f"{program} needs a CUDA device, and torch sees none."
 
 
 def digest(parts: Iterable[bytes]) -> str:
