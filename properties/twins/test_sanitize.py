@@ -225,11 +225,11 @@ def test_the_time_is_kept_and_the_same_command_goes_on(fake, capsys):
 
 def test_a_part_has_half_the_time_at_most_and_what_is_left(fake, monkeypatch):
     """One that hangs keeps no other from being run; with no more than the grace left none is begun."""
-    times, now = [], [0.0]
+    times, now, takes = [], [0.0], iter([25.0, 25.0, 9.95])
 
     def run(line, seconds, grace, *more, **options):
         times.append((seconds, grace))
-        now[0] += 25.0
+        now[0] += next(takes)
         return bounded.Ran(None, "")
 
     fake()
