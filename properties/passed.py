@@ -1,23 +1,23 @@
 """A test run that goes on where it stopped: `pytest --passed FILE`, a plugin of the root conftest.
 
 FILE's first line says what it holds for: the commit, what was changed since in Python files, the profile, the subjects
-with their versions. Then stands the id of each test that passed or was skipped, a line each, written as soon as it was
-reported. The same command deselects those, whatever ended the run before: Ctrl-C, a signal, a failure, which is run
-again. A last line that was cut short is dropped. With pytest-xdist the file is read and written by the controller
-alone.
+with their versions, and the contents of those that are files. Then stands the id of each test that passed, or failed as
+is known, a line each, written as soon as it was reported. The same command deselects those, whatever ended the run
+before: Ctrl-C, a signal, a failure, which is run again. What was skipped is asked again too, which takes little: what
+it lacked may be there now. A last line that was cut short is dropped. With pytest-xdist the file is read and written by
+the controller alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-from collections.abc import Iterable, Iterator
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from properties.revision import commit, contents, digest
 
 HEAD = "passed tests of "
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--passed",
         metavar="FILE",
-        help="deselects the tests whose ids FILE holds, and adds those that pass or are skipped as they are reported: "
+        help="deselects the tests whose ids FILE holds, and adds those that pass as they are reported: "
         "the same command goes on where it stopped; FILE holds for one commit, profile and list of subjects",
     )
 
@@ -66,7 +66,7 @@ class Ledger(Selection):
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         super().__init__(config, frozenset())
-        self.path, self.head, self.failed, self.told_of = path, head(config), set(), 0
+        self.path, self.head, self.others, self.told_of = path, head(config), set(), 0
         self.passed = frozenset(self.read())
         try:
             self.file = path.open("a", encoding="utf-8")
@@ -118,10 +118,10 @@ class Ledger(Selection):
         self.told([SimpleNamespace() for _ in range(count)])  # the reader is told a number alone
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Notes a test whose three phases are over and none failed."""
-        if report.failed:
-            self.failed.add(report.nodeid)
-        elif report.when == "teardown" and report.nodeid not in self.failed:
+        """Notes a test whose three phases are over and none failed or was skipped."""
+        if report.failed or (report.skipped and not hasattr(report, "wasxfail")):
+            self.others.add(report.nodeid)
+        elif report.when == "teardown" and report.nodeid not in self.others:
             self.note(report.nodeid)
 
     def pytest_report_header(self) -> str:
@@ -143,39 +143,12 @@ def head(config: pytest.Config) -> str:
     """What a run's passes hold for, in one line."""
     subjects = [f"{s.name} ({s.version})" if s.version else s.name for s in getattr(config, "subjects", ())]
     profile = config.getoption("--hypothesis-profile", None) or "ci"
-    return f"{HEAD}{commit(config.rootpath)}, profile {profile}, subjects {', '.join(subjects) or 'none'}"
+    files = contents(config.rootpath, given(config))
+    what = f"subjects {', '.join(subjects) or 'none'}" + (f", files {digest(files)}" if given(config) else "")
+    return f"{HEAD}{commit(config.rootpath)}, profile {profile}, {what}"
 
 
-def commit(root: Path) -> str:
-    """The commit that is checked out and a hash of what Python files have changed since; or a hash of them all."""
-    found = git(root, "rev-parse", "HEAD").strip()
-    if not found:
-        return f"no commit, files {digest(contents(root))}"
-    changed = git(root, "diff", "HEAD", "--", "*.py")
-    return f"commit {found}" + (f" with changes {digest([changed.encode()])}" if changed else "")
-
-
-def contents(root: Path) -> Iterator[bytes]:
-    """The names and texts of all Python files below a folder, but in hidden folders."""
-    for folder, below, names in os.walk(root):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in sorted(name for name in names if name.endswith(".py")):
-            path = Path(folder, name)
-            yield path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0"
-
-
-def digest(parts: Iterable[bytes]) -> str:
-    """Eight hex digits."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(part)
-    return found.hexdigest()[:8]
-
-
-def git(root: Path, *words: str) -> str:
-    """What git answers; nothing where there is no git or no repository."""
-    try:
-        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, errors="replace")
-    except OSError:
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+def given(config: pytest.Config) -> list[Path]:
+    """The files that --subject names, path/to/file.py or path/to/file.py:NAME."""
+    found = [re.fullmatch(r"(.*\.py)(:\w+)?", word) for word in config.getoption("--subject", None) or ()]
+    return [config.invocation_params.dir / match[1] for match in found if match]

@@ -4,9 +4,11 @@
     python -m properties.twins.sanitize --minutes 30
 
 Each tool runs the parts of `properties.twins.small_kernels` in turn; one part has half the time at most, so that one
-that hangs does not keep the others from being run. A file remembers which of them are clean at this
-commit. The exit code is 1 where a tool found something or a part ended otherwise than well, 3 where parts are left to
-run, 0 where all are clean, and also where there is no compute-sanitizer, which the last line then says.
+that hangs does not keep the others from being run. A file remembers which of them are clean at this commit, with this
+card, torch, Triton and sanitizer. The exit code is 1 where a tool found something or a part ended otherwise than well,
+3 where parts are left to run, 2 where there is no card or no torch, 0 where all are clean, and also where there is no
+compute-sanitizer, which the last line then says; 128 with a signal's number where Ctrl-C, SIGTERM or SIGHUP ended it,
+which leaves nothing on the card.
 """
 
 from __future__ import annotations
@@ -15,20 +17,28 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from properties.passed import commit
+from properties import revision
+from properties.twins import bounded
+from properties.twins.small_kernels import WRONG
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("memcheck", "racecheck", "initcheck")
 FOUND = 86
 """The exit code that asks for: the tool found something. Others are the program's own."""
+
+UNCACHED = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1", "TRITON_INTERPRET": "0"}
+"""Without torch's cache of memory a neighbour's excuses no read out of bounds."""
+
+GRACE = 1.0
+"""Seconds in which a part that is told to end may say its last."""
 
 SHOWN = 12
 """Lines of what a tool said that are shown."""
@@ -45,9 +55,9 @@ class Piece(NamedTuple):
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m properties.twins.sanitize", description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=float, default=9.0, help="how long at most (default: 9)")
-    parser.add_argument("--parts", type=int, default=12, help="in how many parts the cases are run (default: 12)")
+    parser = bounded.Parser(prog="python -m properties.twins.sanitize", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=bounded.minutes, default=9.0, help="how long at most (default: 9)")
+    parser.add_argument("--parts", type=bounded.at_least_one, default=12, help="in how many parts (default: 12)")
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=(*TOOLS, "synccheck"))
     parser.add_argument("--file", type=Path, default=ROOT / ".sanitized.jsonl", help="what remembers clean parts")
     return parser.parse_args(words)
@@ -60,15 +70,23 @@ def sanitizer(environment: Mapping[str, str]) -> str | None:
     return shutil.which("compute-sanitizer", path=os.pathsep.join(folders))
 
 
+def version(program: str) -> str:
+    """The sanitizer's own last word about itself, such as "Version 2024.3.0.0 (build ...)"; "" where it has none."""
+    with suppress(OSError, subprocess.SubprocessError):
+        said = subprocess.run([program, "--version"], capture_output=True, text=True, errors="replace", timeout=60)
+        return " ".join(said.stdout.strip().split("\n")[-1].split())
+    return ""
+
+
 def read(file: Path, at: str) -> set[Piece]:
-    """The pieces that are clean at a commit; a last line that was cut short says nothing."""
+    """The pieces that are clean where the same holds; a last line that was cut short says nothing."""
     clean = set()
     for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
         try:
             found = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if found["commit"] == at:
+        if found.get("holds_for") == at:
             clean.add(Piece(found["tool"], found["part"]))
     return clean
 
@@ -78,7 +96,7 @@ def remember(file: Path, at: str, piece: Piece) -> None:
     text = file.read_text("utf-8") if file.is_file() else ""
     with file.open("a", encoding="utf-8") as out:
         start = "\n" if text and not text.endswith("\n") else ""
-        out.write(f"{start}{json.dumps({'commit': at, **piece._asdict()})}\n")
+        out.write(f"{start}{json.dumps({'holds_for': at, **piece._asdict()})}\n")
 
 
 def command(program: str, piece: Piece) -> list[str]:
@@ -87,31 +105,15 @@ def command(program: str, piece: Piece) -> list[str]:
     return [program, *options, sys.executable, "-m", "properties.twins.small_kernels", "--part", piece.part]
 
 
-def run(line: Sequence[str], seconds: float) -> tuple[int | None, str]:
-    """A command's exit code, None where the time was over first, and what it said."""
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    child = subprocess.Popen(line, cwd=ROOT, start_new_session=True, text=True, errors="replace", **streams)
-    try:
-        said, _ = child.communicate(timeout=max(seconds, 0.01))
-        return child.returncode, said
-    except subprocess.TimeoutExpired:
-        return None, end(child)
-    except BaseException:  # Ctrl-C reaches this process alone
-        end(child)
-        raise
-
-
-def end(child: subprocess.Popen) -> str:
-    """Ends a process and those that it started; what they said."""
-    os.killpg(child.pid, signal.SIGKILL)
-    said, _ = child.communicate()
-    return said
+def run(line: Sequence[str], seconds: float) -> bounded.Ran:
+    """How a command ended, and what it said; its arrays are allocations of their own from its first one on."""
+    return bounded.run(line, seconds, GRACE, ROOT, os.environ | UNCACHED, kept=True)
 
 
 def outcome(code: int | None) -> str:
     """How a piece ended, in words: "clean", "left", or what is wrong."""
-    known = {None: LEFT, 0: CLEAN, FOUND: "the tool found something", 1: "a result is wrong"}
-    return known.get(code, f"ended with code {code}")
+    known = {None: LEFT, 0: CLEAN, FOUND: "the tool found something", WRONG: "a result is wrong"}
+    return known.get(code, f"broke off with code {code}")
 
 
 def judged(program: str, pieces: Sequence[Piece], seconds: float, file: Path, at: str) -> Iterator[tuple[Piece, str]]:
@@ -119,7 +121,7 @@ def judged(program: str, pieces: Sequence[Piece], seconds: float, file: Path, at
     until = time.monotonic() + seconds
     for piece in pieces:
         began = time.monotonic()
-        if began >= until:
+        if until - began <= GRACE:
             yield piece, LEFT
             continue
         code, said = run(command(program, piece), min(until - began, seconds / 2))
@@ -154,7 +156,11 @@ def main(words: Sequence[str] | None = None) -> int:
     if program is None:
         print("NOT JUDGED: compute-sanitizer is not installed (neither on PATH nor in CUDA_HOME/bin).")
         return 0
-    at = commit(ROOT)
+    problem = revision.lacking("sanitize", {})
+    if problem:
+        print(problem, file=sys.stderr)
+        return 2
+    at = f"{revision.commit(ROOT)}, {revision.card()}, {version(program)}"
     pieces = [Piece(tool, f"{k}/{options.parts}") for k in range(1, options.parts + 1) for tool in options.tools]
     before = read(options.file, at)
     ended = {piece: CLEAN for piece in pieces if piece in before}

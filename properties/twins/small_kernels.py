@@ -1,6 +1,6 @@
 """Every kind of kernel that a plan may choose, on small shapes, against the plain loop: for compute-sanitizer.
 
-    python -m properties.twins.small_kernels                 on a card: a line a case, exit code 1 if one is wrong
+    python -m properties.twins.small_kernels                 on a card: a line a case, exit code 4 if one is wrong
     python -m properties.twins.small_kernels --part 2/6      every sixth of them, from the second on
     python -m properties.twins.small_kernels --device cpu    under Triton's interpreter
 
@@ -20,6 +20,9 @@ from typing import Any, NamedTuple
 
 BOUNDS = {"ieee": 1e-5, "tf32x3": 1e-5, "bf16": 0.05, "float64": 1e-13}
 """The largest difference from the plain loop in float64, relative to 1 or the number, by the kind of number."""
+
+WRONG = 4
+"""The exit code where a case is wrong: Python's own is 1 where it cannot start or import, or an exception ends it."""
 
 T, B, D = 3, 3, 5
 PROCESSORS = {4: 1 << 20, 8: 2, 16: 0}
@@ -167,7 +170,7 @@ def start_directly() -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs the cases; 1 if one is wrong, 2 if none can run."""
+    """Runs the cases; WRONG if one is, 2 if none can run. An exception's own exit code is 1."""
     options = arguments(words)
     needed = prepare(options.device)
     if needed:
@@ -177,7 +180,7 @@ def main(words: Sequence[str] | None = None) -> int:
     k, n = options.part
     right = [judge(case, options.device) for case in list(cases(options.hidden))[k - 1 :: n]]
     print(f"{sum(right)} of {len(right)} cases are right")
-    return 0 if all(right) else 1
+    return 0 if all(right) else WRONG
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from properties import passed
+from properties import passed, revision
 
+pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 SUITE = """
 import pathlib, pytest, time
@@ -32,7 +34,13 @@ def test_bad():
     assert (seen / "mended").exists()
 
 def test_skipped():
-    pytest.skip("not here")
+    if not (seen / "package").exists():
+        pytest.skip("not here")
+    ran("skipped")
+
+def test_known():
+    ran("known")
+    pytest.xfail("a known break")
 
 @pytest.fixture
 def untidy():
@@ -42,21 +50,22 @@ def untidy():
 def test_untidy(untidy):
     ran("untidy")
 """
-workers = pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["alone", "two workers"])
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder with a suite of nine tests, of which two fail until they are mended."""
-    (tmp_path / "test_some.py").write_text(SUITE)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    return tmp_path
+def folder(pytester):
+    """A folder with a suite of ten tests, of which two fail until they are mended."""
+    pytester.makepyfile(test_some=SUITE)
+    pytester.makeini("[pytest]\n")
+    return pytester.path
+
+
+WORDS = ("-p", "properties.passed", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:faulthandler", "-q")
 
 
 def command(*more):
-    """Pytest with the plugin alone."""
-    line = [sys.executable, "-m", "pytest", "-p", "properties.passed", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    return [*line, "-q", "--passed", "ids", *more]
+    """Pytest with the plugin alone, in a process of its own."""
+    return [sys.executable, "-m", "pytest", *WORDS, "--passed", "ids", *more]
 
 
 def surroundings():
@@ -64,39 +73,77 @@ def surroundings():
     return os.environ | {"PYTHONPATH": str(ROOT)}
 
 
-def run(folder, *more):
-    """What a run says, with its exit code; and what it ran."""
-    (folder / "ran").unlink(missing_ok=True)
-    done = subprocess.run(command(*more), cwd=folder, capture_output=True, text=True, env=surroundings())
-    lines = (folder / "ran").read_text().split() if (folder / "ran").exists() else []
-    return done, sorted(lines)
+@pytest.fixture
+def run(pytester, folder, monkeypatch):
+    """Runs pytest in this process, or in others if workers are asked for: the exit code, what is said, and what ran."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*more):
+        (folder / "ran").unlink(missing_ok=True)
+        begin = pytester.runpytest_subprocess if "-n" in more else pytester.runpytest_inprocess
+        done = begin(*WORDS, "--passed", "ids", *more)
+        ran = (folder / "ran").read_text().split() if (folder / "ran").exists() else []
+        return done.ret, done.stdout.str() + done.stderr.str(), sorted(ran)
+
+    return run
 
 
-@workers
-def test_what_passed_is_not_run_again_and_what_failed_is(folder, more):
-    """Six pass, one is skipped, one fails, one fails at its end: two are left; mended, none, which is no error."""
-    first, ran = run(folder, *more)
-    assert first.returncode == 1 and len(ran) == 8
-    held = (folder / "ids").read_text().splitlines()
-    assert re.fullmatch(r"passed tests of no commit, files [0-9a-f]{8}, profile ci, subjects none", held[0])
-    assert sorted(held[1:]) == [*(f"test_some.py::test_good[{n}]" for n in range(6)), "test_some.py::test_skipped"]
-    second, ran = run(folder, *more)
-    assert second.returncode == 1 and ran == ["bad", "untidy"] and "7 deselected" in second.stdout
+GOOD = [f"test_some.py::test_good[{n}]" for n in range(6)]
+
+
+def held(folder):
+    """The ids that the file holds."""
+    return sorted((folder / "ids").read_text().splitlines()[1:])
+
+
+def test_what_passed_is_not_run_again_and_what_failed_or_was_skipped_is(folder, run):
+    """Seven of ten pass or fail as is known, one is skipped, two fail; mended, that one is left, which is no error."""
+    code, _, ran = run()
+    assert code == 1 and len(ran) == 9
+    head = (folder / "ids").read_text().splitlines()[0]
+    assert re.fullmatch(r"passed tests of no commit, files [0-9a-f]{8}, profile ci, subjects none", head)
+    assert held(folder) == [*GOOD, "test_some.py::test_known"]
+    code, said, ran = run()
+    assert code == 1 and ran == ["bad", "untidy"] and "7 deselected" in said
     (folder / "mended").touch()
-    third, ran = run(folder, *more)
-    assert third.returncode == 0 and ran == ["bad", "untidy"] and "7 deselected" in third.stdout
-    fourth, ran = run(folder, *more)
-    assert fourth.returncode == 0 and ran == [] and "9 deselected" in fourth.stdout
+    code, said, ran = run()
+    assert code == 0 and ran == ["bad", "untidy"] and "1 skipped, 7 deselected" in said
+    code, said, ran = run()
+    assert code == 0 and ran == [] and "1 skipped, 9 deselected" in said
+
+
+def test_what_was_missing_is_asked_again_when_it_is_there(folder, run):
+    """A test that was skipped for a package is run in a run that has it, and then no more: nothing left is no error."""
+    assert run("-k", "skipped")[0] == 0 and held(folder) == []
+    (folder / "package").touch()
+    assert run("-k", "skipped")[2] == ["skipped"] and held(folder) == ["test_some.py::test_skipped"]
+    code, said, ran = run("-k", "skipped")
+    assert code == 0 and ran == [] and "10 deselected" in said
+
+
+def test_workers_leave_out_what_passed_and_their_controller_notes_what_does(folder, run):
+    """Two passed in a run without them: two workers run the others."""
+    assert run("-k", "test_good and (0 or 1)")[2] == ["good0", "good1"]
+    code, said, ran = run("-n", "2")
+    assert (
+        code == 1 and "2 deselected" in said and ran == ["bad", *(f"good{n}" for n in range(2, 6)), "known", "untidy"]
+    )
+    assert held(folder) == [*GOOD, "test_some.py::test_known"]
 
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "interrupt": signal.SIGINT}
 
 
-@workers
 @pytest.mark.parametrize(
-    "how", [pytest.param(how, id=name, marks=[pytest.mark.slow] * (name == "term")) for name, how in SIGNALS.items()]
+    ("how", "more"),
+    [
+        pytest.param("kill", (), id="kill"),
+        pytest.param("interrupt", (), id="interrupt"),
+        pytest.param("term", (), id="term", marks=pytest.mark.slow),
+        *(pytest.param(how, ("-n", "2"), id=f"{how}, two workers", marks=pytest.mark.slow) for how in SIGNALS),
+    ],
 )
-def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, more, how):
+def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, run, how, more):
     """What was reported before the end is not run again, whatever ended it; no test is lost."""
     (folder / "slow").touch()
     (folder / "mended").touch()
@@ -107,14 +154,14 @@ def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, more, how):
     limit = time.monotonic() + 60
     while time.monotonic() < limit and noted(folder) < 2 and started.poll() is None:
         time.sleep(0.05)
-    started.send_signal(how)
+    started.send_signal(SIGNALS[how])
     started.wait(60)
-    kept = (folder / "ids").read_text().splitlines()[1:]
+    kept = held(folder)
     assert len(kept) >= 2 and len(kept) < 6
     (folder / "slow").unlink()
-    done, ran = run(folder, "-k", "good", *more)
-    assert done.returncode == 0 and len(ran) == 6 - len(kept)
-    assert noted(folder) == 6
+    code, _, ran = run("-k", "good")
+    assert code == 0 and len(ran) == 6 - len(kept)
+    assert held(folder) == GOOD
 
 
 def noted(folder):
@@ -122,18 +169,18 @@ def noted(folder):
     return max(0, (folder / "ids").read_text().count("\n") - 1) if (folder / "ids").exists() else 0
 
 
-def test_a_line_that_was_cut_short_is_dropped(folder):
+def test_a_line_that_was_cut_short_is_dropped(folder, run):
     """Half an id selects nothing, and the next one starts on a line of its own; nor does half a first line disturb."""
-    run(folder, "-k", "good")
+    run("-k", "good")
     path = folder / "ids"
     whole = path.read_text()
     path.write_text(whole.rstrip("\n")[:-4])
-    done, ran = run(folder, "-k", "good")
-    assert done.returncode == 0 and len(ran) == 1
+    code, _, ran = run("-k", "good")
+    assert code == 0 and len(ran) == 1
     assert sorted(path.read_text().splitlines()) == sorted(whole.splitlines())
     path.write_text(whole[:20])
-    done, ran = run(folder, "-k", "good")
-    assert done.returncode == 0 and len(ran) == 6 and path.read_text().splitlines()[0] == whole.splitlines()[0]
+    code, _, ran = run("-k", "good")
+    assert code == 0 and len(ran) == 6 and path.read_text().splitlines()[0] == whole.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -148,41 +195,65 @@ def test_a_line_that_was_cut_short_is_dropped(folder):
         ("my thesis", "must be a file that this option has written; it is another"),
     ],
 )
-def test_a_file_of_something_else_is_refused_in_one_line_and_stays(folder, text, says):
+def test_a_file_of_something_else_is_refused_in_one_line_and_stays(folder, run, text, says):
     """Another commit, profile, or no such file at all: a usage error, and not a byte of it is changed."""
     (folder / "ids").write_text(text)
-    done, ran = run(folder)
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR and ran == []
-    assert [line for line in done.stderr.splitlines() if line.strip()] == [
-        line for line in done.stderr.splitlines() if says in line
-    ]
+    code, said, ran = run()
+    assert code == pytest.ExitCode.USAGE_ERROR and ran == []
+    assert [says in line for line in said.splitlines() if line.strip()] == [True]
     assert (folder / "ids").read_text() == text
 
 
+def test_files_of_subjects_are_told_apart_by_their_contents(tmp_path):
+    """A file that --subject names by a path, from where pytest was called, holds for its text."""
+
+    def line(*words):
+        options = {"--subject": words or None, "--hypothesis-profile": None}
+        place = SimpleNamespace(dir=tmp_path)
+        return passed.head(SimpleNamespace(rootpath=tmp_path / "root", getoption=options.get, invocation_params=place))
+
+    (tmp_path / "root").mkdir()
+    (tmp_path / "mine.py").write_text("1\n")
+    assert line() == line("torch_twin") and line().endswith("profile ci, subjects none")
+    first = line("mine.py")
+    assert line("mine.py:lstm") == first != line() and re.search(r"subjects none, files [0-9a-f]{8}$", first)
+    (tmp_path / "mine.py").write_text("2\n")
+    assert line("torch_twin", str(tmp_path / "mine.py")) == line("mine.py") != first
+
+
 def test_a_commit_and_what_was_changed_since_are_told_apart(tmp_path):
-    """Another commit, and another text of a Python file, are other runs; a report's text is none. So without git."""
+    """Another commit, another text, a new file of Python are other runs; a report, what git ignores, are none."""
     git = lambda *words: subprocess.run(  # noqa: E731
         ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True
     )
     (tmp_path / "a.py").write_text("1\n")
-    before = passed.commit(tmp_path)
+    before = revision.commit(tmp_path)
     (tmp_path / "a.md").write_text("1\n")
-    assert passed.commit(tmp_path) == before and before.startswith("no commit, files ")
+    assert revision.commit(tmp_path) == before and before.startswith("no commit, files ")
     (tmp_path / "a.py").write_text("0\n")
-    assert passed.commit(tmp_path) != before
+    assert revision.commit(tmp_path) != before
     git("init", "-q")
     git("add", "-A")
     git("commit", "-qm", "one")
-    first = passed.commit(tmp_path)
+    first = revision.commit(tmp_path)
     (tmp_path / "a.md").write_text("2\n")
-    assert passed.commit(tmp_path) == first and "changes" not in first
+    assert revision.commit(tmp_path) == first and "changes" not in first
     (tmp_path / "a.py").write_text("2\n")
-    changed = passed.commit(tmp_path)
+    changed = revision.commit(tmp_path)
     assert changed.startswith(f"{first} with changes ")
+    (tmp_path / "new.py").write_text("1\n")
+    unknown = revision.commit(tmp_path)
+    (tmp_path / "new.py").write_text("2\n")
+    assert len({changed, unknown, revision.commit(tmp_path)}) == 3
+    (tmp_path / ".gitignore").write_text("new.py\n")
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "a.py").write_text("1\n")
+    assert revision.commit(tmp_path) == changed
     git("commit", "-qam", "two")
-    assert passed.commit(tmp_path) not in (first, changed)
+    assert revision.commit(tmp_path) not in (first, changed)
 
 
+@pytest.mark.slow
 def test_the_suites_own_runs_name_their_subjects(tmp_path):
     """The root conftest knows the option; the laws of another subject are not taken as passed."""
     path = tmp_path / "ids"
