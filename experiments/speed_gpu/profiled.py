@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import sys
 import threading
@@ -202,17 +203,9 @@ def events_of(trace: dict[str, Any], device: str) -> list[list[Event]]:
 def event_of(line: dict[str, Any]) -> Event:
     """A line of a trace."""
     told, start = line.get("args", {}), float(line["ts"])
-    sizes = [product_of(told.get(name, (0,))) for name in ("grid", "block")]
+    sizes = [math.prod(told.get(name, (0,))) for name in ("grid", "block")]
     more = [int(told.get(name, 0)) for name in ("registers per thread", "shared memory")]
     return Event(line["name"][:LONGEST], start, start + float(line["dur"]), *sizes, *more)
-
-
-def product_of(sizes: Sequence[int]) -> int:
-    """How many blocks or threads there are in three directions."""
-    count = 1
-    for size in sizes:
-        count *= int(size)
-    return count
 
 
 def union(events: Sequence[Event]) -> float:
@@ -233,19 +226,16 @@ def rows_of(name: str, times: Sequence[float], seen: Sequence[Sequence[Event]]) 
     for metric, values in (("wall_us", times), ("busy_us", map(union, seen)), ("sum_us", sums)):
         yield from ((name, metric, n, value) for n, value in enumerate(values))
     for kernel in sorted({event.name for events in seen for event in events}):
-        for metric, value in kernel_of(kernel, seen).items():
-            yield f"{name}/kernel={escaped(kernel)}", metric, 0, value
+        yield from ((f"{name}/kernel={escaped(kernel)}", *row) for row in kernel_rows(kernel, seen))
 
 
-def kernel_of(name: str, seen: Sequence[Sequence[Event]]) -> dict[str, float]:
-    """A kernel's microseconds and calls in a call of ours, medians, and what its largest start asked for."""
+def kernel_rows(name: str, seen: Sequence[Sequence[Event]]) -> Iterator[tuple[str, int, float]]:
+    """A kernel's microseconds by call of ours, its calls within one, median, and what its largest start asked for."""
     own = [[event for event in events if event.name == name] for events in seen]
     largest = max((event for events in own for event in events), key=lambda event: event.programs)
-    return {
-        "us": median(sum(event.end - event.start for event in events) for events in own),
-        "calls": median(map(len, own)),
-        **{field: getattr(largest, field) for field in ("programs", "threads", "registers", "shared")},
-    }
+    yield from (("us", n, sum(event.end - event.start for event in events)) for n, events in enumerate(own))
+    yield "calls", 0, median(map(len, own))
+    yield from ((field, 0, getattr(largest, field)) for field in ("programs", "threads", "registers", "shared"))
 
 
 if __name__ == "__main__":

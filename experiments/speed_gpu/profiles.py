@@ -77,8 +77,8 @@ def settings(found: Sequence[Profile]) -> dict[str, str]:
 
 HOW = (
     "a process of its own; as many calls as rounds, one at a time, between two events on the card, and as many again "
-    "under torch's profiler, after one more that is dropped; kernels by name, medians over calls; steps in series: one "
-    "program of 4, 8 or 16 rows of one model alone on the card"
+    "under torch's profiler, after one more that is dropped; kernels by name; means over the middle half of the calls, "
+    "since parts are to add up; steps in series: one program of 4, 8 or 16 rows of one model alone on the card"
 )
 
 
@@ -172,6 +172,7 @@ def kernel_row(kernel: Kernel) -> dict[str, Any]:
         "steps in series, fewest rows": number(kernel.latency),
         "the same programs alone, wave by wave": number(kernel.alone),
         "programs": f"{kernel.programs:,}" if kernel.programs and kernel.role != "rest" else "",
+        "waves of them": number(kernel.waves) if kernel.role != "rest" else "",
         "multiprocessors with one, %": number(100 * kernel.fill) if kernel.role != "rest" else "",
         "over its largest floor": number(kernel.us / max(floors)) if floors else "",
     }

@@ -18,6 +18,7 @@ from experiments.speed.numbers import ceilings, flops, traffic
 from experiments.speed_gpu import analysis, experiment, floors, profiled, profiles, sweep
 from experiments.speed_gpu.floors import Kernel
 from experiments.speed_gpu.profiled import PASS, Event
+from impl.draw import generator
 from properties.record import COLUMNS
 
 pytest.importorskip("torch")
@@ -142,12 +143,16 @@ def test_a_call_in_which_the_card_did_nothing_is_an_error():
         profiled.events_of(trace(), "cuda")
 
 
-def test_a_kernel_is_the_median_of_calls():
-    """Two starts of 3 and 5, of 4 and 5, of 5 and 50: 8, 9 and 55 in calls are 9, twice; of one call alone it is 0."""
+def test_a_kernel_is_told_call_by_call():
+    """Two starts of 3 and 5, of 4 and 5, of 5 and 50 are 8, 9 and 55 in calls, twice each; where it is not run, 0."""
     calls = [[Event("k", 0, a, 4), Event("k", 0, b, 8)] for a, b in ((3, 5), (4, 5), (5, 50))]
-    told = profiled.kernel_of("k", calls)
-    assert (told["us"], told["calls"], told["programs"]) == (9, 2, 8)
-    assert profiled.kernel_of("once", [*calls, [Event("once", 0, 1)]])["us"] == 0
+    told = {(metric, n): value for metric, n, value in profiled.kernel_rows("k", calls)}
+    assert [told["us", n] for n in range(3)] == [8, 9, 55]
+    assert (told["calls", 0], told["programs", 0]) == (2, 8)
+    assert list(profiled.kernel_rows("once", [*calls, [Event("once", 0, 1)]]))[:4] == [
+        *(("us", n, 0) for n in range(3)),
+        ("us", 3, 1),
+    ]
 
 
 def test_torch_profiler_is_read_on_a_processor():
@@ -274,27 +279,97 @@ def test_waves_and_rows_of_programs():
     assert floors.beside(largest, CARD) == 1  # by registers
     assert floors.waves(largest, CARD) == 4
     assert floors.beside(largest.replace({168.0: 40.0}), CARD) == 3  # by shared memory
-    assert floors.fill(512.0, CARD) == 512 / (4 * 132)
+    assert floors.fill(largest, CARD) == pytest.approx(512 / (4 * 132))
     assert (floors.rows_of(case(), 128), floors.rows_of(case(), 256)) == (16, 8)
     assert math.isnan(floors.waves(largest, {}))
 
 
-def test_parts_add_up_to_the_time():
-    """A step's parts are its time, also where kernels overlap and where one is quicker than its floor."""
-    for wall in (17.0, 30.0):
-        (one,) = found(wall)
-        assert sum(floors.excess(one)) == pytest.approx(wall)
-        overlapped = one._replace(total=one.total + 1, kernels=(one.kernels[0]._replace(us=4.9), *one.kernels[1:]))
-        assert sum(floors.excess(overlapped)) == pytest.approx(wall)
-        quick = one._replace(total=one.total - 3.4, kernels=(one.kernels[0]._replace(us=0.5), *one.kernels[1:]))
-        assert sum(floors.excess(quick._replace(busy=quick.total))) == pytest.approx(wall)
-        fast = floors.excess(one._replace(kernels=tuple(kernel._replace(us=0.1) for kernel in one.kernels)))
-        assert (fast.ceiling, fast.memory) == (pytest.approx(0.4), 0)
+@pytest.mark.parametrize(
+    ("programs", "waves", "share"),
+    [(132, 1, 1), (133, 2, 133 / 264), (264, 2, 1), (265, 3, 265 / 396)],
+    ids=["132", "133", "264", "265"],
+)
+def test_one_program_more_than_the_card_has_room_for_is_a_wave_more(programs, waves, share):
+    """One program a multiprocessor, 132 of them: the 133rd is a second wave, in which 131 multiprocessors are idle.
+
+    Of a loop of two such waves all but a 133rd part of the second one is said to be these.
+    """
+    largest = pd.Series({"programs": programs, "threads": 256, "registers": 168, "shared": 69632})
+    assert floors.beside(largest, CARD) == 1
+    assert (floors.waves(largest, CARD), floors.fill(largest, CARD)) == (waves, pytest.approx(share))
+    loop = Kernel("forward", 9.0, 1, 0.5, 0.1, 1.0, 2.0 * waves, programs, waves, floors.fill(largest, CARD))
+    told = floors.parts(loop)
+    assert told["floors"] + told["latency"] + told["pace"] == pytest.approx(2.0 * programs / 132)
+    assert told["waves"] == pytest.approx(2.0 * (waves - programs / 132))
+    row = profiles.kernel_row(loop)
+    assert (row["programs"], row["waves of them"]) == (str(programs), str(waves))
+
+
+@pytest.mark.parametrize(
+    ("programs", "waves", "share"),
+    [(132, 1, 1), (133, 1, 1), (264, 1, 1), (265, 2, 133 / 264), (528, 2, 1)],
+)
+def test_programs_that_run_beside_one_another_are_one_wave(programs, waves, share):
+    """Two programs a multiprocessor: 264 fill the card once, and of 133 no multiprocessor is without one."""
+    largest = pd.Series({"programs": programs, "threads": 256, "registers": 128, "shared": 69632})
+    assert floors.beside(largest, CARD) == 2
+    assert (floors.waves(largest, CARD), floors.fill(largest, CARD)) == (waves, pytest.approx(share))
+
+
+@pytest.mark.parametrize("calls", [3, 4, 11, 31])
+def test_parts_add_up_to_the_time(calls):
+    """A step's parts are its time, however calls differ, which kernels run at once and whichever is below its floor."""
+    rng = generator("speed_gpu profile", calls)
+    for wall, size in ((17.0, 1.0), (30.0, 0.05), (30.0, 3.0)):
+        told = frame(*uneven(rng, calls, wall, size), *lone())
+        (one,) = floors.profiles(told, ceilings(told))
+        assert sum(floors.excess(one)) == pytest.approx(one.wall)
+        assert one.busy - one.overlap == pytest.approx(sum(kernel.us for kernel in one.kernels))
+        assert one.overlap < 0 < one.busy
+
+
+def test_what_runs_at_once_is_told_call_by_call():
+    """Kernels in two streams, in one call of 200 us 100 at once: of the two middle calls the mean."""
+    calls = [[Event("affine", 0, a), Event(COPY, b, b + 100)] for a, b in ((50, 50), (200, 0), (300, 300), (400, 400))]
+    rows = list(profiled.rows_of(f"profile/{case().name}/form=cuda_fused", [900.0] * 4, calls))
+    (one,) = floors.profiles(frame(*rows), ceilings(frame()))
+    assert (one.busy, one.overlap) == (3.0, -0.5)
+    assert {kernel.role: kernel.us for kernel in one.kernels} == {"projection": 2.5, "rest": 1.0}
+
+
+def test_a_call_that_was_held_up_is_no_measure():
+    """One of eleven calls takes a hundred times as long, with the profiler and without: nothing of it is seen."""
+    calls = seen(PARTS, 11)
+    calls[4] = [event._replace(end=event.start + 100 * (event.end - event.start)) for event in calls[4]]
+    rows = list(profiled.rows_of(f"profile/{case().name}/form=cuda_fused", [2040.0] * 10 + [2e5], calls))
+    (one,) = floors.profiles(frame(*rows), ceilings(frame()))
+    assert (one.wall, one.busy) == (pytest.approx(20.4), pytest.approx(sum(PARTS.values())))
+
+
+def uneven(rng, calls, wall, size):
+    """Records of a form in whose calls kernels take a share more or less, and two of them run partly at once."""
+    found = []
+    for _ in range(calls):
+        start, events = 0.0, []
+        for name, us in PARTS.items():
+            took = 100 * us * size * rng.uniform(0.5, 2)
+            events.append(Event(name, start, start + took, 128, 256, 168, 69632))
+            start += took * (0.5 if name == GEMM else 1.0)
+        found.append(events)
+    times = list(100 * wall * rng.uniform(0.9, 1.3, calls))
+    return profiled.rows_of(f"profile/{case().name}/form=cuda_fused", times, found)
+
+
+def test_kernels_quicker_than_their_floors_lower_the_ceiling_and_nothing_else():
+    """Each at .1 of more: the ceiling is what they took, and no memory of their own is beyond it."""
+    (one,) = found(17.0)
+    fast = floors.excess(one._replace(kernels=tuple(kernel._replace(us=0.1) for kernel in one.kernels)))
+    assert (fast.ceiling, fast.memory) == (pytest.approx(0.4), 0)
 
 
 def test_parts_of_a_loop_are_levels():
     """Of 10: 2 memory, 4 in series at least, 6 with the rows of its programs, 7.5 in whole waves, then others."""
-    loop = Kernel("forward", 10.0, 1, 2.0, 1.0, 4.0, 7.5, 128, 0.8)
+    loop = Kernel("forward", 10.0, 1, 2.0, 1.0, 4.0, 7.5, 128, 1, 0.8)
     told = {
         name: pytest.approx(us)
         for name, us in zip(("floors", "latency", "pace", "waves", "crowd"), (2, 2, 2, 1.5, 2.5), strict=True)
