@@ -94,7 +94,7 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
         f"formed round by round between contenders measured in turn.\n\nTargets of performance.md (the fastest peer's "
-        f"time over ours): {words}.\n\n{engine_sentence(frame)}"
+        f"time over ours): {words}.\n\n{engine_sentence(frame)}" + f"\n\n{profiles.refusal(frame)}".rstrip()
     )
 
 
@@ -149,6 +149,8 @@ def state_table(frame: pd.DataFrame, models: pd.DataFrame) -> Table:
         else:
             state = f"not measured: {why or absent}"
         rows.append({"what": CONTENDERS[name].label, "state": state})
+    if refused := profiles.refusal(frame):
+        rows.append({"what": "profile of our kernels", "state": refused})
     title = f"What has been measured and what has not (on a machine with a card: {COMMAND})"
     return Table("gpu", title, pd.DataFrame(rows))
 

@@ -1,7 +1,8 @@
 """Where a call's time goes: what the card ran as torch's profiler tells it, beside the call's time without a profiler.
 
 A process as speed/child.py is one: settings come as a line of JSON, records leave. Of each entry the forward and
-backward is made ready and warm, timed call by call, and then profiled in as many calls again.
+backward is made ready and warm, timed call by call, and then profiled in as many calls again. Where the profiler may
+not look at the card, the reason is a record, and the times stand without it.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ import gc
 import json
 import math
 import os
+import re
 import sys
 import threading
 import time
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple
 
 from experiments.speed.case import Case, Given, given
@@ -70,9 +73,13 @@ def main() -> None:
 def profiles(settings: dict[str, Any]) -> Iterator[Row]:
     """The card, and every entry; of one that cannot run or be profiled the reason."""
     entries = [Entry(part, form, threads, Case(*case)) for part, form, threads, case in settings["entries"]]
-    yield from card(settings["device"])
+    device = settings["device"]
+    yield from card(device)
+    reason = refusal(device)
+    if reason:
+        yield f"profiler/reason={escaped(reason)}", "missing", 0, 1
     for n, entry in enumerate(entries):
-        yield from entry_rows(entry, settings["rounds"], settings["device"])
+        yield from entry_rows(entry, settings["rounds"], device, sees=not reason)
         mark(n + 1, len(entries))
 
 
@@ -87,22 +94,22 @@ def card(device: str) -> Iterator[Row]:
         yield "profile/card", "shared", 0, told.shared_memory_per_multiprocessor
 
 
-def entry_rows(entry: Entry, passes: int, device: str) -> Iterator[Row]:
-    """One entry's records; on a card any error is a reason, as in speed/measure.py."""
+def entry_rows(entry: Entry, passes: int, device: str, sees: bool = True) -> Iterator[Row]:
+    """One entry's records as far as it came; on a card any error is a reason, as in speed/measure.py."""
     reason = missing(entry.contender)
     try:
-        found = [] if reason else list(measured(entry, passes, device))
+        yield from () if reason else measured(entry, passes, device, sees)
     except Exception as error:
         if device == "cpu":
             raise
-        found, reason = [], f"not profiled: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"not profiled: {sentence(error)}"
     if reason:
         yield f"missing/{entry.part}/contender={entry.contender}/reason={escaped(reason)}", "missing", 0, 1
-    yield from found
 
 
-def measured(entry: Entry, passes: int, device: str) -> Iterator[Row]:
-    """Times without a profiler, and what it then sees."""
+def measured(entry: Entry, passes: int, device: str, sees: bool) -> Iterator[Row]:
+    """Times without a profiler, and what it then sees, where it sees anything."""
+    name = f"{entry.part}/{entry.case.name}/form={entry.contender}"
     set_threads(entry.threads)
     with programs_of(entry.case.B) if entry.part == LONE[0] else nullcontext():
         work = CONTENDERS[entry.contender].prepare(entry.case, arrays_of(entry.case), entry.threads)
@@ -110,9 +117,10 @@ def measured(entry: Entry, passes: int, device: str) -> Iterator[Row]:
         for _ in range(WARM[device]):
             whole()
         gc.collect()
-        times = [TIMERS[device](work) for _ in range(passes)]
-        _, *seen = events_of(traced(whole, passes + 1, device), device)  # in the first call the profiler settles
-    yield from rows_of(f"{entry.part}/{entry.case.name}/form={entry.contender}", times, seen)
+        yield from rows_of(name, [TIMERS[device](work) for _ in range(passes)], ())
+        if sees:
+            _, *seen = events_of(traced(whole, passes + 1, device), device)  # in the first call the profiler settles
+            yield from rows_of(name, (), seen)
 
 
 @lru_cache(1)
@@ -165,6 +173,67 @@ TIMERS = {"cuda": card_us, "cpu": processor_us}
 
 
 # What the profiler sees
+
+
+def refusal(device: str) -> str:
+    """Why the profiler sees nothing of what a device does; "" where it does, and where there is no such device.
+
+    Asked once and at first, of a sum: where the driver keeps CUPTI from a user, torch writes so to standard error, once
+    a process, and then gives traces without kernels.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        return ""
+    ones, reason = torch.ones(64, device=device), ""
+    with complaints() as said:
+        try:
+            events_of(traced(finished(lambda: ones + ones, device), 2, device), device)
+        except Exception as error:
+            reason = sentence(error)
+    return f"{reason}; {cause(said)}" if reason else ""
+
+
+@contextmanager
+def complaints() -> Iterator[list[str]]:
+    """Python's warnings, and the lines that any library writes to standard error within it; they leave it as ever."""
+    said: list[str] = []
+    kept = os.dup(2)
+    with (
+        TemporaryFile("w+", encoding="utf-8", errors="replace") as file,
+        warnings.catch_warnings(record=True) as warned,
+    ):
+        warnings.simplefilter("always")
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            said += [*(str(warning.message) for warning in warned), *file.read().splitlines()]
+            os.write(2, "".join(f"{line}\n" for line in said).encode())
+
+
+def cause(said: Sequence[str]) -> str:
+    """What of these lines is about the profiler, without the time, the process and the file that stand before it."""
+    lines = [re.sub(r"^[A-Z]+:\S+ [^\]]*\] ", "", line) for line in said if re.search(ABOUT, line, re.IGNORECASE)]
+    return "; ".join(" ".join(line.split())[:LONGEST] for line in dict.fromkeys(lines[:3])) or UNTOLD
+
+
+ABOUT = r"cupti|kineto|profil|privilege|permission"
+UNTOLD = (
+    "neither torch nor CUPTI said why (may this user read the card's counters: NVreg_RestrictProfilingToAdminUsers?)"
+)
+"""The driver's setting that keeps users out.
+
+Source: NVIDIA, "Permission issue with performance counters" (ERR_NVGPUCTRPERM).
+"""
+
+
+def sentence(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def traced(work: Work, passes: int, device: str) -> dict[str, Any]:

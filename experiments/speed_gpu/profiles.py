@@ -15,6 +15,7 @@ from experiments.harness.markup import number
 from experiments.harness.report import Figure, Table
 from experiments.speed.case import Case
 from experiments.speed.contenders import CONTENDERS
+from experiments.speed.numbers import facts
 from experiments.speed.pictures import CELLS, spoken
 from experiments.speed_gpu.floors import Kernel, Profile, at, excess
 from experiments.speed_gpu.targets import CEILING, T
@@ -83,6 +84,12 @@ HOW = (
 
 
 # Words
+
+
+def refusal(frame: pd.DataFrame) -> str:
+    """Why torch's profiler could not look at the card, one sentence for every reason; "" where it could."""
+    reasons = sorted({fact["reason"] for fact in facts(frame, "profiler")})
+    return " ".join(f"What each kernel takes could not be profiled: {reason}." for reason in reasons)
 
 
 def title(found: Sequence[Profile]) -> str:

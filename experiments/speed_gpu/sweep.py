@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
@@ -30,6 +32,9 @@ LONE = "lone", (4, 8, 16)
 """One program by itself, the card to its own: the part's name, and the rows that programs have where there are more."""
 
 PROFILER = ("experiments/speed_gpu/profiled.py",)
+DRIVER, PROCESS = Path("/proc/driver/nvidia/params"), Path("/proc/self/status")
+ADMIN = 21
+"""The bit of CAP_SYS_ADMIN, as capabilities(7) has it."""
 
 
 class Preset(NamedTuple):
@@ -102,9 +107,22 @@ def profile_group(size: Preset, cell: str) -> Group:
     entries = []
     for part, forms, case in cases:
         entries += entries_of(part, tuple((form, 1) for form in forms), sizes(cell, dtype=DTYPE, **case))
-    files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries}
+    files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries, "rights": rights()}
     cost = 35.0 if size.ladders else 12.0
     return group(f"profile/cell={cell}", "profile", settings, size.rounds, cost, files, experiment="speed_gpu")
+
+
+def rights(driver: Path = DRIVER, process: Path = PROCESS) -> dict[str, bool]:
+    """Whether the driver keeps profiles to administrators, and whether this process is one's.
+
+    A part of the settings, so that a profile that was refused is not served from the store once it would be allowed.
+    """
+    try:
+        told = driver.read_text("utf-8")
+        held = re.search(r"^CapEff:\s*([0-9a-f]+)$", process.read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        return {}
+    return {"kept": "RmProfilingAdminOnly: 1" in told, "administrator": bool(held and int(held[1], 16) >> ADMIN & 1)}
 
 
 def profile_cases(size: Preset) -> list[dict[str, int]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import warnings
 from dataclasses import dataclass
 
 import pandas as pd
@@ -187,6 +189,101 @@ def test_who_cannot_be_profiled_is_told_with_the_reason(monkeypatch):
 def refused(*_):
     """A profiler without rights."""
     raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+
+KINETO = (
+    "WARNING:2026-11-27 11:13:16 7278:7278 init.cpp:146] function getCuptiStatus() failed: "
+    "CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)",
+    "something of another library's",
+)
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """A profiler that may not look at the device: torch's trace has calls and nothing in them, CUPTI says why once."""
+    said = list(KINETO)
+
+    def traced(work, passes, device):
+        for _ in range(passes):
+            work()
+        while said:
+            os.write(2, f"{said.pop(0)}\n".encode())
+        return {"traceEvents": [Fake(PASS, 100.0 * n, 50.0, "user_annotation").line() for n in range(passes)]}
+
+    monkeypatch.setattr(profiled, "traced", traced)
+    return said
+
+
+def test_where_the_profiler_is_refused_the_reason_and_the_times_stand(blind):
+    """One reason for the process, with CUPTI's own words; every entry's times, no kernel, and no reason of its own."""
+    shape = ["lstm", 2, 3, 4, 8, 8, "float32"]
+    entries = [["profile", "torch_eager", 1, shape], ["lone", "torch_eager", 1, shape]]
+    rows = list(profiled.profiles({"entries": entries, "rounds": 3, "device": "cpu"}))
+    (reason,) = (setting for setting, *_ in rows if not setting.startswith(("profile/cell=", "lone/cell=")))
+    assert reason.startswith("profiler/reason=RuntimeError: the profiler saw nothing on cpu in 1 of 2 calls; function ")
+    assert reason.endswith("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)")
+    assert {metric for _, metric, *_ in rows} == {"missing", "wall_us"}
+    assert sum(value > 0 for _, metric, _, value in rows if metric == "wall_us") == 2 * 3
+
+
+def test_a_refusal_without_a_word_says_what_to_ask(blind):
+    """Where neither torch nor CUPTI says why, the setting of the driver that most often keeps users out is named."""
+    blind[:] = ["something of another library's"]
+    assert profiled.refusal("cpu").endswith(profiled.UNTOLD)
+
+
+def test_a_profiler_that_sees_is_not_refused():
+    """Torch's own, on a processor; of a card that is not there nothing is asked."""
+    assert profiled.refusal("cpu") == ""
+    assert sweep.card() or profiled.refusal("cuda") == ""
+
+
+def test_rights_stand_in_the_settings(tmp_path):
+    """A profile that was refused is asked for anew by an administrator, and where the driver is told to let users."""
+    driver, process = tmp_path / "params", tmp_path / "status"
+    for kept in (0, 1):
+        for held, administrator in (("000001ffffffffff", True), ("00000000a80425fb", False)):
+            driver.write_text(f"ResmanDebugLevel: 4294967295\nRmProfilingAdminOnly: {kept}\n")
+            process.write_text(f"Name:\tpython\nCapPrm:\t0\nCapEff:\t{held}\n")
+            assert sweep.rights(driver, process) == {"kept": kept == 1, "administrator": administrator}
+    assert sweep.rights(tmp_path / "none", process) == {}
+    assert "rights" in sweep.profile_group(sweep.PRESETS["quick"], "lstm").settings
+
+
+def test_what_is_said_meanwhile_is_heard_and_told_on(capfd):
+    """Warnings, and lines that a library writes past Python; both still reach standard error, and later ones do."""
+    with profiled.complaints() as said:
+        os.write(2, b"from C\n")
+        warnings.warn("from Python", UserWarning, stacklevel=1)
+    os.write(2, b"later\n")
+    assert said == ["from Python", "from C"]
+    assert capfd.readouterr().err == "from Python\nfrom C\nlater\n"
+
+
+def test_an_entry_that_the_profiler_fails_keeps_its_times(monkeypatch):
+    """A failure within one entry: its times, then its reason."""
+    entry = Entry("profile", "cuda_fused", 1, Case("lstm", 2, 3, 4, 8, 8, "float32"))
+    monkeypatch.setattr(profiled, "missing", lambda name: "")
+    monkeypatch.setitem(profiled.TIMERS, "cuda", profiled.processor_us)
+    monkeypatch.setattr(profiled, "finished", lambda work, device: work)
+    monkeypatch.setitem(profiled.CONTENDERS, "cuda_fused", profiled.CONTENDERS["torch_eager"])
+    monkeypatch.setattr(profiled, "traced", refused)
+    *times, reason = profiled.entry_rows(entry, 3, "cuda")
+    assert [(metric, n) for _, metric, n, _ in times] == [("wall_us", n) for n in range(3)]
+    assert reason[0].endswith("reason=not profiled: RuntimeError: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+
+def test_the_report_says_that_the_profile_could_not_be_had():
+    """In the lead and among what was measured, with the reason; no figure, and the times of the forms draw none."""
+    why = "RuntimeError: the profiler saw nothing on cuda in 1 of 2 calls; CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)"
+    timed = [(f"card/{case().name}/contender=cuda_fused/threads=1", "us_per_step", n, 20.0 + n / 99) for n in range(15)]
+    times = profiled.rows_of(f"profile/{case().name}/form=cuda_fused", [2040.0] * 3, ())
+    with figures.style():
+        report = analysis.analyse(frame(*timed, (f"profiler/reason={child.escaped(why)}", "missing", 0, 1), *times))
+    said = f"What each kernel takes could not be profiled: {why}."
+    state = next(table.frame for table in report.tables if table.name == "gpu").set_index("what").state
+    assert report.lead.endswith(f"\n\n{said}") and state["profile of our kernels"] == said
+    assert "profile" not in {part.name for part in (*report.figures, *report.tables)} | set(report.files)
 
 
 def test_a_lone_program_has_the_rows_that_are_asked_for():
