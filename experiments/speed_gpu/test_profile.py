@@ -20,6 +20,7 @@ from experiments.speed.numbers import ceilings, flops, traffic
 from experiments.speed_gpu import analysis, experiment, floors, profiled, profiles, sweep
 from experiments.speed_gpu.floors import Kernel
 from experiments.speed_gpu.profiled import PASS, Event
+from experiments.speed_gpu.targets import TARGETS, WIDTHS
 from impl.draw import generator
 from properties.record import COLUMNS
 
@@ -70,9 +71,9 @@ def seen(us, calls=2, T=100, programs=128):
     return found
 
 
-def case(cell="lstm", E=32, T=100, B=64):
+def case(cell="lstm", E=32, T=100, B=64, H=64):
     """A case of the profiles."""
-    return Case(cell, E, T, B, 64, 64, "float32")
+    return Case(cell, E, T, B, H, H, "float32")
 
 
 def records(one, form, wall, us, part="profile", programs=128):
@@ -338,6 +339,29 @@ def test_profiles_take_in_both_ends_of_every_ladder():
     assert len(entries) == len(sizes) == 11
 
 
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_what_a_target_asks_of_float32_is_measured_and_profiled(monkeypatch, preset):
+    """Every demanded ratio, and the ceiling at both widths: a comparison has the forms, a profile the kernels.
+
+    Of the two targets of other peers' precision one has no profile: what floors are made of is float32's.
+    """
+    monkeypatch.setattr(sweep, "card", lambda: "A card")
+    entries = [
+        (part, name, *case[:6])
+        for group in sweep.groups(preset, Options())
+        for part, name, _, case in group.settings.get("entries", ())
+    ]
+    assert len(set(entries)) == len(entries)
+    for target in TARGETS:
+        at = ("lstm", target.E, sweep.T, target.B, target.H, target.H)
+        assert {("card", name, *at) for name in (target.form, *target.peers)} <= set(entries)
+        if target.ratio > 0 and target.form in sweep.PROFILED:
+            assert ("profile", target.form, *at) in entries
+    for H in WIDTHS:
+        assert {("profile", form, "lstm", 32, sweep.T, 64, H, H) for form in sweep.PROFILED} <= set(entries)
+        assert {("lone", "cuda_fused", "lstm", 1, sweep.T, rows, H, H) for rows in (4, 8, 16)} <= set(entries)
+
+
 # From records to floors
 
 
@@ -532,6 +556,20 @@ def test_a_graph_is_told_beside_and_growth_by_the_ladders_ends():
     words = profiles.growth_sentence(floors.profiles(told, ceilings(told)))
     assert "from 8 to 128 models a call of the LSTM takes 3 times as long, its kernels 3.5 times" in words
     assert "from 100 to 800 steps a call of the LSTM takes 6.67 times as long, its kernels 8 times" in words
+
+
+def test_the_other_width_is_judged_beside():
+    """H=32 of the same models: its ceilings are 1.63 us of products, so 17.8 us are missed, and the wait is why."""
+    us = {"affine": 1.2, "forward_loop": 1.5, "backward_loop": 1.5, GEMM: 1.1}
+    rows = [*records(case(), "cuda_fused", 12.0, PARTS), *records(case(H=32), "cuda_fused", 17.8, us)]
+    told = frame(*rows)
+    looked_into = floors.profiles(told, ceilings(told))
+    words = profiles.title(looked_into)
+    assert "(at most 2: met)" in words
+    assert "; at H=32 17.8 µs, 10.9 times what the ceilings allow (missed): of" in words
+    assert words.endswith("12.5 are the card waiting for the processor")
+    assert [profiles.bar_name(one, 64) for one in looked_into] == ["E=32 T=100 H=32", "E=32 T=100"]
+    assert len(profiles.kernel_table(looked_into).frame) == len(us) + len(PARTS)
 
 
 def scaled(factor):
