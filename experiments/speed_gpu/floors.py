@@ -90,7 +90,7 @@ class Excess(NamedTuple):
 
     Attributes:
         ceiling: what the ceilings allow, as far as it was not undercut.
-        gap: the card waits for the processor.
+        gap: the card waits for the processor; below zero where kernels take longer under the profiler.
         memory: every kernel's own reads and writes, beyond what a step as a whole must move or multiply.
         latency: of loops what steps take in series at least, beyond that.
         pace: what a multiprocessor takes beyond that for the rows of its programs.
