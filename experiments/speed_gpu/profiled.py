@@ -84,14 +84,25 @@ def profiles(settings: dict[str, Any]) -> Iterator[Row]:
 
 
 def card(device: str) -> Iterator[Row]:
-    """What programs share: multiprocessors, and of each its threads and its shared memory in bytes."""
+    """What programs share: multiprocessors, and of each its threads and its shared memory in bytes.
+
+    All or nothing: a torch that does not tell one of them costs the waves of programs, and no time.
+    """
     import torch
 
     if device == "cuda" and torch.cuda.is_available():
         told = torch.cuda.get_device_properties(0)
-        yield "profile/card", "processors", 0, told.multi_processor_count
-        yield "profile/card", "threads", 0, told.max_threads_per_multi_processor
-        yield "profile/card", "shared", 0, told.shared_memory_per_multiprocessor
+        found = {metric: getattr(told, name, None) for metric, name in SHARED.items()}
+        if None not in found.values():
+            yield from (("profile/card", metric, 0, number) for metric, number in found.items())
+
+
+SHARED = {
+    "processors": "multi_processor_count",
+    "threads": "max_threads_per_multi_processor",
+    "shared": "shared_memory_per_multiprocessor",
+}
+"""Our words for a card's properties, and torch's."""
 
 
 def entry_rows(entry: Entry, passes: int, device: str, sees: bool = True) -> Iterator[Row]:

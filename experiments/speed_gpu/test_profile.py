@@ -7,6 +7,7 @@ import math
 import os
 import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -24,7 +25,7 @@ from experiments.speed_gpu.targets import TARGETS, WIDTHS
 from impl.draw import generator
 from properties.record import COLUMNS
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 GEMM = "void cutlass::Kernel2<cutlass_80_simt_sgemm_128x64_8x5_nt_align1>(Params)"
 COPY = "void at::native::elementwise_kernel<128, 4, direct_copy>(int, Functor)"
@@ -237,6 +238,20 @@ def test_a_profiler_that_sees_is_not_refused():
     """Torch's own, on a processor; of a card that is not there nothing is asked."""
     assert profiled.refusal("cpu") == ""
     assert sweep.card() or profiled.refusal("cuda") == ""
+
+
+@pytest.mark.parametrize("absent", ["", *profiled.SHARED.values()])
+def test_a_property_of_the_card_that_torch_does_not_tell_costs_no_profile(monkeypatch, absent):
+    """All three or none; without them the waves of programs are not known, and everything else is as it was."""
+    told = SimpleNamespace(**{n: CARD[m] for m, n in profiled.SHARED.items() if n != absent})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda n: told)
+    rows = {metric: value for _, metric, _, value in profiled.card("cuda")}
+    assert rows == ({} if absent else CARD)
+    without = frame(*records(case(), "cuda_fused", 20.4, PARTS), *lone())
+    without = without[without.setting != "profile/card"]
+    (one,) = floors.profiles(without, ceilings(without))
+    assert sum(floors.excess(one)) == pytest.approx(20.4) and math.isnan(one.kernels[1].waves)
 
 
 def test_rights_stand_in_the_settings(tmp_path):
