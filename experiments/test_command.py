@@ -271,6 +271,7 @@ def test_every_experiment_is_a_script_of_its_own(name, monkeypatch, capsys):
     assert end.value.code == 2 and "--workers must be 0 or more" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_script_is_a_process_that_ends_with_the_commands_code():
     """The same from outside."""
     line = [sys.executable, "-m", "experiments.memory", "--workers", "-1"]

@@ -32,9 +32,10 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="wh
 ROOT = Path(__file__).parents[2]
 SECONDS = 0.05
 """What a group of the toy experiment takes."""
-TOTAL = max(6, settings.default.max_examples // 10)
-PART = min(TOTAL, 10)
-"""Kills a test: a hundred in one would outlast the time that a test has."""
+LEAST = 6
+TOTAL = max(LEAST, settings.default.max_examples // 10)
+PART = 3 if TOTAL == LEAST else 10
+"""Kills a test: a hundred in one would outlast the time that a test has. Of the least half are a slow test."""
 SHARES = {kind: round(share * PART) for kind, share in {"driver": 0.4, "worker": 0.3, "writer": 0.3}.items()}
 
 WARM = """
@@ -181,7 +182,13 @@ class Sweep:
 WANTED = {g.key: stamped(compute(g, nothing).records) for g in GROUPS}
 
 
-@pytest.mark.parametrize("part", range(-(-TOTAL // PART)))
+def parts():
+    """The tests by number; where there are few kills the first alone is no slow test."""
+    for part in range(-(-TOTAL // PART)):
+        yield pytest.param(part, marks=[pytest.mark.slow] if part and TOTAL == LEAST else [])
+
+
+@pytest.mark.parametrize("part", list(parts()))
 def test_no_kill_loses_or_doubles_a_group_or_changes_the_report(tmp_path, warm, whole, said, part):
     """Driver, worker or writer, at any moment of its life: the same command goes on, and the end is the same."""
     random, sums = draw.generator("kills", part), Sums()

@@ -31,13 +31,22 @@ def results():
     return toy_results()
 
 
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, results):
+    """A folder with the toy report and the page above it, made once."""
+    folder = tmp_path_factory.mktemp("published") / "reports"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report.catalogue, "EXPERIMENTS", (NAME,))
+        report.publish(NAME, results, folder, {"commit": "none"})
+        report.publish_index(folder)
+    return folder
+
+
 @pytest.fixture
-def out(tmp_path, results, monkeypatch):
-    """A folder with the toy report and the page above it."""
+def out(tmp_path, published, monkeypatch):
+    """A copy of that folder, a test's own."""
     monkeypatch.setattr(report.catalogue, "EXPERIMENTS", (NAME,))
-    report.publish(NAME, results, tmp_path / "reports", {"commit": "none"})
-    report.publish_index(tmp_path / "reports")
-    return tmp_path / "reports"
+    return shutil.copytree(published, tmp_path / "reports")
 
 
 def test_a_report_is_made_of_the_files_it_should_be(out):

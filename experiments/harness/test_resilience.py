@@ -243,6 +243,7 @@ print(Path("new.sqlite").exists())
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_or_read_only(here):
     """A disk of 1 MB in memory, mounted for the test alone: full, freed, full again, read-only."""
     (here / "disk").mkdir()

@@ -322,6 +322,7 @@ def ratios(rng, truth):
     return np.swapaxes(ends, 0, 1)
 
 
+@pytest.mark.slow
 def test_n12_is_supported_at_a_true_ratio_of_three_and_contradicted_at_one():
     """In 95 % of 400 sweeps of three tasks by N12's rule, where shares fall with slope 6 in ln length.
 

@@ -59,6 +59,7 @@ def line(tmp_path):
     return ["run", "language_model", "--preset", "smoke", "--workers", "0", "--engine", "fast", "--corpus", str(corpus)]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_in_training_goes_on_and_gives_the_same_records(tmp_path, line):
     """SIGKILL while a model trains, then the same command: it begins past the start, and results.csv is that of a run
     that nobody killed, byte for byte."""

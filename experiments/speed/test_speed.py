@@ -179,6 +179,7 @@ def test_what_is_timed_runs_alone():
     assert [name for name in catalogue.EXPERIMENTS if catalogue.alone(name)] == ["speed", "speed_gpu"]
 
 
+@pytest.mark.slow
 def test_the_smoke_preset_gives_a_report_whose_bytes_its_records_give(tmp_path, monkeypatch, capsys):
     """From the command line: one group at a time and no worker; taken from the store the second time."""
     monkeypatch.setattr(workers, "Workers", lambda slots: pytest.fail("speed must not run on workers"))

@@ -31,7 +31,7 @@ from experiments.speed.numbers import (
 )
 from experiments.speed.pictures import CELLS
 from experiments.speed_gpu import floors, profiles
-from experiments.speed_gpu.targets import CEILING, DTYPE, TARGETS, T, Target
+from experiments.speed_gpu.targets import CEILING, DTYPE, TARGETS, WIDTHS, T, Target
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
@@ -94,7 +94,7 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
         f"formed round by round between contenders measured in turn.\n\nTargets of performance.md (the fastest peer's "
-        f"time over ours): {words}.\n\n{engine_sentence(frame)}"
+        f"time over ours): {words}.\n\n{engine_sentence(frame)}" + f"\n\n{profiles.refusal(frame)}".rstrip()
     )
 
 
@@ -149,6 +149,8 @@ def state_table(frame: pd.DataFrame, models: pd.DataFrame) -> Table:
         else:
             state = f"not measured: {why or absent}"
         rows.append({"what": CONTENDERS[name].label, "state": state})
+    if refused := profiles.refusal(frame):
+        rows.append({"what": "profile of our kernels", "state": refused})
     title = f"What has been measured and what has not (on a machine with a card: {COMMAND})"
     return Table("gpu", title, pd.DataFrame(rows))
 
@@ -176,7 +178,7 @@ def ceiling_table(models: pd.DataFrame, top: Ceilings) -> Table:
     for row in models[models.contender == OURS[0]].itertuples():
         compute, memory = flops(row) / (top.product * 1e3), traffic(row) / (top.memory * 1e3)
         share = row.us / max(compute, memory)
-        asked = (row.cell, row.E, row.H) == ("lstm", 32, 64)
+        asked = (row.cell, row.E, row.B) == ("lstm", 32, 64) and row.H in WIDTHS
         rows.append(
             {
                 "cell": CELLS[row.cell],

@@ -48,8 +48,8 @@ class Kernel(NamedTuple):
         memory, product: floors.
         latency: of a loop the least that its steps take in series, of whatever few rows.
         alone: of a loop what its programs take one by one with a multiprocessor to their own, times the waves of them.
-        programs: of the largest start.
-        fill: the share of the multiprocessors that have a program, on average over as many rounds as are needed.
+        programs: of the largest start. waves: how often the card is filled with them, the last time perhaps in part.
+        fill: the share of the multiprocessors that have a program, on average over the waves.
     """
 
     role: str
@@ -60,14 +60,19 @@ class Kernel(NamedTuple):
     latency: float
     alone: float
     programs: int
+    waves: float
     fill: float
 
 
 class Profile(NamedTuple):
-    """One form at one setting; times are microseconds a step, medians over passes.
+    """One form at one setting; times are microseconds a step, means over the middle half of the calls.
+
+    Means, since those of parts add up to that of the whole, as medians do not; of the middle half, since a call that
+    something else held up is no measure.
 
     Attributes:
-        wall: a call's time without a profiler. busy: in which at least one kernel ran. total: the kernels' added.
+        wall: a call's time without a profiler. busy: in which at least one kernel ran.
+        overlap: what that is beyond the kernels' times added, call by call; at most zero.
         ceiling: what the fastest product and the largest copy allow a whole step.
     """
 
@@ -75,7 +80,7 @@ class Profile(NamedTuple):
     form: str
     wall: float
     busy: float
-    total: float
+    overlap: float
     ceiling: float
     kernels: tuple[Kernel, ...]
 
@@ -85,7 +90,7 @@ class Excess(NamedTuple):
 
     Attributes:
         ceiling: what the ceilings allow, as far as it was not undercut.
-        gap: the card waits for the processor.
+        gap: the card waits for the processor; below zero where kernels take longer under the profiler.
         memory: every kernel's own reads and writes, beyond what a step as a whole must move or multiply.
         latency: of loops what steps take in series at least, beyond that.
         pace: what a multiprocessor takes beyond that for the rows of its programs.
@@ -120,10 +125,11 @@ class Known(NamedTuple):
 
 
 def profiles(frame: pd.DataFrame, top: Ceilings) -> list[Profile]:
-    """Every form at every setting that was profiled; the LSTM's before the RNN's, by E, T and B."""
+    """Every form at every setting of which the profiler saw the kernels; the LSTM's before the RNN's, by E, T and B."""
     known = Known(top, card_of(frame), lone_of(entries(frame, LONE[0])))
     keys = entries(frame, "profile").groupby([*CASE, "form"])
-    return [profile(Case(*case), form, some, known) for (*case, form), some in keys]
+    seen = [(key, some) for key, some in keys if "busy_us" in set(some.metric)]
+    return [profile(Case(*case), form, some, known) for (*case, form), some in seen]
 
 
 def entries(frame: pd.DataFrame, part: str) -> pd.DataFrame:
@@ -131,7 +137,7 @@ def entries(frame: pd.DataFrame, part: str) -> pd.DataFrame:
     rows = frame[frame.source.isin(SOURCES) & frame.setting.str.startswith(f"{part}/cell=")]
     told = pd.DataFrame([parse_setting(setting) for setting in rows.setting], index=rows.index)
     told = told.reindex(columns=[*CASE, "form", "kernel"]).fillna("").astype(dict.fromkeys(SIZES, int))
-    return told.assign(role=told.kernel.map(role_of), metric=rows.metric, value=rows.value)
+    return told.assign(role=told.kernel.map(role_of), metric=rows.metric, call=rows["index"], value=rows.value)
 
 
 SIZES = ("E", "T", "B", "D", "H")
@@ -144,9 +150,10 @@ def card_of(frame: pd.DataFrame) -> dict[str, float]:
 
 
 def lone_of(rows: pd.DataFrame) -> dict[tuple[Any, ...], float]:
-    """Microseconds a step of one program of a loop, by cell, H, dtype, role and rows."""
+    """Microseconds a step of one program of a loop, by cell, H, dtype, role and rows; the median over calls."""
     some = rows[rows.role.isin(LOOPS) & (rows.metric == "us")]
-    return {(r.cell, r.H, r.dtype, r.role, r.B): r.value / r.T for r in some.itertuples()}
+    found = some.assign(value=some.value / some["T"]).groupby(["cell", "H", "dtype", "role", "B"]).value
+    return found.median().to_dict()
 
 
 def role_of(kernel: str) -> str:
@@ -157,11 +164,25 @@ def role_of(kernel: str) -> str:
 
 def profile(case: Case, form: str, rows: pd.DataFrame, known: Known) -> Profile:
     """One form at one setting, from its records."""
-    whole = rows[rows.role == ""].groupby("metric").value.median() / case.T
-    table = rows[rows.role != ""].pivot_table(index=["role", "kernel"], columns="metric", values="value")
+    whole = rows[rows.role == ""].pivot(index="call", columns="metric", values="value") / case.T
+    calls = whole.loc[middle(whole.busy_us)]
+    table = kernels_of(rows, calls.index)
     kernels = [kernel_of(role, table.loc[role], case, known) for role in ROLES if role in table.index]
+    wall, busy, overlap = whole.wall_us[middle(whole.wall_us)], calls.busy_us, calls.busy_us - calls.sum_us
     allowed = max(flops(case) / (known.top.product * 1e3), traffic(case) / (known.top.memory * 1e3))
-    return Profile(case, form, whole.wall_us, whole.busy_us, whole.sum_us, allowed, tuple(kernels))
+    return Profile(case, form, wall.mean(), busy.mean(), overlap.mean(), allowed, tuple(kernels))
+
+
+def middle(times: pd.Series) -> pd.Index:
+    """The calls without the quickest quarter and the slowest."""
+    edge = len(times) // 4
+    return times.sort_values(kind="stable").index[edge : len(times) - edge]
+
+
+def kernels_of(rows: pd.DataFrame, calls: pd.Index) -> pd.DataFrame:
+    """A row a kernel: microseconds, the mean over these calls, and what else is told of it."""
+    some = rows[(rows.role != "") & ((rows.metric != "us") | rows.call.isin(calls))]
+    return some.pivot_table(index=["role", "kernel"], columns="metric", values="value")
 
 
 def kernel_of(role: str, rows: pd.DataFrame, case: Case, known: Known) -> Kernel:
@@ -176,7 +197,8 @@ def kernel_of(role: str, rows: pd.DataFrame, case: Case, known: Known) -> Kernel
         2 * multiplied / (known.top.product * 1e3),
         *serial(role, case, largest, known),
         int(largest.programs),
-        fill(largest.programs, known.card),
+        waves(largest, known.card),
+        fill(largest, known.card),
     )
 
 
@@ -230,11 +252,13 @@ def beside(kernel: Any, card: dict[str, float]) -> int:
     return max(1, int(min(rooms)))
 
 
-def fill(programs: float, card: dict[str, float]) -> float:
-    """Programs over what there would be if every multiprocessor had as many as the one that has most."""
-    if not card or not programs:
+def fill(kernel: Any, card: dict[str, float]) -> float:
+    """The share of multiprocessors that have a program: all of them in every wave but the last, whose spread first."""
+    full = waves(kernel, card) - 1
+    if math.isnan(full):
         return math.nan
-    return programs / (card["processors"] * math.ceil(programs / card["processors"]))
+    last = kernel.programs - full * card["processors"] * beside(kernel, card)
+    return (full + min(1.0, last / card["processors"])) / (full + 1)
 
 
 # Where the excess lies
@@ -248,8 +272,8 @@ def excess(found: Profile) -> Excess:
             sums[name] += value
     floors = sums.pop("floors")
     ceiling = min(found.ceiling, floors)
-    gap, overlap = found.wall - found.busy, found.busy - found.total
-    return Excess(ceiling, gap, memory=floors - ceiling, overlap=overlap, **sums)
+    gap = found.wall - found.busy
+    return Excess(ceiling, gap, memory=floors - ceiling, overlap=found.overlap, **sums)
 
 
 def parts(kernel: Kernel) -> dict[str, float]:

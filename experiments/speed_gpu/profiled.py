@@ -1,24 +1,28 @@
 """Where a call's time goes: what the card ran as torch's profiler tells it, beside the call's time without a profiler.
 
 A process as speed/child.py is one: settings come as a line of JSON, records leave. Of each entry the forward and
-backward is made ready and warm, timed call by call, and then profiled in as many calls again.
+backward is made ready and warm, timed call by call, and then profiled in as many calls again. Where the profiler may
+not look at the card, the reason is a record, and the times stand without it.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import math
 import os
+import re
 import sys
 import threading
 import time
+import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, NamedTuple
 
 from experiments.speed.case import Case, Given, given
@@ -69,39 +73,54 @@ def main() -> None:
 def profiles(settings: dict[str, Any]) -> Iterator[Row]:
     """The card, and every entry; of one that cannot run or be profiled the reason."""
     entries = [Entry(part, form, threads, Case(*case)) for part, form, threads, case in settings["entries"]]
-    yield from card(settings["device"])
+    device = settings["device"]
+    yield from card(device)
+    reason = refusal(device)
+    if reason:
+        yield f"profiler/reason={escaped(reason)}", "missing", 0, 1
     for n, entry in enumerate(entries):
-        yield from entry_rows(entry, settings["rounds"], settings["device"])
+        yield from entry_rows(entry, settings["rounds"], device, sees=not reason)
         mark(n + 1, len(entries))
 
 
 def card(device: str) -> Iterator[Row]:
-    """What programs share: multiprocessors, and of each its threads and its shared memory in bytes."""
+    """What programs share: multiprocessors, and of each its threads and its shared memory in bytes.
+
+    All or nothing: a torch that does not tell one of them costs the waves of programs, and no time.
+    """
     import torch
 
     if device == "cuda" and torch.cuda.is_available():
         told = torch.cuda.get_device_properties(0)
-        yield "profile/card", "processors", 0, told.multi_processor_count
-        yield "profile/card", "threads", 0, told.max_threads_per_multi_processor
-        yield "profile/card", "shared", 0, told.shared_memory_per_multiprocessor
+        found = {metric: getattr(told, name, None) for metric, name in SHARED.items()}
+        if None not in found.values():
+            yield from (("profile/card", metric, 0, number) for metric, number in found.items())
 
 
-def entry_rows(entry: Entry, passes: int, device: str) -> Iterator[Row]:
-    """One entry's records; on a card any error is a reason, as in speed/measure.py."""
+SHARED = {
+    "processors": "multi_processor_count",
+    "threads": "max_threads_per_multi_processor",
+    "shared": "shared_memory_per_multiprocessor",
+}
+"""Our words for a card's properties, and torch's."""
+
+
+def entry_rows(entry: Entry, passes: int, device: str, sees: bool = True) -> Iterator[Row]:
+    """One entry's records as far as it came; on a card any error is a reason, as in speed/measure.py."""
     reason = missing(entry.contender)
     try:
-        found = [] if reason else list(measured(entry, passes, device))
+        yield from () if reason else measured(entry, passes, device, sees)
     except Exception as error:
         if device == "cpu":
             raise
-        found, reason = [], f"not profiled: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        reason = f"not profiled: {sentence(error)}"
     if reason:
         yield f"missing/{entry.part}/contender={entry.contender}/reason={escaped(reason)}", "missing", 0, 1
-    yield from found
 
 
-def measured(entry: Entry, passes: int, device: str) -> Iterator[Row]:
-    """Times without a profiler, and what it then sees."""
+def measured(entry: Entry, passes: int, device: str, sees: bool) -> Iterator[Row]:
+    """Times without a profiler, and what it then sees, where it sees anything."""
+    name = f"{entry.part}/{entry.case.name}/form={entry.contender}"
     set_threads(entry.threads)
     with programs_of(entry.case.B) if entry.part == LONE[0] else nullcontext():
         work = CONTENDERS[entry.contender].prepare(entry.case, arrays_of(entry.case), entry.threads)
@@ -109,9 +128,10 @@ def measured(entry: Entry, passes: int, device: str) -> Iterator[Row]:
         for _ in range(WARM[device]):
             whole()
         gc.collect()
-        times = [TIMERS[device](work) for _ in range(passes)]
-        _, *seen = events_of(traced(whole, passes + 1, device), device)  # in the first call the profiler settles
-    yield from rows_of(f"{entry.part}/{entry.case.name}/form={entry.contender}", times, seen)
+        yield from rows_of(name, [TIMERS[device](work) for _ in range(passes)], ())
+        if sees:
+            _, *seen = events_of(traced(whole, passes + 1, device), device)  # in the first call the profiler settles
+            yield from rows_of(name, (), seen)
 
 
 @lru_cache(1)
@@ -166,6 +186,67 @@ TIMERS = {"cuda": card_us, "cpu": processor_us}
 # What the profiler sees
 
 
+def refusal(device: str) -> str:
+    """Why the profiler sees nothing of what a device does; "" where it does, and where there is no such device.
+
+    Asked once and at first, of a sum: where the driver keeps CUPTI from a user, torch writes so to standard error, once
+    a process, and then gives traces without kernels.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        return ""
+    ones, reason = torch.ones(64, device=device), ""
+    with complaints() as said:
+        try:
+            events_of(traced(finished(lambda: ones + ones, device), 2, device), device)
+        except Exception as error:
+            reason = sentence(error)
+    return f"{reason}; {cause(said)}" if reason else ""
+
+
+@contextmanager
+def complaints() -> Iterator[list[str]]:
+    """Python's warnings, and the lines that any library writes to standard error within it; they leave it as ever."""
+    said: list[str] = []
+    kept = os.dup(2)
+    with (
+        TemporaryFile("w+", encoding="utf-8", errors="replace") as file,
+        warnings.catch_warnings(record=True) as warned,
+    ):
+        warnings.simplefilter("always")
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            said += [*(str(warning.message) for warning in warned), *file.read().splitlines()]
+            os.write(2, "".join(f"{line}\n" for line in said).encode())
+
+
+def cause(said: Sequence[str]) -> str:
+    """What of these lines is about the profiler, without the time, the process and the file that stand before it."""
+    lines = [re.sub(r"^[A-Z]+:\S+ [^\]]*\] ", "", line) for line in said if re.search(ABOUT, line, re.IGNORECASE)]
+    return "; ".join(" ".join(line.split())[:LONGEST] for line in dict.fromkeys(lines[:3])) or UNTOLD
+
+
+ABOUT = r"cupti|kineto|profil|privilege|permission"
+UNTOLD = (
+    "neither torch nor CUPTI said why (may this user read the card's counters: NVreg_RestrictProfilingToAdminUsers?)"
+)
+"""The driver's setting that keeps users out.
+
+Source: NVIDIA, "Permission issue with performance counters" (ERR_NVGPUCTRPERM).
+"""
+
+
+def sentence(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
 def traced(work: Work, passes: int, device: str) -> dict[str, Any]:
     """The trace of so many calls, each of which is over before the next: what torch writes for Chrome's viewer."""
     from torch.profiler import ProfilerActivity, profile, record_function
@@ -202,17 +283,9 @@ def events_of(trace: dict[str, Any], device: str) -> list[list[Event]]:
 def event_of(line: dict[str, Any]) -> Event:
     """A line of a trace."""
     told, start = line.get("args", {}), float(line["ts"])
-    sizes = [product_of(told.get(name, (0,))) for name in ("grid", "block")]
+    sizes = [math.prod(told.get(name, (0,))) for name in ("grid", "block")]
     more = [int(told.get(name, 0)) for name in ("registers per thread", "shared memory")]
     return Event(line["name"][:LONGEST], start, start + float(line["dur"]), *sizes, *more)
-
-
-def product_of(sizes: Sequence[int]) -> int:
-    """How many blocks or threads there are in three directions."""
-    count = 1
-    for size in sizes:
-        count *= int(size)
-    return count
 
 
 def union(events: Sequence[Event]) -> float:
@@ -233,19 +306,16 @@ def rows_of(name: str, times: Sequence[float], seen: Sequence[Sequence[Event]]) 
     for metric, values in (("wall_us", times), ("busy_us", map(union, seen)), ("sum_us", sums)):
         yield from ((name, metric, n, value) for n, value in enumerate(values))
     for kernel in sorted({event.name for events in seen for event in events}):
-        for metric, value in kernel_of(kernel, seen).items():
-            yield f"{name}/kernel={escaped(kernel)}", metric, 0, value
+        yield from ((f"{name}/kernel={escaped(kernel)}", *row) for row in kernel_rows(kernel, seen))
 
 
-def kernel_of(name: str, seen: Sequence[Sequence[Event]]) -> dict[str, float]:
-    """A kernel's microseconds and calls in a call of ours, medians, and what its largest start asked for."""
+def kernel_rows(name: str, seen: Sequence[Sequence[Event]]) -> Iterator[tuple[str, int, float]]:
+    """A kernel's microseconds by call of ours, its calls within one, median, and what its largest start asked for."""
     own = [[event for event in events if event.name == name] for events in seen]
     largest = max((event for events in own for event in events), key=lambda event: event.programs)
-    return {
-        "us": median(sum(event.end - event.start for event in events) for events in own),
-        "calls": median(map(len, own)),
-        **{field: getattr(largest, field) for field in ("programs", "threads", "registers", "shared")},
-    }
+    yield from (("us", n, sum(event.end - event.start for event in events)) for n, events in enumerate(own))
+    yield "calls", 0, median(map(len, own))
+    yield from ((field, 0, getattr(largest, field)) for field in ("programs", "threads", "registers", "shared"))
 
 
 if __name__ == "__main__":

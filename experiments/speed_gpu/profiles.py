@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import mode
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -15,12 +16,13 @@ from experiments.harness.markup import number
 from experiments.harness.report import Figure, Table
 from experiments.speed.case import Case
 from experiments.speed.contenders import CONTENDERS
+from experiments.speed.numbers import facts
 from experiments.speed.pictures import CELLS, spoken
 from experiments.speed_gpu.floors import Kernel, Profile, at, excess
-from experiments.speed_gpu.targets import CEILING, T
+from experiments.speed_gpu.targets import CEILING, WIDTHS, T
 
-ASKED = {"E": 32, "H": 64, "B": 64, "T": T}
-"""The setting of the ceiling's target."""
+ASKED = {"E": 32, "H": WIDTHS[0], "B": 64, "T": T}
+"""The setting of the ceiling's target, at its first width."""
 
 FUSED, RECORDED = "cuda_fused", "cuda_fused_graph"
 NAMES = {
@@ -77,25 +79,38 @@ def settings(found: Sequence[Profile]) -> dict[str, str]:
 
 HOW = (
     "a process of its own; as many calls as rounds, one at a time, between two events on the card, and as many again "
-    "under torch's profiler, after one more that is dropped; kernels by name, medians over calls; steps in series: one "
-    "program of 4, 8 or 16 rows of one model alone on the card"
+    "under torch's profiler, after one more that is dropped; kernels by name; means over the middle half of the calls, "
+    "since parts are to add up; steps in series: one program of 4, 8 or 16 rows of one model alone on the card"
 )
 
 
 # Words
 
 
+def refusal(frame: pd.DataFrame) -> str:
+    """Why torch's profiler could not look at the card, one sentence for every reason; "" where it could."""
+    reasons = sorted({fact["reason"] for fact in facts(frame, "profiler")})
+    return " ".join(f"What each kernel takes could not be profiled: {reason}." for reason in reasons)
+
+
 def title(found: Sequence[Profile]) -> str:
-    """What the target's setting takes, and where most of its excess lies; then the same in a CUDA graph."""
+    """What the target's setting takes, and where most of its excess lies; in a CUDA graph; and at its other widths."""
     told = [at(found, "lstm", form, **ASKED) for form in (FUSED, RECORDED)]
     known = [one for one in told if one and not math.isnan(one.ceiling)]
     if not known or known[0] is not told[0]:
         return "Microseconds a step, by kernel"
     words = (
         f"An LSTM's step at E={ASKED['E']}, H={ASKED['H']}, B={ASKED['B']} takes {spent(known[0])} "
-        f"(at most {CEILING:g}: {'met' if known[0].wall <= CEILING * known[0].ceiling else 'missed'}){above(known[0])}"
+        f"(at most {CEILING:g}: {judged(known[0])}){above(known[0])}"
     )
-    return words + "".join(f"; in a CUDA graph {spent(one)}{above(one, 1)}" for one in known[1:])
+    words += "".join(f"; in a CUDA graph {spent(one)}{above(one, 1)}" for one in known[1:])
+    others = ((H, at(found, "lstm", FUSED, **ASKED | {"H": H})) for H in WIDTHS[1:])
+    return words + "".join(f"; at H={H} {spent(one)} ({judged(one)}){above(one, 1)}" for H, one in others if one)
+
+
+def judged(one: Profile) -> str:
+    """Whether the ceiling's target is met."""
+    return "met" if one.wall <= CEILING * one.ceiling else "missed"
 
 
 def spent(one: Profile) -> str:
@@ -145,8 +160,9 @@ def growth(found: Sequence[Profile], cell: str, of: str, ends: Sequence[int]) ->
 
 
 def kernel_table(found: Sequence[Profile]) -> Table:
-    """What each kernel takes and what it must, at the setting that the target asks of, or else at all."""
-    chosen = [one for one in found if all(getattr(one.case, name) == size for name, size in ASKED.items())] or found
+    """What each kernel takes and what it must, at the settings that the target asks of, or else at all."""
+    sizes = {(*(ASKED | {"H": H}).values(),) for H in WIDTHS}
+    chosen = [one for one in found if tuple(getattr(one.case, name) for name in ASKED) in sizes] or found
     rows = [
         {"cell": CELLS[one.case.cell], "form": CONTENDERS[one.form].label, "setting": setting(one.case)}
         | kernel_row(kernel)
@@ -172,6 +188,7 @@ def kernel_row(kernel: Kernel) -> dict[str, Any]:
         "steps in series, fewest rows": number(kernel.latency),
         "the same programs alone, wave by wave": number(kernel.alone),
         "programs": f"{kernel.programs:,}" if kernel.programs and kernel.role != "rest" else "",
+        "waves of them": number(kernel.waves) if kernel.role != "rest" else "",
         "multiprocessors with one, %": number(100 * kernel.fill) if kernel.role != "rest" else "",
         "over its largest floor": number(kernel.us / max(floors)) if floors else "",
     }
@@ -212,8 +229,8 @@ def profile_figure(found: Sequence[Profile]) -> Figure:
 
 
 def panel(axis: Axes, cell: str, found: Sequence[Profile]) -> None:
-    """One cell's bars; the whole time written at each one's right."""
-    shades = dict(zip(NAMES, figures.shades(cell, len(NAMES)), strict=True))
+    """One cell's bars; the whole time written at each one's right, the width where it is another than most have."""
+    shades, width = dict(zip(NAMES, figures.shades(cell, len(NAMES)), strict=True)), mode(one.case.H for one in found)
     for y, one in enumerate(found):
         right = 0.0
         for name, us in pieces(one).items():
@@ -223,10 +240,10 @@ def panel(axis: Axes, cell: str, found: Sequence[Profile]) -> None:
         axis.plot([one.ceiling] * 2, [y - 0.42, y + 0.42], **figures.PREDICTION)
         figures.label_line(axis, right, y, spoken(one.wall))
     figures.label_line(axis, found[0].ceiling, -0.62, "ceilings", xytext=(3, 0), fontsize=7)
-    axis.set_yticks(range(len(found)), [bar_name(one) for one in found], fontsize=8)
+    axis.set_yticks(range(len(found)), [bar_name(one, width) for one in found], fontsize=8)
     axis.set_ylim(len(found) - 0.5, -0.85)
     axis.set_xlim(0, 1.12 * max(sum(pieces(one).values()) for one in found))
-    axis.set_title(f"{CELLS[cell]}, H={found[0].case.H}, B={found[0].case.B}")
+    axis.set_title(f"{CELLS[cell]}, H={width}, B={found[0].case.B}")
     axis.set_xlabel("µs a step")
     axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.16))
 
@@ -237,9 +254,10 @@ def pieces(one: Profile) -> dict[str, float]:
     return {role: us.get(role, 0.0) for role in NAMES} | {WAITING: max(0.0, one.wall - one.busy)}
 
 
-def bar_name(one: Profile) -> str:
-    """A bar's setting, and whether it is recorded."""
-    return f"E={one.case.E} T={one.case.T}" + (", in a graph" if one.form == RECORDED else "")
+def bar_name(one: Profile, width: int = 0) -> str:
+    """A bar's setting, H where it is not of the given width, and whether it is recorded."""
+    other = f" H={one.case.H}" if width != one.case.H else ""
+    return f"E={one.case.E} T={one.case.T}{other}" + (", in a graph" if one.form == RECORDED else "")
 
 
 def alt(found: Sequence[Profile]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.speed.sweep import MEASURED, card, entries_of, group, sizes
-from experiments.speed_gpu.targets import DTYPE, EXACT, RECORDED, T
+from experiments.speed_gpu.targets import DTYPE, EXACT, RECORDED, WIDTHS, T
 
 VERSION = 1
 ALONE = True
@@ -31,6 +33,9 @@ LONE = "lone", (4, 8, 16)
 """One program by itself, the card to its own: the part's name, and the rows that programs have where there are more."""
 
 PROFILER = ("experiments/speed_gpu/profiled.py",)
+DRIVER, PROCESS = Path("/proc/driver/nvidia/params"), Path("/proc/self/status")
+ADMIN = 21
+"""The bit of CAP_SYS_ADMIN, as capabilities(7) has it."""
 
 
 class Preset(NamedTuple):
@@ -95,25 +100,44 @@ def slope_group(size: Preset, cell: str) -> Group:
 
 
 def profile_group(size: Preset, cell: str) -> Group:
-    """Where time goes: at the ladders' ends and where they cross; beside it one program of a loop alone."""
-    base, *ends = profile_cases(size)
+    """Where time goes at what targets ask, since one may be missed; beside it one program of a loop alone."""
+    base, *others = profile_cases(size, cell)
     part, rows = LONE
-    cases = [("profile", PROFILED, base | end) for end in ({}, *ends)]
-    cases += [(part, PROFILED[:1], base | {"E": 1, "B": B}) for B in rows]
+    cases = [("profile", PROFILED, base | other) for other in ({}, *others)]
+    widths = dict.fromkeys(case["H"] for _, _, case in cases)
+    cases += [(part, PROFILED[:1], base | {"E": 1, "H": H, "B": B}) for H in widths for B in rows]
     entries = []
     for part, forms, case in cases:
         entries += entries_of(part, tuple((form, 1) for form in forms), sizes(cell, dtype=DTYPE, **case))
-    files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries}
-    cost = 35.0 if size.ladders else 12.0
+    files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries, "rights": rights()}
+    cost = 3.0 * len(entries) if size.ladders else 12.0
     return group(f"profile/cell={cell}", "profile", settings, size.rounds, cost, files, experiment="speed_gpu")
 
 
-def profile_cases(size: Preset) -> list[dict[str, int]]:
-    """The sizes where the ladders cross, and what differs at their ends; without ladders the smallest comparison's."""
-    H, B = size.sizes[0]
-    base = {"E": 32, "T": size.T, "B": 64, "H": 64}
-    base = base if size.ladders else {"E": size.models[0], "T": size.T, "B": B, "H": H}
-    return [base, *({of: n} for of, steps in size.ladders.items() for n in (steps[0], steps[-1]) if n != base[of])]
+def rights(driver: Path = DRIVER, process: Path = PROCESS) -> dict[str, bool]:
+    """Whether the driver keeps profiles to administrators, and whether this process is one's.
+
+    A part of the settings, so that a profile that was refused is not served from the store once it would be allowed.
+    """
+    try:
+        told = driver.read_text("utf-8")
+        held = re.search(r"^CapEff:\s*([0-9a-f]+)$", process.read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        return {}
+    return {"kept": "RmProfilingAdminOnly: 1" in told, "administrator": bool(held and int(held[1], 16) >> ADMIN & 1)}
+
+
+def profile_cases(size: Preset, cell: str) -> list[dict[str, int]]:
+    """The sizes where the ladders cross; what differs at their ends and, of the LSTM, at the ceiling's other width.
+
+    Without ladders the smallest comparison's alone.
+    """
+    if not size.ladders:
+        H, B = size.sizes[0]
+        return [{"E": size.models[0], "T": size.T, "B": B, "H": H}]
+    base = {"E": 32, "T": size.T, "B": 64, "H": WIDTHS[0]}
+    ends = [{of: n} for of, steps in size.ladders.items() for n in (steps[0], steps[-1]) if n != base[of]]
+    return [base, *ends, *({"H": H} for H in WIDTHS[1:] if cell == "lstm")]
 
 
 def card_group(name: str, entries: list[list[Any]], size: Preset, cost: float) -> Group:

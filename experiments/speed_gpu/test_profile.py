@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import warnings
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -18,9 +21,11 @@ from experiments.speed.numbers import ceilings, flops, traffic
 from experiments.speed_gpu import analysis, experiment, floors, profiled, profiles, sweep
 from experiments.speed_gpu.floors import Kernel
 from experiments.speed_gpu.profiled import PASS, Event
+from experiments.speed_gpu.targets import TARGETS, WIDTHS
+from impl.draw import generator
 from properties.record import COLUMNS
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
 GEMM = "void cutlass::Kernel2<cutlass_80_simt_sgemm_128x64_8x5_nt_align1>(Params)"
 COPY = "void at::native::elementwise_kernel<128, 4, direct_copy>(int, Functor)"
@@ -67,9 +72,9 @@ def seen(us, calls=2, T=100, programs=128):
     return found
 
 
-def case(cell="lstm", E=32, T=100, B=64):
+def case(cell="lstm", E=32, T=100, B=64, H=64):
     """A case of the profiles."""
-    return Case(cell, E, T, B, 64, 64, "float32")
+    return Case(cell, E, T, B, H, H, "float32")
 
 
 def records(one, form, wall, us, part="profile", programs=128):
@@ -142,12 +147,16 @@ def test_a_call_in_which_the_card_did_nothing_is_an_error():
         profiled.events_of(trace(), "cuda")
 
 
-def test_a_kernel_is_the_median_of_calls():
-    """Two starts of 3 and 5, of 4 and 5, of 5 and 50: 8, 9 and 55 in calls are 9, twice; of one call alone it is 0."""
+def test_a_kernel_is_told_call_by_call():
+    """Two starts of 3 and 5, of 4 and 5, of 5 and 50 are 8, 9 and 55 in calls, twice each; where it is not run, 0."""
     calls = [[Event("k", 0, a, 4), Event("k", 0, b, 8)] for a, b in ((3, 5), (4, 5), (5, 50))]
-    told = profiled.kernel_of("k", calls)
-    assert (told["us"], told["calls"], told["programs"]) == (9, 2, 8)
-    assert profiled.kernel_of("once", [*calls, [Event("once", 0, 1)]])["us"] == 0
+    told = {(metric, n): value for metric, n, value in profiled.kernel_rows("k", calls)}
+    assert [told["us", n] for n in range(3)] == [8, 9, 55]
+    assert (told["calls", 0], told["programs", 0]) == (2, 8)
+    assert list(profiled.kernel_rows("once", [*calls, [Event("once", 0, 1)]]))[:4] == [
+        *(("us", n, 0) for n in range(3)),
+        ("us", 3, 1),
+    ]
 
 
 def test_torch_profiler_is_read_on_a_processor():
@@ -182,6 +191,115 @@ def test_who_cannot_be_profiled_is_told_with_the_reason(monkeypatch):
 def refused(*_):
     """A profiler without rights."""
     raise RuntimeError("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+
+KINETO = (
+    "WARNING:2026-11-27 11:13:16 7278:7278 init.cpp:146] function getCuptiStatus() failed: "
+    "CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)",
+    "something of another library's",
+)
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """A profiler that may not look at the device: torch's trace has calls and nothing in them, CUPTI says why once."""
+    said = list(KINETO)
+
+    def traced(work, passes, device):
+        for _ in range(passes):
+            work()
+        while said:
+            os.write(2, f"{said.pop(0)}\n".encode())
+        return {"traceEvents": [Fake(PASS, 100.0 * n, 50.0, "user_annotation").line() for n in range(passes)]}
+
+    monkeypatch.setattr(profiled, "traced", traced)
+    return said
+
+
+def test_where_the_profiler_is_refused_the_reason_and_the_times_stand(blind):
+    """One reason for the process, with CUPTI's own words; every entry's times, no kernel, and no reason of its own."""
+    shape = ["lstm", 2, 3, 4, 8, 8, "float32"]
+    entries = [["profile", "torch_eager", 1, shape], ["lone", "torch_eager", 1, shape]]
+    rows = list(profiled.profiles({"entries": entries, "rounds": 3, "device": "cpu"}))
+    (reason,) = (setting for setting, *_ in rows if not setting.startswith(("profile/cell=", "lone/cell=")))
+    assert reason.startswith("profiler/reason=RuntimeError: the profiler saw nothing on cpu in 1 of 2 calls; function ")
+    assert reason.endswith("CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)")
+    assert {metric for _, metric, *_ in rows} == {"missing", "wall_us"}
+    assert sum(value > 0 for _, metric, _, value in rows if metric == "wall_us") == 2 * 3
+
+
+def test_a_refusal_without_a_word_says_what_to_ask(blind):
+    """Where neither torch nor CUPTI says why, the setting of the driver that most often keeps users out is named."""
+    blind[:] = ["something of another library's"]
+    assert profiled.refusal("cpu").endswith(profiled.UNTOLD)
+
+
+def test_a_profiler_that_sees_is_not_refused():
+    """Torch's own, on a processor; of a card that is not there nothing is asked."""
+    assert profiled.refusal("cpu") == ""
+    assert sweep.card() or profiled.refusal("cuda") == ""
+
+
+@pytest.mark.parametrize("absent", ["", *profiled.SHARED.values()])
+def test_a_property_of_the_card_that_torch_does_not_tell_costs_no_profile(monkeypatch, absent):
+    """All three or none; without them the waves of programs are not known, and everything else is as it was."""
+    told = SimpleNamespace(**{n: CARD[m] for m, n in profiled.SHARED.items() if n != absent})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda n: told)
+    rows = {metric: value for _, metric, _, value in profiled.card("cuda")}
+    assert rows == ({} if absent else CARD)
+    without = frame(*records(case(), "cuda_fused", 20.4, PARTS), *lone())
+    without = without[without.setting != "profile/card"]
+    (one,) = floors.profiles(without, ceilings(without))
+    assert sum(floors.excess(one)) == pytest.approx(20.4) and math.isnan(one.kernels[1].waves)
+
+
+def test_rights_stand_in_the_settings(tmp_path):
+    """A profile that was refused is asked for anew by an administrator, and where the driver is told to let users."""
+    driver, process = tmp_path / "params", tmp_path / "status"
+    for kept in (0, 1):
+        for held, administrator in (("000001ffffffffff", True), ("00000000a80425fb", False)):
+            driver.write_text(f"ResmanDebugLevel: 4294967295\nRmProfilingAdminOnly: {kept}\n")
+            process.write_text(f"Name:\tpython\nCapPrm:\t0\nCapEff:\t{held}\n")
+            assert sweep.rights(driver, process) == {"kept": kept == 1, "administrator": administrator}
+    assert sweep.rights(tmp_path / "none", process) == {}
+    assert "rights" in sweep.profile_group(sweep.PRESETS["quick"], "lstm").settings
+
+
+def test_what_is_said_meanwhile_is_heard_and_told_on(capfd):
+    """Warnings, and lines that a library writes past Python; both still reach standard error, and later ones do."""
+    with profiled.complaints() as said:
+        os.write(2, b"from C\n")
+        warnings.warn("from Python", UserWarning, stacklevel=1)
+    os.write(2, b"later\n")
+    assert said == ["from Python", "from C"]
+    assert capfd.readouterr().err == "from Python\nfrom C\nlater\n"
+
+
+def test_an_entry_that_the_profiler_fails_keeps_its_times(monkeypatch):
+    """A failure within one entry: its times, then its reason."""
+    entry = Entry("profile", "cuda_fused", 1, Case("lstm", 2, 3, 4, 8, 8, "float32"))
+    monkeypatch.setattr(profiled, "missing", lambda name: "")
+    monkeypatch.setitem(profiled.TIMERS, "cuda", profiled.processor_us)
+    monkeypatch.setattr(profiled, "finished", lambda work, device: work)
+    monkeypatch.setitem(profiled.CONTENDERS, "cuda_fused", profiled.CONTENDERS["torch_eager"])
+    monkeypatch.setattr(profiled, "traced", refused)
+    *times, reason = profiled.entry_rows(entry, 3, "cuda")
+    assert [(metric, n) for _, metric, n, _ in times] == [("wall_us", n) for n in range(3)]
+    assert reason[0].endswith("reason=not profiled: RuntimeError: CUPTI_ERROR_INSUFFICIENT_PRIVILEGES")
+
+
+def test_the_report_says_that_the_profile_could_not_be_had():
+    """In the lead and among what was measured, with the reason; no figure, and the times of the forms draw none."""
+    why = "RuntimeError: the profiler saw nothing on cuda in 1 of 2 calls; CUPTI_ERROR_INSUFFICIENT_PRIVILEGES (35)"
+    timed = [(f"card/{case().name}/contender=cuda_fused/threads=1", "us_per_step", n, 20.0 + n / 99) for n in range(15)]
+    times = profiled.rows_of(f"profile/{case().name}/form=cuda_fused", [2040.0] * 3, ())
+    with figures.style():
+        report = analysis.analyse(frame(*timed, (f"profiler/reason={child.escaped(why)}", "missing", 0, 1), *times))
+    said = f"What each kernel takes could not be profiled: {why}."
+    state = next(table.frame for table in report.tables if table.name == "gpu").set_index("what").state
+    assert report.lead.endswith(f"\n\n{said}") and state["profile of our kernels"] == said
+    assert "profile" not in {part.name for part in (*report.figures, *report.tables)} | set(report.files)
 
 
 def test_a_lone_program_has_the_rows_that_are_asked_for():
@@ -236,6 +354,29 @@ def test_profiles_take_in_both_ends_of_every_ladder():
     assert len(entries) == len(sizes) == 11
 
 
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_what_a_target_asks_of_float32_is_measured_and_profiled(monkeypatch, preset):
+    """Every demanded ratio, and the ceiling at both widths: a comparison has the forms, a profile the kernels.
+
+    Of the two targets of other peers' precision one has no profile: what floors are made of is float32's.
+    """
+    monkeypatch.setattr(sweep, "card", lambda: "A card")
+    entries = [
+        (part, name, *case[:6])
+        for group in sweep.groups(preset, Options())
+        for part, name, _, case in group.settings.get("entries", ())
+    ]
+    assert len(set(entries)) == len(entries)
+    for target in TARGETS:
+        at = ("lstm", target.E, sweep.T, target.B, target.H, target.H)
+        assert {("card", name, *at) for name in (target.form, *target.peers)} <= set(entries)
+        if target.ratio > 0 and target.form in sweep.PROFILED:
+            assert ("profile", target.form, *at) in entries
+    for H in WIDTHS:
+        assert {("profile", form, "lstm", 32, sweep.T, 64, H, H) for form in sweep.PROFILED} <= set(entries)
+        assert {("lone", "cuda_fused", "lstm", 1, sweep.T, rows, H, H) for rows in (4, 8, 16)} <= set(entries)
+
+
 # From records to floors
 
 
@@ -274,27 +415,97 @@ def test_waves_and_rows_of_programs():
     assert floors.beside(largest, CARD) == 1  # by registers
     assert floors.waves(largest, CARD) == 4
     assert floors.beside(largest.replace({168.0: 40.0}), CARD) == 3  # by shared memory
-    assert floors.fill(512.0, CARD) == 512 / (4 * 132)
+    assert floors.fill(largest, CARD) == pytest.approx(512 / (4 * 132))
     assert (floors.rows_of(case(), 128), floors.rows_of(case(), 256)) == (16, 8)
     assert math.isnan(floors.waves(largest, {}))
 
 
-def test_parts_add_up_to_the_time():
-    """A step's parts are its time, also where kernels overlap and where one is quicker than its floor."""
-    for wall in (17.0, 30.0):
-        (one,) = found(wall)
-        assert sum(floors.excess(one)) == pytest.approx(wall)
-        overlapped = one._replace(total=one.total + 1, kernels=(one.kernels[0]._replace(us=4.9), *one.kernels[1:]))
-        assert sum(floors.excess(overlapped)) == pytest.approx(wall)
-        quick = one._replace(total=one.total - 3.4, kernels=(one.kernels[0]._replace(us=0.5), *one.kernels[1:]))
-        assert sum(floors.excess(quick._replace(busy=quick.total))) == pytest.approx(wall)
-        fast = floors.excess(one._replace(kernels=tuple(kernel._replace(us=0.1) for kernel in one.kernels)))
-        assert (fast.ceiling, fast.memory) == (pytest.approx(0.4), 0)
+@pytest.mark.parametrize(
+    ("programs", "waves", "share"),
+    [(132, 1, 1), (133, 2, 133 / 264), (264, 2, 1), (265, 3, 265 / 396)],
+    ids=["132", "133", "264", "265"],
+)
+def test_one_program_more_than_the_card_has_room_for_is_a_wave_more(programs, waves, share):
+    """One program a multiprocessor, 132 of them: the 133rd is a second wave, in which 131 multiprocessors are idle.
+
+    Of a loop of two such waves all but a 133rd part of the second one is said to be these.
+    """
+    largest = pd.Series({"programs": programs, "threads": 256, "registers": 168, "shared": 69632})
+    assert floors.beside(largest, CARD) == 1
+    assert (floors.waves(largest, CARD), floors.fill(largest, CARD)) == (waves, pytest.approx(share))
+    loop = Kernel("forward", 9.0, 1, 0.5, 0.1, 1.0, 2.0 * waves, programs, waves, floors.fill(largest, CARD))
+    told = floors.parts(loop)
+    assert told["floors"] + told["latency"] + told["pace"] == pytest.approx(2.0 * programs / 132)
+    assert told["waves"] == pytest.approx(2.0 * (waves - programs / 132))
+    row = profiles.kernel_row(loop)
+    assert (row["programs"], row["waves of them"]) == (str(programs), str(waves))
+
+
+@pytest.mark.parametrize(
+    ("programs", "waves", "share"),
+    [(132, 1, 1), (133, 1, 1), (264, 1, 1), (265, 2, 133 / 264), (528, 2, 1)],
+)
+def test_programs_that_run_beside_one_another_are_one_wave(programs, waves, share):
+    """Two programs a multiprocessor: 264 fill the card once, and of 133 no multiprocessor is without one."""
+    largest = pd.Series({"programs": programs, "threads": 256, "registers": 128, "shared": 69632})
+    assert floors.beside(largest, CARD) == 2
+    assert (floors.waves(largest, CARD), floors.fill(largest, CARD)) == (waves, pytest.approx(share))
+
+
+@pytest.mark.parametrize("calls", [3, 4, 11, 31])
+def test_parts_add_up_to_the_time(calls):
+    """A step's parts are its time, however calls differ, which kernels run at once and whichever is below its floor."""
+    rng = generator("speed_gpu profile", calls)
+    for wall, size in ((17.0, 1.0), (30.0, 0.05), (30.0, 3.0)):
+        told = frame(*uneven(rng, calls, wall, size), *lone())
+        (one,) = floors.profiles(told, ceilings(told))
+        assert sum(floors.excess(one)) == pytest.approx(one.wall)
+        assert one.busy - one.overlap == pytest.approx(sum(kernel.us for kernel in one.kernels))
+        assert one.overlap < 0 < one.busy
+
+
+def test_what_runs_at_once_is_told_call_by_call():
+    """Kernels in two streams, in one call of 200 us 100 at once: of the two middle calls the mean."""
+    calls = [[Event("affine", 0, a), Event(COPY, b, b + 100)] for a, b in ((50, 50), (200, 0), (300, 300), (400, 400))]
+    rows = list(profiled.rows_of(f"profile/{case().name}/form=cuda_fused", [900.0] * 4, calls))
+    (one,) = floors.profiles(frame(*rows), ceilings(frame()))
+    assert (one.busy, one.overlap) == (3.0, -0.5)
+    assert {kernel.role: kernel.us for kernel in one.kernels} == {"projection": 2.5, "rest": 1.0}
+
+
+def test_a_call_that_was_held_up_is_no_measure():
+    """One of eleven calls takes a hundred times as long, with the profiler and without: nothing of it is seen."""
+    calls = seen(PARTS, 11)
+    calls[4] = [event._replace(end=event.start + 100 * (event.end - event.start)) for event in calls[4]]
+    rows = list(profiled.rows_of(f"profile/{case().name}/form=cuda_fused", [2040.0] * 10 + [2e5], calls))
+    (one,) = floors.profiles(frame(*rows), ceilings(frame()))
+    assert (one.wall, one.busy) == (pytest.approx(20.4), pytest.approx(sum(PARTS.values())))
+
+
+def uneven(rng, calls, wall, size):
+    """Records of a form in whose calls kernels take a share more or less, and two of them run partly at once."""
+    found = []
+    for _ in range(calls):
+        start, events = 0.0, []
+        for name, us in PARTS.items():
+            took = 100 * us * size * rng.uniform(0.5, 2)
+            events.append(Event(name, start, start + took, 128, 256, 168, 69632))
+            start += took * (0.5 if name == GEMM else 1.0)
+        found.append(events)
+    times = list(100 * wall * rng.uniform(0.9, 1.3, calls))
+    return profiled.rows_of(f"profile/{case().name}/form=cuda_fused", times, found)
+
+
+def test_kernels_quicker_than_their_floors_lower_the_ceiling_and_nothing_else():
+    """Each at .1 of more: the ceiling is what they took, and no memory of their own is beyond it."""
+    (one,) = found(17.0)
+    fast = floors.excess(one._replace(kernels=tuple(kernel._replace(us=0.1) for kernel in one.kernels)))
+    assert (fast.ceiling, fast.memory) == (pytest.approx(0.4), 0)
 
 
 def test_parts_of_a_loop_are_levels():
     """Of 10: 2 memory, 4 in series at least, 6 with the rows of its programs, 7.5 in whole waves, then others."""
-    loop = Kernel("forward", 10.0, 1, 2.0, 1.0, 4.0, 7.5, 128, 0.8)
+    loop = Kernel("forward", 10.0, 1, 2.0, 1.0, 4.0, 7.5, 128, 1, 0.8)
     told = {
         name: pytest.approx(us)
         for name, us in zip(("floors", "latency", "pace", "waves", "crowd"), (2, 2, 2, 1.5, 2.5), strict=True)
@@ -360,6 +571,20 @@ def test_a_graph_is_told_beside_and_growth_by_the_ladders_ends():
     words = profiles.growth_sentence(floors.profiles(told, ceilings(told)))
     assert "from 8 to 128 models a call of the LSTM takes 3 times as long, its kernels 3.5 times" in words
     assert "from 100 to 800 steps a call of the LSTM takes 6.67 times as long, its kernels 8 times" in words
+
+
+def test_the_other_width_is_judged_beside():
+    """H=32 of the same models: its ceilings are 1.63 us of products, so 17.8 us are missed, and the wait is why."""
+    us = {"affine": 1.2, "forward_loop": 1.5, "backward_loop": 1.5, GEMM: 1.1}
+    rows = [*records(case(), "cuda_fused", 12.0, PARTS), *records(case(H=32), "cuda_fused", 17.8, us)]
+    told = frame(*rows)
+    looked_into = floors.profiles(told, ceilings(told))
+    words = profiles.title(looked_into)
+    assert "(at most 2: met)" in words
+    assert "; at H=32 17.8 µs, 10.9 times what the ceilings allow (missed): of" in words
+    assert words.endswith("12.5 are the card waiting for the processor")
+    assert [profiles.bar_name(one, 64) for one in looked_into] == ["E=32 T=100 H=32", "E=32 T=100"]
+    assert len(profiles.kernel_table(looked_into).frame) == len(us) + len(PARTS)
 
 
 def scaled(factor):

@@ -98,6 +98,17 @@ def test_what_the_ceilings_allow_is_the_larger_of_two_times():
     assert (row["ours over the larger"], row["demanded"]) == ("1.94", "at most 2: met")
 
 
+def test_the_ceiling_is_demanded_at_both_widths():
+    """Of 32 LSTMs with 64 rows at H=32 and 64, and of nothing else; the other width may be missed by itself."""
+    us = {("cuda_fused", lstm(E, H)): 12.0 for E in (8, 32) for H in (32, 64, 128)}
+    _, tables = made(facts("A card"), records(us))
+    told = tables["ceiling_share"].set_index("setting").demanded
+    assert {setting: words for setting, words in told.items() if words} == {
+        "E=32 H=32 B=64": "at most 2: missed",
+        "E=32 H=64 B=64": "at most 2: met",
+    }
+
+
 def test_slopes_of_our_kernels_are_fitted():
     """A cost proportional to the models and to the steps has slopes 1 and 1; the reason of who cannot run stands."""
     ladders = [records({("cuda_fused", lstm(E, 64)): 2.0 * E for E in (8, 16, 32)}, "slope_E")]
