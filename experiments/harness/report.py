@@ -14,6 +14,7 @@ import math
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,10 +119,26 @@ class Report:
     command: str = ""
     sections: Sequence[Section] = ()
 
+    def __post_init__(self) -> None:
+        """Refuses two figures, or two tables, of one name: a file and an anchor would be the one's alone.
+
+        Raises:
+            ValueError: there are such.
+        """
+        for kind, found in (("figures", self.every_figure), ("tables", self.every_table)):
+            names = Counter(one.name for one in found)
+            if twice := [name for name, count in names.items() if count > 1]:
+                raise ValueError(f"`{kind}` of report {self.name} must have a name each; got twice {', '.join(twice)}.")
+
     @property
     def every_figure(self) -> list[Figure]:
         """Those of the sections too, in the order of reading."""
         return [*self.figures, *(figure for section in self.sections for figure in section.figures)]
+
+    @property
+    def every_table(self) -> list[Table]:
+        """Those of the sections too, in the order of reading."""
+        return [*self.tables, *(table for section in self.sections for table in section.tables)]
 
 
 def of_parts(parts: Parts, title: str, lead: str, decided: Iterable[str], frame: pd.DataFrame) -> Report:

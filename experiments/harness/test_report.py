@@ -299,6 +299,19 @@ def test_ids_on_a_page_are_unique_where_they_are_used(results, tmp_path, monkeyp
     assert used[0] <= ids[0] and used[1] <= ids[1]
 
 
+def test_two_figures_or_tables_of_one_name_are_refused():
+    """In one section or in two: the second's file would be the only one, and stand under both titles."""
+    figure = report.Figure("one", "", None, "", pd.DataFrame())
+    table = report.Table("one", "", pd.DataFrame())
+    sections = [report.Section(title, "", [figure], [table]) for title in ("a", "b")]
+    assert report.Report("toy", "", "", [], sections=sections[:1]).every_figure == [figure]
+    for kind, some in (("figures", {"figures": [figure]}), ("tables", {"tables": [table]})):
+        with pytest.raises(ValueError, match=f"`{kind}` of report toy must have a name each; got twice one"):
+            report.Report("toy", "", "", [], **{kind: some[kind] * 2})
+    with pytest.raises(ValueError, match="got twice one"):
+        report.Report("toy", "", "", [], sections=sections)
+
+
 def test_numbers_are_read_at_three_digits_and_what_is_none_is_empty():
     """Tables show numbers as people read them."""
     shown = [markup.cell(v) for v in (1.23456, -0.001234, 7, float("nan"), None, "a", True, float("inf"), 123456.0)]

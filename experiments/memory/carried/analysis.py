@@ -19,7 +19,7 @@ def analyse(frame: pd.DataFrame) -> Findings:
     bits, sums = latches(frame), addings(frame)
     held = [run for run in bits if run.holds.any()]
     drawn = [figure(held) for figure in (pictures.exchange, pictures.units) if held]
-    drawn += [pictures.gates(some) for some in by_length(sums)]
+    drawn += [pictures.gates(some, n) for n, some in enumerate(by_length(sums))]
     tables = [exchange_table(held), carrier_table(held)] if held else []
     tables += [gate_table(sums)] if sums else []
     return Findings(

@@ -177,8 +177,12 @@ def unit_alt(runs: list[Run]) -> str:
 # Gates around a marked step
 
 
-def gates(runs: list[Run]) -> Figure:
-    """Each gate by the step relative to a marked one, after training and before: a column a gate and start."""
+def gates(runs: list[Run], n: int = 0) -> Figure:
+    """Each gate by the step relative to a marked one, after training and before: a column a gate and start.
+
+    Args:
+        runs: of one length. n: how many shorter lengths have a figure of their own.
+    """
     data = pd.DataFrame([row for run in runs for gate in marks.GATES for row in gate_rows(run, gate)])
     canvas, axes = figures.with_residual(len(runs) * len(marks.GATES), (2.3, 4.4))
     columns = [(run, gate) for run in runs for gate in marks.GATES]
@@ -197,7 +201,8 @@ def gates(runs: list[Run]) -> Figure:
         below.set(ylim=(-0.3, 0.3), xlabel="steps after a\nmarked step")
     axes[0, 0].set_ylabel("gate, mean over units")
     axes[1, 0].set_ylabel("minus\ndashed")
-    return Figure("carried_gates", gates_title(runs), canvas, gates_alt(runs), data)
+    name = f"carried_gates_T{runs[0].length}" if n else "carried_gates"
+    return Figure(name, gates_title(runs), canvas, gates_alt(runs), data)
 
 
 def shades_of_time() -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -94,11 +95,12 @@ def hurts(task: Compared, arm: str) -> bool:
 
 def title(tasks: list[Compared]) -> str:
     """Which parts are missed on which task, and how much."""
-    parts = []
+    parts, named = [], Counter((task.name, task.length) for task in tasks)
     for task in tasks:
         missed = [arm for arm in task.arms if arm != WHOLE and hurts(task, arm)]
         told_ = ", ".join(f"{short(arm)} {size(task, arm)}" for arm in missed)
-        parts.append(f"{task.name} of {task.length} steps: {told_ or 'none'}")
+        after = f" after {task.updates} updates" if named[task.name, task.length] > 1 else ""
+        parts.append(f"{task.name} of {task.length} steps{after}: {told_ or 'none'}")
     return f"What is missed at 99 %, at equal {tasks[0].equal}: {'; '.join(parts)}"
 
 

@@ -280,8 +280,9 @@ def literature_panel(axis: Axes, data: pd.DataFrame) -> None:
         ours, theirs = some[some.source == "ours"], some[some.source != "ours"]
         for mark, row in enumerate(theirs.sort_values("x").itertuples()):
             axis.plot(row.x, y, **HOLLOW | {"ms": 6})
-            above = {"xytext": (0, 5 if mark % 2 == 0 else 14), "textcoords": "offset points", "ha": "center"}
-            axis.annotate(f"{row.cell} {row.value:,g}{row.unit}", (row.x, y), fontsize=7, **above)
+            above = {"xytext": (0, 5 if mark % 2 == 0 else 14), "textcoords": "offset points"}
+            side = "left" if row.x < 0.05 else "center"  # at the axis a text in the middle would lie across it
+            axis.annotate(f"{row.cell} {row.value:,g}{row.unit}", (row.x, y), fontsize=7, ha=side, **above)
         there = next(entry.setting for entry in PUBLISHED if entry.task == task and entry.laid)
         names.append((y, f"{SCALES[task].title};\npublished: {there.partition(';')[0]}"))
         y -= 0.3
