@@ -51,7 +51,10 @@ class Rounded(Carried):
         return Value(v, e + self.factors * (1 + self.of_sums.gamma(n)) * size)
 
     def outer(self, a: Value, b: Value) -> Value:
-        """As of any other subject: torch's own products form the gradients of weights, in the dtype."""
+        """As of any other subject: torch's own products form the gradients of weights, in the dtype.
+
+        Second derivatives go through `affine` and are granted more; no subject with such products declares them.
+        """
         return super().affine([(self.transpose(a), b)], [])
 
     def sigma(self, a: Value) -> Value:
