@@ -35,7 +35,7 @@ def run(group: Group, checkpoint: Callable[[int, int], None]) -> list[Record]:
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", RuntimeWarning)
         for done, (test, cell, dtype) in enumerate(kinds, 1):
-            alive = [f for f in faults if f.name not in killed and cell in f.cells and dtype in f.dtypes]
+            alive = [f.planted() for f in faults if f.name not in killed and cell in f.cells and dtype in f.dtypes]
             killed |= {fault.name for fault in accused(alive, test, cell, dtype, how)}
             checkpoint(done, len(kinds))
     return [*records(law, faults, killed)]

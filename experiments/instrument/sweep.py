@@ -42,6 +42,7 @@ ENDS = {"float32": (-8, 1), "float64": (-17, 1)}
 """Powers of ten from below the roundoff to an error of 1000 %."""
 
 ROOT = Path(__file__).parents[2]
+KILLS = "experiments/instrument/kills.py"
 
 
 class Preset(NamedTuple):
@@ -117,7 +118,7 @@ def detection_groups(size: Preset) -> list[Group]:
 
 def kill_groups(size: Preset) -> list[Group]:
     """A law on every planted fault."""
-    files = (*JUDGES, "properties/meta/carrier.py", "properties/meta/faults/*.py", "impl/**/*.py")
+    files = (*JUDGES, "properties/meta/carrier.py", "properties/meta/faults/*.py", "impl/**/*.py", KILLS)
     found = []
     for law in size.kills or laws():
         settings = {"law": law, "profile": PROFILE, "code": code(*files, "properties/subjects/*.py", file_of(law))}

@@ -210,6 +210,17 @@ def test_a_kill_is_an_assertion_and_nothing_else():
     assert kills.accused([fault, *controls], law, cell, fault.dtypes[0], how) == [fault]
 
 
+def test_what_a_fault_remembers_of_one_law_reaches_no_other(monkeypatch):
+    """A dropout that sticks after a call in training, as another law of the same process would leave it."""
+    (sticks,) = (fault for fault in FAULTS if fault.name == "training mode sticks")
+    monkeypatch.setattr(kills, "FAULTS", [sticks])
+    (group,) = (g for g in sweep.groups("quick", Options()) if g.setting == "kills/law=layout")
+    before = kills.run(group, lambda done, total: None)
+    monkeypatch.setattr(sticks.subject, "rate", 0.5)
+    assert {r.metric: r.value for r in before} == {"attached": 0, "killed": 0}
+    assert kills.run(group, lambda done, total: None) == before
+
+
 def test_a_promise_that_the_carrier_of_the_faults_does_not_make_is_not_asked_of_it():
     """Of "rows" the test of equal bits is left out; of every law some test is run."""
     assert all(test.needs != ("row bits", "ensemble", "lengths") for test, _, _ in kills.kinds_of("rows"))

@@ -19,7 +19,7 @@ def noticed(law: str, fault) -> bool:
     for found, cell, dtype in product(LAWS[law], fault.cells, fault.dtypes):
         if cell in found.cells:
             try:
-                found.run(fault.subject, cell, dtype, HUNT)
+                found.run(fault.planted().subject, cell, dtype, HUNT)
             except AssertionError:
                 return True
     return False
