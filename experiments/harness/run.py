@@ -54,12 +54,13 @@ def compute(
         groups: in any order; which are computed first changes no result.
         quiet: without a progress bar.
         deadline: after which no group is waited for, but for one in this process; none is begun that would not be done
-            by then, the first apart.
+            by then, but for one to begin with, see Deadline.next.
         finished: the keys of what the store has, of one that has asked it already.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
-        RunError: a group failed or killed DEATHS workers, and all others are done; or the executor cannot go on.
+        RunError: a group failed or killed DEATHS workers, and all others are done or late; or the executor cannot
+            go on.
         OutOfTime: the deadline came before the end.
     """
     groups, deadline = unique(groups), deadline or Deadline()
@@ -83,8 +84,10 @@ def compute(
                     keep(store, group, future.result(), commit)
                     deadline.learn(group, future.result().seconds)
                     losses.missing -= 1
-                elif losses.runs_again(group, error):
-                    waiting.append(group)  # after all others: what died for want of memory then has more of it
+                else:
+                    deadline.take_back(group)
+                    if losses.runs_again(group, error):
+                        waiting.append(group)  # after all others: what died for want of memory then has more of it
         if losses.missing:
             raise losses.error()
     return losses.count
