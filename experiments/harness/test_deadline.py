@@ -109,13 +109,21 @@ def test_a_group_that_kills_its_worker_again_and_again_is_named_before_the_deadl
 
 
 def test_a_group_that_kills_late_in_each_run_keeps_no_other_from_being_begun(store):
-    """In 4 s it dies twice and is never given up, and it alone would fit; yet each run begins another after it."""
-    place, found = Loses(Died()), []
-    for _ in COSTS[1:]:
-        begun, code, _ = ran(store, place, 4 / 60)
-        found += begun
-        assert begun[0] == 1.0 and code == 3
-    assert found[1::2] == sorted(COSTS)[1:]
+    """In 4 s it dies twice and is never given up, and it alone would fit; yet each begins another, and names it."""
+    place, line = Loses(Died()), "harness.toy sum/terms=6 killed its worker {} times; what is missing would not be done"
+    for cost in sorted(COSTS)[1:]:
+        begun, code, told = ran(store, place, 4 / 60)
+        assert (begun, code) == ([1.0, cost], 3) and told.startswith(line.format(1))
+    begun, code, told = ran(store, place, 4 / 60)
+    assert (begun, code) == ([1.0, 1.0], 3) and told.startswith(line.format(2))
+
+
+def test_a_group_that_lived_in_the_end_is_not_named_as_a_killer():
+    """What would be late is told alone."""
+    losses = run.Losses(2)
+    assert losses.runs_again(SWEEP[0], Died())
+    losses.done(SWEEP[0])
+    assert losses.line().startswith("what is missing would not be done")
 
 
 def test_only_a_run_of_which_every_group_failed_has_begun_none():
