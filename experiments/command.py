@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -18,7 +20,7 @@ from experiments.harness.deadline import Deadline, Minutes
 from experiments.harness.endings import UsageError, ended, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import Executor, InProcess
-from experiments.harness.run import compute, stamped
+from experiments.harness.run import OutOfTime, RunError, compute, stamped
 from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
 from experiments.tasks.corpora import CORPORA
@@ -277,13 +279,27 @@ def refuse_absent(command: Run, engine: str) -> None:
 def compute_all(
     sweeps: dict[str, list[Group]], store: Store, place: Executor, deadline: Deadline, finished: set[str]
 ) -> int:
-    """What the store lacks; how many groups that was. Clocks run last, in this process, and without idle workers."""
+    """What the store lacks; how many groups that was. Clocks run last, in this process, and without idle workers.
+
+    Raises:
+        RunError: a group failed; clocks were measured all the same; where one failed too, this is the first error.
+        OutOfTime: groups would be late; where any but clocks would, no clock was begun.
+    """
     groups: dict[bool, list[Group]] = {False: [], True: []}
     for name, some in sweeps.items():
         groups[catalogue.alone(name)] += some
-    computed = compute(groups[False], store, place, deadline=deadline, finished=finished)
+    clocks = partial(compute, groups[True], store, InProcess(), deadline=deadline, finished=finished)
+    try:
+        computed = compute(groups[False], store, place, deadline=deadline, finished=finished)
+    except OutOfTime:
+        raise
+    except RunError:
+        place.close()
+        with suppress(RunError):
+            clocks()
+        raise
     place.close()
-    return computed + compute(groups[True], store, InProcess(), deadline=deadline, finished=finished)
+    return computed + clocks()
 
 
 def chosen_workers(command: Run) -> int:

@@ -9,6 +9,7 @@ import runpy
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import cache
 from importlib import import_module
@@ -22,7 +23,7 @@ from experiments.harness import catalogue, listing, workers
 from experiments.harness.deadline import Deadline
 from experiments.harness.executor import InProcess, Outcome
 from experiments.harness.report import cost
-from experiments.harness.run import keep
+from experiments.harness.run import OutOfTime, RunError, keep
 from experiments.harness.store import Store
 from experiments.harness.sweep import FILES, PRESETS, Options
 from experiments.harness.toy.testing import GROUPS, begun
@@ -394,6 +395,56 @@ def test_clocks_in_pieces_end_by_themselves_and_go_on(name, here, capsys, monkey
         assert command.main(typed) == 3 and len(measured) == done
         assert f"(groups missing: {len(wanted) - done};" in capsys.readouterr().err
     assert command.main(typed) == 0 and len(measured) == len(wanted) == len({*measured} & wanted) > 2
+
+
+class Fails(InProcess):
+    """Every group fails; `begun` is what the log had when it was closed."""
+
+    begun = None
+
+    def run(self, group, checkpoint):
+        """See Executor."""
+        future = Future()
+        future.set_exception(ValueError("always"))
+        return future
+
+    def close(self):
+        """See Executor."""
+        self.begun = begun(Path("log"))
+
+
+@pytest.fixture
+def clocks(here, monkeypatch):
+    """Runs compute_all on one group that is none and costs 1e9 s, and two that are; gives the settings of these."""
+    monkeypatch.setattr(catalogue, "alone", lambda name: name == "speed")
+    monkeypatch.setenv("TOY_LOG", "log")
+
+    def compute_all(place, deadline):
+        sweeps = {"speed": GROUPS[:2], "memory": [replace(GROUPS[2], cost=1e9)]}
+        with Store(here / "s.sqlite") as store:
+            return command.compute_all(sweeps, store, place, deadline, set())
+
+    compute_all.settings = [group.setting for group in GROUPS[:2]]
+    return compute_all
+
+
+@pytest.mark.parametrize("failing", ["none", GROUPS[0].setting])
+def test_a_group_that_always_fails_keeps_no_clock_from_being_measured(clocks, monkeypatch, failing):
+    """They are measured all the same, without workers; the run ends by the first error, also where one too fails."""
+    monkeypatch.setenv("TOY_FAILS", failing)
+    place = Fails()
+    with pytest.raises(RunError, match=r"^harness.toy sum/terms=3 failed with ValueError: always \(groups missing: 1;"):
+        clocks(place, Deadline())
+    assert sorted(begun(Path("log"))) == sorted(clocks.settings) and place.begun == []
+
+
+def test_where_a_group_would_be_late_no_clock_is_begun(clocks):
+    """Clocks are last: what is missing before them has the time that the next run begins with."""
+    deadline = Deadline(1.0, lambda: 0.0)
+    deadline.learn(deadline.next(GROUPS[3:4]), 0.04)
+    with pytest.raises(OutOfTime, match="groups missing: 1;"):
+        clocks(Fails(), deadline)
+    assert begun(Path("log")) == []
 
 
 DRAWN = ("matplotlib", "seaborn", "jinja2", "hypothesis", "pytest", "flint")

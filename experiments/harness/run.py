@@ -54,12 +54,13 @@ def compute(
         groups: in any order; which are computed first changes no result.
         quiet: without a progress bar.
         deadline: after which no group is waited for, but for one in this process; none is begun that would not be done
-            by then, the first apart.
+            by then, but for one to begin with, see Deadline.next.
         finished: the keys of what the store has, of one that has asked it already.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
-        RunError: a group failed or killed DEATHS workers, and all others are done; or the executor cannot go on.
+        RunError: a group failed or killed DEATHS workers, and all others are done or late; or the executor cannot
+            go on.
         OutOfTime: the deadline came before the end.
     """
     groups, deadline = unique(groups), deadline or Deadline()
@@ -82,9 +83,11 @@ def compute(
                 if error is None:
                     keep(store, group, future.result(), commit)
                     deadline.learn(group, future.result().seconds)
-                    losses.missing -= 1
-                elif losses.runs_again(group, error):
-                    waiting.append(group)  # after all others: what died for want of memory then has more of it
+                    losses.done(group)
+                else:
+                    deadline.take_back(group)
+                    if losses.runs_again(group, error):
+                        waiting.append(group)  # after all others: what died for want of memory then has more of it
         if losses.missing:
             raise losses.error()
     return losses.count
@@ -109,6 +112,11 @@ class Losses:
         self._deaths, self._names = Counter[str](), dict[str, str]()
         self._failures: list[str] = []
 
+    def done(self, group: Group) -> None:
+        """Notes a group's results; that workers died before is no matter then."""
+        self.missing -= 1
+        self._deaths.pop(group.key, None)
+
     def runs_again(self, group: Group, error: BaseException) -> bool:
         """Notes an error; true where the group's process died, which says nothing of the group before it is usual."""
         if isinstance(error, Died):
@@ -125,12 +133,12 @@ class Losses:
 
     def error(self) -> RunError:
         """What ends the run; that the time is over is no failure, unless there was one too."""
-        failed = self.end or self._failures or self.killers()
+        failed = self.end or self._failures or self.killers(DEATHS)
         return RunError(self.line()) if failed else OutOfTime(self.line())
 
     def line(self) -> str:
         """What was lost, in one line."""
-        killers = self.killers()
+        killers = self.killers(1 if self.late() else DEATHS)  # one that would be late may be so for its deaths
         told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
         late = ["what is missing would not be done in the time that was given"] if self.late() else []
@@ -140,11 +148,11 @@ class Losses:
 
     def late(self) -> bool:
         """Whether groups are missing that nothing keeps from being computed, but the deadline."""
-        return not self.end and self.missing > len(self._failures) + len(self.killers())
+        return not self.end and self.missing > len(self._failures) + len(self.killers(DEATHS))
 
-    def killers(self) -> list[tuple[str, int]]:
-        """The groups that were given up for their workers' deaths, and how often each killed one."""
-        return [(self._names[key], times) for key, times in self._deaths.items() if times >= DEATHS]
+    def killers(self, least: int) -> list[tuple[str, int]]:
+        """The groups that killed so many workers, DEATHS of which give them up, and how often each killed one."""
+        return [(self._names[key], times) for key, times in self._deaths.items() if times >= least]
 
 
 def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 
 from experiments.harness import run
 from experiments.harness.deadline import Deadline
-from experiments.harness.executor import InProcess
+from experiments.harness.executor import Died, InProcess
 from experiments.harness.store import Store
 from experiments.harness.toy.testing import GROUPS, alive, begun, in_process, pids
 from experiments.harness.workers import Workers
@@ -31,6 +32,22 @@ class Takes(InProcess):
         seconds = self.pace * group.cost
         self.now, self.begun = self.now + seconds, [*self.begun, group.cost]
         future._result = future.result()._replace(seconds=seconds)
+        return future
+
+
+class Loses(Takes):
+    """So too, at 2 s a predicted one, but the cheapest group always ends in this error."""
+
+    def __init__(self, error):
+        super().__init__(2.0)
+        self._error = error
+
+    def run(self, group, checkpoint):
+        """See Executor."""
+        future = super().run(group, checkpoint)
+        if group.cost == min(COSTS):
+            future = Future()
+            future.set_exception(self._error)
         return future
 
 
@@ -69,6 +86,58 @@ def test_each_run_begins_at_least_one_group_so_that_none_is_waited_for_in_vain(s
         begun, code, _ = ran(store, place, 1 / 60)
         found += begun
     assert found == sorted(COSTS) and code == 0
+
+
+def test_where_the_cheapest_always_fails_the_next_cheapest_is_tried(store):
+    """Its failure teaches no pace, and without one no run would begin another group."""
+    place = Loses(ValueError("always"))
+    failed = "harness.toy sum/terms=6 failed with ValueError: always"
+    begun, code, told = ran(store, place, 0.4)
+    assert (begun, code) == ([1.0, 2.0, 9.0], 1) and told.startswith(f"{failed}; what is missing would not be done in")
+    assert ran(store, place, 0.4)[:2] == ([8.0, 4.0], 3)
+    begun, code, told = ran(store, place, 0.4)
+    assert (begun, code) == ([3.0, 1.0], 1) and told.startswith(f"{failed} (groups missing: 1;")
+
+
+def test_a_group_that_kills_its_worker_again_and_again_is_named_before_the_deadline_too(store):
+    """Each death leaves it as if not begun: the next cheapest is tried, and after all others it, until given up."""
+    place, killed = Loses(Died()), "harness.toy sum/terms=6 killed its worker 3 times"
+    assert ran(store, place, 0.4)[:2] == ([1.0, 2.0, 9.0], 3)
+    assert ran(store, place, 0.4)[:2] == ([8.0, 4.0], 3)
+    begun, code, told = ran(store, place, 0.4)
+    assert (begun, code) == ([3.0, 1.0, 1.0, 1.0], 1) and told.startswith(f"{killed} (groups missing: 1;")
+
+
+def test_a_group_that_kills_late_in_each_run_keeps_no_other_from_being_begun(store):
+    """In 4 s it dies twice and is never given up, and it alone would fit; yet each begins another, and names it."""
+    place, line = Loses(Died()), "harness.toy sum/terms=6 killed its worker {} times; what is missing would not be done"
+    for cost in sorted(COSTS)[1:]:
+        begun, code, told = ran(store, place, 4 / 60)
+        assert (begun, code) == ([1.0, cost], 3) and told.startswith(line.format(1))
+    begun, code, told = ran(store, place, 4 / 60)
+    assert (begun, code) == ([1.0, 1.0], 3) and told.startswith(line.format(2))
+
+
+def test_a_group_that_lived_in_the_end_is_not_named_as_a_killer():
+    """What would be late is told alone."""
+    losses = run.Losses(2)
+    assert losses.runs_again(SWEEP[0], Died())
+    losses.done(SWEEP[0])
+    assert losses.line().startswith("what is missing would not be done")
+
+
+def test_only_a_run_of_which_every_group_failed_has_begun_none():
+    """Where another still runs, or is done, no group that would be late is begun in a failed one's place."""
+    deadline = Deadline(1.0, lambda: 0.0)
+    first, second, third = (replace(group, cost=30.0) for group in GROUPS[:3])
+    deadline.next([first])
+    deadline.learn(first, 30.0)
+    assert deadline.next([second]) == second
+    deadline.learn(first, 1e3)
+    deadline.take_back(first)
+    assert deadline.next([third]) is None
+    deadline.take_back(second)
+    assert deadline.next([third]) == third
 
 
 def test_of_a_run_in_two_parts_one_begins_such_a_group(store):
