@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from properties import passed, revision
+from properties import passed
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
@@ -219,38 +219,6 @@ def test_files_of_subjects_are_told_apart_by_their_contents(tmp_path):
     assert line("mine.py:lstm") == first != line() and re.search(r"subjects none, files [0-9a-f]{8}$", first)
     (tmp_path / "mine.py").write_text("2\n")
     assert line("torch_twin", str(tmp_path / "mine.py")) == line("mine.py") != first
-
-
-def test_a_commit_and_what_was_changed_since_are_told_apart(tmp_path):
-    """Another commit, another text, a new file of Python are other runs; a report, what git ignores, are none."""
-    git = lambda *words: subprocess.run(  # noqa: E731
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True
-    )
-    (tmp_path / "a.py").write_text("1\n")
-    before = revision.commit(tmp_path)
-    (tmp_path / "a.md").write_text("1\n")
-    assert revision.commit(tmp_path) == before and before.startswith("no commit, files ")
-    (tmp_path / "a.py").write_text("0\n")
-    assert revision.commit(tmp_path) != before
-    git("init", "-q")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    first = revision.commit(tmp_path)
-    (tmp_path / "a.md").write_text("2\n")
-    assert revision.commit(tmp_path) == first and "changes" not in first
-    (tmp_path / "a.py").write_text("2\n")
-    changed = revision.commit(tmp_path)
-    assert changed.startswith(f"{first} with changes ")
-    (tmp_path / "new.py").write_text("1\n")
-    unknown = revision.commit(tmp_path)
-    (tmp_path / "new.py").write_text("2\n")
-    assert len({changed, unknown, revision.commit(tmp_path)}) == 3
-    (tmp_path / ".gitignore").write_text("new.py\n")
-    (tmp_path / ".hidden").mkdir()
-    (tmp_path / ".hidden" / "a.py").write_text("1\n")
-    assert revision.commit(tmp_path) == changed
-    git("commit", "-qam", "two")
-    assert revision.commit(tmp_path) not in (first, changed)
 
 
 @pytest.mark.slow
