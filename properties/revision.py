@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-
 COUNTED = ("--", ".", ":(exclude)*.md", ":(exclude)reports")
-"""What git looks at: tests read tables, settings and templates too, but neither prose nor reports, which runs write."""
+"""What git looks at: tests read tables, settings and templates beside code. Reports, which runs write, are apart."""
 
 KINDS = (".py", ".csv", ".json", ".toml", ".j2", ".css", ".xz", "Makefile", "constraints.txt")
 """What is looked at where git does not tell what is ours: how the names of such files end."""
@@ -21,16 +20,16 @@ KINDS = (".py", ".csv", ".json", ".toml", ".j2", ".css", ".xz", "Makefile", "con
 def commit(root: Path, apart: Path | None = None) -> str:
     """The commit that is checked out and a hash of what was changed since; or a hash of the files.
 
-    A file that git does not know yet is a change; prose, reports, what git ignores, what is hidden or stands in a hidden
-    folder, and what the caller writes itself (`apart`) are none.
+    A file that git does not know yet is a change; prose, reports, what git ignores, new files that are hidden or stand
+    in a hidden folder, and what the caller writes itself (`apart`) are none.
     """
     found = git(root, "rev-parse", "HEAD")
     head = "no commit" if found is None else f"commit {found.decode().strip()}"
     changed = git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", *COUNTED)
     new = unknown(root)
     if found is None or changed is None or new is None:  # of a git that fails, silence is no answer
-        return f"{head}, files {digest(contents(root, but(apart, below(root))))}"
-    parts = [changed, *contents(root, but(apart, new))]
+        return f"{head}, files {digest(contents(root, but(apart, root, below(root))))}"
+    parts = [changed, *contents(root, but(apart, root, new))]
     return head + (f" with changes {digest(parts)}" if any(parts) else "")
 
 
@@ -44,17 +43,17 @@ def unknown(root: Path) -> list[Path] | None:
 
 
 def below(root: Path) -> Iterator[Path]:
-    """All files of KINDS below a folder, but those in its reports and in hidden folders."""
+    """All files of KINDS below a folder, but those in hidden folders."""
     for folder, inner, names in os.walk(root):
-        inner[:] = sorted(
-            name for name in inner if not name.startswith(".") and Path(folder, name) != Path(root, "reports")
-        )
+        inner[:] = sorted(name for name in inner if not name.startswith("."))
         yield from (Path(folder, name) for name in sorted(names) if name.endswith(KINDS))
 
 
-def but(apart: Path | None, paths: Iterable[Path]) -> Iterator[Path]:
-    """The paths without one of them."""
-    return (path for path in paths if apart is None or path.resolve() != apart.resolve())
+def but(apart: Path | None, root: Path, paths: Iterable[Path]) -> Iterator[Path]:
+    """The paths without one of them and without a folder's reports."""
+    for path in paths:
+        if not path.is_relative_to(root / "reports") and (apart is None or path.resolve() != apart.resolve()):
+            yield path
 
 
 def contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:

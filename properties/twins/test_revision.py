@@ -63,7 +63,7 @@ def test_a_commit_and_what_was_changed_since_are_told_apart(tmp_path, git, first
 
 
 def test_tables_that_tests_read_are_changes_too(tmp_path, first):
-    """A known file that is not Python, one of bytes, a new one: each is another run; new prose and a new report none."""
+    """A known file that is not Python, one of bytes, a new one are other runs; new prose and a new report are none."""
     (tmp_path / "new.md").write_text("1\n")
     (tmp_path / "reports" / "new.csv").write_text("1\n")
     assert revision.commit(tmp_path) == first
