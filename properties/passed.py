@@ -1,23 +1,30 @@
 """A test run that goes on where it stopped: `pytest --passed FILE`, a plugin of the root conftest.
 
-FILE's first line says what it holds for: the commit, what was changed since in Python files, the profile, the subjects
-with their versions, and the contents of those that are files. Then stands the id of each test that passed, or failed as
-is known, a line each, written as soon as it was reported. The same command deselects those, whatever ended the run
-before: Ctrl-C, a signal, a failure, which is run again. What was skipped is asked again too, which takes little: what
-it lacked may be there now. A last line that was cut short is dropped. With pytest-xdist the file is read and written by
-the controller alone.
+FILE's first line says what it holds for: the commit and what was changed since, the profile, torch, whether Triton's
+interpreter and the tests' own process run the subjects, the words of --subject, the subjects with their versions, and
+the contents of the reader's files that are subjects or stand beside one. Then stands the id of each test that passed,
+or failed as is known, a line each, written as soon as it was reported. The same command deselects those, whatever ended
+the run before: Ctrl-C, a signal, a failure, which is run again. What was skipped is asked again too, which takes
+little: what it lacked may be there now. A last line that was cut short is dropped. With pytest-xdist the file is read
+and written by the controller alone.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+from collections.abc import Iterator
+from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from properties.revision import commit, contents, digest
+from properties.revision import below, commit, contents, digest
 
 HEAD = "passed tests of "
 
@@ -66,7 +73,7 @@ class Ledger(Selection):
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         super().__init__(config, frozenset())
-        self.path, self.head, self.others, self.told_of = path, head(config), set(), 0
+        self.path, self.head, self.others, self.told_of = path, head(config, path), set(), 0
         self.passed = frozenset(self.read())
         try:
             self.file = path.open("a", encoding="utf-8")
@@ -139,16 +146,69 @@ class Ledger(Selection):
         self.file.close()
 
 
-def head(config: pytest.Config) -> str:
-    """What a run's passes hold for, in one line."""
-    subjects = [f"{s.name} ({s.version})" if s.version else s.name for s in getattr(config, "subjects", ())]
+def head(config: pytest.Config, path: Path) -> str:
+    """What a run's passes hold for, in one line; `path` is the file that notes them."""
     profile = config.getoption("--hypothesis-profile", None) or "ci"
-    files = contents(config.rootpath, given(config))
-    what = f"subjects {', '.join(subjects) or 'none'}" + (f", files {digest(files)}" if given(config) else "")
-    return f"{HEAD}{commit(config.rootpath)}, profile {profile}, {what}"
+    subjects = [f"{s.name} ({s.version})" if s.version else s.name for s in getattr(config, "subjects", ())]
+    files = given(config)
+    parts = [
+        commit(config.rootpath, path),
+        f"profile {profile}",
+        *surroundings(config),
+        f"--subject {shlex.join(config.getoption('--subject', None) or ['default'])}",
+        f"subjects {', '.join(subjects) or 'none'}",
+        *([f"files {digest(contents(config.rootpath, files))}"] if files else []),
+    ]
+    return HEAD + " ".join(", ".join(parts).split())  # a path may have a line's end
+
+
+def surroundings(config: pytest.Config) -> list[str]:
+    """What runs the subjects: torch, Triton's interpreter or a card, processes of their own or the tests'."""
+    try:
+        torch = f"torch {version('torch')}"
+    except PackageNotFoundError:
+        torch = "torch of no known version"
+    interpreter = f"TRITON_INTERPRET={os.environ.get('TRITON_INTERPRET', '')}"
+    return [torch, interpreter, *(["--in-process"] if config.getoption("--in-process", False) else [])]
 
 
 def given(config: pytest.Config) -> list[Path]:
-    """The files that --subject names, path/to/file.py or path/to/file.py:NAME."""
-    found = [re.fullmatch(r"(.*\.py)(:\w+)?", word) for word in config.getoption("--subject", None) or ()]
-    return [config.invocation_params.dir / match[1] for match in found if match]
+    """The reader's Python files that --subject names, and those that they may import; none of what is built in."""
+    from properties.loading import BUILT_IN
+
+    here, found = config.invocation_params.dir, set()
+    for word in config.getoption("--subject", None) or ():
+        path = re.fullmatch(r"(.*\.py)(:\w+)?", word)
+        name = word.partition(":")[0]
+        if path:
+            found.update(beside(here / path[1]))
+        elif name not in BUILT_IN:
+            found.update(of_module(name, here))
+    return sorted(found)
+
+
+def beside(path: Path) -> Iterator[Path]:
+    """A file, and the Python files of its folder, which it can import, but hidden ones."""
+    path = path.resolve()
+    yield path
+    yield from (other for other in path.parent.glob("*.py") if not other.name.startswith("."))
+
+
+def of_module(name: str, here: Path) -> Iterator[Path]:
+    """A module's file with those beside it, or its whole package with those beside that; none that was installed.
+
+    Both as this process would import it, and as a subject's own, whose path begins with the folder of the call. The
+    package of a module is not imported for it.
+    """
+    top = name.partition(".")[0]
+    for spec in filter(None, (find_spec(top), PathFinder.find_spec(top, [str(here)]))):
+        for folder in spec.submodule_search_locations or ():
+            if not installed(folder):
+                yield from (*below(Path(folder)), *beside(Path(folder)))
+        if spec.has_location and not installed(spec.origin):
+            yield from beside(Path(spec.origin))
+
+
+def installed(place: str) -> bool:
+    """Whether a file or folder is of an installed package, which may be thousands of files."""
+    return bool({"site-packages", "dist-packages"} & set(Path(place).parts))

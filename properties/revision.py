@@ -10,38 +10,67 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+COUNTED = ("--", ".", ":(exclude)*.md", ":(exclude)reports")
+"""What git looks at: tests read tables, settings and templates beside code. Reports, which runs write, are apart."""
 
-def commit(root: Path) -> str:
-    """The commit that is checked out and a hash of what was changed in Python files since; or a hash of them all.
+KINDS = (".py", ".csv", ".json", ".toml", ".j2", ".css", ".xz", "Makefile", "constraints.txt")
+"""What is looked at where git does not tell what is ours: how the names of such files end."""
 
-    A file that git does not know yet is a change, one that it ignores or that stands in a hidden folder is none.
+
+def commit(root: Path, apart: Path | None = None) -> str:
+    """The commit that is checked out and a hash of what was changed since; or a hash of the files.
+
+    A file that git does not know yet is a change; prose, reports, what git ignores, new files that are hidden or stand
+    in a hidden folder, and what the caller writes itself (`apart`) are none.
     """
-    found = git(root, "rev-parse", "HEAD").decode().strip()
-    if not found:
-        return f"no commit, files {digest(contents(root, below(root)))}"
-    changed = [git(root, "diff", "HEAD", "--", "*.py"), *contents(root, unknown(root))]
-    return f"commit {found}" + (f" with changes {digest(changed)}" if any(changed) else "")
+    found = git(root, "rev-parse", "HEAD")
+    head = "no commit" if found is None else f"commit {found.decode().strip()}"
+    changed = git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", *COUNTED)
+    new = unknown(root)
+    if found is None or changed is None or new is None:  # of a git that fails, silence is no answer
+        return f"{head}, files {digest(contents(root, but(apart, root, below(root))))}"
+    parts = [changed, *contents(root, but(apart, root, new))]
+    return head + (f" with changes {digest(parts)}" if any(parts) else "")
 
 
-def unknown(root: Path) -> list[Path]:
-    """The Python files below a folder that git neither knows nor ignores, but those in hidden folders."""
-    names = git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", "*.py").split(b"\0")
-    paths = [Path(os.fsdecode(name)) for name in sorted(names) if name]
+def unknown(root: Path) -> list[Path] | None:
+    """The files below a folder that git neither knows nor ignores, but hidden ones; None where git does not tell."""
+    names = git(root, "ls-files", "-z", "--others", "--exclude-standard", *COUNTED)
+    if names is None:
+        return None
+    paths = [Path(os.fsdecode(name)) for name in sorted(names.split(b"\0")) if name]
     return [root / path for path in paths if not any(part.startswith(".") for part in path.parts)]
 
 
 def below(root: Path) -> Iterator[Path]:
-    """All Python files below a folder, but those in hidden folders."""
+    """All files of KINDS below a folder, but those in hidden folders."""
     for folder, inner, names in os.walk(root):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if name.endswith(".py"))
+        yield from (Path(folder, name) for name in sorted(names) if name.endswith(KINDS))
+
+
+def but(apart: Path | None, root: Path, paths: Iterable[Path]) -> Iterator[Path]:
+    """The paths without one of them and without a folder's reports."""
+    for path in paths:
+        if not path.is_relative_to(root / "reports") and (apart is None or path.resolve() != apart.resolve()):
+            yield path
 
 
 def contents(root: Path, paths: Iterable[Path]) -> Iterator[bytes]:
-    """The names, from a folder on, and the texts of files; a link to nothing has none."""
+    """The names, from a folder on, and the SHA-256 of files; what cannot be read, like a link to nothing, has none."""
     for path in paths:
-        read = path.read_bytes() if path.is_file() else b""
-        yield os.fsencode(os.path.relpath(path, root)) + b"\0" + read + b"\0"
+        yield os.fsencode(os.path.relpath(path, root)) + b"\0" + hashed(path) + b"\0"
+
+
+def hashed(path: Path) -> bytes:
+    """The SHA-256 of a file, which may be larger than the memory; b"" where it cannot be read."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""
 
 
 def card() -> str:
@@ -76,10 +105,10 @@ def digest(parts: Iterable[bytes]) -> str:
     return found.hexdigest()[:8]
 
 
-def git(root: Path, *words: str) -> bytes:
-    """What git answers; nothing where there is no git or no repository."""
+def git(root: Path, *words: str) -> bytes | None:
+    """What git answers; None where it fails, or there is no git or no repository."""
     try:
         done = subprocess.run(["git", *words], cwd=root, capture_output=True)
     except OSError:
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -160,7 +160,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if problem:
         print(problem, file=sys.stderr)
         return 2
-    at = f"{revision.commit(ROOT)}, {revision.card()}, {version(program)}"
+    at = f"{revision.commit(ROOT, options.file)}, {revision.card()}, {version(program)}"
     pieces = [Piece(tool, f"{k}/{options.parts}") for k in range(1, options.parts + 1) for tool in options.tools]
     before = read(options.file, at)
     ended = {piece: CLEAN for piece in pieces if piece in before}

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from properties import passed, revision
+from properties import passed
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,8 @@ def test_what_passed_is_not_run_again_and_what_failed_or_was_skipped_is(folder, 
     code, _, ran = run()
     assert code == 1 and len(ran) == 9
     head = (folder / "ids").read_text().splitlines()[0]
-    assert re.fullmatch(r"passed tests of no commit, files [0-9a-f]{8}, profile ci, subjects none", head)
+    about = r"profile ci, torch [\w.+]+, TRITON_INTERPRET=\w*, --subject default, subjects none"
+    assert re.fullmatch(rf"passed tests of no commit, files [0-9a-f]{{8}}, {about}", head)
     assert held(folder) == [*GOOD, "test_some.py::test_known"]
     code, said, ran = run()
     assert code == 1 and ran == ["bad", "untidy"] and "7 deselected" in said
@@ -204,53 +205,109 @@ def test_a_file_of_something_else_is_refused_in_one_line_and_stays(folder, run, 
     assert (folder / "ids").read_text() == text
 
 
-def test_files_of_subjects_are_told_apart_by_their_contents(tmp_path):
-    """A file that --subject names by a path, from where pytest was called, holds for its text."""
+@pytest.fixture
+def line(tmp_path, monkeypatch):
+    """The head of a run that is called in the test's folder beside an empty clone: by its words, in process or not."""
+    (tmp_path / "clone").mkdir()
+    monkeypatch.setattr(sys, "path", list(sys.path))
 
-    def line(*words):
-        options = {"--subject": words or None, "--hypothesis-profile": None}
+    def line(*words, **options):
+        options = {"--subject": list(words) or None} | options
         place = SimpleNamespace(dir=tmp_path)
-        return passed.head(SimpleNamespace(rootpath=tmp_path / "root", getoption=options.get, invocation_params=place))
+        one = SimpleNamespace(
+            rootpath=tmp_path / "clone", invocation_params=place, getoption=lambda name, default: options.get(name)
+        )
+        return passed.head(one, tmp_path / "clone" / "ids.csv")
 
-    (tmp_path / "root").mkdir()
-    (tmp_path / "mine.py").write_text("1\n")
-    assert line() == line("torch_twin") and line().endswith("profile ci, subjects none")
-    first = line("mine.py")
-    assert line("mine.py:lstm") == first != line() and re.search(r"subjects none, files [0-9a-f]{8}$", first)
-    (tmp_path / "mine.py").write_text("2\n")
-    assert line("torch_twin", str(tmp_path / "mine.py")) == line("mine.py") != first
+    return line
 
 
-def test_a_commit_and_what_was_changed_since_are_told_apart(tmp_path):
-    """Another commit, another text, a new file of Python are other runs; a report, what git ignores, are none."""
-    git = lambda *words: subprocess.run(  # noqa: E731
-        ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True, capture_output=True
-    )
-    (tmp_path / "a.py").write_text("1\n")
-    before = revision.commit(tmp_path)
-    (tmp_path / "a.md").write_text("1\n")
-    assert revision.commit(tmp_path) == before and before.startswith("no commit, files ")
-    (tmp_path / "a.py").write_text("0\n")
-    assert revision.commit(tmp_path) != before
-    git("init", "-q")
-    git("add", "-A")
-    git("commit", "-qm", "one")
-    first = revision.commit(tmp_path)
-    (tmp_path / "a.md").write_text("2\n")
-    assert revision.commit(tmp_path) == first and "changes" not in first
-    (tmp_path / "a.py").write_text("2\n")
-    changed = revision.commit(tmp_path)
-    assert changed.startswith(f"{first} with changes ")
-    (tmp_path / "new.py").write_text("1\n")
-    unknown = revision.commit(tmp_path)
-    (tmp_path / "new.py").write_text("2\n")
-    assert len({changed, unknown, revision.commit(tmp_path)}) == 3
-    (tmp_path / ".gitignore").write_text("new.py\n")
-    (tmp_path / ".hidden").mkdir()
-    (tmp_path / ".hidden" / "a.py").write_text("1\n")
-    assert revision.commit(tmp_path) == changed
-    git("commit", "-qam", "two")
-    assert revision.commit(tmp_path) not in (first, changed)
+def write(path, text):
+    """Writes a file, and the folders that it stands in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_files_of_subjects_are_told_apart_by_their_contents(tmp_path, line):
+    """A file that --subject names by a path, from where pytest was called, holds for its text."""
+    write(tmp_path / "mine.py", "1\n")
+    assert line().endswith("--subject default, subjects none") and "files" not in line().split("profile")[1]
+    first, whole = line("mine.py:lstm"), line("torch_twin", str(tmp_path / "mine.py"))
+    assert re.search(r"--subject mine.py:lstm, subjects none, files [0-9a-f]{8}$", first)
+    write(tmp_path / "mine.py", "2\n")
+    assert line("mine.py:lstm") != first and line("torch_twin", str(tmp_path / "mine.py")) != whole
+
+
+def test_files_beside_a_subject_s_file_are_told_apart_by_their_contents(tmp_path, line):
+    """The file may import them, also where it is a link to one in their folder; not those below or hidden ones."""
+    write(tmp_path / "there" / "mine.py", "import gates\n")
+    write(tmp_path / "there" / "gates.py", "1\n")
+    (tmp_path / "link.py").symlink_to(tmp_path / "there" / "mine.py")
+    words = "there/mine.py:lstm", "link.py"
+    before = [line(word) for word in words]
+    write(tmp_path / "there" / ".gates.py", "2\n")
+    write(tmp_path / "there" / "below" / "gates.py", "2\n")
+    assert [line(word) for word in words] == before
+    write(tmp_path / "there" / "gates.py", "2\n")
+    assert [line(word) == old for word, old in zip(words, before, strict=True)] == [False, False]
+
+
+@pytest.mark.parametrize("at", ["path", "call"])
+@pytest.mark.parametrize(
+    ("word", "file", "changed"),
+    [
+        ("mine_e:lstm", "mine_e.py", ["mine_e.py", "gates.py"]),
+        ("package_e", "package_e/__init__.py", ["package_e/__init__.py", "package_e/gates.py", "gates.py"]),
+        ("package_e.inner.mine", "package_e/inner/mine.py", ["package_e/inner/mine.py", "package_e/gates.py"]),
+    ],
+)
+def test_modules_outside_the_clone_are_told_apart_by_their_contents(tmp_path, line, at, word, file, changed):
+    """A module or package, on the path or where pytest was called, with what it may import there; none is imported."""
+    folder = tmp_path / "there" if at == "path" else tmp_path
+    if at == "path":
+        sys.path.append(str(folder))
+    write(folder / file, "raise SystemExit\n")
+    seen = [line(word)]
+    for name in changed:
+        write(folder / name, "raise SystemExit(2)\n")
+        seen.append(line(word))
+    assert len(set(seen)) == len(seen) and word.partition(":")[0] not in sys.modules
+    write(folder / "prose.md", "1\n")
+    assert line(word) == seen[-1] and re.search(r"subjects none, files [0-9a-f]{8}$", seen[-1])
+
+
+def test_an_installed_module_is_not_read(tmp_path, line):
+    """What stands in site-packages may be thousands of files; a built-in subject stands for itself."""
+    sys.path.append(str(tmp_path / "site-packages"))
+    write(tmp_path / "site-packages" / "vendor_e" / "__init__.py", "1\n")
+    assert [line(word).endswith("subjects none") for word in ("vendor_e", "numpy_twin")] == [True, True]
+
+
+def test_other_ways_of_running_are_told_apart(line, monkeypatch):
+    """Words of --subject, the tests' own process, torch, Triton's interpreter: with another one nothing has passed."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    seen = [line(), line("numpy_twin"), line("numpy_twin", "torch_twin"), line(**{"--in-process": True})]
+    assert "TRITON_INTERPRET=1, --in-process, --subject default, " in seen[-1]
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    seen.append(line())
+    monkeypatch.setattr(passed, "version", lambda name: "9.9.9+cu999")
+    seen.append(line())
+    assert "torch 9.9.9+cu999, TRITON_INTERPRET=0, --subject default, " in seen[-1]
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_head_is_one_line(line):
+    """A word with a line's end does not cut it."""
+    assert len(line("no\nsuch").splitlines()) == 1 == len(line("no\u2028such").splitlines())
+
+
+def test_the_file_that_notes_what_passed_is_no_change(tmp_path, line):
+    """It stands in the clone, with a name of a kind that counts, and the run goes on; a file beside it is a change."""
+    before = line()
+    write(tmp_path / "clone" / "ids.csv", before)
+    assert line() == before
+    write(tmp_path / "clone" / "rates.csv", before)
+    assert line() != before
 
 
 @pytest.mark.slow
@@ -262,7 +319,8 @@ def test_the_suites_own_runs_name_their_subjects(tmp_path):
     done = subprocess.run([*line, "--subject", "numpy_twin"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     first, *ids = path.read_text().splitlines()
-    assert "profile mutants, subjects numpy_twin (numpy " in first and len(ids) == 2
+    assert "profile mutants, torch " in first and len(ids) == 2
+    assert ", TRITON_INTERPRET=1, --in-process, --subject numpy_twin, subjects numpy_twin (numpy " in first
     again = subprocess.run([*line, "--subject", "numpy_twin"], cwd=ROOT, capture_output=True, text=True)
     assert again.returncode == 0 and "4 deselected" in again.stdout and "passed before, by ids: 2 tests" in again.stdout
     other = subprocess.run([*line, "--subject", "torch_twin"], cwd=ROOT, capture_output=True, text=True)

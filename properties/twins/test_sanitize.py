@@ -135,7 +135,7 @@ def fake(tmp_path, monkeypatch):
         (tmp_path / "calls").write_text("")
 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(revision, "commit", lambda root: "commit abc")
+    monkeypatch.setattr(revision, "commit", lambda *root: "commit abc")
     monkeypatch.setattr(revision, "card", lambda: "torch 1, a card")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(sanitize, "GRACE", 0.1)
@@ -178,7 +178,7 @@ def test_clean_parts_are_remembered_for_what_they_hold_for_alone(fake, capsys, m
     assert held == "commit abc, torch 1, a card, Version 1.0"
     fake.file.write_text(f'{{"commit": "commit abc", "tool": "memcheck", "part": "1/2"}}\n{fake.file.read_text()}')
     assert fake.run() == 0 and len(fake.calls()) == 7
-    monkeypatch.setattr(revision, "commit", lambda root: "commit abd")
+    monkeypatch.setattr(revision, "commit", lambda *root: "commit abd")
     assert fake.run() == 0 and len(fake.calls()) == 13
     monkeypatch.setattr(revision, "card", lambda: "torch 2, a card")
     assert fake.run() == 0 and len(fake.calls()) == 19
