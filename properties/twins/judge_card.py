@@ -6,7 +6,7 @@
 Each run of pytest has a file of the tests that have passed (`--passed`), in a folder of the commit, the card and the
 versions of torch and Triton: with others all begins anew. The exit code is 1 where a test failed, 3 where some are left
 to run, 2 where a package or the card is missing, 0 where none is left, and 128 with a signal's number where Ctrl-C,
-SIGTERM or SIGHUP ended it, which leaves nothing on the card.
+SIGTERM, SIGHUP or SIGQUIT ended it, which leaves nothing on the card.
 """
 
 from __future__ import annotations
