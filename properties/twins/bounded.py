@@ -1,7 +1,7 @@
 """A command for so many seconds, in a session of its own, of which nothing is left when it has ended.
 
-Nor is when this process is told to end (TOLD). But a SIGKILL of this process leaves the command running, a SIGTSTP stops this
-process and not the command, and what opens a session of its own is not found.
+Nor is when this process is told to end (TOLD). But a SIGKILL of this process leaves the command running, a SIGTSTP
+stops this process and not the command, and what opens a session of its own is not found.
 """
 
 from __future__ import annotations
@@ -151,6 +151,15 @@ def minutes(word: str) -> float:
     if not 0 < found < math.inf:
         raise argparse.ArgumentTypeError(f"must be a finite number above 0; got {word!r}")
     return found
+
+
+def enough(parser: argparse.ArgumentParser, minutes: float, grace: float) -> None:
+    """Refuses minutes in whose half, the longest that one of several commands gets, none would be begun."""
+    if 30 * minutes <= grace:
+        parser.error(
+            f"argument --minutes: half of it must be longer than the {grace:g} s that a command has to end in; "
+            f"got {minutes:g}"
+        )
 
 
 def at_least_one(word: str) -> int:

@@ -7,8 +7,8 @@ Each tool runs the parts of `properties.twins.small_kernels` in turn; one part h
 that hangs does not keep the others from being run. A file remembers which of them are clean at this commit, with this
 card, torch, Triton and sanitizer. The exit code is 1 where a tool found something or a part ended otherwise than well,
 3 where parts are left to run, 2 where there is no card or no torch, 0 where all are clean, and also where there is no
-compute-sanitizer, which the last line then says; 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended
-it, which leaves nothing on the card.
+compute-sanitizer, which the last line then says; 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT
+ended it, which leaves nothing on the card.
 """
 
 from __future__ import annotations
