@@ -1,4 +1,8 @@
-"""A command for so many seconds, in a session of its own: nothing of it is left, however it or this process ends."""
+"""A command for so many seconds, in a session of its own, of which nothing is left when it has ended.
+
+Nor is when this process is told to end (TOLD). But a SIGKILL of this process leaves the command running, a SIGTSTP
+stops this process and not the command, and what opens a session of its own is not found.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +26,8 @@ SHORT = 3.0
 TICK = 0.02
 """Seconds between two looks at a command."""
 
-TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""What tells this process to end: Ctrl-C, a manager of jobs, a terminal that is gone."""
+TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What tells this process to end: Ctrl-C, a manager of jobs, a terminal that is gone, Ctrl-\\."""
 
 
 class Ran(NamedTuple):
@@ -36,7 +40,7 @@ class Ran(NamedTuple):
 def run(
     line: Sequence[str], seconds: float, grace: float, folder: Path, environment: Mapping[str, str], kept: bool = False
 ) -> Ran:
-    """Runs a command; it is sent SIGINT before its time is over, and then all that it started is killed.
+    """Runs a command; it is sent SIGINT before its time is over, and then all of its session is killed.
 
     Args:
         line: the command's words.
@@ -56,9 +60,10 @@ def run(
             code = ended(child, seconds - grace, grace, signals)
         finally:
             kill(child)
-        if signals:
-            stop(signals[0])
-        return Ran(code, text(out))
+        said = text(out)
+    if signals:  # none can come unnoticed any more: the handlers are put back
+        stop(signals[0])
+    return Ran(code, said)
 
 
 @contextmanager
@@ -118,7 +123,7 @@ def wait(child: subprocess.Popen, seconds: float, signals: Sequence[int], known:
 
 
 def kill(child: subprocess.Popen) -> None:
-    """Kills a command and all that it started, what has outlived it included."""
+    """Kills a command and all of its session, what has outlived it included."""
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -146,6 +151,15 @@ def minutes(word: str) -> float:
     if not 0 < found < math.inf:
         raise argparse.ArgumentTypeError(f"must be a finite number above 0; got {word!r}")
     return found
+
+
+def enough(parser: argparse.ArgumentParser, minutes: float, grace: float) -> None:
+    """Refuses minutes in whose half, the longest that one of several commands gets, none would be begun."""
+    if 30 * minutes <= grace:
+        parser.error(
+            f"argument --minutes: half of it must be longer than the {grace:g} s that a command has to end in; "
+            f"got {minutes:g}"
+        )
 
 
 def at_least_one(word: str) -> int:

@@ -3,18 +3,22 @@
     python -m properties.twins.judge_card                nine minutes of it; the same command goes on where it stopped
     python -m properties.twins.judge_card --only fused fused_bf16 --minutes 30
 
-Each run of pytest has a file of the tests that have passed (`--passed`), in a folder of the commit, the card and the
-versions of torch and Triton: with others all begins anew. The exit code is 1 where a test failed, 3 where some are left
-to run, 2 where a package or the card is missing, 0 where none is left, and 128 with a signal's number where Ctrl-C,
-SIGTERM or SIGHUP ended it, which leaves nothing on the card.
+Each run of pytest has a file of the tests that have passed (`--passed`) and one of those that failed (`--failed`), in a
+folder of the commit, the card and the versions of torch and Triton: with others all begins anew. The run that had the
+least time there comes first, and has half the time at most while others wait: one that hangs keeps none from being run.
+The exit code is 1 where a test failed and has not passed since, 3 where some are left to run, 2 where a package or the
+card is missing, 0 where none is left, and 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended it,
+which leaves nothing on the card.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -36,7 +40,11 @@ NEEDED = {"pytest": "pytest", "pytest-xdist": "xdist", "hypothesis": "hypothesis
 GRACE = 20.0
 """Seconds in which a run that is told to end may do so."""
 
+TIMES = "seconds"
+"""The file of the time that each run took."""
+
 COMPLETE, LEFT, FAILED = "complete", "left to run", "FAILED"
+CUT = f"{FAILED}, others {LEFT}"
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
@@ -47,12 +55,15 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--only", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="RUN", help=", ".join(RUNS)
     )
     parser.add_argument("--folder", type=Path, default=ROOT / ".rnn-twins" / "card", help="where is kept what passed")
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    bounded.enough(parser, options.minutes, GRACE)
+    return options
 
 
 def command(name: str, file: Path) -> list[str]:
     """What runs the tests of one kind; warnings of other versions are no errors there."""
-    return [sys.executable, "-m", "pytest", "-W", "default", "-q", *RUNS[name], "--passed", str(file)]
+    noted = ["--passed", str(file), "-p", "properties.twins.failures", "--failed", str(file.with_suffix(".failed"))]
+    return [sys.executable, "-m", "pytest", "-W", "default", "-q", *RUNS[name], *noted]
 
 
 def run(line: Sequence[str], seconds: float) -> int | None:
@@ -61,22 +72,60 @@ def run(line: Sequence[str], seconds: float) -> int | None:
 
 
 def judged(names: Sequence[str], folder: Path, seconds: float) -> Iterator[tuple[str, str]]:
-    """Runs in turn while there is time: the name of each, and how it ended."""
+    """Runs in turn while there is time, half at most while others wait: the name of each, and how it ended."""
     until = time.monotonic() + seconds
-    for name in names:
-        left = until - time.monotonic()
-        code = run(command(name, folder / f"{name}.ids"), left) if left > GRACE else None
-        yield name, {None: LEFT, 0: COMPLETE}.get(code, FAILED)
+    *first, last = sorted(names, key=spent(folder).__getitem__)
+    for name, most in [*((name, seconds / 2) for name in first), (last, math.inf)]:
+        left = min(until - time.monotonic(), most)
+        code = timed(name, folder, left) if left > GRACE else None
+        yield name, outcome(code, bool(failed(name, folder)))
 
 
-def count(file: Path) -> int:
-    """How many tests a file of `--passed` holds."""
-    return max(len(file.read_text("utf-8").splitlines()) - 1, 0) if file.is_file() else 0
+def timed(name: str, folder: Path, seconds: float) -> int | None:
+    """Begins a run or goes on with it; notes the time that it took, whatever ends it."""
+    began = time.monotonic()
+    try:
+        return run(command(name, folder / f"{name}.ids"), seconds)
+    finally:
+        with (folder / TIMES).open("a", encoding="utf-8") as out:
+            out.write(f"{name} {time.monotonic() - began:.1f}\n")
+
+
+def spent(folder: Path) -> Counter[str]:
+    """By run, the seconds that it has had in this folder."""
+    found: Counter[str] = Counter()
+    for line in lines(folder / TIMES):
+        name, _, seconds = line.partition(" ")
+        found[name] += float(seconds)
+    return found
+
+
+def outcome(code: int | None, failed: bool) -> str:
+    """How a run ended, in words: what has failed stays so where the time was over before it passed."""
+    if code is None:
+        return CUT if failed else LEFT
+    return FAILED if code else COMPLETE
+
+
+def failed(name: str, folder: Path) -> list[str]:
+    """The tests of a run that failed in this folder, whenever, and have not passed since."""
+    passed = set(lines(folder / f"{name}.ids"))
+    return [test for test in dict.fromkeys(lines(folder / f"{name}.failed")) if test not in passed]
+
+
+def lines(file: Path) -> list[str]:
+    """A file's whole lines, none where there is no file."""
+    return file.read_text("utf-8").split("\n")[:-1] if file.is_file() else []
 
 
 def table(ended: Mapping[str, str], folder: Path) -> str:
-    """A line a run: how many of its tests have passed in this folder, whenever, and how it ended."""
-    return "\n".join(f"{name:<14}{count(folder / f'{name}.ids'):>6} passed   {how}" for name, how in ended.items())
+    """A line a run: how many of its tests have passed in this folder, whenever, how it ended, what failed if cut."""
+    rows = []
+    for name, how in ended.items():
+        passed = max(len(lines(folder / f"{name}.ids")) - 1, 0)
+        rows.append(f"{name:<14}{passed:>6} passed   {how}")
+        rows.extend(f"    {test}" for test in failed(name, folder) if how == CUT)
+    return "\n".join(rows)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -90,8 +139,8 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = options.folder.absolute() / revision.digest([at.encode()])
     folder.mkdir(parents=True, exist_ok=True)
     ended = dict(judged(options.only, folder, 60 * options.minutes))
-    print(f"{at}\n{table(ended, folder)}")
-    return 1 if FAILED in ended.values() else 3 if LEFT in ended.values() else 0
+    print(f"{at}\n{table({name: ended[name] for name in options.only}, folder)}")
+    return 1 if {FAILED, CUT} & set(ended.values()) else 3 if LEFT in ended.values() else 0
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
     python -m properties.twins.sanitize               nine minutes of it; the same command goes on where it stopped
     python -m properties.twins.sanitize --minutes 30
 
-Each tool runs the parts of `properties.twins.small_kernels` in turn; one part has half the time at most, so that one
-that hangs does not keep the others from being run. A file remembers which of them are clean at this commit, with this
-card, torch, Triton and sanitizer. The exit code is 1 where a tool found something or a part ended otherwise than well,
-3 where parts are left to run, 2 where there is no card or no torch, 0 where all are clean, and also where there is no
-compute-sanitizer, which the last line then says; 128 with a signal's number where Ctrl-C, SIGTERM or SIGHUP ended it,
-which leaves nothing on the card.
+Each tool runs the parts of `properties.twins.small_kernels` in turn; one part has half the time at most, and those
+that were not clean come last, so that one that hangs keeps no other from being run. A file remembers how they ended
+at this commit, with this card, torch, Triton and sanitizer. The exit code is 1 where a tool found something or a part
+ended otherwise than well, until it ends otherwise, 3 where parts are left to run, 2 where there is no card or no
+torch, 0 where all are clean, and also where there is no compute-sanitizer, which the last line then says; 128 with a
+signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended it, which leaves nothing on the card.
 """
 
 from __future__ import annotations
@@ -59,8 +59,10 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=bounded.minutes, default=9.0, help="how long at most (default: 9)")
     parser.add_argument("--parts", type=bounded.at_least_one, default=12, help="in how many parts (default: 12)")
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=(*TOOLS, "synccheck"))
-    parser.add_argument("--file", type=Path, default=ROOT / ".sanitized.jsonl", help="what remembers clean parts")
-    return parser.parse_args(words)
+    parser.add_argument("--file", type=Path, default=ROOT / ".sanitized.jsonl", help="what remembers how parts ended")
+    options = parser.parse_args(words)
+    bounded.enough(parser, options.minutes, GRACE)
+    return options
 
 
 def sanitizer(environment: Mapping[str, str]) -> str | None:
@@ -78,25 +80,27 @@ def version(program: str) -> str:
     return ""
 
 
-def read(file: Path, at: str) -> set[Piece]:
-    """The pieces that are clean where the same holds; a last line that was cut short says nothing."""
-    clean = set()
+def read(file: Path, at: str) -> dict[Piece, str]:
+    """How the pieces ended last where the same holds, the latest last; a last line that was cut short says nothing."""
+    ended: dict[Piece, str] = {}
     for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
         try:
             found = json.loads(line)
         except json.JSONDecodeError:
             continue
         if found.get("holds_for") == at:
-            clean.add(Piece(found["tool"], found["part"]))
-    return clean
+            piece = Piece(found["tool"], found["part"])
+            ended.pop(piece, None)
+            ended[piece] = found["ended"]
+    return ended
 
 
-def remember(file: Path, at: str, piece: Piece) -> None:
-    """Adds a clean piece, on a line of its own."""
+def remember(file: Path, at: str, piece: Piece, ended: str) -> None:
+    """Adds how a piece ended, on a line of its own."""
     text = file.read_text("utf-8") if file.is_file() else ""
     with file.open("a", encoding="utf-8") as out:
         start = "\n" if text and not text.endswith("\n") else ""
-        out.write(f"{start}{json.dumps({'holds_for': at, **piece._asdict()})}\n")
+        out.write(f"{start}{json.dumps({'holds_for': at, **piece._asdict(), 'ended': ended})}\n")
 
 
 def command(program: str, piece: Piece) -> list[str]:
@@ -116,22 +120,31 @@ def outcome(code: int | None) -> str:
     return known.get(code, f"broke off with code {code}")
 
 
-def judged(program: str, pieces: Sequence[Piece], seconds: float, file: Path, at: str) -> Iterator[tuple[Piece, str]]:
-    """Runs pieces while there is time; tells each, and remembers those that are clean."""
+def queue(pieces: Sequence[Piece], before: Mapping[Piece, str]) -> list[Piece]:
+    """The pieces that are not clean: those that were not run yet, then the others, the latest last."""
+    tried = list(before)
+    left = [piece for piece in pieces if before.get(piece) != CLEAN]
+    return sorted(left, key=lambda piece: tried.index(piece) if piece in before else -1)
+
+
+def judged(
+    program: str, pieces: Sequence[Piece], seconds: float, file: Path, at: str, before: Mapping[Piece, str]
+) -> Iterator[tuple[Piece, str]]:
+    """Runs pieces while there is time; tells and remembers each; what was wrong stays so until it ends otherwise."""
     until = time.monotonic() + seconds
     for piece in pieces:
-        began = time.monotonic()
+        began, known = time.monotonic(), before.get(piece, LEFT)
         if until - began <= GRACE:
-            yield piece, LEFT
+            yield piece, known
             continue
         code, said = run(command(program, piece), min(until - began, seconds / 2))
         found = outcome(code)
-        if found == CLEAN:
-            remember(file, at, piece)
+        ended = known if found == LEFT else found
+        remember(file, at, piece, ended)
         print(f"{piece.tool} {piece.part}: {told(found)} ({time.monotonic() - began:.0f} s)", flush=True)
         if found not in (CLEAN, LEFT):
             print("\n".join(f"    {line}" for line in said.splitlines()[-SHOWN:]), flush=True)
-        yield piece, found
+        yield piece, ended
 
 
 def told(found: str) -> str:
@@ -163,10 +176,9 @@ def main(words: Sequence[str] | None = None) -> int:
     at = f"{revision.commit(ROOT, options.file)}, {revision.card()}, {version(program)}"
     pieces = [Piece(tool, f"{k}/{options.parts}") for k in range(1, options.parts + 1) for tool in options.tools]
     before = read(options.file, at)
-    ended = {piece: CLEAN for piece in pieces if piece in before}
+    ended = {piece: CLEAN for piece in pieces if before.get(piece) == CLEAN}
     print(f"{program}, {at}: {len(ended)} of {len(pieces)} pieces are clean already")
-    left = [piece for piece in pieces if piece not in before]
-    ended |= judged(program, left, 60 * options.minutes, options.file, at)
+    ended |= judged(program, queue(pieces, before), 60 * options.minutes, options.file, at, before)
     print(table(options.tools, options.parts, ended))
     wrong = set(ended.values()) - {CLEAN, LEFT}
     return 1 if wrong else 3 if LEFT in ended.values() else 0

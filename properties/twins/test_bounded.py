@@ -1,4 +1,4 @@
-"""A command for so many seconds, with real processes: nothing of it is left alive, whatever ends it or who runs it."""
+"""A command for so many seconds, with real processes: nothing of its session is left alive, whatever ends it."""
 
 import os
 import signal
@@ -97,7 +97,7 @@ def parent(folder):
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT], ids=lambda n: n.name)
 def test_who_runs_a_command_and_is_told_to_end_ends_it_too(stubborn, number):
     """SIGINT is passed on at once, after a short grace nothing is alive; a line says why, and 128 and its number."""
     process = parent(stubborn)
@@ -117,6 +117,20 @@ def test_a_second_signal_ends_a_grace(stubborn, monkeypatch):
     with pytest.raises(SystemExit, match="130"):
         run(stubborn, STUBBORN, seconds=100.0, grace=60.0)
     assert watch.wait(20) == 0 and time.monotonic() - began < 30 and soon(lambda: not living(stubborn))
+
+
+def test_a_signal_that_comes_when_a_command_has_ended_is_not_lost(tmp_path, monkeypatch):
+    """One that comes while what the command said is read: who runs it is told, with the handlers put back."""
+    before = [signal.getsignal(number) for number in bounded.TOLD]
+
+    def text(out):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return ""
+
+    monkeypatch.setattr(bounded, "text", text)
+    with pytest.raises(SystemExit, match="143"):
+        run(tmp_path, "exit 0")
+    assert [signal.getsignal(number) for number in bounded.TOLD] == before
 
 
 def test_a_signal_that_is_ignored_stays_so_here_and_not_in_the_command(tmp_path):

@@ -20,10 +20,12 @@ test -e "$1" || printf 'head\\na\\n' > "$1"
 case "$0$HEALED" in
     passes*|fails1) grep -qx b "$1" || echo b >> "$1" ;;
     fails) exit 1 ;;
+    breaks) echo c >> "${1%.ids}.failed"; sleep 60 ;;
+    breaks1) echo c >> "$1"; sleep 60 ;;
     hangs*) sleep 60 ;;
 esac
 """
-"""A run of two tests that notes what passed, as pytest does: "a" always passes, "b" may fail or hang."""
+"""A run that notes what passed, as pytest does: "a" always passes, "b" may fail or hang, after "c" failed."""
 
 TESTS = {
     "passes": "def test_a():\n    pass\n\n\ndef test_b():\n    pass\n",
@@ -31,11 +33,31 @@ TESTS = {
     "hangs": "import time\n\n\ndef test_a():\n    pass\n\n\ndef test_b():\n    time.sleep(60)\n",
 }
 
+ENDS = """
+import os, time
+
+CONTROLLER = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
+def test_a():
+    pass
+
+
+def test_b():
+    assert False
+
+
+def test_c():
+    time.sleep(0.3)
+    os.kill(CONTROLLER, 9)
+"""
+"""Tests of which the last kills the process that writes the files."""
+
 
 @pytest.fixture
 def card(monkeypatch):
-    """A card that all see, and three runs on it, in processes that start at once."""
-    monkeypatch.setattr(judge_card, "RUNS", dict.fromkeys(("passes", "fails", "hangs"), ()))
+    """A card that all see, and four runs on it, in processes that start at once."""
+    monkeypatch.setattr(judge_card, "RUNS", dict.fromkeys(("passes", "fails", "hangs", "breaks"), ()))
     line = lambda name, file: ["sh", "-c", RUN, name, str(file)]  # noqa: E731
     monkeypatch.setattr(judge_card, "command", line)
     monkeypatch.setattr(judge_card, "GRACE", 0.2)
@@ -86,25 +108,76 @@ def test_a_card_is_told_with_the_versions_of_what_computes_on_it(card, monkeypat
 
 
 def test_it_ends_in_time_and_says_what_is_left(card, judged):
-    """A run that hangs is told to end: what passed before is kept, and runs after it are not begun."""
+    """A run that hangs is told to end after half the time: what passed before is kept, and the next run is begun."""
     began = time.monotonic()
-    rows = ["hangs 1 passed left to run", "passes 0 passed left to run"]
+    rows = ["hangs 1 passed left to run", "passes 2 passed complete"]
     assert judged("--minutes", "0.02", "--only", "hangs", "passes") == (3, rows)
     assert time.monotonic() - began < 20
 
 
-def test_a_run_has_the_time_that_is_left_and_its_grace(card, judged, monkeypatch):
-    """Each gets what those before it did not take, and is told to end GRACE before; with less none is begun."""
-    times, now = [], iter([0.0, 10.0, 50.0, 59.9])
+def test_what_failed_before_the_time_was_over_is_told_until_it_passes(card, judged, monkeypatch):
+    """A test fails, another hangs: exit code 1 and its name, also where it is not run again; 3 once it passed."""
+    told = (1, ["breaks 1 passed FAILED, others left to run", "c"])
+    assert judged("--minutes", "0.02", "--only", "breaks") == told
+    with monkeypatch.context() as patch:
+        patch.setattr(judge_card, "run", lambda line, seconds: None)
+        assert judged("--only", "breaks") == told
+    monkeypatch.setenv("HEALED", "1")
+    assert judged("--minutes", "0.02", "--only", "breaks") == (3, ["breaks 2 passed left to run"])
 
-    def run(line, seconds, grace, *more):
-        times.append((seconds, grace))
-        return bounded.Ran(0, "")
 
-    monkeypatch.setattr(bounded, "run", run)
-    monkeypatch.setattr(judge_card.time, "monotonic", lambda: next(now))
-    code, rows = judged("--minutes", "1", "--only", "hangs", "passes", "fails")
-    assert code == 3 and times == [(50.0, 0.2), (10.0, 0.2)] and rows[2] == "fails 0 passed left to run"
+@pytest.fixture
+def timed(monkeypatch):
+    """Gives each run that is begun so many seconds of a clock that stands else: its name, its time and its grace."""
+
+    def put(*takes):
+        times, now, each = [], [0.0], iter(takes)
+
+        def run(line, seconds, grace, *more):
+            times.append((line[3], seconds, grace))
+            now[0] += min(next(each), seconds)
+            return bounded.Ran(None, "")
+
+        monkeypatch.setattr(bounded, "run", run)
+        monkeypatch.setattr(judge_card.time, "monotonic", lambda: now[0])
+        return times
+
+    return put
+
+
+def test_a_run_has_half_the_time_at_most_and_the_last_all_that_is_left(card, judged, timed):
+    """Each is told to end GRACE before, and with no more than that left none is begun."""
+    times = timed(99.0, 10.0, 19.9)
+    code, rows = judged("--minutes", "1", "--only", "hangs", "passes", "fails", "breaks")
+    assert code == 3 and times == [("hangs", 30.0, 0.2), ("passes", 30.0, 0.2), ("fails", 20.0, 0.2)]
+    assert rows[3] == "breaks 0 passed left to run"
+    times = timed(1.0, 99.0)
+    assert judged("--minutes", "1", "--only", "hangs", "passes")[0] == 3
+    assert times == [("passes", 30.0, 0.2), ("hangs", 59.0, 0.2)]
+
+
+def test_the_run_that_had_the_least_time_comes_first(card, judged, timed):
+    """Two that hang at the head keep the others from being run once alone."""
+    only = ["--minutes", "1", "--only", "hangs", "passes", "fails", "breaks"]
+    for names in (["hangs", "passes"], ["fails", "breaks"], ["hangs", "passes"]):
+        times = timed(99.0, 99.0)
+        assert judged(*only)[0] == 3 and [name for name, *_ in times] == names
+    times = timed(1.0, 99.0, 99.0)
+    assert judged(*only)[0] == 3 and [name for name, *_ in times] == ["fails", "breaks", "hangs"]
+
+
+def test_a_run_that_a_signal_ended_had_its_time_too(card, judged, timed, monkeypatch):
+    """It comes later when the same command is typed again."""
+
+    def stopped(line, seconds):
+        judge_card.time.sleep(0.06)
+        raise SystemExit(130)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="130"):
+        patch.setattr(judge_card, "run", stopped)
+        judged("--only", "hangs", "passes")
+    times = timed(1.0, 1.0)
+    assert judged("--only", "hangs", "passes")[0] == 3 and [name for name, *_ in times] == ["passes", "hangs"]
 
 
 def test_without_a_card_nothing_is_run(monkeypatch, capsys):
@@ -140,6 +213,28 @@ def test_a_time_that_there_is_not_is_refused_in_one_line(word, capsys):
         judge_card.main(["--minutes", word])
     said = f"judge_card: argument --minutes: must be a finite number above 0; got {word!r}\n"
     assert capsys.readouterr().err == said
+
+
+def test_a_time_in_which_no_run_would_be_begun_is_refused_in_one_line(capsys):
+    """Half of it is the grace."""
+    with pytest.raises(SystemExit, match="2"):
+        judge_card.main(["--minutes", "0.66"])
+    said = "half of it must be longer than the 20 s that a command has to end in; got 0.66"
+    assert capsys.readouterr().err == f"judge_card: argument --minutes: {said}\n"
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_pytest_itself_notes_a_failure_before_it_is_killed(workers, tmp_path, monkeypatch):
+    """A test fails and the next ends the process, as a run is that does not end by itself; what passes is not noted."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_it.py").write_text(ENDS)
+    words = [str(tmp_path / "test_it.py"), "-p", "properties.passed", "-p", "no:cacheprovider", *workers]
+    monkeypatch.setattr(judge_card, "RUNS", {"it": [*words, "-p", "no:xdist"] if not workers else words})
+    here = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(judge_card.command("it", tmp_path / "it.ids"), cwd=tmp_path, env=here, capture_output=True)
+    assert done.returncode == -9, done.stdout
+    assert judge_card.failed("it", tmp_path) == ["test_it.py::test_b"]
+    assert judge_card.lines(tmp_path / "it.ids")[1:] == ["test_it.py::test_a"]
 
 
 @pytest.mark.slow

@@ -140,6 +140,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(sanitize, "GRACE", 0.1)
     put.calls = lambda: (tmp_path / "calls").read_text().splitlines()
+    put.clean = lambda: sum(json.loads(line)["ended"] == "clean" for line in put.file.read_text().splitlines())
     put.run = lambda *more: sanitize.main(["--parts", "2", "--file", str(tmp_path / "clean"), *more])
     put.file = tmp_path / "clean"
     return put
@@ -217,7 +218,7 @@ def test_the_time_is_kept_and_the_same_command_goes_on(fake, capsys):
     assert time.monotonic() - began < 30
     out = capsys.readouterr().out
     assert "racecheck 1/2: not finished in its time, so it is run again" in out and "memcheck 1/2: clean" in out
-    clean = len(fake.file.read_text().splitlines())
+    clean = fake.clean()
     assert 1 <= clean <= 4
     fake()
     assert fake.run() == 0 and len(fake.calls()) == 6 - clean
@@ -239,6 +240,54 @@ def test_a_part_has_half_the_time_at_most_and_what_is_left(fake, monkeypatch):
     assert times == [(30.0, 0.1), (30.0, 0.1), (10.0, 0.1)]
 
 
+@pytest.fixture
+def timed(fake, monkeypatch):
+    """Gives pieces, by name, seconds of a clock that stands else, and how they end; names those that were run."""
+
+    def put(**how):
+        names, now = [], [0.0]
+
+        def run(line, seconds):
+            names.append(f"{line[2]}_{line[-1][0]}")
+            takes, code = how.get(names[-1], (0.0, 0))
+            now[0] += min(takes, seconds)
+            return bounded.Ran(None if takes > seconds else code, "")
+
+        monkeypatch.setattr(sanitize, "run", run)
+        monkeypatch.setattr(sanitize.time, "monotonic", lambda: now[0])
+        return names
+
+    fake()
+    return put
+
+
+def test_those_that_did_not_finish_come_last(fake, timed):
+    """Of three that hang two take the time: the others are run before they are again, and then the three take turns."""
+    hang = dict.fromkeys(("memcheck_1", "racecheck_1", "initcheck_1"), (99.0, 0))
+    first, second = (
+        ["memcheck_1", "racecheck_1"],
+        ["initcheck_1", "memcheck_2", "racecheck_2", "initcheck_2", "memcheck_1"],
+    )
+    for wanted in (first, second, ["racecheck_1", "initcheck_1"], first):
+        names = timed(**hang)
+        assert fake.run("--minutes", "1") == 3 and names == wanted
+    names = timed()
+    assert fake.run("--minutes", "1") == 0 and names == ["initcheck_1", *first]
+
+
+def test_what_was_wrong_stays_so_until_it_ends_otherwise(fake, timed, capsys):
+    """It ends with 1 also where there was no time for it, or not enough; others are run before it."""
+    timed(memcheck_1=(1.0, 86))
+    assert fake.run("--minutes", "1", "--tools", "memcheck") == 1
+    names = timed(racecheck_1=(99.0, 0), initcheck_1=(99.0, 0))
+    assert fake.run("--minutes", "1") == 1 and names == ["racecheck_1", "initcheck_1"]
+    timed(memcheck_1=(99.0, 86))
+    assert fake.run("--minutes", "1", "--tools", "memcheck") == 1
+    assert "memcheck 1/2: not finished in its time" in capsys.readouterr().out
+    timed()
+    assert fake.run("--minutes", "1") == 0
+
+
 def test_without_a_card_the_sanitizer_is_not_started(fake, monkeypatch, capsys):
     """One line, exit code 2."""
     fake()
@@ -252,6 +301,10 @@ def test_without_a_card_the_sanitizer_is_not_started(fake, monkeypatch, capsys):
     [
         ("--parts=0", "--parts: must be a whole number, 1 or more; got '0'"),
         ("--parts=-2", "--parts: must be a whole number, 1 or more; got '-2'"),
+        (
+            "--minutes=0.03",
+            "--minutes: half of it must be longer than the 1 s that a command has to end in; got 0.03",
+        ),
         ("--minutes=0", "--minutes: must be a finite number above 0; got '0'"),
         ("--minutes=nan", "--minutes: must be a finite number above 0; got 'nan'"),
         ("--minutes=inf", "--minutes: must be a finite number above 0; got 'inf'"),
