@@ -21,11 +21,16 @@ Minutes = Annotated[float | None, tyro.conf.arg(help=HELP)]
 """The option --minutes of a command that computes."""
 
 
+START = 3.0
+"""Seconds that a group may take for what no prediction counts: a process, imports, compiling, a card's first use."""
+
+
 class Deadline:
     """When a run ends; it counts from here.
 
-    A group's pace is its measured seconds over its predicted ones. A new group is expected to be as slow as the slowest
-    of its kind (the first word of its setting) so far, or of all where none of its kind is done.
+    A group's pace is its measured seconds over its predicted ones, of which each group has START more: else a small one
+    whose process has just begun would seem slow, and all others with it. A new group is expected to be as slow as the
+    slowest of its kind (the first word of its setting) so far, or of all where none of its kind is done.
 
     Args:
         minutes: from now; infinity is none.
@@ -61,12 +66,12 @@ class Deadline:
     def learn(self, group: Group, seconds: float) -> None:
         """Takes in how long a group took."""
         if group.cost > 0:
-            self._paces[kind(group)] = max(self._paces.get(kind(group), 0.0), seconds / group.cost)
+            self._paces[kind(group)] = max(self._paces.get(kind(group), 0.0), seconds / (START + group.cost))
 
     def fits(self, group: Group) -> bool:
         """Whether a group that begins now would be done in time, as far as is known."""
         slowest = self._paces.get(kind(group), max(self._paces.values(), default=math.inf))
-        return not self.ends or (not self.over() and slowest * group.cost <= self.left())
+        return not self.ends or (not self.over() and slowest * (START + group.cost) <= self.left())
 
     def next(self, waiting: Sequence[Group]) -> Group | None:
         """The first that would be done in time, to be begun; one that was taken back is tried after all others.

@@ -62,8 +62,9 @@ def ran(store, place, minutes):
 
 
 @pytest.fixture
-def store(tmp_path):
-    """An empty one."""
+def store(tmp_path, monkeypatch):
+    """An empty one, where a group takes what is predicted times a pace and nothing to start."""
+    monkeypatch.setattr("experiments.harness.deadline.START", 0.0)
     with Store(tmp_path / "s.sqlite") as made:
         yield made
 
@@ -168,6 +169,16 @@ def test_without_a_pace_no_group_fits_and_then_the_slowest_of_its_kind_counts():
     assert deadline.left() == 29.0 and not deadline.fits(one)
     clock[0] = 61.0
     assert deadline.over() and deadline.left() == 0.0 and not deadline.fits(replace(one, cost=0.0))
+
+
+def test_a_small_group_that_takes_a_while_to_start_does_not_make_the_others_late():
+    """A sweep of tenths of a second whose first process imports for two: without START its pace would be 25."""
+    one, other = replace(GROUPS[0], cost=0.1), replace(GROUPS[0], setting="other/kind", cost=30.0)
+    limit = Deadline(1.0, lambda: 0.0)
+    limit.learn(one, 2.5)
+    assert limit.fits(other) and limit.fits(replace(one, cost=30.0))
+    limit.learn(one, 25.0)
+    assert not limit.fits(other)
 
 
 def test_a_run_without_a_deadline_has_all_the_time_there_is():

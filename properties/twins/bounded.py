@@ -137,6 +137,14 @@ def stop(number: int) -> NoReturn:
     raise SystemExit(128 + number)
 
 
+def add(file: Path, line: str) -> None:
+    """Adds a line to a file: one of its own, also where the last was cut short."""
+    text = file.read_bytes() if file.is_file() else b"\n"
+    with file.open("ab") as out:
+        out.write(b"" if text.endswith(b"\n") else b"\n")
+        out.write(f"{line}\n".encode())
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line."""
 

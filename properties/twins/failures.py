@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from properties.twins.bounded import add
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option."""
@@ -32,5 +34,4 @@ class Failures:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Notes a test of which a phase failed."""
         if report.failed:
-            with self.path.open("a", encoding="utf-8") as out:
-                out.write(f"{report.nodeid}\n")
+            add(self.path, report.nodeid)

@@ -18,9 +18,10 @@ import math
 import os
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from properties import revision
 from properties.twins import bounded
@@ -73,30 +74,39 @@ def run(line: Sequence[str], seconds: float) -> int | None:
 
 def judged(names: Sequence[str], folder: Path, seconds: float) -> Iterator[tuple[str, str]]:
     """Runs in turn while there is time, half at most while others wait: the name of each, and how it ended."""
-    until = time.monotonic() + seconds
-    *first, last = sorted(names, key=spent(folder).__getitem__)
-    for name, most in [*((name, seconds / 2) for name in first), (last, math.inf)]:
-        left = min(until - time.monotonic(), most)
+    until, before = time.monotonic() + seconds, spent(folder)
+    waiting = [name for name in names if not before[name].complete]
+    for name in sorted(names, key=before.__getitem__):
+        waiting = [other for other in waiting if other != name]
+        left = min(until - time.monotonic(), seconds / 2 if waiting else math.inf)
         code = timed(name, folder, left) if left > GRACE else None
         yield name, outcome(code, bool(failed(name, folder)))
 
 
 def timed(name: str, folder: Path, seconds: float) -> int | None:
-    """Begins a run or goes on with it; notes the time that it took, whatever ends it."""
-    began = time.monotonic()
+    """Begins a run or goes on with it; notes the time that it took and its exit code, whatever ends it."""
+    began, code = time.monotonic(), None
     try:
-        return run(command(name, folder / f"{name}.ids"), seconds)
+        code = run(command(name, folder / f"{name}.ids"), seconds)
+        return code
     finally:
-        with (folder / TIMES).open("a", encoding="utf-8") as out:
-            out.write(f"{name} {time.monotonic() - began:.1f}\n")
+        bounded.add(folder / TIMES, f"{name} {time.monotonic() - began:.1f} {code}")
 
 
-def spent(folder: Path) -> Counter[str]:
-    """By run, the seconds that it has had in this folder."""
-    found: Counter[str] = Counter()
-    for line in lines(folder / TIMES):
-        name, _, seconds = line.partition(" ")
-        found[name] += float(seconds)
+class Spent(NamedTuple):
+    """Whether a run was complete when it last ended, and the seconds that it has had."""
+
+    complete: bool
+    seconds: float
+
+
+def spent(folder: Path) -> dict[str, Spent]:
+    """What each run has had in this folder; a line that was cut short says nothing."""
+    found = defaultdict(lambda: Spent(False, 0.0))
+    for words in map(str.split, lines(folder / TIMES)):
+        if len(words) == 3:
+            name, seconds, code = words
+            found[name] = Spent(code == "0", found[name].seconds + float(seconds))
     return found
 
 
@@ -104,7 +114,7 @@ def outcome(code: int | None, failed: bool) -> str:
     """How a run ended, in words: what has failed stays so where the time was over before it passed."""
     if code is None:
         return CUT if failed else LEFT
-    return FAILED if code else COMPLETE
+    return FAILED if code or failed else COMPLETE
 
 
 def failed(name: str, folder: Path) -> list[str]:
@@ -119,12 +129,12 @@ def lines(file: Path) -> list[str]:
 
 
 def table(ended: Mapping[str, str], folder: Path) -> str:
-    """A line a run: how many of its tests have passed in this folder, whenever, how it ended, what failed if cut."""
+    """A line a run: how many of its tests have passed in this folder, whenever, how it ended, what has failed."""
     rows = []
     for name, how in ended.items():
-        passed = max(len(lines(folder / f"{name}.ids")) - 1, 0)
+        passed = len(set(lines(folder / f"{name}.ids")[1:]))
         rows.append(f"{name:<14}{passed:>6} passed   {how}")
-        rows.extend(f"    {test}" for test in failed(name, folder) if how == CUT)
+        rows.extend(f"    {test}" for test in failed(name, folder))
     return "\n".join(rows)
 
 
@@ -138,6 +148,7 @@ def main(words: Sequence[str] | None = None) -> int:
     at = f"{revision.commit(ROOT)}, {revision.card()}"
     folder = options.folder.absolute() / revision.digest([at.encode()])
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ".gitignore").write_text("*\n", "utf-8")  # within a clone these files are no change of what they hold for
     ended = dict(judged(options.only, folder, 60 * options.minutes))
     print(f"{at}\n{table({name: ended[name] for name in options.only}, folder)}")
     return 1 if {FAILED, CUT} & set(ended.values()) else 3 if LEFT in ended.values() else 0

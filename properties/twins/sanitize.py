@@ -88,7 +88,7 @@ def read(file: Path, at: str) -> dict[Piece, str]:
             found = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if found.get("holds_for") == at:
+        if isinstance(found, dict) and found.get("holds_for") == at:
             piece = Piece(found["tool"], found["part"])
             ended.pop(piece, None)
             ended[piece] = found["ended"]
@@ -96,11 +96,8 @@ def read(file: Path, at: str) -> dict[Piece, str]:
 
 
 def remember(file: Path, at: str, piece: Piece, ended: str) -> None:
-    """Adds how a piece ended, on a line of its own."""
-    text = file.read_text("utf-8") if file.is_file() else ""
-    with file.open("a", encoding="utf-8") as out:
-        start = "\n" if text and not text.endswith("\n") else ""
-        out.write(f"{start}{json.dumps({'holds_for': at, **piece._asdict(), 'ended': ended})}\n")
+    """Adds how a piece ended."""
+    bounded.add(file, json.dumps({"holds_for": at, **piece._asdict(), "ended": ended}))
 
 
 def command(program: str, piece: Piece) -> list[str]:
@@ -133,14 +130,16 @@ def judged(
     """Runs pieces while there is time; tells and remembers each; what was wrong stays so until it ends otherwise."""
     until = time.monotonic() + seconds
     for piece in pieces:
-        began, known = time.monotonic(), before.get(piece, LEFT)
+        began, ended = time.monotonic(), before.get(piece, LEFT)
         if until - began <= GRACE:
-            yield piece, known
+            yield piece, ended
             continue
-        code, said = run(command(program, piece), min(until - began, seconds / 2))
-        found = outcome(code)
-        ended = known if found == LEFT else found
-        remember(file, at, piece, ended)
+        try:
+            code, said = run(command(program, piece), min(until - began, seconds / 2))
+            found = outcome(code)
+            ended = ended if found == LEFT else found
+        finally:  # also where this is told to end: then another piece comes first the next time
+            remember(file, at, piece, ended)
         print(f"{piece.tool} {piece.part}: {told(found)} ({time.monotonic() - began:.0f} s)", flush=True)
         if found not in (CLEAN, LEFT):
             print("\n".join(f"    {line}" for line in said.splitlines()[-SHOWN:]), flush=True)

@@ -180,6 +180,34 @@ def test_a_run_that_a_signal_ended_had_its_time_too(card, judged, timed, monkeyp
     assert judged("--only", "hangs", "passes")[0] == 3 and [name for name, *_ in times] == ["passes", "hangs"]
 
 
+def test_a_run_that_is_complete_comes_last_and_takes_no_other_half_of_the_time(card, judged, timed, monkeypatch):
+    """Else one that needs more than half would lose to those that only begin and end; cut lines are skipped."""
+    kept = []
+    monkeypatch.setattr(
+        judge_card, "spent", lambda folder, spent=judge_card.spent: kept.append(folder) or spent(folder)
+    )
+    timed(1.0)
+    judged("--only", "passes")
+    (folder,) = set(kept)
+    assert (folder / ".gitignore").read_text() == "*\n"
+    (folder / judge_card.TIMES).write_text("passes 1.0 0\nhangs 5.0 None\nfails 7.0 1\nhangs 12")
+    times = timed(50.0, 1.0)
+    assert judged("--minutes", "1", "--only", "passes", "hangs")[0] == 3 and times[0] == ("hangs", 60.0, 0.2)
+    assert (folder / judge_card.TIMES).read_text().splitlines()[3:] == [
+        "hangs 12",
+        "hangs 50.0 None",
+        "passes 1.0 None",
+    ]
+    assert judge_card.spent(folder)["hangs"].seconds == 55.0
+
+
+def test_a_run_whose_failed_test_is_skipped_now_is_not_complete(card, judged, monkeypatch):
+    """What failed stays so until it passes."""
+    assert judged("--minutes", "0.02", "--only", "breaks")[0] == 1
+    monkeypatch.setattr(judge_card, "run", lambda line, seconds: 0)
+    assert judged("--only", "breaks") == (1, ["breaks 1 passed FAILED", "c"])
+
+
 def test_without_a_card_nothing_is_run(monkeypatch, capsys):
     """One line, exit code 2."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -315,3 +315,19 @@ def test_a_number_that_there_is_not_is_refused_in_one_line(word, says, capsys):
     with pytest.raises(SystemExit, match="2"):
         sanitize.main([word])
     assert capsys.readouterr().err == f"sanitize: argument {says}\n"
+
+
+def test_a_part_that_was_ended_by_hand_counts_as_tried(fake, monkeypatch):
+    """The same command begins with another; and a line that is no piece says nothing."""
+    fake()
+
+    def stopped(line, seconds):
+        raise SystemExit(130)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit, match="130"):
+        patch.setattr(sanitize, "run", stopped)
+        fake.run()
+    with fake.file.open("a") as out:
+        out.write("12\n")
+    assert fake.run() == 0
+    assert "--tool memcheck" in fake.calls()[-1] and fake.calls()[-1].endswith("--part 1/2")
