@@ -31,7 +31,7 @@ report: $(READY)  ## about five minutes: every experiment, preset tour, into rep
 test: $(READY)  ## under eight minutes: the laws on both twins and torch.nn, the planted faults, the harness
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-slow: $(READY)  ## what `make test` leaves out, five and a half minutes: every command of the README, every report made again
+test-slow: $(READY)  ## what `make test` leaves out, six minutes: every command of the README, every report made again
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 # Libraries are installed where one is asked for; our own subjects and files of yours need none.

@@ -277,7 +277,8 @@ def test_pytest_itself_goes_on(card, judged, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
     monkeypatch.setattr(judge_card, "GRACE", 2.0)
-    rows = ["fails 1 passed FAILED", "passes 2 passed complete", "hangs 1 passed left to run"]
+    failed = ["fails 1 passed FAILED", "test_fails.py::test_b"]
+    rows = [*failed, "passes 2 passed complete", "hangs 1 passed left to run"]
     for _ in range(2):
         assert judged("--minutes", "0.2", "--only", "fails", "passes", "hangs") == (1, rows)
 
