@@ -73,13 +73,17 @@ def run(line: Sequence[str], seconds: float) -> int | None:
 
 
 def judged(names: Sequence[str], folder: Path, seconds: float) -> Iterator[tuple[str, str]]:
-    """Runs in turn while there is time, half at most while others wait: the name of each, and how it ended."""
+    """Runs in turn while there is time, half at most while others wait: the name of each, and how it ended.
+
+    Those that were complete come last, since something may be asked again that was skipped; not begun, they stay so.
+    """
     until, before = time.monotonic() + seconds, spent(folder)
     waiting = [name for name in names if not before[name].complete]
     for name in sorted(names, key=before.__getitem__):
         waiting = [other for other in waiting if other != name]
         left = min(until - time.monotonic(), seconds / 2 if waiting else math.inf)
-        code = timed(name, folder, left) if left > GRACE else None
+        unrun = 0 if before[name].complete else None
+        code = timed(name, folder, left) if left > GRACE else unrun
         yield name, outcome(code, bool(failed(name, folder)))
 
 

@@ -199,6 +199,10 @@ def test_a_run_that_is_complete_comes_last_and_takes_no_other_half_of_the_time(c
         "passes 1.0 None",
     ]
     assert judge_card.spent(folder)["hangs"].seconds == 55.0
+    (folder / judge_card.TIMES).write_text("passes 1.0 0\n")
+    timed(99.0)
+    rows = ["passes 0 passed complete", "hangs 0 passed left to run"]
+    assert judged("--minutes", "1", "--only", "passes", "hangs") == (3, rows), "not begun again, it stays so"
 
 
 def test_a_run_whose_failed_test_is_skipped_now_is_not_complete(card, judged, monkeypatch):
