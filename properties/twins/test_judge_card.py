@@ -262,6 +262,7 @@ def test_pytest_itself_notes_a_failure_before_it_is_killed(workers, tmp_path, mo
     (tmp_path / "test_it.py").write_text(ENDS)
     words = [str(tmp_path / "test_it.py"), "-p", "properties.passed", "-p", "no:cacheprovider", *workers]
     monkeypatch.setattr(judge_card, "RUNS", {"it": [*words, "-p", "no:xdist"] if not workers else words})
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of this test's own run, whose controller is not meant
     here = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(judge_card.command("it", tmp_path / "it.ids"), cwd=tmp_path, env=here, capture_output=True)
     assert done.returncode == -9, done.stdout
