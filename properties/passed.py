@@ -4,9 +4,9 @@ FILE's first line says what it holds for: the commit and what was changed since,
 interpreter and the tests' own process run the subjects, the words of --subject, the subjects with their versions, and
 the contents of the reader's files that are subjects or stand beside one. Then stands the id of each test that passed,
 or failed as is known, a line each, written as soon as it was reported. The same command deselects those, whatever ended
-the run before: Ctrl-C, a signal, a failure, which is run again. What was skipped is asked again too, which takes
-little: what it lacked may be there now. A last line that was cut short is dropped. With pytest-xdist the file is read
-and written by the controller alone.
+the run before: Ctrl-C, a signal, a failure. What failed stands there after FAILED, so that it is known also where a
+later test hangs; it is run again. What was skipped is asked again too, which takes little: what it lacked may be there
+now. A last line that was cut short is dropped. With pytest-xdist the file is read and written by the controller alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from properties import noted
 from properties.revision import below, commit, contents, digest
 
 HEAD = "passed tests of "
@@ -74,7 +75,7 @@ class Ledger(Selection):
     def __init__(self, config: pytest.Config, path: Path) -> None:
         super().__init__(config, frozenset())
         self.path, self.head, self.others, self.told_of = path, head(config, path), set(), 0
-        self.passed = frozenset(self.read())
+        self.passed = frozenset(noted.tests(self.read()).passed)
         try:
             self.file = path.open("a", encoding="utf-8")
         except OSError as error:
@@ -83,14 +84,14 @@ class Ledger(Selection):
             self.note(self.head)
 
     def read(self) -> list[str]:
-        """The ids that the file holds; a last line without an end is cut off it.
+        """The lines that the file holds, but the first; a last one without an end is cut off it.
 
         Raises:
             UsageError: it holds for something else, or is no such file; a line that says so.
         """
         text = self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
         whole = text[: text.rfind("\n") + 1]
-        lines = whole.splitlines()
+        lines = whole.split("\n")[:-1]
         if (not lines and not self.head.startswith(text)) or (lines and not lines[0].startswith(HEAD)):
             raise pytest.UsageError(f"--passed={self.path} must be a file that this option has written; it is another.")
         if lines and lines[0] != self.head:
@@ -125,7 +126,9 @@ class Ledger(Selection):
         self.told([SimpleNamespace() for _ in range(count)])  # the reader is told a number alone
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Notes a test whose three phases are over and none failed or was skipped."""
+        """Notes a test of which a phase failed, or whose three phases are over and none was skipped."""
+        if report.failed:
+            self.note(noted.FAILED + report.nodeid)
         if report.failed or (report.skipped and not hasattr(report, "wasxfail")):
             self.others.add(report.nodeid)
         elif report.when == "teardown" and report.nodeid not in self.others:

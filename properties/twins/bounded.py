@@ -6,8 +6,7 @@ stops this process and not the command, and what opens a session of its own is n
 
 from __future__ import annotations
 
-import argparse
-import math
+import fcntl
 import os
 import signal
 import subprocess
@@ -137,50 +136,18 @@ def stop(number: int) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def add(file: Path, line: str) -> None:
-    """Adds a line to a file: one of its own, also where the last was cut short."""
-    text = file.read_bytes() if file.is_file() else b"\n"
-    with file.open("ab") as out:
-        out.write(b"" if text.endswith(b"\n") else b"\n")
-        out.write(f"{line}\n".encode())
+@contextmanager
+def alone(file: Path) -> Iterator[bool]:
+    """Whether no other process is within this with the same file, which is made; it ends with the process.
 
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """See ArgumentParser; the usage is left to --help."""
-        self.exit(2, f"{self.prog.split('.')[-1]}: {message}\n")
-
-
-def minutes(word: str) -> float:
-    """How long, of a word of the command line."""
-    found = number(float, word)
-    if not 0 < found < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a finite number above 0; got {word!r}")
-    return found
-
-
-def enough(parser: argparse.ArgumentParser, minutes: float, grace: float) -> None:
-    """Refuses minutes in whose half, the longest that one of several commands gets, none would be begun."""
-    if 30 * minutes <= grace:
-        parser.error(
-            f"argument --minutes: half of it must be longer than the {grace:g} s that a command has to end in; "
-            f"got {minutes:g}"
-        )
-
-
-def at_least_one(word: str) -> int:
-    """How many, of a word of the command line."""
-    found = number(int, word)
-    if not found >= 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, 1 or more; got {word!r}")
-    return int(found)
-
-
-def number(kind: Callable[[str], float], word: str) -> float:
-    """A word as a number, nan where it is none."""
-    try:
-        return kind(word)
-    except ValueError:
-        return math.nan
+    Where a file system knows no locks, none is.
+    """
+    with file.open("ab") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except BlockingIOError:
+            free = False
+        except OSError:
+            free = True
+        yield free

@@ -3,12 +3,12 @@
     python -m properties.twins.judge_card                nine minutes of it; the same command goes on where it stopped
     python -m properties.twins.judge_card --only fused fused_bf16 --minutes 30
 
-Each run of pytest has a file of the tests that have passed (`--passed`) and one of those that failed (`--failed`), in a
-folder of the commit, the card and the versions of torch and Triton: with others all begins anew. The run that had the
-least time there comes first, and has half the time at most while others wait: one that hangs keeps none from being run.
-The exit code is 1 where a test failed and has not passed since, 3 where some are left to run, 2 where a package or the
-card is missing, 0 where none is left, and 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended it,
-which leaves nothing on the card.
+Each run of pytest has a file of the tests that passed and of those that failed (`--passed`), in a folder of the commit,
+the card and the versions of torch and Triton: with others all begins anew. The run that had the least time there comes
+first, and has half the time at most while others wait: one that hangs keeps none from being run. The exit code is 1
+where a test failed and has not passed since, 3 where some are left to run, 2 where a package or the card is missing or
+another judge_card is at work in that folder, 0 where none is left, and 128 with a signal's number where Ctrl-C,
+SIGTERM, SIGHUP or SIGQUIT ended it, which leaves nothing on the card.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from properties import revision
-from properties.twins import bounded
+from properties import noted, revision
+from properties.twins import bounded, command_line
 
 ROOT = Path(__file__).parents[2]
 SUBJECTS = ("fused", "fused_tf32x3", "fused_bf16", "vendor", "eager")
@@ -50,21 +50,20 @@ CUT = f"{FAILED}, others {LEFT}"
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = bounded.Parser(prog="python -m properties.twins.judge_card", description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=bounded.minutes, default=9.0, help="how long at most (default: 9)")
+    parser = command_line.Parser(prog="python -m properties.twins.judge_card", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=command_line.minutes, default=9.0, help="how long at most (default: 9)")
     parser.add_argument(
         "--only", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="RUN", help=", ".join(RUNS)
     )
     parser.add_argument("--folder", type=Path, default=ROOT / ".rnn-twins" / "card", help="where is kept what passed")
     options = parser.parse_args(words)
-    bounded.enough(parser, options.minutes, GRACE)
+    command_line.enough(parser, options.minutes, GRACE)
     return options
 
 
 def command(name: str, file: Path) -> list[str]:
     """What runs the tests of one kind; warnings of other versions are no errors there."""
-    noted = ["--passed", str(file), "-p", "properties.twins.failures", "--failed", str(file.with_suffix(".failed"))]
-    return [sys.executable, "-m", "pytest", "-W", "default", "-q", *RUNS[name], *noted]
+    return [sys.executable, "-m", "pytest", "-W", "default", "-q", *RUNS[name], "--passed", str(file)]
 
 
 def run(line: Sequence[str], seconds: float) -> int | None:
@@ -72,29 +71,41 @@ def run(line: Sequence[str], seconds: float) -> int | None:
     return bounded.run(line, seconds, GRACE, ROOT, os.environ | {"TRITON_INTERPRET": "0"}).code
 
 
-def judged(names: Sequence[str], folder: Path, seconds: float) -> Iterator[tuple[str, str]]:
+class Ended(NamedTuple):
+    """How a run ended, in words, and what has passed and failed in its folder, whenever."""
+
+    how: str
+    tests: noted.Tests
+
+
+def judged(names: Sequence[str], folder: Path, seconds: float) -> Iterator[tuple[str, Ended]]:
     """Runs in turn while there is time, half at most while others wait: the name of each, and how it ended.
 
     Those that were complete come last, since something may be asked again that was skipped; not begun, they stay so.
     """
     until, before = time.monotonic() + seconds, spent(folder)
-    waiting = [name for name in names if not before[name].complete]
-    for name in sorted(names, key=before.__getitem__):
-        waiting = [other for other in waiting if other != name]
-        left = min(until - time.monotonic(), seconds / 2 if waiting else math.inf)
+    incomplete = sum(not before[name].complete for name in names)
+    for k, name in enumerate(sorted(names, key=before.__getitem__), 1):
+        left = min(until - time.monotonic(), seconds / 2 if k < incomplete else math.inf)
         unrun = 0 if before[name].complete else None
         code = timed(name, folder, left) if left > GRACE else unrun
-        yield name, outcome(code, bool(failed(name, folder)))
+        tests = noted.tests(noted.read(ids(folder, name))[1:])
+        yield name, Ended(outcome(code, bool(tests.failed)), tests)
+
+
+def ids(folder: Path, name: str) -> Path:
+    """The file of a run's tests."""
+    return folder / f"{name}.ids"
 
 
 def timed(name: str, folder: Path, seconds: float) -> int | None:
     """Begins a run or goes on with it; notes the time that it took and its exit code, whatever ends it."""
     began, code = time.monotonic(), None
     try:
-        code = run(command(name, folder / f"{name}.ids"), seconds)
+        code = run(command(name, ids(folder, name)), seconds)
         return code
     finally:
-        bounded.add(folder / TIMES, f"{name} {time.monotonic() - began:.1f} {code}")
+        noted.add(folder / TIMES, f"{name} {time.monotonic() - began:.1f} {code}")
 
 
 class Spent(NamedTuple):
@@ -107,7 +118,7 @@ class Spent(NamedTuple):
 def spent(folder: Path) -> dict[str, Spent]:
     """What each run has had in this folder; a line that was cut short says nothing."""
     found = defaultdict(lambda: Spent(False, 0.0))
-    for words in map(str.split, lines(folder / TIMES)):
+    for words in map(str.split, noted.read(folder / TIMES)):
         if len(words) == 3:
             name, seconds, code = words
             found[name] = Spent(code == "0", found[name].seconds + float(seconds))
@@ -121,24 +132,12 @@ def outcome(code: int | None, failed: bool) -> str:
     return FAILED if code or failed else COMPLETE
 
 
-def failed(name: str, folder: Path) -> list[str]:
-    """The tests of a run that failed in this folder, whenever, and have not passed since."""
-    passed = set(lines(folder / f"{name}.ids"))
-    return [test for test in dict.fromkeys(lines(folder / f"{name}.failed")) if test not in passed]
-
-
-def lines(file: Path) -> list[str]:
-    """A file's whole lines, none where there is no file."""
-    return file.read_text("utf-8").split("\n")[:-1] if file.is_file() else []
-
-
-def table(ended: Mapping[str, str], folder: Path) -> str:
-    """A line a run: how many of its tests have passed in this folder, whenever, how it ended, what has failed."""
+def table(ended: Mapping[str, Ended]) -> str:
+    """A line a run: how many of its tests have passed, how it ended; and the names of those that have failed."""
     rows = []
-    for name, how in ended.items():
-        passed = len(set(lines(folder / f"{name}.ids")[1:]))
-        rows.append(f"{name:<14}{passed:>6} passed   {how}")
-        rows.extend(f"    {test}" for test in failed(name, folder))
+    for name, (how, tests) in ended.items():
+        rows.append(f"{name:<14}{len(tests.passed):>6} passed   {how}")
+        rows.extend(f"    {test}" for test in tests.failed)
     return "\n".join(rows)
 
 
@@ -153,9 +152,14 @@ def main(words: Sequence[str] | None = None) -> int:
     folder = options.folder.absolute() / revision.digest([at.encode()])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n", "utf-8")  # within a clone these files are no change of what they hold for
-    ended = dict(judged(options.only, folder, 60 * options.minutes))
-    print(f"{at}\n{table({name: ended[name] for name in options.only}, folder)}")
-    return 1 if {FAILED, CUT} & set(ended.values()) else 3 if LEFT in ended.values() else 0
+    with bounded.alone(folder / TIMES) as free:
+        if not free:
+            print(f"another judge_card is at work in {folder}.", file=sys.stderr)
+            return 2
+        ended = dict(judged(options.only, folder, 60 * options.minutes))
+    print(f"{at}\n{table({name: ended[name] for name in options.only})}")
+    hows = {one.how for one in ended.values()}
+    return 1 if {FAILED, CUT} & hows else 3 if LEFT in hows else 0
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@
 Each tool runs the parts of `properties.twins.small_kernels` in turn; one part has half the time at most, and those
 that were not clean come last, so that one that hangs keeps no other from being run. A file remembers how they ended
 at this commit, with this card, torch, Triton and sanitizer. The exit code is 1 where a tool found something or a part
-ended otherwise than well, until it ends otherwise, 3 where parts are left to run, 2 where there is no card or no
-torch, 0 where all are clean, and also where there is no compute-sanitizer, which the last line then says; 128 with a
-signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended it, which leaves nothing on the card.
+ended otherwise than well, until it ends otherwise, 3 where parts are left to run, 2 where there is no card, no torch or
+another sanitize at work with that file, 0 where all are clean, and also where there is no compute-sanitizer, which the
+last line then says; 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended it, which leaves nothing
+on the card.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from properties import revision
-from properties.twins import bounded
+from properties import noted, revision
+from properties.twins import bounded, command_line
 from properties.twins.small_kernels import WRONG
 
 ROOT = Path(__file__).parents[2]
@@ -55,13 +56,13 @@ class Piece(NamedTuple):
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = bounded.Parser(prog="python -m properties.twins.sanitize", description=__doc__.split("\n")[0])
-    parser.add_argument("--minutes", type=bounded.minutes, default=9.0, help="how long at most (default: 9)")
-    parser.add_argument("--parts", type=bounded.at_least_one, default=12, help="in how many parts (default: 12)")
+    parser = command_line.Parser(prog="python -m properties.twins.sanitize", description=__doc__.split("\n")[0])
+    parser.add_argument("--minutes", type=command_line.minutes, default=9.0, help="how long at most (default: 9)")
+    parser.add_argument("--parts", type=command_line.at_least_one, default=12, help="in how many parts (default: 12)")
     parser.add_argument("--tools", nargs="+", default=list(TOOLS), choices=(*TOOLS, "synccheck"))
     parser.add_argument("--file", type=Path, default=ROOT / ".sanitized.jsonl", help="what remembers how parts ended")
     options = parser.parse_args(words)
-    bounded.enough(parser, options.minutes, GRACE)
+    command_line.enough(parser, options.minutes, GRACE)
     return options
 
 
@@ -83,7 +84,7 @@ def version(program: str) -> str:
 def read(file: Path, at: str) -> dict[Piece, str]:
     """How the pieces ended last where the same holds, the latest last; a last line that was cut short says nothing."""
     ended: dict[Piece, str] = {}
-    for line in file.read_text("utf-8").splitlines() if file.is_file() else ():
+    for line in noted.read(file):
         try:
             found = json.loads(line)
         except json.JSONDecodeError:
@@ -97,7 +98,7 @@ def read(file: Path, at: str) -> dict[Piece, str]:
 
 def remember(file: Path, at: str, piece: Piece, ended: str) -> None:
     """Adds how a piece ended."""
-    bounded.add(file, json.dumps({"holds_for": at, **piece._asdict(), "ended": ended}))
+    noted.add(file, json.dumps({"holds_for": at, **piece._asdict(), "ended": ended}))
 
 
 def command(program: str, piece: Piece) -> list[str]:
@@ -173,6 +174,15 @@ def main(words: Sequence[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     at = f"{revision.commit(ROOT, options.file)}, {revision.card()}, {version(program)}"
+    with bounded.alone(options.file) as free:
+        if not free:
+            print(f"another sanitize is at work with {options.file}.", file=sys.stderr)
+            return 2
+        return goes_on(program, options, at)
+
+
+def goes_on(program: str, options: argparse.Namespace, at: str) -> int:
+    """Runs the pieces that are left, and tells how all ended; the exit code."""
     pieces = [Piece(tool, f"{k}/{options.parts}") for k in range(1, options.parts + 1) for tool in options.tools]
     before = read(options.file, at)
     ended = {piece: CLEAN for piece in pieces if before.get(piece) == CLEAN}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from properties import revision
+from properties import noted, revision
 from properties.on_card import OnCard
 from properties.twins import bounded, judge_card
 
@@ -20,7 +20,7 @@ test -e "$1" || printf 'head\\na\\n' > "$1"
 case "$0$HEALED" in
     passes*|fails1) grep -qx b "$1" || echo b >> "$1" ;;
     fails) exit 1 ;;
-    breaks) echo c >> "${1%.ids}.failed"; sleep 60 ;;
+    breaks) echo "FAILED c" >> "$1"; sleep 60 ;;
     breaks1) echo c >> "$1"; sleep 60 ;;
     hangs*) sleep 60 ;;
 esac
@@ -212,6 +212,22 @@ def test_a_run_whose_failed_test_is_skipped_now_is_not_complete(card, judged, mo
     assert judged("--only", "breaks") == (1, ["breaks 1 passed FAILED", "c"])
 
 
+def test_two_at_once_in_one_folder_are_one_too_many(card, judged, monkeypatch, capsys):
+    """The second ends with one line and runs nothing; when the first has ended it is free again."""
+    second = []
+
+    def run(line, seconds):
+        second.append((judge_card.main(["--folder", str(Path(line[-1]).parents[1])]), capsys.readouterr().err))
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judge_card, "run", run)
+        assert judged("--only", "passes")[0] == 0
+    ((code, said),) = second
+    assert code == 2 and said.startswith("another judge_card is at work in ") and said.count("\n") == 1
+    assert judged("--only", "passes") == (0, ["passes 2 passed complete"])
+
+
 def test_without_a_card_nothing_is_run(monkeypatch, capsys):
     """One line, exit code 2."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -257,7 +273,7 @@ def test_a_time_in_which_no_run_would_be_begun_is_refused_in_one_line(capsys):
 
 @pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "xdist"])
 def test_pytest_itself_notes_a_failure_before_it_is_killed(workers, tmp_path, monkeypatch):
-    """A test fails and the next ends the process, as a run is that does not end by itself; what passes is not noted."""
+    """A test fails and the next ends the process, as a run is that does not end by itself."""
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "test_it.py").write_text(ENDS)
     words = [str(tmp_path / "test_it.py"), "-p", "properties.passed", "-p", "no:cacheprovider", *workers]
@@ -266,8 +282,8 @@ def test_pytest_itself_notes_a_failure_before_it_is_killed(workers, tmp_path, mo
     here = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(judge_card.command("it", tmp_path / "it.ids"), cwd=tmp_path, env=here, capture_output=True)
     assert done.returncode == -9, done.stdout
-    assert judge_card.failed("it", tmp_path) == ["test_it.py::test_b"]
-    assert judge_card.lines(tmp_path / "it.ids")[1:] == ["test_it.py::test_a"]
+    told = ["test_it.py::test_a"], ["test_it.py::test_b"]
+    assert noted.tests(noted.read(tmp_path / "it.ids")[1:]) == told
 
 
 @pytest.mark.slow

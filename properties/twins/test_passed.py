@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from properties import passed
+from properties import noted, passed
 
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
@@ -103,12 +103,14 @@ def test_what_passed_is_not_run_again_and_what_failed_or_was_skipped_is(folder, 
     head = (folder / "ids").read_text().splitlines()[0]
     about = r"profile ci, torch [\w.+]+, TRITON_INTERPRET=\w*, --subject default, subjects none"
     assert re.fullmatch(rf"passed tests of no commit, files [0-9a-f]{{8}}, {about}", head)
-    assert held(folder) == [*GOOD, "test_some.py::test_known"]
+    failed = ["FAILED test_some.py::test_bad", "FAILED test_some.py::test_untidy"]
+    assert held(folder) == [*failed, *GOOD, "test_some.py::test_known"]
     code, said, ran = run()
     assert code == 1 and ran == ["bad", "untidy"] and "7 deselected" in said
     (folder / "mended").touch()
     code, said, ran = run()
     assert code == 0 and ran == ["bad", "untidy"] and "1 skipped, 7 deselected" in said
+    assert noted.tests(held(folder)).failed == []
     code, said, ran = run()
     assert code == 0 and ran == [] and "1 skipped, 9 deselected" in said
 
@@ -129,7 +131,7 @@ def test_workers_leave_out_what_passed_and_their_controller_notes_what_does(fold
     assert (
         code == 1 and "2 deselected" in said and ran == ["bad", *(f"good{n}" for n in range(2, 6)), "known", "untidy"]
     )
-    assert held(folder) == [*GOOD, "test_some.py::test_known"]
+    assert noted.tests(held(folder)).passed == sorted([*GOOD, "test_some.py::test_known"])
 
 
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "interrupt": signal.SIGINT}
@@ -153,7 +155,7 @@ def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, run, how, mor
         line, cwd=folder, env=surroundings(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
     limit = time.monotonic() + 60
-    while time.monotonic() < limit and noted(folder) < 2 and started.poll() is None:
+    while time.monotonic() < limit and count(folder) < 2 and started.poll() is None:
         time.sleep(0.05)
     started.send_signal(SIGNALS[how])
     started.wait(60)
@@ -165,7 +167,7 @@ def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, run, how, mor
     assert held(folder) == GOOD
 
 
-def noted(folder):
+def count(folder):
     """How many ids the file holds."""
     return max(0, (folder / "ids").read_text().count("\n") - 1) if (folder / "ids").exists() else 0
 

@@ -288,6 +288,22 @@ def test_what_was_wrong_stays_so_until_it_ends_otherwise(fake, timed, capsys):
     assert fake.run("--minutes", "1") == 0
 
 
+def test_two_at_once_with_one_file_are_one_too_many(fake, monkeypatch, capsys):
+    """The second ends with one line and runs nothing; when the first has ended it is free again."""
+    fake()
+    second = []
+
+    def run(line, seconds):
+        second.append((fake.run(), capsys.readouterr().err))
+        return bounded.Ran(0, "")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sanitize, "run", run)
+        assert fake.run("--tools", "memcheck") == 0
+    assert second == [(2, f"another sanitize is at work with {fake.file}.\n")] * 2 and fake.calls() == []
+    assert fake.run() == 0 and len(fake.calls()) == 4
+
+
 def test_without_a_card_the_sanitizer_is_not_started(fake, monkeypatch, capsys):
     """One line, exit code 2."""
     fake()

@@ -1,0 +1,44 @@
+"""Files that are written a line at a time: whatever ends a process next, the whole lines stay.
+
+One of them is that of a test run (`pytest --passed FILE`, see properties.passed): its first line says what the others
+hold for; then stands the id of each test that passed, and after FAILED that of each that failed, as they are reported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+FAILED = "FAILED "
+"""What stands before the id of a test that failed."""
+
+
+class Tests(NamedTuple):
+    """The ids of tests that passed, and of those that failed and have not passed since; each once, in their order."""
+
+    passed: list[str]
+    failed: list[str]
+
+
+def tests(lines: Iterable[str]) -> Tests:
+    """What the lines of a test run's file say, but the first."""
+    found = dict.fromkeys(lines)
+    passed = [line for line in found if not line.startswith(FAILED)]
+    failed = (line.removeprefix(FAILED) for line in found if line.startswith(FAILED))
+    return Tests(passed, [name for name in failed if name not in found])
+
+
+def read(file: Path) -> list[str]:
+    """A file's whole lines, none where there is no file: a last one without an end was cut short."""
+    return file.read_text("utf-8", "replace").split("\n")[:-1] if file.is_file() else []
+
+
+def add(file: Path, line: str) -> None:
+    """Adds a line to a file: one of its own, also where the last was cut short."""
+    with file.open("ab+") as out:
+        if out.tell():
+            out.seek(-1, os.SEEK_END)
+            out.write(b"" if out.read() == b"\n" else b"\n")
+        out.write(f"{line}\n".encode())

@@ -1,0 +1,38 @@
+"""Files that are written a line at a time: what stays of them when a process is cut off, and whose tests failed."""
+
+import pytest
+
+from properties import noted
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "b\n"),
+        ("", "b\n"),
+        ("a\n", "a\nb\n"),
+        ("a\ncut", "a\ncut\nb\n"),
+        ("\u00e9", "\u00e9\nb\n"),
+    ],
+)
+def test_a_line_is_added_as_one_of_its_own(tmp_path, before, after):
+    """To no file, an empty one, a whole one, and one whose last line was cut short."""
+    file = tmp_path / "lines"
+    if before is not None:
+        file.write_text(before, "utf-8")
+    noted.add(file, "b")
+    assert file.read_text("utf-8") == after
+
+
+def test_a_last_line_that_was_cut_short_is_not_read(tmp_path):
+    """Also within a letter of two bytes; other ends of lines are letters; no file has no lines."""
+    file = tmp_path / "lines"
+    assert noted.read(file) == []
+    file.write_bytes("a\u2028b\n\u00e9".encode()[:-1])
+    assert noted.read(file) == ["a\u2028b"]
+
+
+def test_what_failed_stays_so_until_it_passes():
+    """Whichever stands first; each test once."""
+    lines = ["FAILED a", "b", "FAILED c", "a", "FAILED c", "b"]
+    assert noted.tests(lines) == (["b", "a"], ["c"])
