@@ -89,12 +89,18 @@ def lacking(program: str, packages: Mapping[str, str]) -> str:
         program: its name, at the head of the line.
         packages: by the name that installs it, the module that it gives; torch is needed beside them.
     """
-    absent = [name for name, module in {"torch": "torch", **packages}.items() if find_spec(module) is None]
-    if absent:
-        return f"{program} needs {', '.join(absent)}, which {sys.executable} does not have."
+    missing = absent(program, packages)
+    if missing:
+        return missing
     import torch
 
     return "" if torch.cuda.is_available() else f"{program} needs a CUDA device, and torch sees none."
+
+
+def absent(program: str, packages: Mapping[str, str]) -> str:
+    """The packages, with torch, that it needs and has not, in one line, before anything imports them; as `lacking`."""
+    names = [name for name, module in {"torch": "torch", **packages}.items() if find_spec(module) is None]
+    return f"{program} needs {', '.join(names)}, which {sys.executable} does not have." if names else ""
 
 
 def digest(parts: Iterable[bytes]) -> str:

@@ -34,7 +34,12 @@ class Worst(NamedTuple):
     name: str
 
 
-def worst(
+def worst(found: Sequence[Any], *call: Any, products: Products | None = None) -> Worst:
+    """Where the numbers that a loop found are nearest to their bounds, or farthest beyond them; see `shares`."""
+    return max(Worst(share, name) for name, share in shares(found, *call, products=products).items())
+
+
+def shares(
     found: Sequence[Any],
     cell: str,
     params: Parameters,
@@ -46,8 +51,8 @@ def worst(
     reverse: bool = False,
     *,
     products: Products | None = None,
-) -> Worst:
-    """Where the numbers that a loop found are nearest to their bounds, or farthest beyond them.
+) -> dict[str, float]:
+    """The largest error in each array that a loop found, as a fraction of its bound, by the referee's names.
 
     Args:
         found: states, last, and the gradients by x, parameters, initial state and the states of every step.
@@ -62,7 +67,7 @@ def worst(
     with granted(SimpleNamespace(products=products)):
         judged = _judged(Call(cell, params, x, state, lengths), _cotangent(cell, params, x, dh, dlast), reverse)
     arrays = _checked(_named(*tree_map(_numpy, tuple(found))), judged, x.dtype)
-    return max(Worst(judged[name].fraction(a)[0], name) for name, a in arrays.items())
+    return {name: judged[name].fraction(a)[0] for name, a in arrays.items()}
 
 
 def _numpy(a: Any) -> np.ndarray:

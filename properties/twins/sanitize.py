@@ -6,10 +6,10 @@
 Each tool runs the parts of `properties.twins.small_kernels` in turn; one part has half the time at most, and those
 that were not clean come last, so that one that hangs keeps no other from being run. A file remembers how they ended
 at this commit, with this card, torch, Triton and sanitizer. The exit code is 1 where a tool found something or a part
-ended otherwise than well, until it ends otherwise, 3 where parts are left to run, 2 where there is no card, no torch or
-another sanitize at work with that file, 0 where all are clean, and also where there is no compute-sanitizer, which the
-last line then says; 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ended it, which leaves nothing
-on the card.
+ended otherwise than well, until it ends otherwise, 3 where parts are left to run, 2 where a package or the card is
+missing or another sanitize is at work with that file, 0 where all are clean, and also where there is no
+compute-sanitizer, which the last line then says; 128 with a signal's number where Ctrl-C, SIGTERM, SIGHUP or SIGQUIT
+ended it, which leaves nothing on the card.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from properties import noted, revision
 from properties.twins import bounded, command_line
-from properties.twins.small_kernels import WRONG
+from properties.twins.small_kernels import NEEDED, WRONG
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ("memcheck", "racecheck", "initcheck")
@@ -169,7 +169,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if program is None:
         print("NOT JUDGED: compute-sanitizer is not installed (neither on PATH nor in CUDA_HOME/bin).")
         return 0
-    problem = revision.lacking("sanitize", {})
+    problem = revision.lacking("sanitize", NEEDED)
     if problem:
         print(problem, file=sys.stderr)
         return 2

@@ -1,12 +1,16 @@
-"""Every kind of kernel that a plan may choose, on small shapes, against the plain loop: for compute-sanitizer.
+"""Every kind of kernel that a plan may choose, on small shapes, within the derived bounds: for compute-sanitizer.
 
     python -m properties.twins.small_kernels                 on a card: a line a case, exit code 4 if one is wrong
     python -m properties.twins.small_kernels --part 2/6      every sixth of them, from the second on
     python -m properties.twins.small_kernels --device cpu    under Triton's interpreter
 
 A case is a forward and a backward in either direction, of a cell in a kind of number on a path, for one model or three,
-with lengths or without. Each array is an allocation of its own (PYTORCH_NO_CUDA_MEMORY_CACHING), so that a neighbour's
-memory excuses nothing. Under that setting torch records no CUDA graph: the stepped kernels are started one by one.
+with lengths or without. Its line says the largest error as a fraction of the bound that the referee derives for a
+correct subject (referee.py), and in which array. A gradient by the last state that a row carries is a sum of two
+numbers, which may take all of its bound: such gradients are judged, and shown only where a case is wrong. The referee
+needs python-flint and Hypothesis. Each array is an allocation of its own (PYTORCH_NO_CUDA_MEMORY_CACHING), so that a
+neighbour's memory excuses nothing. Under that setting torch records no CUDA graph: the stepped kernels are started one
+by one.
 """
 
 from __future__ import annotations
@@ -18,8 +22,15 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-BOUNDS = {"ieee": 1e-5, "tf32x3": 1e-5, "bf16": 0.05, "float64": 1e-13}
-"""The largest difference from the plain loop in float64, relative to 1 or the number, by the kind of number."""
+from properties import revision
+
+NUMBERS = ("ieee", "tf32x3", "bf16", "float64")
+
+CARRIED = ("h_t", "c_t")
+"""Gradients by the states carried out of each step."""
+
+NEEDED = {"python-flint": "flint", "hypothesis": "hypothesis"}
+"""What the referee imports."""
 
 WRONG = 4
 """The exit code where a case is wrong: Python's own is 1 where it cannot start or import, or an exception ends it."""
@@ -48,7 +59,7 @@ class Case(NamedTuple):
 
 def cases(hidden: Sequence[int]) -> Iterator[Case]:
     """All cases; those of few rows a program for three models on the persistent path of float32."""
-    for H, number, cell, path in product(hidden, BOUNDS, ("rnn", "rnn_relu", "lstm"), ("persistent", "stepped")):
+    for H, number, cell, path in product(hidden, NUMBERS, ("rnn", "rnn_relu", "lstm"), ("persistent", "stepped")):
         for E, ragged in product((None, 3), (False, True)):
             few = number == "ieee" and path == "persistent" and E is not None
             for rows in PROCESSORS if few else (0,):
@@ -78,11 +89,7 @@ def prepare(device: str) -> str:
     """Sets the environment that torch and triton read when they are first imported; a line if they cannot run."""
     os.environ["TRITON_INTERPRET"] = "1" if device == "cpu" else "0"
     os.environ["PYTORCH_NO_CUDA_MEMORY_CACHING"] = "1"
-    import torch
-
-    if device == "cuda" and not torch.cuda.is_available():
-        return "small_kernels needs a CUDA device, and torch sees none."
-    return ""
+    return (revision.absent if device == "cpu" else revision.lacking)("small_kernels", NEEDED)
 
 
 def drawn(case: Case, device: str) -> tuple[Any, ...]:
@@ -110,37 +117,37 @@ def drawn(case: Case, device: str) -> tuple[Any, ...]:
     return params, normal(T, *E, B, D), first, normal(T, *E, B, H), last, lengths
 
 
-def results(loop: Any, case: Case, given: tuple[Any, ...], reverse: bool, **options: Any) -> list[Any]:
-    """The outputs and all gradients of one of the loops, as tensors in a row."""
-    from impl.spec import leaves
+def shares(case: Case, device: str) -> dict[str, float]:
+    """The largest error in each array of the kernels, as a fraction of its bound, over both directions."""
+    from properties.twins import referee
 
-    params, x, first, dh, last, lengths = given
-    run = loop.forward(case.cell, params, x, first, lengths, reverse, **options)
-    gradient = loop.backward(case.cell, params, run.cache, dh, last)
-    return leaves((run.states, run.last, *gradient))
-
-
-def off_by(case: Case, device: str) -> float:
-    """The largest difference between the kernels and the plain loop in float64, over both directions."""
-    from impl.spec import tree_map
-    from impl.torch_twin import scan
-    from impl.torch_twin.kernels import fused
-
-    given = drawn(case, device)
-    double = tree_map(lambda a: a.double() if a.is_floating_point() else a, given)
-    precision = "ieee" if case.number == "float64" else case.number
-    worst = 0.0
+    params, x, first, dh, last, lengths = drawn(case, device)
+    worst: dict[str, float] = {}
     for reverse in (False, True):
-        got = results(fused, case, given, reverse, precision=precision, force=case.path)
-        wanted = results(scan, case, double, reverse)
-        worst = max(worst, *(difference(a, b) for a, b in zip(got, wanted, strict=True)))
+        call = case.cell, params, x, first, dh, last, lengths, reverse
+        found = referee.shares(ran(case, *call), *call, products=products(case, device))
+        worst = {name: max(share, worst.get(name, 0.0)) for name, share in found.items()}
     return worst
 
 
-def difference(got: Any, wanted: Any) -> float:
-    """The largest difference of two tensors, relative to 1 or the number; inf where one is not finite."""
-    found = ((got.double() - wanted).abs() / (1 + wanted.abs())).max().item()
-    return found if found < float("inf") else float("inf")
+def ran(
+    case: Case, cell: str, params: Any, x: Any, first: Any, dh: Any, last: Any, lengths: Any, reverse: bool
+) -> tuple[Any, ...]:
+    """The outputs and all gradients of the kernels."""
+    from impl.torch_twin.kernels import fused
+
+    options = {"precision": "ieee" if case.number == "float64" else case.number, "force": case.path}
+    run = fused.forward(cell, params, x, first, lengths, reverse, **options)
+    return run.states, run.last, *fused.backward(cell, params, run.cache, dh, last)
+
+
+def products(case: Case, device: str) -> Any:
+    """How the kernels form products; None where that is in the dtype, as the interpreter forms those of tf32x3."""
+    from properties import on_card
+
+    if device == "cpu":
+        return {"bf16": on_card.INTERPRETED_BF16}.get(case.number)
+    return {"bf16": on_card.BF16, "tf32x3": on_card.TF32X3}.get(case.number)
 
 
 def judge(case: Case, device: str) -> bool:
@@ -151,11 +158,14 @@ def judge(case: Case, device: str) -> bool:
     if case.rows:
         common.processors_of = lambda device: PROCESSORS[case.rows]
     try:
-        found, most = off_by(case, device), BOUNDS[case.number]
+        found = shares(case, device)
     finally:
         common.processors_of = processors_of
-    print(f"{'right' if found <= most else 'WRONG'}  {case}: {found:.1e} of {most:.0e}", flush=True)
-    return found <= most
+    right = max(found.values()) <= 1
+    shown = {name: share for name, share in found.items() if not right or name not in CARRIED}
+    name = max(shown, key=shown.__getitem__)
+    print(f"{'right' if right else 'WRONG'}  {case}: {shown[name]:.2g} of its bound, in {name}", flush=True)
+    return right
 
 
 def start_directly() -> None:

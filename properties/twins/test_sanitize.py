@@ -68,6 +68,16 @@ def test_the_program_runs_its_part_and_says_each_case():
     assert each[0].startswith("right  rnn ieee persistent, H=16, 3 models, programs of 16 rows: ")
 
 
+def test_what_the_referee_needs_is_asked_for_in_one_line(monkeypatch, capsys):
+    """Before anything runs; the exit code is 2."""
+    for name in ("TRITON_INTERPRET", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setattr(revision, "find_spec", lambda module: None if module in ("flint", "hypothesis") else module)
+    assert small_kernels.main(["--device", "cpu"]) == 2
+    said = f"small_kernels needs python-flint, hypothesis, which {sys.executable} does not have.\n"
+    assert capsys.readouterr().err == said
+
+
 def spoilt(backward, factor):
     """A backward whose gradient by the initial state is multiplied."""
 
