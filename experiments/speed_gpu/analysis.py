@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 import pandas as pd
 
@@ -90,7 +91,8 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
         )
     where = machine(frame)
     demanded = [(target, answer) for target, answer in found if not math.isnan(target.ratio)]
-    words = "; ".join(f"{target_name(t)} {outcome(t, a)}" for t, a in demanded)
+    alike = groupby(demanded, key=lambda pair: target_name(pair[0]))
+    words = "; ".join(f"{name} {', '.join(outcome(t, a) for t, a in some)}" for name, some in alike)
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
         f"formed round by round between contenders measured in turn.\n\nTargets of performance.md (the fastest peer's "
@@ -99,16 +101,16 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
 
 
 def target_name(target: Target) -> str:
-    """A target in words."""
+    """A target in words, all but its width: those that are alike in these are told together."""
     peers = " or ".join(CONTENDERS[peer].label for peer in target.peers)
-    return f"LSTM E={target.E} H={target.H} B={target.B}, {CONTENDERS[target.form].label}, against {peers}:"
+    return f"LSTM E={target.E} B={target.B}, {CONTENDERS[target.form].label}, against {peers}:"
 
 
 def outcome(target: Target, answer: Answer) -> str:
-    """What came of a target, in words."""
+    """What came of a target at its width, in words."""
     if math.isnan(answer.measured.value):
-        return answer.word
-    return f"{number(answer.measured.value)} of {target.ratio:g}, {answer.word}"
+        return f"{answer.word} at H={target.H}"
+    return f"{number(answer.measured.value)} of {target.ratio:g} at H={target.H} ({answer.word})"
 
 
 # Figures

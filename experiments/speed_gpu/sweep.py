@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.speed.sweep import MEASURED, card, entries_of, group, sizes
-from experiments.speed_gpu.targets import DTYPE, EXACT, RECORDED, WIDTHS, T
+from experiments.speed_gpu.targets import BETWEEN, DTYPE, EXACT, RECORDED, WIDTHS, T
 
 VERSION = 1
 ALONE = True
@@ -64,6 +64,7 @@ def groups(preset: str, options: Any) -> list[Group]:
     if card():
         for cell in size.cells:
             found += [models_group(size, cell, E) for E in size.models]
+            found += [between_group(size, cell)] if 1 in size.models else []
             found += [slope_group(size, cell)] if size.ladders else []
             found += [profile_group(size, cell)] if preset != "tour" else []
     return [replace(group, card=card()) for group in found]
@@ -84,9 +85,20 @@ def models_group(size: Preset, cell: str, E: int) -> Group:
     entries = []
     for H, B in size.sizes:
         flash = FLASH if FLASH_AT[0] == E and H in FLASH_AT[1] else ()
-        names = tuple((name, 1) for name in (*EXACT, RECORDED, *OURS, *flash))
-        entries += entries_of("card", names, sizes(cell, E, size.T, B, H, DTYPE))
+        entries += compared(flash, sizes(cell, E, size.T, B, H, DTYPE))
     return card_group(f"models/cell={cell}/E={E}", entries, size, 25.0 + E)
+
+
+def between_group(size: Preset, cell: str) -> Group:
+    """One model at the widths between 128 and 256, a group of its own: 27 entries, where a group of 36 took 18 s."""
+    entries = [entry for H in BETWEEN for entry in compared((), sizes(cell, 1, size.T, 64, H, DTYPE))]
+    widths = "-".join(map(str, BETWEEN))
+    return card_group(f"models/cell={cell}/E=1/H={widths}", entries, size, 10 + 0.4 * size.rounds)
+
+
+def compared(flash: tuple[str, ...], case: list[Any]) -> list[list[Any]]:
+    """All peers and forms on a case, and of FlashRNN what is named."""
+    return entries_of("card", tuple((name, 1) for name in (*EXACT, RECORDED, *OURS, *flash)), case)
 
 
 def slope_group(size: Preset, cell: str) -> Group:
