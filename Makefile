@@ -54,7 +54,7 @@ card-laws:  ## with a GPU: its tests, and the laws on the plain loop, cuDNN and 
 	$(PY) -m properties.twins.judge_card --minutes $(MINUTES)
 card-sanitize:  ## with a GPU: compute-sanitizer, where that is installed, over our kernels; goes on where it stopped
 	$(PY) -m properties.twins.sanitize --minutes $(MINUTES)
-card-bench:  ## with a GPU, six minutes: our kernels against their peers, and where the time goes; a report
+card-bench:  ## with a GPU, seven minutes: our kernels against their peers, and where the time goes; a report
 	TRITON_INTERPRET=0 $(PY) -m experiments run speed_gpu --preset quick --minutes $(MINUTES)
 card-full:  ## with a GPU: the full preset of EXPERIMENT (default: memory), in pieces; goes on where it stopped
 	$(PY) -m experiments run $(EXPERIMENT) $(FULL) --minutes $(MINUTES)

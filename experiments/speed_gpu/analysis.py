@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 import pandas as pd
 
@@ -46,15 +47,21 @@ def analyse(frame: pd.DataFrame) -> Report:
     cost, top, grown = costs(times), ceilings(frame), growths(times)
     found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, OURS[:1])
     models, looked_into = cost[cost.part == "card"], floors.profiles(frame, top)
+    judged = [
+        target_table(found),
+        *spending_table(found, looked_into),
+        ceiling_table(models, top),
+        slope_table(slopes, FULL),
+    ]
     return Report(
         name="speed_gpu",
         title="Speed on a GPU: ours against cuDNN, a CUDA graph and FlashRNN, paired in one run",
-        lead=lead(frame, models, found),
+        lead=lead(frame, models, found, looked_into),
         verdicts=[],
         figures=drawn(models) + profiles.drawn(looked_into),
         tables=[
             state_table(frame, models),
-            *([target_table(found), ceiling_table(models, top), slope_table(slopes, FULL)] if len(models) else []),
+            *(judged if len(models) else []),
             *profiles.tables(looked_into),
             *(cost_tables(models) if len(models) else []),
             *rate_table(top),
@@ -81,7 +88,10 @@ def answer(times: pd.DataFrame, target: Target) -> Answer:
 # Words
 
 
-def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target, Answer]]) -> str:
+Found = Sequence[tuple[Target, Answer]]
+
+
+def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Found, looked_into: Sequence[floors.Profile]) -> str:
     """What was found, in words."""
     if not len(models):
         return (
@@ -90,25 +100,38 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Sequence[tuple[Target
         )
     where = machine(frame)
     demanded = [(target, answer) for target, answer in found if not math.isnan(target.ratio)]
-    words = "; ".join(f"{target_name(t)} {outcome(t, a)}" for t, a in demanded)
+    alike = groupby(demanded, key=lambda pair: target_name(pair[0]))
+    words = "; ".join(f"{name} {', '.join(outcome(t, a) for t, a in some)}" for name, some in alike)
     return (
         f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
         f"formed round by round between contenders measured in turn.\n\nTargets of performance.md (the fastest peer's "
-        f"time over ours): {words}.\n\n{engine_sentence(frame)}" + f"\n\n{profiles.refusal(frame)}".rstrip()
+        f"time over ours): {words}.\n\n{engine_sentence(frame)}"
+        + "".join(f"\n\n{text}" for text in (missed(found, looked_into), profiles.refusal(frame)) if text)
     )
 
 
+def missed(found: Found, looked_into: Sequence[floors.Profile]) -> str:
+    """What misses its target, with where its time goes, as far as that was profiled."""
+    widths: dict[tuple[str, int, str], list[str]] = {}
+    for target, answer in found:
+        if answer.word == "missed":
+            spent = profiles.spending(looked_into, target) or "not profiled"
+            widths.setdefault((CONTENDERS[target.form].label, target.E, spent), []).append(f"H={target.H}")
+    words = [f"{form}, E={E} {' and '.join(some)}: {spent}" for (form, E, spent), some in widths.items()]
+    return f"What misses a target, and where its time goes: {'; '.join(words)}." if words else ""
+
+
 def target_name(target: Target) -> str:
-    """A target in words."""
+    """A target in words, all but its width: those that are alike in these are told together."""
     peers = " or ".join(CONTENDERS[peer].label for peer in target.peers)
-    return f"LSTM E={target.E} H={target.H} B={target.B}, {CONTENDERS[target.form].label}, against {peers}:"
+    return f"LSTM E={target.E} B={target.B}, {CONTENDERS[target.form].label}, against {peers}:"
 
 
 def outcome(target: Target, answer: Answer) -> str:
-    """What came of a target, in words."""
+    """What came of a target at its width, in words."""
     if math.isnan(answer.measured.value):
-        return answer.word
-    return f"{number(answer.measured.value)} of {target.ratio:g}, {answer.word}"
+        return f"{answer.word} at H={target.H}"
+    return f"{number(answer.measured.value)} of {target.ratio:g} at H={target.H} ({answer.word})"
 
 
 # Figures
@@ -155,7 +178,7 @@ def state_table(frame: pd.DataFrame, models: pd.DataFrame) -> Table:
     return Table("gpu", title, pd.DataFrame(rows))
 
 
-def target_table(found: Sequence[tuple[Target, Answer]]) -> Table:
+def target_table(found: Found) -> Table:
     """Targets, and ratios beside them, with what was measured."""
     rows = [
         {
@@ -170,6 +193,19 @@ def target_table(found: Sequence[tuple[Target, Answer]]) -> Table:
         for target, answer in found
     ]
     return Table("targets", "The fastest peer's time over ours, T=100, D=H", pd.DataFrame(rows))
+
+
+def spending_table(found: Found, looked_into: Sequence[floors.Profile]) -> list[Table]:
+    """Where the time of what is demanded goes, met or missed, of what was profiled."""
+    rows = [
+        {"ours": CONTENDERS[target.form].label, "setting": f"LSTM E={target.E} H={target.H} B={target.B}"}
+        | {"result": answer.word, "where ours goes": profiles.spending(looked_into, target)}
+        for target, answer in found
+        if target.ratio > 0
+    ]
+    shown = [row for row in rows if row["where ours goes"]]
+    title = "Where the time of what is demanded goes, as the nearest width that was profiled tells it"
+    return [Table("spending", title, pd.DataFrame(shown))] if shown else []
 
 
 def ceiling_table(models: pd.DataFrame, top: Ceilings) -> Table:

@@ -19,16 +19,20 @@ from experiments.speed.contenders import CONTENDERS
 from experiments.speed.numbers import facts
 from experiments.speed.pictures import CELLS, spoken
 from experiments.speed_gpu.floors import Kernel, Profile, at, excess
-from experiments.speed_gpu.targets import CEILING, WIDTHS, T
+from experiments.speed_gpu.targets import CEILING, TARGETS, WIDTHS, T, Target
 
 ASKED = {"E": 32, "H": WIDTHS[0], "B": 64, "T": T}
 """The setting of the ceiling's target, at its first width."""
 
-FUSED, RECORDED = "cuda_fused", "cuda_fused_graph"
+FUSED, RECORDED, ROUNDED = "cuda_fused", "cuda_fused_graph", "cuda_fused_bf16"
+BARS = {RECORDED: ", in a graph", ROUNDED: ", bf16"}
+"""What a bar's name says of its form."""
+
 NAMES = {
     "projection": "input's product",
     "forward": "forward loop",
     "backward": "backward loop",
+    "steps": "products of single steps",
     "gradient": "weights' gradient",
     "rest": "sums and copies",
 }
@@ -45,8 +49,12 @@ WHY = {
 }
 """The parts of an excess in words."""
 
+GRAPHS = {"gap": "waits before a graph or between its kernels"}
+UNKNOWN = {"memory": "what memory and float32's products must take"}
+"""Other words for parts where kernels stand in a graph, and where a step as a whole has no ceiling."""
+
 HEADS = {
-    "gap": "waiting for the processor",
+    "gap": WAITING,
     "memory": "each kernel's own memory",
     "latency": "steps in series",
     "pace": "rows of a program",
@@ -63,7 +71,7 @@ def drawn(found: Sequence[Profile]) -> list[Figure]:
 
 
 def tables(found: Sequence[Profile]) -> list[Table]:
-    """Kernels at the setting that the target asks of, and all settings' excess, where anything was profiled."""
+    """Kernels at the settings that targets ask of, and all settings' excess, where anything was profiled."""
     return [kernel_table(found), excess_table(found)] if found else []
 
 
@@ -80,7 +88,8 @@ def settings(found: Sequence[Profile]) -> dict[str, str]:
 HOW = (
     "a process of its own; as many calls as rounds, one at a time, between two events on the card, and as many again "
     "under torch's profiler, after one more that is dropped; kernels by name; means over the middle half of the calls, "
-    "since parts are to add up; steps in series: one program of 4, 8 or 16 rows of one model alone on the card"
+    "since parts are to add up; steps in series: one program of 4, 8 or 16 rows of one model alone on the card, or the "
+    "kernels that a step of 4 rows starts"
 )
 
 
@@ -120,12 +129,29 @@ def spent(one: Profile) -> str:
 
 def above(one: Profile, most: int = 2) -> str:
     """What lies above the ceilings, and its largest parts."""
-    over = {name: value for name, value in excess(one)._asdict().items() if name in WHY and value > 0}
-    largest = sorted(over, key=over.get, reverse=True)[:most]
-    if one.wall <= one.ceiling or not largest:
+    words = largest(one, most)
+    if one.wall <= one.ceiling or not words:
         return ""
-    words = " and ".join(f"{spoken(over[name])} are {WHY[name]}" for name in largest)
     return f": of {spoken(one.wall - one.ceiling)} µs above them {words}"
+
+
+def largest(one: Profile, most: int = 2) -> str:
+    """The largest parts of what lies above the ceilings, in words."""
+    words = WHY | (GRAPHS if one.stepped or one.form == RECORDED else {})
+    words |= UNKNOWN if math.isnan(one.ceiling) else {}
+    over = {name: value for name, value in excess(one)._asdict().items() if name in words and value > 0}
+    chosen = sorted(over, key=over.get, reverse=True)[:most]
+    return " and ".join(f"{spoken(over[name])} are {words[name]}" for name in chosen)
+
+
+def spending(found: Sequence[Profile], target: Target) -> str:
+    """Where the time of a target's form goes, at its width or the nearest profiled one; "" where there is none."""
+    asked = "lstm", target.form, target.E, target.B, T
+    same = [one for one in found if (one.case.cell, one.form, one.case.E, one.case.B, one.case.T) == asked]
+    if not same:
+        return ""
+    one = min(same, key=lambda one: abs(one.case.H - target.H))
+    return f"of {spoken(one.wall)} µs a step (H={one.case.H}) {largest(one)}"
 
 
 def growth_sentence(found: Sequence[Profile]) -> str:
@@ -160,8 +186,9 @@ def growth(found: Sequence[Profile], cell: str, of: str, ends: Sequence[int]) ->
 
 
 def kernel_table(found: Sequence[Profile]) -> Table:
-    """What each kernel takes and what it must, at the settings that the target asks of, or else at all."""
+    """What each kernel takes and what it must, at the settings that targets ask of, or else at all."""
     sizes = {(*(ASKED | {"H": H}).values(),) for H in WIDTHS}
+    sizes |= {(target.E, target.H, target.B, T) for target in TARGETS if target.ratio > 0}
     chosen = [one for one in found if tuple(getattr(one.case, name) for name in ASKED) in sizes] or found
     rows = [
         {"cell": CELLS[one.case.cell], "form": CONTENDERS[one.form].label, "setting": setting(one.case)}
@@ -171,7 +198,8 @@ def kernel_table(found: Sequence[Profile]) -> Table:
     ]
     heading = (
         "What each kernel takes and what it must, µs a step: memory and products at the ceilings' rates; of a loop "
-        "also its steps in series, measured of one program that has the card to its own"
+        "also its steps in series, measured of one program that has the card to its own, or of the kernels that a step "
+        "of 4 rows starts; bfloat16's products have no measured rate"
     )
     return Table("profile", heading, pd.DataFrame(rows))
 
@@ -206,6 +234,8 @@ def excess_table(found: Sequence[Profile]) -> Table:
             | {head: number(getattr(parts, name)) for name, head in HEADS.items()}
         )
     heading = f"Where a step's time above the ceilings lies, µs a step{growth_sentence(found)}"
+    if any(one.form == ROUNDED for one in found):
+        heading += "; bf16 has no measured ceiling: all its floors that are known stand as each kernel's own memory"
     return Table("excess", heading, pd.DataFrame(rows))
 
 
@@ -221,21 +251,27 @@ def profile_figure(found: Sequence[Profile]) -> Figure:
     """Microseconds a step by kernel, a bar a setting and form; the ceilings' time as a dashed black line."""
     cells = [cell for cell in CELLS if any(one.case.cell == cell for one in found)]
     own = {cell: [one for one in found if one.case.cell == cell] for cell in cells}
-    size = {"figsize": (5.4 * len(cells) + 0.6, 1.9 + 0.3 * max(map(len, own.values()))), "squeeze": False}
+    most = max(map(len, own.values()))
+    size = {"figsize": (5.4 * len(cells) + 0.6, 1.9 + 0.3 * most), "squeeze": False}
     canvas, axes = plt.subplots(1, len(cells), layout="constrained", **size)
     for axis, cell in zip(axes[0], cells, strict=True):
-        panel(axis, cell, own[cell])
+        panel(axis, cell, own[cell], most)
     return Figure("profile", title(found), canvas, alt(found), data(found))
 
 
-def panel(axis: Axes, cell: str, found: Sequence[Profile]) -> None:
-    """One cell's bars; the whole time written at each one's right, the width where it is another than most have."""
+def panel(axis: Axes, cell: str, found: Sequence[Profile], most: int) -> None:
+    """One cell's bars; the whole time written at each one's right, the width where it is another than most have.
+
+    The legend stands half an inch below a panel that is as high as `most` bars.
+    """
     shades, width = dict(zip(NAMES, figures.shades(cell, len(NAMES)), strict=True)), mode(one.case.H for one in found)
+    shown = {WAITING, *(kernel.role for one in found for kernel in one.kernels)}
     for y, one in enumerate(found):
         right = 0.0
         for name, us in pieces(one).items():
             how = {"color": shades.get(name, "white"), "edgecolor": "white" if name in shades else "0.5"}
-            axis.barh(y, us, left=right, height=0.62, lw=0.6, label=NAMES.get(name, WAITING) if y == 0 else None, **how)
+            label = NAMES.get(name, WAITING) if y == 0 and name in shown else None
+            axis.barh(y, us, left=right, height=0.62, lw=0.6, label=label, **how)
             right += us
         axis.plot([one.ceiling] * 2, [y - 0.42, y + 0.42], **figures.PREDICTION)
         figures.label_line(axis, right, y, spoken(one.wall))
@@ -245,7 +281,7 @@ def panel(axis: Axes, cell: str, found: Sequence[Profile]) -> None:
     axis.set_xlim(0, 1.12 * max(sum(pieces(one).values()) for one in found))
     axis.set_title(f"{CELLS[cell]}, H={width}, B={found[0].case.B}")
     axis.set_xlabel("µs a step")
-    axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.16))
+    axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.5 / (0.3 * most + 0.3)))
 
 
 def pieces(one: Profile) -> dict[str, float]:
@@ -255,19 +291,18 @@ def pieces(one: Profile) -> dict[str, float]:
 
 
 def bar_name(one: Profile, width: int = 0) -> str:
-    """A bar's setting, H where it is not of the given width, and whether it is recorded."""
+    """A bar's setting, H where it is not of the given width, and what its form is beyond our module's own."""
     other = f" H={one.case.H}" if width != one.case.H else ""
-    return f"E={one.case.E} T={one.case.T}{other}" + (", in a graph" if one.form == RECORDED else "")
+    return f"E={one.case.E} T={one.case.T}{other}{BARS.get(one.form, '')}"
 
 
 def alt(found: Sequence[Profile]) -> str:
     """All bars, for who cannot see them."""
     bars = []
     for one in found:
-        words = ", ".join(f"{NAMES.get(name, name)} {number(us)}" for name, us in pieces(one).items())
-        bars.append(
-            f"{CELLS[one.case.cell]} {bar_name(one)} {spoken(one.wall)} (ceilings {number(one.ceiling)}): {words}"
-        )
+        words = ", ".join(f"{NAMES.get(name, name)} {number(us)}" for name, us in pieces(one).items() if us)
+        ceilings = "" if math.isnan(one.ceiling) else f" (ceilings {number(one.ceiling)})"
+        bars.append(f"{CELLS[one.case.cell]} {bar_name(one)} {spoken(one.wall)}{ceilings}: {words}")
     return f"Microseconds a step by kernel: {'; '.join(bars)}."
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from experiments.harness.sweep import Group
 from experiments.speed.sweep import MEASURED, card, entries_of, group, sizes
-from experiments.speed_gpu.targets import DTYPE, EXACT, RECORDED, WIDTHS, T
+from experiments.speed_gpu.targets import BETWEEN, DTYPE, EXACT, RECORDED, WIDTHS, T
 
 VERSION = 1
 ALONE = True
@@ -28,9 +28,17 @@ LADDERS = {"T": (100, 200, 400, 800), "E": (8, 16, 32, 64, 128)}
 PROFILED = ("cuda_fused", "cuda_fused_graph")
 """Whose time is looked into."""
 
+ROUNDED = ("cuda_fused_bf16",)
+"""As PROFILED, where the first width of the ceiling's target stands: what forms products of bfloat16."""
+
+STEPPED = (160, 256)
+"""H of one LSTM whose time is looked into, between 128 and 256 and at it: each step is a product and a kernel."""
 
 LONE = "lone", (4, 8, 16)
-"""One program by itself, the card to its own: the part's name, and the rows that programs have where there are more."""
+"""One program by itself, the card to its own: the part's name, and the rows that programs have where there are more.
+
+Of what is STEPPED a model of the fewest rows; of what is ROUNDED a program of the most, which is all that it has.
+"""
 
 PROFILER = ("experiments/speed_gpu/profiled.py",)
 DRIVER, PROCESS = Path("/proc/driver/nvidia/params"), Path("/proc/self/status")
@@ -64,6 +72,7 @@ def groups(preset: str, options: Any) -> list[Group]:
     if card():
         for cell in size.cells:
             found += [models_group(size, cell, E) for E in size.models]
+            found += [between_group(size, cell)] if 1 in size.models else []
             found += [slope_group(size, cell)] if size.ladders else []
             found += [profile_group(size, cell)] if preset != "tour" else []
     return [replace(group, card=card()) for group in found]
@@ -84,9 +93,20 @@ def models_group(size: Preset, cell: str, E: int) -> Group:
     entries = []
     for H, B in size.sizes:
         flash = FLASH if FLASH_AT[0] == E and H in FLASH_AT[1] else ()
-        names = tuple((name, 1) for name in (*EXACT, RECORDED, *OURS, *flash))
-        entries += entries_of("card", names, sizes(cell, E, size.T, B, H, DTYPE))
+        entries += compared(flash, sizes(cell, E, size.T, B, H, DTYPE))
     return card_group(f"models/cell={cell}/E={E}", entries, size, 25.0 + E)
+
+
+def between_group(size: Preset, cell: str) -> Group:
+    """One model at the widths between 128 and 256, a group of its own: 27 entries, where a group of 36 took 18 s."""
+    entries = [entry for H in BETWEEN for entry in compared((), sizes(cell, 1, size.T, 64, H, DTYPE))]
+    widths = "-".join(map(str, BETWEEN))
+    return card_group(f"models/cell={cell}/E=1/H={widths}", entries, size, 10 + 0.4 * size.rounds)
+
+
+def compared(flash: tuple[str, ...], case: list[Any]) -> list[list[Any]]:
+    """All peers and forms on a case, and of FlashRNN what is named."""
+    return entries_of("card", tuple((name, 1) for name in (*EXACT, RECORDED, *OURS, *flash)), case)
 
 
 def slope_group(size: Preset, cell: str) -> Group:
@@ -106,12 +126,22 @@ def profile_group(size: Preset, cell: str) -> Group:
     cases = [("profile", PROFILED, base | other) for other in ({}, *others)]
     widths = dict.fromkeys(case["H"] for _, _, case in cases)
     cases += [(part, PROFILED[:1], base | {"E": 1, "H": H, "B": B}) for H in widths for B in rows]
+    cases += further_cases(base) if size.ladders and cell == "lstm" else []
     entries = []
     for part, forms, case in cases:
         entries += entries_of(part, tuple((form, 1) for form in forms), sizes(cell, dtype=DTYPE, **case))
     files, settings = (*MEASURED, *KERNELS, *PROFILER), {"device": "cuda", "entries": entries, "rights": rights()}
     cost = 3.0 * len(entries) if size.ladders else 12.0
     return group(f"profile/cell={cell}", "profile", settings, size.rounds, cost, files, experiment="speed_gpu")
+
+
+def further_cases(base: dict[str, int]) -> list[tuple[str, tuple[str, ...], dict[str, int]]]:
+    """What targets beyond the ceiling's ask of the LSTM: one model of STEPPED units, and products of bfloat16."""
+    part, (fewest, *_, most) = LONE
+    single = [base | {"E": 1, "H": H} for H in STEPPED]
+    cases = [("profile", PROFILED, case) for case in single]
+    cases += [(part, PROFILED[:1], case | {"B": fewest}) for case in single]
+    return [*cases, ("profile", ROUNDED, base), (part, ROUNDED, base | {"E": 1, "B": most})]
 
 
 def rights(driver: Path = DRIVER, process: Path = PROCESS) -> dict[str, bool]:

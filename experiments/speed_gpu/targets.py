@@ -19,7 +19,7 @@ class Target(NamedTuple):
         E, H, B: the setting.
         form: ours.
         peers: of whom the fastest counts.
-        ratio: the least; NaN where the ratio is told beside the others, and nothing is demanded.
+        ratio: the least, 1 where ours is to be ahead; NaN where the ratio is told beside, and nothing is demanded.
         source: where it is set.
     """
 
@@ -35,10 +35,20 @@ class Target(NamedTuple):
 RECORDED = "cuda_nn_graph"
 """A peer beyond those that performance.md names, and the strongest: cuDNN without the processor's part of a call."""
 
+BETWEEN = (144, 160, 192)
+"""H of one model's further comparisons: of 129 to 192, where performance.md sets a target, the ends and between."""
+
+AHEAD = (*BETWEEN, 256)
+"""H where our kernels are to be ahead with one LSTM; up to 128 nothing is promised, and `auto` may take cuDNN."""
+
 BESIDE = float("nan")
 TARGETS = (
     *(Target(32, H, 64, "cuda_fused", EXACT, 3.0) for H in (32, 64)),
     Target(32, 64, 64, "cuda_fused_bf16", ("flashrnn_bf16",), 2.0),
+    *(Target(1, H, 64, "cuda_fused", EXACT, 1.0) for H in AHEAD),
+    *(Target(1, H, 64, "cuda_fused", EXACT, BESIDE) for H in (32, 64, 128)),
+    *(Target(1, H, 64, "cuda_auto", EXACT, BESIDE) for H in AHEAD),
+    *(Target(1, H, 64, "cuda_fused_graph", (*EXACT, RECORDED), BESIDE) for H in AHEAD),
     *(Target(E, H, 64, "cuda_fused", ("cuda_nn",), BESIDE) for E in (8, 32) for H in (32, 64)),
     *(Target(E, H, 64, "cuda_fused_graph", (*EXACT, RECORDED), BESIDE) for E in (8, 32) for H in (32, 64)),
     *(Target(32, H, 64, "cuda_fused_tf32x3", ("flashrnn",), BESIDE) for H in (32, 64)),

@@ -21,7 +21,7 @@ from experiments.speed.numbers import ceilings, flops, traffic
 from experiments.speed_gpu import analysis, experiment, floors, profiled, profiles, sweep
 from experiments.speed_gpu.floors import Kernel
 from experiments.speed_gpu.profiled import PASS, Event
-from experiments.speed_gpu.targets import TARGETS, WIDTHS
+from experiments.speed_gpu.targets import AHEAD, TARGETS, WIDTHS
 from impl.draw import generator
 from properties.record import COLUMNS
 
@@ -61,15 +61,26 @@ def trace(*lines):
 
 
 def seen(us, calls=2, T=100, programs=128):
-    """What the profiler saw in so many calls: in each every kernel, one after the other, T times its microseconds."""
+    """What the profiler saw in so many calls: in each every kernel, one after the other, T times its microseconds.
+
+    What STARTS names is started so many times a step.
+    """
     found = []
     for _ in range(calls):
+        names = [name for name in us for _ in range(T * STARTS[name] if name in STARTS else 1)]
         ends = [0.0]
-        for value in us.values():
-            ends.append(ends[-1] + T * value)
+        for name in names:
+            ends.append(ends[-1] + T * us[name] / names.count(name))
         sizes = (programs, 256, 168, 69632)
-        found.append([Event(name, *span, *sizes) for name, *span in zip(us, ends, ends[1:], strict=False)])
+        found.append([Event(name, *span, *sizes) for name, *span in zip(names, ends, ends[1:], strict=False)])
     return found
+
+
+SGEMM = "void gemmSN_TN_kernel<float, 128, 16, 2, 4, 4, 4, true>(Params)"
+STARTS = {"lstm_forward": 1, "lstm_backward": 1, SGEMM: 2, "Memset (Device)": 1}
+STEPPED = {"affine": 0.8, "lstm_forward": 3.0, "lstm_backward": 4.2, SGEMM: 11.0, GEMM: 1.6, "Memset (Device)": 1.5}
+FEW_ROWS = STEPPED | {"lstm_forward": 2.6, "lstm_backward": 3.4, SGEMM: 9.0}
+"""Of one model whose weights do not stay on the chip, made up so that they add up to what an H100 took."""
 
 
 def case(cell="lstm", E=32, T=100, B=64, H=64):
@@ -355,10 +366,10 @@ def test_profiles_take_in_both_ends_of_every_ladder():
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
-def test_what_a_target_asks_of_float32_is_measured_and_profiled(monkeypatch, preset):
+def test_what_a_target_asks_is_measured_and_profiled(monkeypatch, preset):
     """Every demanded ratio, and the ceiling at both widths: a comparison has the forms, a profile the kernels.
 
-    Of the two targets of other peers' precision one has no profile: what floors are made of is float32's.
+    Of one model's widths between 128 and 256 one is profiled: all of them are stepped.
     """
     monkeypatch.setattr(sweep, "card", lambda: "A card")
     entries = [
@@ -370,20 +381,36 @@ def test_what_a_target_asks_of_float32_is_measured_and_profiled(monkeypatch, pre
     for target in TARGETS:
         at = ("lstm", target.E, sweep.T, target.B, target.H, target.H)
         assert {("card", name, *at) for name in (target.form, *target.peers)} <= set(entries)
-        if target.ratio > 0 and target.form in sweep.PROFILED:
+        if target.ratio > 0 and target.H not in (144, 192):
             assert ("profile", target.form, *at) in entries
     for H in WIDTHS:
         assert {("profile", form, "lstm", 32, sweep.T, 64, H, H) for form in sweep.PROFILED} <= set(entries)
         assert {("lone", "cuda_fused", "lstm", 1, sweep.T, rows, H, H) for rows in (4, 8, 16)} <= set(entries)
+    lone = {(name, B, H) for part, name, _, _, _, B, _, H in entries if part == "lone"}
+    assert lone >= {("cuda_fused", 4, 160), ("cuda_fused", 4, 256), ("cuda_fused_bf16", 16, 64)}
+
+
+def test_one_models_widths_are_stepped_and_bfloat16_is_not():
+    """What the profile's floors assume of our kernels' plan on an H100: of rows too, that bfloat16 has 16 alone."""
+    pytest.importorskip("triton")
+    from impl.torch_twin.kernels.plan import plan
+
+    for H in AHEAD:
+        chosen = plan("lstm", H, "float32", "ieee", (9, 0))
+        assert (chosen.forward.path, chosen.backward.path, chosen.P) == ("stepped", "stepped", H)
+    chosen = plan("lstm", WIDTHS[0], "float32", "bf16", (9, 0))
+    for config in (chosen.forward, chosen.backward):
+        assert (config.path, config.spread(1, 16, 132).rows) == ("persistent", 16)
 
 
 # From records to floors
 
 
+@pytest.mark.parametrize("stepped", [False, True])
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_tasks_of_kernels_add_up_to_a_step(cell):
+def test_tasks_of_kernels_add_up_to_a_step(cell, stepped):
     """The kernels' multiply-adds are those of the step; they move at least its bytes, since arrays go between them."""
-    tasks = [floors.task(role, case(cell)) for role in floors.ROLES]
+    tasks = [floors.task(role, case(cell), stepped) for role in floors.ROLES]
     assert 2 * sum(products for _, products in tasks) == flops(case(cell))
     assert sum(moved for moved, _ in tasks) >= traffic(case(cell))
 
@@ -405,6 +432,7 @@ def test_roles_by_name():
     names = {"affine": "projection", "forward_loop": "forward", "backward_loop": "backward", GEMM: "gradient"}
     names |= {"ampere_sgemm_64x32_sliced1x4_nt": "gradient", "nvjet_hsh_128x8": "gradient", "Memset": "rest"}
     names |= {"void cublasLt::splitKreduce_kernel<32>": "gradient", COPY: "rest", "void at::reduce_kernel<4>": "rest"}
+    names |= {f"{cell}_{way}": way for cell in ("rnn", "lstm") for way in ("forward", "backward")}
     assert {name: floors.role_of(child.escaped(name)) for name in names} == names
     assert floors.role_of("") == ""
 
@@ -517,6 +545,95 @@ def test_parts_of_a_loop_are_levels():
     assert floors.parts(loop._replace(role="gradient")) == {"floors": 2, "products": 8}
 
 
+def single(H=256, graph=28.7, rows=FEW_ROWS):
+    """The records of one model whose weights do not stay on the chip, and where `rows` are given of a few rows.
+
+    Kernels have 16 programs, as those have that keep 4 of the 64 rows each.
+    """
+    found = records(case(E=1, H=H), "cuda_fused", 36.4, STEPPED | {COPY: 1.4}, programs=16)
+    found += records(case(E=1, H=H), "cuda_fused_graph", graph, STEPPED, programs=16)
+    return found + (records(case(E=1, H=H, B=4), "cuda_fused", 30.0, rows, "lone") if rows else [])
+
+
+def rounded(wall=16.1, us=PARTS, latency=2.9):
+    """The records of products of bfloat16 at the target's setting, and of one program alone, of 16 rows."""
+    alone = PARTS | dict.fromkeys(LOOPS, latency)
+    found = list(records(case(), "cuda_fused_bf16", wall, us))
+    return found + records(case(E=1, B=16), "cuda_fused_bf16", 20.0, alone, "lone", programs=1)
+
+
+def read(*rows):
+    """The profiles that records of rows tell, by E and form."""
+    told = frame(*rows)
+    return {(one.case.E, one.form): one for one in floors.profiles(told, ceilings(told))}
+
+
+def kernels(one):
+    """A profile's kernels by their role."""
+    return {kernel.role: kernel for kernel in one.kernels}
+
+
+def test_products_that_every_step_starts_are_told_from_the_weights_gradient():
+    """Of two of a library's kernels the one of 200 starts in 100 steps is the steps', the one of one start is not."""
+    one = read(*single())[1, "cuda_fused_graph"]
+    found = kernels(one)
+    assert one.stepped and (found["steps"].calls, found["gradient"].calls) == (200, 1)
+    assert (found["steps"].us, found["gradient"].us) == (pytest.approx(11.0), pytest.approx(1.6))
+    assert found["steps"].product == pytest.approx(2 * 2 * 64 * 4 * 256 * 256 / 51.4e6)
+    assert (found["steps"].memory, found["forward"].product) == (0, 0)
+    assert not read(*records(case(), "cuda_fused", 20.4, PARTS))[32, "cuda_fused"].stepped
+
+
+def test_of_single_steps_the_kernels_of_few_rows_are_the_series():
+    """Each kernel's of 4 rows is its floor, in a graph too; the loops have no programs that stay, so no waves' time."""
+    for one in read(*single()).values():
+        found = kernels(one)
+        assert [found[role].latency for role in floors.SERIES] == [pytest.approx(us) for us in (2.6, 3.4, 9.0)]
+        assert all(math.isnan(found[role].alone) for role in floors.SERIES)
+        parts = floors.excess(one)
+        assert sum(parts) == pytest.approx(one.wall)
+        assert parts.ceiling + parts.memory + parts.latency == pytest.approx(2.6 + 3.4 + 9 + sum_of_floors(found))
+        assert parts.crowd == pytest.approx(0.4 + 0.8) and parts.pace == parts.waves == 0
+
+
+def sum_of_floors(found):
+    """Microseconds of the floors of what no step starts."""
+    return sum(max(found[role].memory, found[role].product) for role in ("projection", "gradient"))
+
+
+def test_kernels_of_several_names_are_one_role_in_few_rows_too():
+    """Forward and backward may have a product of their own each: their times are added in each call."""
+    split = {name: us for name, us in FEW_ROWS.items() if name != SGEMM} | {SGEMM: 4.0, OTHER: 5.5}
+    one = read(*single(rows=split))[1, "cuda_fused_graph"]
+    assert kernels(one)["steps"].latency == pytest.approx(9.5)
+
+
+OTHER = SGEMM.replace("TN", "NN")
+STARTS[OTHER] = 1
+
+
+def test_bfloat16_has_no_floor_of_products():
+    """Its arrays are float32's and have their floor; of products the weights' gradient alone, which is float32's."""
+    one = read(*rounded(), *lone())[32, "cuda_fused_bf16"]
+    exact = read(*records(case(), "cuda_fused", 20.4, PARTS), *lone())[32, "cuda_fused"]
+    found, own = kernels(one), kernels(exact)
+    assert {role: kernel.memory for role, kernel in found.items()} == {role: own[role].memory for role in own}
+    known = {role for role, kernel in found.items() if not math.isnan(kernel.product)}
+    assert known == {"gradient", "rest"} and found["gradient"].product == own["gradient"].product
+    assert math.isnan(one.ceiling) and not math.isnan(exact.ceiling)
+    parts = floors.excess(one)
+    known = sum(value for value in parts if not math.isnan(value))
+    assert math.isnan(parts.ceiling) and known == pytest.approx(one.wall) and parts.memory > 0
+
+
+def test_forms_have_lone_programs_of_their_own():
+    """Of 16 rows a program of bfloat16 takes 2.9 and one of float32 3.3: each is the floor of its own form alone."""
+    found = read(*rounded(), *records(case(), "cuda_fused", 20.4, PARTS), *lone())
+    assert kernels(found[32, "cuda_fused_bf16"])["forward"].latency == pytest.approx(2.9)
+    loop = kernels(found[32, "cuda_fused"])["forward"]
+    assert (loop.latency, loop.alone) == (LONE[4], LONE[16])
+
+
 # What is said
 
 
@@ -585,6 +702,65 @@ def test_the_other_width_is_judged_beside():
     assert words.endswith("12.5 are the card waiting for the processor")
     assert [profiles.bar_name(one, 64) for one in looked_into] == ["E=32 T=100 H=32", "E=32 T=100"]
     assert len(profiles.kernel_table(looked_into).frame) == len(us) + len(PARTS)
+
+
+def ahead(us):
+    """The times of one LSTM's fused form by width, and of torch.nn in turn, which takes 10."""
+    who = {"cuda_nn": dict.fromkeys(us, 10.0), "cuda_fused": us}
+    return [
+        (f"card/{case(E=1, H=H).name}/contender={name}/threads=1", "us_per_step", n, value * (1 + n / 1e4))
+        for name, times in who.items()
+        for H, value in times.items()
+        for n in range(15)
+    ]
+
+
+def told(report, name):
+    """A table of a report."""
+    return next(table.frame for table in report.tables if table.name == name)
+
+
+def test_what_misses_its_target_is_said_with_where_its_time_goes():
+    """Of the widths that miss it, each by the nearest profile, which is named; what was not profiled is said to be."""
+    times = ahead({144: 12.0, 160: 12.0, 192: 9.0, 256: 11.0})
+    report = analysis.analyse(frame(*times, *single(256), *single(160, rows=None)))
+    assert "What misses a target, and where its time goes: our module, fused, E=1 H=144 and H=160: of " in report.lead
+    assert "of 36.4 µs a step (H=160) 12.9 are waits before a graph or between its kernels and " in report.lead
+    assert "; our module, fused, E=1 H=256: of 36.4 µs a step (H=256) 13.2 are steps in series" in report.lead
+    spent = told(report, "spending").set_index("setting")
+    assert [*spent.index] == [f"LSTM E=1 H={H} B=64" for H in AHEAD] and {*spent.ours} == {"our module, fused"}
+    met = spent.loc["LSTM E=1 H=192 B=64"]
+    assert met.result == "met" and met["where ours goes"].startswith("of 36.4 µs a step (H=160)")
+    report = analysis.analyse(frame(*times))
+    assert "our module, fused, E=1 H=144 and H=160 and H=256: not profiled." in report.lead
+    assert "spending" not in {table.name for table in report.tables}
+    assert "misses" not in analysis.analyse(frame(*ahead({160: 9.0}), *single(160))).lead
+
+
+def test_one_model_and_bfloat16_stand_beside_the_others():
+    """A bar and rows each, with what is not known left blank; words of a graph's gaps, and of floors for a ceiling."""
+    rows = frame(*records(case(), "cuda_fused", 20.4, PARTS), *lone(), *single(), *rounded(), *ahead({256: 9.0}))
+    looked_into = floors.profiles(rows, ceilings(rows))
+    bars = [profiles.bar_name(one, 64) for one in looked_into]
+    assert bars == ["E=1 T=100 H=256", "E=1 T=100 H=256, in a graph", "E=32 T=100", "E=32 T=100, bf16"]
+    with figures.style():
+        report = analysis.analyse(rows)
+        (figure,) = (figure for figure in report.figures if figure.name == "profile")
+        (axis,) = figure.canvas.axes
+        assert "products of single steps" in {text.get_text() for text in axis.get_legend().get_texts()}
+        assert "bf16 16.1: input's product" in figure.alt and "products of single steps 11," in figure.alt
+        assert "<path" in figures.svg(figure.canvas, figure.name)
+    row = told(report, "profile").set_index(["form", "setting", "kernel"])
+    steps = row.loc["our module, fused", "E=1 T=100 H=256 B=64", "products of single steps"]
+    assert (steps.calls, steps.measured, steps["products alone"]) == ("200", "11", "1.31")
+    assert (steps["steps in series, fewest rows"], steps["over its largest floor"]) == ("9", "1.22")
+    loop = row.loc["our module, fused, bf16", "E=32 T=100 H=64 B=64", "forward loop"]
+    assert (loop["products alone"], loop["memory alone"], loop["over its largest floor"]) == ("", "1.96", "1.21")
+    row = told(report, "excess").set_index("form").loc["our module, fused, bf16"]
+    assert (row["ceilings"], row["over them"]) == ("", "") and float(row["each kernel's own memory"]) > 0
+    (asked,) = (target for target in TARGETS if target.form == "cuda_fused_bf16")
+    words = profiles.spending(looked_into, asked)
+    assert words.startswith("of 16.1 µs a step (H=64) ") and "what memory and float32's products must take" in words
 
 
 def scaled(factor):
