@@ -253,23 +253,22 @@ def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkey
     assert_ends_with_advice(tmp_path, "Too many open files")
 
 
-@pytest.mark.parametrize("count", range(4))
+@pytest.mark.parametrize("count", range(6))
 def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, monkeypatch, count):
-    """Be it a worker's listener or its pool's thread, the first worker's or the second's; no process is left."""
-    real, started = threading.Thread.start, []
+    """A worker's listener or its pool's two threads, of the first or the second worker; no process or thread is left."""
+    real, started, before = threading.Thread.start, [], threading.active_count()
 
     def start(thread):
-        if threading.current_thread() is threading.main_thread():
-            if len(started) == count:
-                raise RuntimeError("can't start new thread")
-            started.append(thread)
+        if len(started) == count:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
         real(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
     monkeypatch.setattr(run.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
     assert_ends_with_advice(tmp_path, "can't start new thread")
     assert len(started) == count
-    wait_for(lambda: not multiprocessing.active_children(), None)
+    wait_for(lambda: not multiprocessing.active_children() and threading.active_count() == before, None)
 
 
 def assert_ends_with_advice(folder, why):
