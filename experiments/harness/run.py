@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -16,7 +16,8 @@ from experiments.harness import provenance
 from experiments.harness.deadline import Deadline
 from experiments.harness.endings import Told
 from experiments.harness.executor import THREADS, Died, Executor, Outcome, Unusable
-from experiments.harness.store import Store
+from experiments.harness.listing import counted
+from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import Group
 from properties.record import Record
 
@@ -50,6 +51,8 @@ def compute(
 ) -> int:
     """Computes the groups that the store lacks, dearest first, and stores each when it is done.
 
+    What failed before, in this run or an earlier one, comes after all that did not, the least often failed first.
+
     Args:
         groups: in any order; which are computed first changes no result.
         quiet: without a progress bar.
@@ -66,7 +69,8 @@ def compute(
     groups, deadline = unique(groups), deadline or Deadline()
     finished = store.finished(groups) if finished is None else finished
     waiting = sorted((g for g in groups if g.key not in finished), key=lambda g: (-g.cost, g.key))
-    commit, bar, losses = provenance.commit(), Bar(waiting, quiet), Losses(len(waiting))
+    commit, bar = provenance.commit(), Bar(waiting, quiet)
+    losses = Losses(len(waiting), store.failures(waiting))
     running: dict[Future[Outcome], Group] = {}
     for group in groups if waiting and deadline.ends else ():
         if group.key in finished:
@@ -86,31 +90,45 @@ def compute(
                     losses.done(group)
                 else:
                     deadline.take_back(group)
+                    note(store, group, error)
                     if losses.runs_again(group, error):
-                        waiting.append(group)  # after all others: what died for want of memory then has more of it
+                        waiting.append(group)
         if losses.missing:
             raise losses.error()
     return losses.count
 
 
 def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline) -> Group | None:
-    """The next group to begin, where one is to be begun."""
-    return None if losses.end else deadline.next(waiting)
+    """The next group to begin, where one is to be begun: those that failed least often come first.
+
+    So what always fails keeps nothing else waiting, and what died for want of memory has more of it in the end.
+    """
+    counts = sorted({losses.times(group) for group in waiting})
+    each = (deadline.next([group for group in waiting if losses.times(group) == times]) for times in counts)
+    return None if losses.end else next((group for group in each if group), None)
 
 
 class Losses:
     """What a run lost and why, and whether a group is run again; the same for all executors.
 
+    Args:
+        count: groups to compute.
+        before: how often groups failed in earlier runs, by key.
     Attributes:
         count, missing: groups to compute, and those of them that have no results yet.
         end: why no further group is begun, or "".
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, before: Mapping[str, int] | None = None) -> None:
         self.count = self.missing = count
+        self._before = Counter(before)
         self.end = ""
         self._deaths, self._names = Counter[str](), dict[str, str]()
         self._failures: list[str] = []
+
+    def times(self, group: Group) -> int:
+        """How often a group has failed, or its process died, in this run and in earlier ones."""
+        return self._before[group.key] + self._deaths[group.key]
 
     def done(self, group: Group) -> None:
         """Notes a group's results; that workers died before is no matter then."""
@@ -139,7 +157,7 @@ class Losses:
     def line(self) -> str:
         """What was lost, in one line."""
         killers = self.killers(1 if self.late() else DEATHS)  # one that would be late may be so for its deaths
-        told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
+        told = killers[:NAMED]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
         late = ["what is missing would not be done in the time that was given"] if self.late() else []
         why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told, *late])
@@ -150,9 +168,23 @@ class Losses:
         """Whether groups are missing that nothing keeps from being computed, but the deadline."""
         return not self.end and self.missing > len(self._failures) + len(self.killers(DEATHS))
 
-    def killers(self, least: int) -> list[tuple[str, int]]:
-        """The groups that killed so many workers, DEATHS of which give them up, and how often each killed one."""
-        return [(self._names[key], times) for key, times in self._deaths.items() if times >= least]
+    def killers(self, least: int) -> list[str]:
+        """The groups that killed a worker, and that failed so often in all runs; DEATHS give them up."""
+        found = {key: times for key, times in self._deaths.items() if times + self._before[key] >= least}
+        return [
+            f"{self._names[key]} killed its worker {times} times{self.earlier(key)}" for key, times in found.items()
+        ]
+
+    def earlier(self, key: str) -> str:
+        """How often a group failed before this run, where it did."""
+        return f", and failed {counted(self._before[key], 'time')} in earlier runs" if self._before[key] else ""
+
+
+def note(store: Store, group: Group, error: BaseException) -> None:
+    """Lets the store remember that a group failed; where it cannot, that must not hide what the group failed with."""
+    if not isinstance(error, Unusable):
+        with suppress(StoreError):
+            store.note_failure(group, error.times if isinstance(error, Died) else 1)
 
 
 def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:

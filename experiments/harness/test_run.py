@@ -255,7 +255,7 @@ def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkey
 
 @pytest.mark.parametrize("count", range(6))
 def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, monkeypatch, count):
-    """A worker's listener or its pool's two threads, of the first or the second worker; no process or thread is left."""
+    """A worker's listener or its pool's threads, of the first or the second worker; no process or thread is left."""
     real, started, before = threading.Thread.start, [], threading.active_count()
 
     def start(thread):
