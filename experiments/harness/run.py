@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -35,7 +35,7 @@ class RunError(Told):
     """A sweep stopped before its end; one line that says where, and that finished groups are kept."""
 
 
-class OutOfTime(RunError):
+class OutOfTime(Told):
     """A sweep stopped at its deadline, and nothing failed; one line that says so."""
 
     code = 3
@@ -47,7 +47,6 @@ def compute(
     executor: Executor,
     quiet: bool = False,
     deadline: Deadline | None = None,
-    finished: Collection[str] | None = None,
 ) -> int:
     """Computes the groups that the store lacks, dearest first, and stores each when it is done.
 
@@ -58,7 +57,6 @@ def compute(
         quiet: without a progress bar.
         deadline: after which no group is waited for, but for one in this process; none is begun that would not be done
             by then, but for one to begin with, see Deadline.next.
-        finished: the keys of what the store has, of one that has asked it already.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
@@ -67,7 +65,7 @@ def compute(
         OutOfTime: the deadline came before the end.
     """
     groups, deadline = unique(groups), deadline or Deadline()
-    finished = store.finished(groups) if finished is None else finished
+    finished = store.finished(groups)
     waiting = sorted((g for g in groups if g.key not in finished), key=lambda g: (-g.cost, g.key))
     commit, bar = provenance.commit(), Bar(waiting, quiet)
     losses = Losses(len(waiting), store.failures(waiting))
@@ -149,7 +147,7 @@ class Losses:
             self._failures.append(f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}")
         return False
 
-    def error(self) -> RunError:
+    def error(self) -> RunError | OutOfTime:
         """What ends the run; that the time is over is no failure, unless there was one too."""
         failed = self.end or self._failures or self.killers(DEATHS)
         return RunError(self.line()) if failed else OutOfTime(self.line())

@@ -56,7 +56,7 @@ def ran(store, place, minutes):
     place.begun = []
     try:
         run.compute(SWEEP, store, place, quiet=True, deadline=Deadline(minutes, lambda: place.now))
-    except run.RunError as stop:
+    except (run.RunError, run.OutOfTime) as stop:
         return place.begun, stop.code, str(stop)
     return place.begun, 0, ""
 

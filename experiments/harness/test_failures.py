@@ -65,7 +65,7 @@ class Fated(InProcess):
         self.begun = []
         try:
             run.compute(self.groups[:count], store, self, quiet=True, deadline=Deadline(minutes, lambda: self.now))
-        except run.RunError as stop:
+        except (run.RunError, run.OutOfTime) as stop:
             return stop.code
         return 0
 
