@@ -15,7 +15,7 @@ from experiments import claims
 from experiments.harness import provenance
 from experiments.harness.deadline import Deadline
 from experiments.harness.endings import Told
-from experiments.harness.executor import THREADS, Died, Executor, Outcome, Unusable
+from experiments.harness.executor import AT, THREADS, Died, Executor, Outcome, Unusable
 from experiments.harness.listing import counted
 from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import Group
@@ -144,7 +144,7 @@ class Losses:
         if isinstance(error, Unusable):
             self.end = str(error)
         else:
-            self._failures.append(f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}")
+            self._failures.append(f"{group.experiment} {group.setting} failed with {said(error)}")
         return False
 
     def error(self) -> RunError | OutOfTime:
@@ -157,8 +157,10 @@ class Losses:
         killers = self.killers(1 if self.late() else DEATHS)  # one that would be late may be so for its deaths
         told = killers[:NAMED]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
+        failed = self._failures[:1]
+        failed += [f"{counted(len(self._failures) - 1, 'more group')} failed"] if len(self._failures) > 1 else []
         late = ["what is missing would not be done in the time that was given"] if self.late() else []
-        why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told, *late])
+        why = "; ".join([*([self.end] if self.end else []), *failed, *told, *late])
         kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())
 
@@ -176,6 +178,12 @@ class Losses:
     def earlier(self, key: str) -> str:
         """How often a group failed before this run, where it did."""
         return f", and failed {counted(self._before[key], 'time')} in earlier runs" if self._before[key] else ""
+
+
+def said(error: BaseException) -> str:
+    """What an error is, and where it was raised as far as it says so."""
+    where = [f", {note}" for note in getattr(error, "__notes__", []) if note.startswith(AT)]
+    return f"{type(error).__name__}: {error}{''.join(where)}"
 
 
 def note(store: Store, group: Group, error: BaseException) -> None:

@@ -208,7 +208,7 @@ def test_a_failure_before_the_deadline_is_a_failure(store, tmp_path, monkeypatch
     monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("TOY_FAILS", SWEEP[-1].setting)  # the cheapest, with which a run begins
     late = lambda: 1e9 if begun(tmp_path / "log") else 0.0  # noqa: E731
-    with pytest.raises(run.RunError, match=r"asked to fail; what is missing would not .* \(groups m") as stop:
+    with pytest.raises(run.RunError, match=r"asked to fail, at .*; what is missing would not .* \(groups m") as stop:
         run.compute(SWEEP, store, InProcess(), quiet=True, deadline=Deadline(1.0, late))
     assert stop.value.code == 1
 
