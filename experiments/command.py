@@ -265,7 +265,7 @@ def run(command: Run) -> int:
         if lacking(groups, finished):
             refuse_absent(command, engine)
         tell_predictions(sweeps, finished)
-        computed = compute_all(sweeps, store, place, deadline, finished)
+        computed = compute_all(sweeps, store, place, deadline)
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         print(write_reports(sweeps, store, command, engine, out) if command.report else command.store)
     return 0
@@ -276,9 +276,7 @@ def refuse_absent(command: Run, engine: str) -> None:
     (catalogue.refuse_absent if command.scheduler is None else catalogue.refuse_nameless)(engine)
 
 
-def compute_all(
-    sweeps: dict[str, list[Group]], store: Store, place: Executor, deadline: Deadline, finished: set[str]
-) -> int:
+def compute_all(sweeps: dict[str, list[Group]], store: Store, place: Executor, deadline: Deadline) -> int:
     """What the store lacks; how many groups that was. Clocks run last, in this process, and without idle workers.
 
     Raises:
@@ -288,14 +286,12 @@ def compute_all(
     groups: dict[bool, list[Group]] = {False: [], True: []}
     for name, some in sweeps.items():
         groups[catalogue.alone(name)] += some
-    clocks = partial(compute, groups[True], store, InProcess(), deadline=deadline, finished=finished)
+    clocks = partial(compute, groups[True], store, InProcess(), deadline=deadline)
     try:
-        computed = compute(groups[False], store, place, deadline=deadline, finished=finished)
-    except OutOfTime:
-        raise
+        computed = compute(groups[False], store, place, deadline=deadline)
     except RunError:
         place.close()
-        with suppress(RunError):
+        with suppress(RunError, OutOfTime):
             clocks()
         raise
     place.close()

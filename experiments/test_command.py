@@ -20,6 +20,7 @@ import pytest
 
 from experiments import command
 from experiments.harness import catalogue, listing, workers
+from experiments.harness import store as store_module
 from experiments.harness.deadline import Deadline
 from experiments.harness.executor import InProcess, Outcome
 from experiments.harness.report import cost
@@ -317,12 +318,14 @@ def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(he
         assert ("predicted: harness.toy sums to 0" in said.split("computed")[0]) is first
 
 
-def test_the_store_is_asked_once_what_it_has(here, monkeypatch):
-    """A large one checks each of its groups for it."""
+def test_the_bytes_of_a_finished_group_are_checked_once(here, monkeypatch):
+    """However often a command asks what the store has: a large one takes seconds to read."""
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
-    asked, finished = [], Store.finished
-    monkeypatch.setattr(Store, "finished", lambda store, groups: asked.append(len(groups)) or finished(store, groups))
-    assert command.main(["run", "harness.toy", "--workers", "0", "--no-report"]) == 0 and asked == [len(GROUPS)]
+    read, digests = [], store_module._digests
+    typed = ["run", "harness.toy", "--workers", "0", "--no-report"]
+    assert command.main(typed) == 0
+    monkeypatch.setattr(store_module, "_digests", lambda db, key: read.append(key) or digests(db, key))
+    assert command.main(typed) == 0 and sorted(read) == sorted(group.key for group in GROUPS)
 
 
 CUDA = ["--engine", "torch", "--device", "cuda:77", "--store", "s.sqlite", "--out", "out"]
@@ -422,7 +425,7 @@ def clocks(here, monkeypatch):
     def compute_all(place, deadline):
         sweeps = {"speed": GROUPS[:2], "memory": [replace(GROUPS[2], cost=1e9)]}
         with Store(here / "s.sqlite") as store:
-            return command.compute_all(sweeps, store, place, deadline, set())
+            return command.compute_all(sweeps, store, place, deadline)
 
     compute_all.settings = [group.setting for group in GROUPS[:2]]
     return compute_all
@@ -436,6 +439,14 @@ def test_a_group_that_always_fails_keeps_no_clock_from_being_measured(clocks, mo
     with pytest.raises(RunError, match=r"^harness.toy sum/terms=3 failed with ValueError: always \(groups missing: 1;"):
         clocks(place, Deadline())
     assert sorted(begun(Path("log"))) == sorted(clocks.settings) and place.begun == []
+
+
+def test_a_group_that_failed_is_told_also_where_clocks_are_late(clocks):
+    """The run has failed then, whatever the time."""
+    place = Fails()
+    with pytest.raises(RunError, match="failed with ValueError: always"):
+        clocks(place, Deadline(1.0, lambda: 0.0 if place.begun is None else 1e9))
+    assert begun(Path("log")) == []
 
 
 def test_where_a_group_would_be_late_no_clock_is_begun(clocks):

@@ -42,7 +42,7 @@ class Deadline:
     def __init__(self, minutes: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self.ends = minutes < math.inf
         self._clock, self._end = clock, clock() + 60 * minutes
-        self._paces, self._given, self._taken = dict[str, float](), set[str](), set[str]()
+        self._paces, self._given = dict[str, float](), set[str]()
 
     @classmethod
     def asked(cls, minutes: float | None) -> Deadline:
@@ -74,25 +74,20 @@ class Deadline:
         return not self.ends or (not self.over() and slowest * (START + group.cost) <= self.left())
 
     def next(self, waiting: Sequence[Group]) -> Group | None:
-        """The first that would be done in time, to be begun; one that was taken back is tried after all others.
+        """The first that would be done in time, to be begun.
 
         Where none would, or no pace is known, a run begins with the cheapest all the same: else it would end as it
         began, and so would the next. It may be done, and what trains goes on from where it stood.
         """
-        found = self._first([group for group in waiting if group.key not in self._taken]) or self._first(waiting)
+        fitting = next((group for group in waiting if self.fits(group)), None)
+        tried = None if self._given or self.over() else min(waiting, key=lambda group: group.cost, default=None)
+        found = fitting or tried
         self._given |= {found.key} if found else set()
         return found
-
-    def _first(self, groups: Sequence[Group]) -> Group | None:
-        """See `next`."""
-        fitting = next((group for group in groups if self.fits(group)), None)
-        tried = None if self._given or self.over() else min(groups, key=lambda group: group.cost, default=None)
-        return fitting or tried
 
     def take_back(self, group: Group) -> None:
         """Counts a group as not begun, since it failed or its process died: it taught no pace."""
         self._given.discard(group.key)
-        self._taken.add(group.key)
 
 
 def kind(group: Group) -> str:

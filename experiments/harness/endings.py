@@ -23,7 +23,7 @@ class UsageError(Told, ValueError):
 
 
 class OutError(Told):
-    """A report was made and could not be written; one line that says where and why, and what is kept."""
+    """What was made could not be written; one line that says where and why, and what is kept."""
 
 
 def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
@@ -65,8 +65,8 @@ def refuse_repeated(words: Sequence[str]) -> None:
 
 
 @contextmanager
-def writing(out: Path, kept: str) -> Iterator[None]:
-    """Says in one line why the reports' folder could not be written; an older report is whole then.
+def writing(out: Path, kept: str, what: str = "report") -> Iterator[None]:
+    """Says in one line why a file, or the reports' folder, could not be written; an older report is whole then.
 
     Raises:
         OutError: the disk is full, or fails.
@@ -74,4 +74,4 @@ def writing(out: Path, kept: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutError(f"no report could be written to {out} ({error.strerror or error}); {kept}.") from error
+        raise OutError(f"no {what} could be written to {out} ({error.strerror or error}); {kept}.") from error

@@ -11,20 +11,27 @@ from __future__ import annotations
 import ctypes
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from threadpoolctl import threadpool_limits
 
 from experiments.harness import engine, provenance
 from experiments.harness.endings import UsageError
-from experiments.harness.sweep import Group
+from experiments.harness.sweep import ROOT, Group
 from properties.record import Record
 
 THREADS = 1
+OURS = tuple(ROOT / package for package in ("experiments", "impl", "properties"))
+"""Where our own code lies; what is installed may lie beside it."""
+AT = "at "
+"""How the note of an error begins that says where it was raised."""
 SELDOM = 0.2
 """Seconds between two checkpoints that a process sends to another one."""
 Checkpoint = Callable[[int, int], None]
@@ -72,13 +79,26 @@ class Executor(Protocol):
 
 
 def compute(group: Group, checkpoint: Checkpoint, threads: int = 1) -> Outcome:
-    """Runs a group here and now; its engine may have so many threads, its numerical libraries have one."""
+    """Runs a group here and now; its engine may have so many threads, its numerical libraries have one.
+
+    What it raises has a note that says where: the traceback itself does not leave the process.
+    """
     keep_buffers()
     start = time.perf_counter()
-    with threadpool_limits(THREADS), engine.threads(threads):
-        records = list(import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint))
+    try:
+        with threadpool_limits(THREADS), engine.threads(threads):
+            records = list(import_module(f"experiments.{group.experiment}.experiment").run(group, checkpoint))
+    except Exception as error:
+        error.add_note(place(error.__traceback__))
+        raise
     seconds = time.perf_counter() - start
     return Outcome(records, seconds, *provenance.origin(group))
+
+
+def place(passed: TracebackType | None) -> str:
+    """The last line of our own code that an error has passed, as "at FILE:LINE"; at least this module's own."""
+    ours = [f for f in traceback.extract_tb(passed) if any(map(Path(f.filename).is_relative_to, OURS))]
+    return f"{AT}{Path(ours[-1].filename).relative_to(ROOT).as_posix()}:{ours[-1].lineno}"
 
 
 def keep_buffers() -> None:

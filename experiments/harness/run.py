@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any
@@ -15,8 +15,9 @@ from experiments import claims
 from experiments.harness import provenance
 from experiments.harness.deadline import Deadline
 from experiments.harness.endings import Told
-from experiments.harness.executor import THREADS, Died, Executor, Outcome, Unusable
-from experiments.harness.store import Store
+from experiments.harness.executor import AT, THREADS, Died, Executor, Outcome, Unusable
+from experiments.harness.listing import counted
+from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import Group
 from properties.record import Record
 
@@ -34,7 +35,7 @@ class RunError(Told):
     """A sweep stopped before its end; one line that says where, and that finished groups are kept."""
 
 
-class OutOfTime(RunError):
+class OutOfTime(Told):
     """A sweep stopped at its deadline, and nothing failed; one line that says so."""
 
     code = 3
@@ -46,16 +47,16 @@ def compute(
     executor: Executor,
     quiet: bool = False,
     deadline: Deadline | None = None,
-    finished: Collection[str] | None = None,
 ) -> int:
     """Computes the groups that the store lacks, dearest first, and stores each when it is done.
+
+    What failed before, in this run or an earlier one, comes after all that did not, the least often failed first.
 
     Args:
         groups: in any order; which are computed first changes no result.
         quiet: without a progress bar.
         deadline: after which no group is waited for, but for one in this process; none is begun that would not be done
             by then, but for one to begin with, see Deadline.next.
-        finished: the keys of what the store has, of one that has asked it already.
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
@@ -64,9 +65,10 @@ def compute(
         OutOfTime: the deadline came before the end.
     """
     groups, deadline = unique(groups), deadline or Deadline()
-    finished = store.finished(groups) if finished is None else finished
+    finished = store.finished(groups)
     waiting = sorted((g for g in groups if g.key not in finished), key=lambda g: (-g.cost, g.key))
-    commit, bar, losses = provenance.commit(), Bar(waiting, quiet), Losses(len(waiting))
+    commit, bar = provenance.commit(), Bar(waiting, quiet)
+    losses = Losses(len(waiting), store.failures(waiting))
     running: dict[Future[Outcome], Group] = {}
     for group in groups if waiting and deadline.ends else ():
         if group.key in finished:
@@ -86,31 +88,45 @@ def compute(
                     losses.done(group)
                 else:
                     deadline.take_back(group)
+                    note(store, group, error)
                     if losses.runs_again(group, error):
-                        waiting.append(group)  # after all others: what died for want of memory then has more of it
+                        waiting.append(group)
         if losses.missing:
             raise losses.error()
     return losses.count
 
 
 def following(waiting: Sequence[Group], losses: Losses, deadline: Deadline) -> Group | None:
-    """The next group to begin, where one is to be begun."""
-    return None if losses.end else deadline.next(waiting)
+    """The next group to begin, where one is to be begun: those that failed least often come first.
+
+    So what always fails keeps nothing else waiting, and what died for want of memory has more of it in the end.
+    """
+    counts = sorted({losses.times(group) for group in waiting})
+    each = (deadline.next([group for group in waiting if losses.times(group) == times]) for times in counts)
+    return None if losses.end else next((group for group in each if group), None)
 
 
 class Losses:
     """What a run lost and why, and whether a group is run again; the same for all executors.
 
+    Args:
+        count: groups to compute.
+        before: how often groups failed in earlier runs, by key.
     Attributes:
         count, missing: groups to compute, and those of them that have no results yet.
         end: why no further group is begun, or "".
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, before: Mapping[str, int] | None = None) -> None:
         self.count = self.missing = count
+        self._before = Counter(before)
         self.end = ""
         self._deaths, self._names = Counter[str](), dict[str, str]()
         self._failures: list[str] = []
+
+    def times(self, group: Group) -> int:
+        """How often a group has failed, or its process died, in this run and in earlier ones."""
+        return self._before[group.key] + self._deaths[group.key]
 
     def done(self, group: Group) -> None:
         """Notes a group's results; that workers died before is no matter then."""
@@ -128,10 +144,10 @@ class Losses:
         if isinstance(error, Unusable):
             self.end = str(error)
         else:
-            self._failures.append(f"{group.experiment} {group.setting} failed with {type(error).__name__}: {error}")
+            self._failures.append(f"{group.experiment} {group.setting} failed with {said(error)}")
         return False
 
-    def error(self) -> RunError:
+    def error(self) -> RunError | OutOfTime:
         """What ends the run; that the time is over is no failure, unless there was one too."""
         failed = self.end or self._failures or self.killers(DEATHS)
         return RunError(self.line()) if failed else OutOfTime(self.line())
@@ -139,10 +155,12 @@ class Losses:
     def line(self) -> str:
         """What was lost, in one line."""
         killers = self.killers(1 if self.late() else DEATHS)  # one that would be late may be so for its deaths
-        told = [f"{name} killed its worker {times} times" for name, times in killers[:NAMED]]
+        told = killers[:NAMED]
         told += [f"{len(killers) - NAMED} more groups did so"] if len(killers) > NAMED else []
+        failed = self._failures[:1]
+        failed += [f"{counted(len(self._failures) - 1, 'more group')} failed"] if len(self._failures) > 1 else []
         late = ["what is missing would not be done in the time that was given"] if self.late() else []
-        why = "; ".join([*([self.end] if self.end else []), *self._failures[:1], *told, *late])
+        why = "; ".join([*([self.end] if self.end else []), *failed, *told, *late])
         kept = f"groups missing: {self.missing}; finished groups are kept: run the command again"
         return " ".join(f"{why} ({kept})".split())
 
@@ -150,9 +168,29 @@ class Losses:
         """Whether groups are missing that nothing keeps from being computed, but the deadline."""
         return not self.end and self.missing > len(self._failures) + len(self.killers(DEATHS))
 
-    def killers(self, least: int) -> list[tuple[str, int]]:
-        """The groups that killed so many workers, DEATHS of which give them up, and how often each killed one."""
-        return [(self._names[key], times) for key, times in self._deaths.items() if times >= least]
+    def killers(self, least: int) -> list[str]:
+        """The groups that killed a worker, and that failed so often in all runs; DEATHS give them up."""
+        found = {key: times for key, times in self._deaths.items() if times + self._before[key] >= least}
+        return [
+            f"{self._names[key]} killed its worker {times} times{self.earlier(key)}" for key, times in found.items()
+        ]
+
+    def earlier(self, key: str) -> str:
+        """How often a group failed before this run, where it did."""
+        return f", and failed {counted(self._before[key], 'time')} in earlier runs" if self._before[key] else ""
+
+
+def said(error: BaseException) -> str:
+    """What an error is, and where it was raised as far as it says so."""
+    where = [f", {note}" for note in getattr(error, "__notes__", []) if note.startswith(AT)]
+    return f"{type(error).__name__}: {error}{''.join(where)}"
+
+
+def note(store: Store, group: Group, error: BaseException) -> None:
+    """Lets the store remember that a group failed; where it cannot, that must not hide what the group failed with."""
+    if not isinstance(error, Unusable):
+        with suppress(StoreError):
+            store.note_failure(group, error.times if isinstance(error, Died) else 1)
 
 
 def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:

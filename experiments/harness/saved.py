@@ -46,16 +46,29 @@ def write(path: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> N
     from safetensors.numpy import save  # here, since who trains no language model need not have it
 
     data = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {FACTS: json.dumps(facts)})
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        replace(path, data)
+    except OSError as error:
+        why = error.strerror or error
+        raise SavedError(f"`path` must be a file that can be written; got {path} ({why}).") from error
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Writes bytes in place of a file, or of none: the old ones are whole until the new ones are on the disk.
+
+    Raises:
+        OSError: they cannot be written there; nothing has changed then.
+    """
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
         remove_left(path)
         put(new, data)
         new.replace(path)
-    except OSError as error:
+    except OSError:
         with suppress(OSError):
             new.unlink()
-        raise SavedError(f"`path` must be a file that can be written; got {path} ({error.strerror}).") from error
+        raise
 
 
 def put(path: Path, data: bytes) -> None:

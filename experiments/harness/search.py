@@ -12,9 +12,9 @@ from typing import Annotated, Any, TypeVar
 import pandas as pd
 import tyro
 
-from experiments.harness import executor, provenance
+from experiments.harness import executor, provenance, saved
 from experiments.harness.deadline import Deadline, Minutes
-from experiments.harness.endings import ended
+from experiments.harness.endings import ended, writing
 from experiments.harness.engine import cores
 from experiments.harness.run import compute
 from experiments.harness.store import STORE, Store
@@ -73,6 +73,8 @@ def write(
 ) -> Path:
     """Computes what the store lacks; writes each table of the records as CSV, and where they come from as JSON.
 
+    All are made before the first older one goes, each of which is replaced whole or not at all.
+
     Args:
         groups: of the search.
         tables: by path, what makes the table of all records.
@@ -81,14 +83,18 @@ def write(
         digits: significant ones of a number in the tables; all if None.
     Returns:
         The path of the last table.
+    Raises:
+        OutError: a file cannot be written.
     """
     deadline = Deadline.asked(asked.minutes)
     with executor.on(asked.workers) as workers, Store(asked.store) as store:
         compute(groups, store, workers, deadline=deadline)
         records = pd.DataFrame(store.records(groups), columns=COLUMNS)
         known: dict[str, Any] = provenance.collect(list(groups), store, asked.typed)
-    for path, table in tables.items():
-        form = None if digits is None else f"%.{digits}g"
-        table(records).to_csv(path, index=False, float_format=form, lineterminator="\n")
-    facts.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
-    return path
+    form = None if digits is None else f"%.{digits}g"
+    csv = {"index": False, "float_format": form, "lineterminator": "\n"}
+    texts = {path: table(records).to_csv(**csv) for path, table in tables.items()}
+    for path, text in (texts | {facts: json.dumps(known, indent=1) + "\n"}).items():
+        with writing(path, "the results are kept: the same command only writes what they say", "table"):
+            saved.replace(path, text.encode())
+    return list(tables)[-1]

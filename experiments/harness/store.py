@@ -11,6 +11,7 @@ import hashlib
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,10 @@ CREATE TABLE IF NOT EXISTS records (
 ) STRICT, WITHOUT ROWID
 """,
 )
+_FAILURES = """
+CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, times INTEGER NOT NULL) STRICT, WITHOUT ROWID
+"""
+"""How often groups without results failed. No step of the version: a program that knows none loses nothing by it."""
 _COLUMNS = {
     "groups": "key,experiment,setting,content,facts",
     "records": "key,n,source,setting,seed,metric,index,value,rule",
@@ -125,13 +130,30 @@ class Store:
                 _sign(self._db, group.key)
 
     def _inserted(self, row: Sequence[Any], rows: Iterable[Sequence[Any]]) -> bool:
-        """Whether the group was not here, and so is by now, with its records."""
+        """Whether the group was not here, and so is by now, with its records; that it failed before is forgotten."""
+        self._db.execute("DELETE FROM failures WHERE key = ?", (row[0],))
         if not self._db.execute("INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?, ?, ?)", row).rowcount:
             return False
         # Records without a group are what a disk has kept of one that it lost: no results.
         self._db.execute("DELETE FROM records WHERE key = ?", (row[0],))
         self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         return True
+
+    def note_failure(self, group: Group, times: int = 1) -> None:
+        """Counts that a group has failed, or its process died, so many times more; its results make it forgotten.
+
+        Raises:
+            StoreError: the disk is full or fails; the count is as it was.
+        """
+        note = "INSERT INTO failures VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET times = times + ?2"
+        with self._told("written"):
+            self._db.execute(note, (group.key, times))
+
+    def failures(self, groups: Iterable[Group]) -> Counter[str]:
+        """How often each of the groups has failed without results since, by key."""
+        with self._told("read"):
+            noted = dict(self._db.execute("SELECT key, times FROM failures"))
+        return Counter({group.key: noted[group.key] for group in groups if group.key in noted})
 
     def records(self, groups: Iterable[Group]) -> list[Record]:
         """The records of the groups, group by group in the order given.
@@ -311,6 +333,7 @@ def _held(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         _migrate(db)
+        db.execute(_FAILURES)
         db.execute("COMMIT")
         return db
     except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -21,7 +22,7 @@ import pytest
 from experiments import claims
 from experiments.harness import provenance, run
 from experiments.harness import workers as processes
-from experiments.harness.executor import Died, InProcess, Outcome, Unusable
+from experiments.harness.executor import Died, InProcess, Outcome, Unusable, place
 from experiments.harness.store import Store
 from experiments.harness.toy.testing import GROUPS, alive, begun, in_process, many, nothing, pids, wait_for
 from experiments.harness.workers import Workers
@@ -70,12 +71,15 @@ def test_a_group_asked_for_twice_is_computed_once(tmp_path, log):
     assert len(begun(log)) == 2
 
 
+RAISED = r"RuntimeError: asked to fail, at experiments/harness/toy/experiment\.py:\d+"
+
+
 def test_a_group_that_fails_is_named_and_the_others_are_kept(tmp_path, executor, monkeypatch):
-    """One failure costs one group."""
+    """One failure costs one group; it is told where it was raised, on a worker too."""
     monkeypatch.setenv("TOY_FAILS", GROUPS[3].setting)
     failing = Workers(2) if isinstance(executor, Workers) else executor  # workers read the environment at their start
     with Store(tmp_path / "s.sqlite") as store:
-        with pytest.raises(run.RunError, match=r"sum/terms=4 failed with RuntimeError: asked to fail .*missing: 1;"):
+        with pytest.raises(run.RunError, match=rf"terms=4 failed with {RAISED} .*missing: 1;"):
             run.compute(GROUPS, store, failing, quiet=True)
         assert len(store.finished(GROUPS)) == len(GROUPS) - 1
     failing.close() if failing is not executor else None
@@ -161,9 +165,12 @@ def test_of_many_lost_groups_the_first_are_named():
     for group in GROUPS[:7]:
         assert not losses.runs_again(group, Died(4))
     assert not losses.runs_again(GROUPS[7], ValueError("two\nlines"))
+    losses.runs_again(GROUPS[8], ValueError("another"))
+    assert "two lines; 1 more group failed; harness.toy sum/terms=1 killed" in losses.line()
+    losses.runs_again(GROUPS[9], ValueError("a third"))
     line = losses.line()
     assert line.count("killed its worker 4 times") == run.NAMED and "; 2 more groups did so (groups missing: 8;" in line
-    assert line.startswith("harness.toy sum/terms=8 failed with ValueError: two lines; harness.toy sum/terms=1 killed")
+    assert line.startswith("harness.toy sum/terms=8 failed with ValueError: two lines; 2 more groups failed; harness")
 
 
 def test_what_runs_when_workers_are_closed_is_given_up(log, monkeypatch):
@@ -234,13 +241,27 @@ def dies_within_its_result(group):
 
 
 def test_an_error_that_cannot_travel_is_told_and_is_no_death():
-    """Python would end the pool over it, and three workers would be mourned."""
+    """Python would end the pool over it, and three workers would be mourned; where it was raised travels with it."""
 
     class Odd(Exception):
         def __init__(self, a, b):
             super().__init__(f"{a} {b}")
 
     assert str(processes.portable(Odd(1, 2))) == "Odd: 1 2" and type(processes.portable(ValueError("x"))) is ValueError
+    for error in (Odd(1, 2), ValueError("x")):
+        error.add_note("at a:1")
+        assert processes.portable(error).__notes__ == ["at a:1"]
+
+
+def test_an_error_is_told_with_the_last_line_of_our_own_code():
+    """Not with one of a package that it was raised in, nor with others' notes."""
+    try:
+        GROUPS[0].each("sum", 0, range(99))  # NumPy refuses it
+    except ValueError as error:
+        error.add_note("a note of NumPy's")
+        error.add_note(place(error.__traceback__))
+        found = run.said(error)
+    assert re.fullmatch(r"ValueError: .*, at experiments/harness/sweep\.py:\d+", found.replace("\n", " "))
 
 
 def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkeypatch):
@@ -253,23 +274,22 @@ def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkey
     assert_ends_with_advice(tmp_path, "Too many open files")
 
 
-@pytest.mark.parametrize("count", range(4))
+@pytest.mark.parametrize("count", range(6))
 def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, monkeypatch, count):
-    """Be it a worker's listener or its pool's thread, the first worker's or the second's; no process is left."""
-    real, started = threading.Thread.start, []
+    """A worker's listener or its pool's threads, of the first or the second worker; no process or thread is left."""
+    real, started, before = threading.Thread.start, [], threading.active_count()
 
     def start(thread):
-        if threading.current_thread() is threading.main_thread():
-            if len(started) == count:
-                raise RuntimeError("can't start new thread")
-            started.append(thread)
+        if len(started) == count:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
         real(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
     monkeypatch.setattr(run.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
     assert_ends_with_advice(tmp_path, "can't start new thread")
     assert len(started) == count
-    wait_for(lambda: not multiprocessing.active_children(), None)
+    wait_for(lambda: not multiprocessing.active_children() and threading.active_count() == before, None)
 
 
 def assert_ends_with_advice(folder, why):

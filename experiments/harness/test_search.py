@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pandas as pd
 import pytest
 
-from experiments.harness import provenance, search
+from experiments.harness import provenance, saved, search
 from experiments.harness.deadline import Deadline
 from experiments.harness.store import Store
 from experiments.harness.sweep import Options
@@ -70,6 +70,29 @@ def test_a_group_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
     assert run(tmp_path, monkeypatch) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"{PROG}: harness.toy sum/terms=2 failed")
     assert not list(tmp_path.glob("*.csv")) and not (tmp_path / "facts.json").exists()
+
+
+def test_a_table_that_cannot_be_written_is_one_line_and_the_older_ones_are_whole(tmp_path, monkeypatch, capsys):
+    """A full disk: exit code 1; once there is room the same command only writes."""
+    assert run(tmp_path, monkeypatch) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as full:
+        full.setattr(saved.os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
+        assert run(tmp_path, full) == 1
+    told = f"no table could be written to {tmp_path / 'records.csv'} (No space left on device); the results are kept: "
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{PROG}: {told}")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_table_that_cannot_be_made_costs_no_older_one(tmp_path, monkeypatch):
+    """The second of two fails: the first is not written either."""
+    assert run(tmp_path, monkeypatch) == 0
+    before = (tmp_path / "records.csv").read_bytes()
+    (tmp_path / "records.csv").write_bytes(b"older")
+    monkeypatch.setitem(globals(), "sums", Mock(side_effect=ZeroDivisionError))
+    with pytest.raises(ZeroDivisionError):
+        run(tmp_path, monkeypatch)
+    assert (tmp_path / "records.csv").read_bytes() == b"older" != before
 
 
 WRONG = {

@@ -8,6 +8,7 @@ the log's tail is another thing, and the model knows how much of the log may go.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,8 @@ class Stores(RuleBasedStateMachine):
         self.folder, self.lives = Path(mkdtemp(dir=MEMORY)), 0
         self.model: dict[int, list[Record]] = {}
         """What was acknowledged, in this order."""
+        self.failures = Counter()
+        """How often groups failed without results since."""
         self.safe = 0
         """How many of these stand in the file itself, whatever becomes of its log."""
         self.fresh = 100
@@ -63,11 +66,18 @@ class Stores(RuleBasedStateMachine):
         self.pages = pages
         self.open(self.next_path())
 
-    @rule(n=st.integers(0, 5), records=RECORDS)
+    @rule(n=st.integers(0, 3), records=RECORDS)
     def save(self, n, records):
         """A group is acknowledged; under a key that is there already the first result stays."""
         self.store.save(group(n), records, {"n": len(records)})
         self.model.setdefault(n, records)
+        self.failures.pop(group(n).key, None)
+
+    @rule(n=st.integers(0, 3), times=st.integers(1, 4))
+    def fail(self, n, times):
+        """A group's failure is acknowledged."""
+        self.store.note_failure(group(n), times)
+        self.failures[group(n).key] += times
 
     @rule(records=RECORDS, steps=st.integers(1, 60))
     def save_that_fails(self, records, steps):
@@ -125,6 +135,7 @@ class Stores(RuleBasedStateMachine):
         kept = len(self.store.finished(map(group, self.model)))
         assert kept >= self.safe
         self.model = dict(list(self.model.items())[:kept])
+        self.failures = self.store.failures(GROUPS)
 
     @precondition(lambda self: self.pages == 4)
     @rule(place=PLACES)
@@ -159,6 +170,7 @@ class Stores(RuleBasedStateMachine):
         for n, records in self.model.items():
             assert bits(self.store.records([group(n)])) == bits(records)
             assert self.store.facts(group(n)) == {"n": len(records)}
+        assert self.store.failures(GROUPS) == self.failures
 
     def teardown(self):
         """Leaves nothing behind."""
@@ -206,6 +218,10 @@ def group(n):
     return replace(GROUP, settings={"n": n})
 
 
+GROUPS = [group(n) for n in range(4)]
+"""Those that may fail."""
+
+
 def bits(records):
     """Records with their numbers' bits, so that NaN equals itself and zeros have signs."""
     return [(*r[:4], float(r.index).hex(), float(r.value).hex(), r.rule) for r in records]
@@ -238,6 +254,11 @@ FAULTS = {
     ),
     "the key is ignored": ("records WHERE key = ? ORDER BY n'\n        for", "records WHERE key >= ? '\n        for"),
     "what has failed stays": ('self._db.execute("ROLLBACK")', 'self._db.execute("COMMIT")'),
+    "a result forgets no failure": (
+        "DELETE FROM failures WHERE key = ?",
+        "DELETE FROM failures WHERE ? IS NULL",
+    ),
+    "a failure hides those before it": ("SET times = times + ?2", "SET times = ?2"),
     "digits are cut off": ("float(number).hex()", "round(float(number), 9).hex()"),
     "a zero loses its sign": ("float(number).hex()", "(float(number) + 0.0).hex()"),
     "no lock is held": ("locking_mode = EXCLUSIVE", "locking_mode = NORMAL"),

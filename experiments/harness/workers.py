@@ -94,6 +94,8 @@ class Worker:
         listener = threading.Thread(target=self._listen, args=(reader,), daemon=True)
         listener.start()
         self._pool, self._listener, self._marks = pool, listener, marks
+        # The pool would start this thread later, from one that would end where it is refused: nobody would hear of it.
+        pool._call_queue._start_thread()
         return pool
 
     def close(self) -> None:
@@ -107,10 +109,13 @@ class Worker:
         processes = list((self._pool._processes or {}).values())
         if self.waiting():
             terminate(processes)
+        calls = self._pool._call_queue
         try:
             self._pool.shutdown(wait=True, cancel_futures=True)
         except RuntimeError:  # its thread could not be started: the process has had no group
             terminate(processes)
+        calls.close()  # where the pool's own thread was never there to do it
+        calls.join_thread()
         self._pool = None
         self._marks.close()
         self._listener.join()
@@ -196,4 +201,6 @@ def portable(error: Exception) -> Exception:
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+        told.__notes__ = getattr(error, "__notes__", [])
+        return told
