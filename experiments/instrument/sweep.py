@@ -42,7 +42,7 @@ ENDS = {"float32": (-8, 1), "float64": (-17, 1)}
 """Powers of ten from below the roundoff to an error of 1000 %."""
 
 ROOT = Path(__file__).parents[2]
-KILLS = "experiments/instrument/kills.py"
+KILLS, PLANTED = "experiments/instrument/kills.py", "experiments/instrument/planted.py"
 
 
 class Preset(NamedTuple):
@@ -107,7 +107,7 @@ def detection_groups(size: Preset) -> list[Group]:
     """Errors planted in the values (law value) and in the gradients (law vjp), in either precision."""
     found = []
     for law in DEMANDED:
-        files = (*JUDGES, file_of(law), "impl/*.py", "impl/numpy_twin/*.py", "experiments/instrument/planted.py")
+        files = (*JUDGES, file_of(law), "impl/*.py", "impl/numpy_twin/*.py", PLANTED)
         for dtype in DTYPES:
             settings = {"law": law, "deltas": ladder(dtype), "profile": size.profile, "code": code(*files)}
             cost = size.seeds * size.profile / PROFILE * DETECTION_SECONDS[law]
