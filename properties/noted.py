@@ -16,7 +16,7 @@ FAILED = "FAILED "
 
 
 class Tests(NamedTuple):
-    """The ids of tests that passed, and of those that failed and have not passed since; each once, in their order."""
+    """The ids of tests that passed, and of those that failed, as each ended last; each once, in their order."""
 
     passed: list[str]
     failed: list[str]
@@ -24,10 +24,8 @@ class Tests(NamedTuple):
 
 def tests(lines: Iterable[str]) -> Tests:
     """What the lines of a test run's file say, but the first."""
-    found = dict.fromkeys(lines)
-    passed = [line for line in found if not line.startswith(FAILED)]
-    failed = (line.removeprefix(FAILED) for line in found if line.startswith(FAILED))
-    return Tests(passed, [name for name in failed if name not in found])
+    passes = {line.removeprefix(FAILED): not line.startswith(FAILED) for line in lines}
+    return Tests([name for name, ok in passes.items() if ok], [name for name, ok in passes.items() if not ok])
 
 
 def read(file: Path) -> list[str]:

@@ -142,8 +142,8 @@ def test_what_mutants_are_not_shown_is_there():
     """A file or test that was renamed would be asked again, and one that cannot run beside mutants ends mutmut."""
     root = Path(__file__).parents[2]
     settings = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
-    words = (word.partition("=") for word in settings["pytest_add_cli_args_test_selection"])
-    for path, _, test in (place.partition("::") for option, _, place in words if option):
+    words = (word.rpartition("=")[2] for word in settings["pytest_add_cli_args_test_selection"])
+    for path, _, test in (word.partition("::") for word in words):
         text = (root / path).read_text("utf-8") if test else ""
         assert (root / path).exists() and (not test or f"def {test}(" in text), (path, test)
     assert all(list(root.glob(pattern)) for pattern in settings["do_not_mutate"])

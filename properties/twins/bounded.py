@@ -54,7 +54,9 @@ def run(
     """
     with told() as signals, output(kept) as out:
         streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": subprocess.STDOUT if kept else None}
-        child = subprocess.Popen(line, cwd=folder, env=environment, start_new_session=True, **streams)
+        child = subprocess.Popen(
+            line, cwd=folder, env=environment, start_new_session=True, pass_fds=tuple(HELD), **streams
+        )
         try:
             code = ended(child, seconds - grace, grace, signals)
         finally:
@@ -136,18 +138,36 @@ def stop(number: int) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-@contextmanager
-def alone(file: Path) -> Iterator[bool]:
-    """Whether no other process is within this with the same file, which is made; it ends with the process.
+HELD: set[int] = set()
+"""The descriptors of the files that this process has to itself, which its commands have too."""
 
-    Where a file system knows no locks, none is.
+
+@contextmanager
+def alone(file: Path) -> Iterator[str]:
+    """Has a file, which is made, to this process and its commands; what stands in the way, in a line, or "".
+
+    It ends with the last of these processes: a command outlives one that is killed. A file system may know no locks.
     """
-    with file.open("ab") as held:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        held = file.open("ab")
+    except OSError as error:
+        yield f"{file} cannot be written: {error.strerror}."
+        return
+    with held:
+        HELD.add(held.fileno())
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except BlockingIOError:
-            free = False
-        except OSError:
-            free = True
-        yield free
+            yield "" if locked(held) else f"another process is at work with {file}."
+        finally:
+            HELD.discard(held.fileno())
+
+
+def locked(file: IO[bytes]) -> bool:
+    """Locks a file if no other process has; true where the file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

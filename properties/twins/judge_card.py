@@ -150,12 +150,11 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     at = f"{revision.commit(ROOT)}, {revision.card()}"
     folder = options.folder.absolute() / revision.digest([at.encode()])
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ".gitignore").write_text("*\n", "utf-8")  # within a clone these files are no change of what they hold for
-    with bounded.alone(folder / TIMES) as free:
-        if not free:
-            print(f"another judge_card is at work in {folder}.", file=sys.stderr)
+    with bounded.alone(folder / TIMES) as problem:
+        if problem:
+            print(f"judge_card: {problem}", file=sys.stderr)
             return 2
+        (folder / ".gitignore").write_text("*\n", "utf-8")  # in a clone these files are no change of what they hold for
         ended = dict(judged(options.only, folder, 60 * options.minutes))
     print(f"{at}\n{table({name: ended[name] for name in options.only})}")
     hows = {one.how for one in ended.values()}

@@ -174,9 +174,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 2
     at = f"{revision.commit(ROOT, options.file)}, {revision.card()}, {version(program)}"
-    with bounded.alone(options.file) as free:
-        if not free:
-            print(f"another sanitize is at work with {options.file}.", file=sys.stderr)
+    with bounded.alone(options.file) as problem:
+        if problem:
+            print(f"sanitize: {problem}", file=sys.stderr)
             return 2
         return goes_on(program, options, at)
 

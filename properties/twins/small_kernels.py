@@ -29,8 +29,8 @@ NUMBERS = ("ieee", "tf32x3", "bf16", "float64")
 CARRIED = ("h_t", "c_t")
 """Gradients by the states carried out of each step."""
 
-NEEDED = {"python-flint": "flint", "hypothesis": "hypothesis"}
-"""What the referee imports."""
+NEEDED = {"triton": "triton", "python-flint": "flint", "hypothesis": "hypothesis"}
+"""What the kernels and the referee import, beside torch: by the name that installs it, its module."""
 
 WRONG = 4
 """The exit code where a case is wrong: Python's own is 1 where it cannot start or import, or an exception ends it."""

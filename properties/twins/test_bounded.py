@@ -152,3 +152,46 @@ def test_handlers_are_put_back_where_a_command_cannot_start(tmp_path):
     with pytest.raises(FileNotFoundError):
         bounded.run([str(tmp_path / "none")], 1.0, 0.5, tmp_path, os.environ)
     assert [signal.getsignal(number) for number in bounded.TOLD] == before
+
+
+HOLDER = """
+import os, sys
+from pathlib import Path
+from properties.twins import bounded
+with bounded.alone(Path("file")) as problem:
+    assert not problem
+    bounded.run(["sh", "-c", sys.argv[1]], 60.0, 30.0, Path.cwd(), os.environ)
+"""
+
+
+def test_a_command_that_outlives_who_ran_it_keeps_its_file(stubborn):
+    """After SIGKILL it still runs, and so no other begins; when it has ended, the file is free."""
+    here = os.environ | {"PYTHONPATH": str(ROOT)}
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, STUBBORN], cwd=stubborn, env=here)
+    assert soon((stubborn / "pids").exists)
+    file = stubborn / "file"
+    with bounded.alone(file) as problem:
+        assert problem == f"another process is at work with {file}."
+    holder.kill()
+    holder.wait(20)
+    with bounded.alone(file) as problem:
+        assert problem
+    for pid in pids(stubborn):
+        os.kill(int(pid), signal.SIGKILL)
+
+    def free():
+        with bounded.alone(file) as problem:
+            return not problem
+
+    assert soon(free) and not bounded.HELD
+
+
+def test_where_a_file_system_knows_no_locks_a_file_is_free(tmp_path, monkeypatch):
+    """Nothing else stands in the way; its folders are made."""
+
+    def none(*args):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(bounded.fcntl, "flock", none)
+    with bounded.alone(tmp_path / "some" / "file") as problem:
+        assert not problem and (tmp_path / "some" / "file").exists()

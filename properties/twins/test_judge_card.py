@@ -224,8 +224,18 @@ def test_two_at_once_in_one_folder_are_one_too_many(card, judged, monkeypatch, c
         patch.setattr(judge_card, "run", run)
         assert judged("--only", "passes")[0] == 0
     ((code, said),) = second
-    assert code == 2 and said.startswith("another judge_card is at work in ") and said.count("\n") == 1
+    assert code == 2 and said.startswith("judge_card: another process is at work with ") and said.count("\n") == 1
     assert judged("--only", "passes") == (0, ["passes 2 passed complete"])
+
+
+def test_a_folder_that_cannot_be_made_is_a_line(card, tmp_path, capsys):
+    """Exit code 2, since 1 is a test that failed."""
+    (tmp_path / "file").touch()
+    assert judge_card.main(["--folder", str(tmp_path / "file")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"judge_card: {tmp_path / 'file'}") and said.endswith(
+        " cannot be written: Not a directory.\n"
+    )
 
 
 def test_without_a_card_nothing_is_run(monkeypatch, capsys):

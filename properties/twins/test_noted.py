@@ -33,6 +33,6 @@ def test_a_last_line_that_was_cut_short_is_not_read(tmp_path):
 
 
 def test_what_failed_stays_so_until_it_passes():
-    """Whichever stands first; each test once."""
-    lines = ["FAILED a", "b", "FAILED c", "a", "FAILED c", "b"]
-    assert noted.tests(lines) == (["b", "a"], ["c"])
+    """Each test once, as it ended last."""
+    lines = ["FAILED a", "b", "FAILED c", "a", "FAILED c", "b", "d", "FAILED d"]
+    assert noted.tests(lines) == (["a", "b"], ["c", "d"])

@@ -96,6 +96,15 @@ def test_products_are_granted_what_they_declare(cell, product, products, worse):
     assert worst(formed(call, worse), *call, products=products).share > 1
 
 
+def test_one_per_cent_in_states_of_bf16_shows_on_nearly_all_calls():
+    """On 23 of these 24 where this was written; a tolerance of .05 passes them all."""
+    calls = [call_of(cell, name, reverse=reverse) for cell in COMMON for name in CALLS for reverse in (False, True)]
+    found = [formed(call, factors(bf16)) for call in calls]
+    spoilt = [(states._replace(h=1.01 * states.h), *others) for states, *others in found]
+    shares = [worst(one, *call, products=BF16).share for one, call in zip(spoilt, calls, strict=True)]
+    assert sum(share > 1 for share in shares) >= 22
+
+
 def test_weights_gradients_are_granted_the_dtypes_own_roundoff():
     """Torch forms them: of factors in bfloat16 they are out of bounds, where the kernels' products are within."""
     call = call_of("rnn_relu")

@@ -68,13 +68,17 @@ def test_the_program_runs_its_part_and_says_each_case():
     assert each[0].startswith("right  rnn ieee persistent, H=16, 3 models, programs of 16 rows: ")
 
 
-def test_what_the_referee_needs_is_asked_for_in_one_line(monkeypatch, capsys):
+NEEDED = ("triton", "flint", "hypothesis")
+"""The modules that a case needs beside torch."""
+
+
+def test_what_a_case_needs_is_asked_for_in_one_line(monkeypatch, capsys):
     """Before anything runs; the exit code is 2."""
     for name in ("TRITON_INTERPRET", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
         monkeypatch.setenv(name, "1")
-    monkeypatch.setattr(revision, "find_spec", lambda module: None if module in ("flint", "hypothesis") else module)
+    monkeypatch.setattr(revision, "find_spec", lambda module: None if module in NEEDED else module)
     assert small_kernels.main(["--device", "cpu"]) == 2
-    said = f"small_kernels needs python-flint, hypothesis, which {sys.executable} does not have.\n"
+    said = f"small_kernels needs triton, python-flint, hypothesis, which {sys.executable} does not have.\n"
     assert capsys.readouterr().err == said
 
 
@@ -88,19 +92,42 @@ def spoilt(backward, factor):
     return run
 
 
-def test_a_wrong_gradient_is_told_and_has_an_exit_code_of_its_own(monkeypatch, capsys):
-    """A backward whose gradient by the initial state is a hundredth too small, or no number; Python's own code is 1."""
+@pytest.fixture
+def backward(monkeypatch):
+    """The kernels' backward, to be spoilt; what the program sets is put back."""
     interpreted()
     from impl.torch_twin.kernels import fused, stepped
 
-    backward = fused.backward
-    monkeypatch.setattr(stepped, "_run", stepped._run)  # put back afterwards, and so is what is set here
+    monkeypatch.setattr(stepped, "_run", stepped._run)
     for name in ("TRITON_INTERPRET", "PYTORCH_NO_CUDA_MEMORY_CACHING"):
         monkeypatch.setenv(name, "1")
-    for factor in (0.99, float("nan")):
-        monkeypatch.setattr(fused, "backward", spoilt(backward, factor))
-        assert small_kernels.main(["--device", "cpu", "--part", "1/108"]) == small_kernels.WRONG == 4
-        assert capsys.readouterr().out.startswith("WRONG  rnn ieee persistent, H=16, one model: ")
+    yield fused.backward
+
+
+def assert_told_wrong(capsys):
+    """The case's line, and an exit code that Python has not."""
+    assert small_kernels.main(["--device", "cpu", "--part", "1/108"]) == small_kernels.WRONG == 4
+    assert capsys.readouterr().out.startswith("WRONG  rnn ieee persistent, H=16, one model: ")
+
+
+@pytest.mark.parametrize("factor", [0.99, float("nan")])
+def test_a_wrong_gradient_is_told_and_has_an_exit_code_of_its_own(backward, monkeypatch, capsys, factor):
+    """A backward whose gradient by the initial state is a hundredth too small, or no number; Python's own code is 1."""
+    monkeypatch.setattr("impl.torch_twin.kernels.fused.backward", spoilt(backward, factor))
+    assert_told_wrong(capsys)
+
+
+@pytest.mark.parametrize("call", [0, 1], ids=["forward", "reverse"])
+def test_an_error_in_one_direction_alone_is_told(backward, monkeypatch, capsys, call):
+    """The other, before it or after it, hides nothing."""
+    calls = []
+
+    def one(*args):
+        calls.append(args)
+        return (spoilt(backward, 0.99) if len(calls) - 1 == call else backward)(*args)
+
+    monkeypatch.setattr("impl.torch_twin.kernels.fused.backward", one)
+    assert_told_wrong(capsys)
 
 
 def test_torch_keeps_no_memory_of_the_card_and_is_not_imported_before_it_is_told(monkeypatch):
@@ -310,8 +337,23 @@ def test_two_at_once_with_one_file_are_one_too_many(fake, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(sanitize, "run", run)
         assert fake.run("--tools", "memcheck") == 0
-    assert second == [(2, f"another sanitize is at work with {fake.file}.\n")] * 2 and fake.calls() == []
+    assert second == [(2, f"sanitize: another process is at work with {fake.file}.\n")] * 2 and fake.calls() == []
     assert fake.run() == 0 and len(fake.calls()) == 4
+
+
+def test_a_file_that_cannot_be_written_is_a_line(fake, capsys):
+    """Exit code 2, since 1 is what the tool finds; nothing is run."""
+    fake()
+    assert fake.run("--file", str(fake.file.parent)) == 2 and fake.calls() == []
+    assert capsys.readouterr().err == f"sanitize: {fake.file.parent} cannot be written: Is a directory.\n"
+
+
+def test_a_package_that_a_part_needs_is_asked_for_before_any_runs(fake, monkeypatch, capsys):
+    """One line, exit code 2: else each part would break off."""
+    fake()
+    monkeypatch.setattr(revision, "find_spec", lambda module: None if module == "flint" else module)
+    assert fake.run() == 2 and fake.calls() == []
+    assert capsys.readouterr().err == f"sanitize needs python-flint, which {sys.executable} does not have.\n"
 
 
 def test_without_a_card_the_sanitizer_is_not_started(fake, monkeypatch, capsys):
