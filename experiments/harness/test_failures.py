@@ -21,7 +21,8 @@ from experiments.harness.deadline import Deadline
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.pieces import pack, unpack
 from experiments.harness.store import Store, StoreError
-from experiments.harness.test_store_machine import MEMORY
+from experiments.harness.test_resilience import files_up_to
+from experiments.harness.test_store_machine import MEMORY, store_with
 from experiments.harness.toy.testing import GROUPS, begun
 
 
@@ -193,16 +194,54 @@ def test_pieces_hold_results_and_no_failures(store, tmp_path):
     assert pack(tmp_path / "other.sqlite", tmp_path / "never")[0].read_bytes() == piece.read_bytes()
 
 
-def test_a_store_that_knows_no_failures_opens(store):
-    """As those that were written before there were any: all its groups are untried, and it notes from then on."""
-    store.save(GROUPS[2], [], {})
-    store.close()
-    with closing(sqlite3.connect(store.path)) as db:
-        db.execute("DROP TABLE failures")
-    with Store(store.path) as again:
+@pytest.fixture
+def older(tmp_path):
+    """A store with a group, as those that were written before any failure was noted."""
+    with Store(tmp_path / "older.sqlite") as made:
+        made.save(GROUPS[2], [], {})
+    assert not has_table(made.path)
+    return made.path
+
+
+def has_table(path):
+    """Whether a closed store's file has the table of failures."""
+    with closing(sqlite3.connect(path)) as db:
+        return bool(db.execute("SELECT * FROM sqlite_master WHERE name = 'failures'").fetchall())
+
+
+def test_a_store_that_knows_no_failures_opens(older):
+    """All its groups are untried; a result needs no table of failures, and a failure makes it."""
+    with Store(older) as again:
         assert again.failures(GROUPS) == {} and again.finished(GROUPS) == {GROUPS[2].key}
+        again.save(GROUPS[3], [], {})
+    assert not has_table(older)
+    with Store(older) as again:
         again.note_failure(GROUPS[0])
-        assert again.failures(GROUPS) == {GROUPS[0].key: 1}
+        assert again.failures(GROUPS) == {GROUPS[0].key: 1} and len(again.finished(GROUPS)) == 2
+
+
+def assert_only_read(kind, path):
+    """Asserts that a store opens and tells what it has, with no room for a byte, and that its bytes stay."""
+    before = path.read_bytes()
+    with files_up_to(1), kind(path) as store:
+        assert store.finished(GROUPS) == {GROUPS[2].key} and store.failures(GROUPS) == {}
+        assert store.records(GROUPS[2:3]) == []
+    assert path.read_bytes() == before
+
+
+def test_a_store_that_is_only_read_is_not_written(older):
+    """On a full disk a report can still be made of it."""
+    assert_only_read(Store, older)
+
+
+def test_a_table_that_is_made_at_opening_is_noticed(older):
+    """By the property above; where there is room, by the bytes."""
+    planted = store_with("        _migrate(db)\n", "        _migrate(db)\n        db.execute(_FAILURES)\n")
+    with pytest.raises(planted.StoreError, match="cannot be opened"):
+        assert_only_read(planted.Store, older)
+    before = older.read_bytes()
+    planted.Store(older).close()
+    assert older.read_bytes() != before
 
 
 def test_a_store_that_cannot_note_a_failure_does_not_hide_it(store, monkeypatch):

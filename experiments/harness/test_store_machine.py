@@ -266,13 +266,18 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_the_machine_catches_a_planted_fault(fault):
-    """Each breaks a promise of the store, and is seen in few runs."""
-    old, new = FAULTS[fault]
+def store_with(old, new):
+    """The store's module with one place of its source changed."""
     source = Path(real.__file__).read_text("utf-8")
     assert source.count(old) == 1
     planted = ModuleType("planted")
     exec(compile(source.replace(old, new), "planted", "exec"), vars(planted))
+    return planted
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_machine_catches_a_planted_fault(fault):
+    """Each breaks a promise of the store, and is seen in few runs."""
+    planted = store_with(*FAULTS[fault])
     with pytest.raises((AssertionError, planted.StoreError, planted.sqlite3.Error, pytest.fail.Exception)):
         judge(planted, 40, phases=[Phase.generate], derandomize=True, report_multiple_bugs=False)
