@@ -154,9 +154,10 @@ class Store:
 
     def failures(self, groups: Iterable[Group]) -> Counter[str]:
         """How often each of the groups has failed without results since, by key."""
+        query = "SELECT key, times FROM failures WHERE key = ?"
         with self._told("read"):
-            noted = dict(self._db.execute("SELECT key, times FROM failures")) if self._has_failures() else {}
-        return Counter({group.key: noted[group.key] for group in groups if group.key in noted})
+            asked = groups if self._has_failures() else ()
+            return Counter(dict(row for group in asked for row in self._db.execute(query, (group.key,))))
 
     def _has_failures(self) -> bool:
         """Whether the file has the table of failures, which the first one makes."""

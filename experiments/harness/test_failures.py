@@ -169,6 +169,30 @@ def test_failures_are_counted_and_survive_the_command(store):
         assert again.failures(GROUPS[1:3]) == {GROUPS[1].key: 5} and again.finished(GROUPS) == set()
 
 
+def steps(store):
+    """How many steps of SQLite's it takes to ask for two groups' failures."""
+    taken = []
+    store._db.set_progress_handler(lambda: taken.append(1), 1)
+    assert len(store.failures(GROUPS[:2])) == 2
+    store._db.set_progress_handler(None, 1)
+    return len(taken)
+
+
+def read_whole(store, groups):
+    """In place of `failures`: reads what is noted of all groups."""
+    noted = dict(store._db.execute("SELECT key, times FROM failures"))
+    return Counter({group.key: noted[group.key] for group in groups if group.key in noted})
+
+
+def test_failures_are_read_of_those_groups_alone_that_are_asked_for(store, monkeypatch):
+    """In as many steps, however many others have failed; a table that is read whole is seen."""
+    few = steps(store)
+    store._db.executemany("INSERT INTO failures VALUES (?, 1)", [(str(n),) for n in range(500)])
+    assert steps(store) == few
+    monkeypatch.setattr(Store, "failures", read_whole)
+    assert steps(store) > few + 500
+
+
 def test_a_result_forgets_failures(store, tmp_path):
     """Also one that another machine computed; those of other groups stay."""
     store.save(GROUPS[1], [], {})
