@@ -144,6 +144,8 @@ class Store:
     def note_failure(self, group: Group, times: int = 1) -> None:
         """Counts that a group has failed, or its process died, so many times more; its results make it forgotten.
 
+        Args:
+            times: below 0 takes so many back.
         Raises:
             StoreError: the disk is full or fails; the count is as it was.
         """
@@ -151,6 +153,7 @@ class Store:
         with self._told("written"), self._transaction():
             self._db.execute(_FAILURES)
             self._db.execute(note, (group.key, times))
+            self._db.execute("DELETE FROM failures WHERE times <= 0 AND key = ?", (group.key,))
 
     def failures(self, groups: Iterable[Group]) -> Counter[str]:
         """How often each of the groups has failed without results since, by key."""

@@ -126,7 +126,42 @@ def test_two_slow_killers_that_take_turns_are_given_up_in_the_end(tmp_path):
         assert [place.typed(store, 5 / 60) for _ in range(3)] == [3, 3, 1]
         with pytest.raises(run.RunError) as stop:
             run.compute(place.groups, store, place, quiet=True)
-    assert str(stop.value).count(" killed its worker 3 times, and failed 3 times in earlier runs") == 2
+    assert str(stop.value).count(" killed its worker 3 times, and failed or died 3 times in earlier runs") == 2
+
+
+@pytest.mark.parametrize("before", range(run.DEATHS + 1))
+def test_a_death_is_a_failure_where_it_is_the_third_failure_or_death(tmp_path, before):
+    """An error is one each time, with exit code 1; a death before that is told, and the run is only out of time."""
+    place = Fated([(2, before, False)])
+    with Store(tmp_path / "s.sqlite") as store:
+        assert [place.typed(store, 3 / 60) for _ in range(before)] == [1] * before
+        place.fates = {group.key: (2, math.inf, True) for group in place.groups}
+        with pytest.raises((run.RunError, run.OutOfTime)) as stop:
+            run.compute(place.groups, store, place, quiet=True, deadline=Deadline(3 / 60, lambda: place.now))
+    earlier = f", and failed or died {before} time{'s' * (before > 1)} in earlier runs" if before else ""
+    assert f"killed its worker 2 times{earlier}" in str(stop.value)
+    assert stop.value.code == (1 if before + 2 >= run.DEATHS else 3)
+
+
+def assert_forgotten(folder):
+    """Asserts that of a run whose workers all die the store keeps no death, but what it had and the one error."""
+    place = Fated([(seconds, math.inf, seconds > 1) for seconds in range(1, 9)])
+    fails, dies = place.groups[0], place.groups[-1]
+    with Store(folder / "s.sqlite") as store:
+        store.note_failure(dies)
+        with pytest.raises(run.RunError, match=r"^20 workers died before any group was done, .*; ") as stop:
+            run.compute(place.groups, store, place, quiet=True)
+        assert store.failures(place.groups) == {fails.key: 1, dies.key: 1}
+        assert "killed" not in str(stop.value) and [seconds for _, seconds in place.begun].count(dies.cost) == 2
+
+
+def test_deaths_that_are_no_groups_fault_are_held_against_none(tmp_path, monkeypatch):
+    """Neither in the line nor in later runs; where the store keeps them, it is noticed."""
+    (tmp_path / "planted").mkdir()
+    assert_forgotten(tmp_path)
+    monkeypatch.setattr(run, "forget", lambda *_: None)
+    with pytest.raises(AssertionError):
+        assert_forgotten(tmp_path / "planted")
 
 
 @pytest.mark.parametrize("fault", ["nothing is noted", "nothing is remembered", "the most often failed comes first"])
@@ -298,4 +333,7 @@ def test_a_second_command_begins_with_what_has_not_failed(tmp_path, monkeypatch,
     assert command.main(typed) == 1
     order = begun(tmp_path / "log")
     assert order[-run.DEATHS :] == [dearest.setting] * run.DEATHS and dearest.setting not in order[: -run.DEATHS]
-    assert "killed its worker 3 times, and failed 1 time in earlier runs (groups missing: 1;" in capsys.readouterr().err
+    assert (
+        "killed its worker 3 times, and failed or died 1 time in earlier runs (groups missing: 1;"
+        in capsys.readouterr().err
+    )

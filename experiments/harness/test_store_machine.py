@@ -73,11 +73,12 @@ class Stores(RuleBasedStateMachine):
         self.model.setdefault(n, records)
         self.failures.pop(group(n).key, None)
 
-    @rule(n=st.integers(0, 3), times=st.integers(1, 4))
+    @rule(n=st.integers(0, 3), times=st.sampled_from([1, 2, 3, 4, -1, -5]))
     def fail(self, n, times):
-        """A group's failure is acknowledged."""
+        """A group's failures are acknowledged, or taken back as far as there are any."""
         self.store.note_failure(group(n), times)
         self.failures[group(n).key] += times
+        self.failures = +self.failures
 
     @rule(records=RECORDS, steps=st.integers(1, 60))
     def save_that_fails(self, records, steps):
@@ -259,6 +260,10 @@ FAULTS = {
         "DELETE FROM failures WHERE ? IS NULL",
     ),
     "a failure hides those before it": ("SET times = times + ?2", "SET times = ?2"),
+    "more is taken back than there was": (
+        "DELETE FROM failures WHERE times <= 0",
+        "DELETE FROM failures WHERE times = 0",
+    ),
     "digits are cut off": ("float(number).hex()", "round(float(number), 9).hex()"),
     "a zero loses its sign": ("float(number).hex()", "(float(number) + 0.0).hex()"),
     "no lock is held": ("locking_mode = EXCLUSIVE", "locking_mode = NORMAL"),
