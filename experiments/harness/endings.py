@@ -29,6 +29,8 @@ class OutError(Told):
 def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
     """What a command does, and its exit code: 0, 1 where something failed, 2 where it was asked wrongly, 3 out of time.
 
+    It is 130 where the command was stopped, as shells have it.
+
     Args:
         do: gives the exit code where nothing went wrong.
         name: of the command, at the head of its line.

@@ -22,9 +22,10 @@ from experiments.harness.sweep import Group
 from properties.record import Record
 
 DEATHS = 3
-"""Workers that a group may kill in one run; then it is given up and named, and the others go on."""
+"""Workers that a group may kill in one run; then it is given up, and the others go on. It is named, as a failure of the
+run, where a worker died of it in this run, and it has failed or died so often in all runs."""
 HOPELESS = 20
-"""Workers that may die before any group is done; then it is no group's fault."""
+"""Workers that may die before any group is done; then it is no group's fault, and no later run is told of it."""
 LOOK = 1.0
 """Seconds after which it is looked again whether the executor has more slots."""
 NAMED = 5
@@ -60,8 +61,8 @@ def compute(
     Returns:
         How many groups were computed; the others were in the store.
     Raises:
-        RunError: a group failed or killed DEATHS workers, and all others are done or late; or the executor cannot
-            go on.
+        RunError: a group failed, or its worker died in this run and it has failed or died DEATHS times in all runs,
+            and all others are done or late; or the executor cannot go on.
         OutOfTime: the deadline came before the end.
     """
     groups, deadline = unique(groups), deadline or Deadline()
@@ -91,6 +92,7 @@ def compute(
                     note(store, group, error)
                     if losses.runs_again(group, error):
                         waiting.append(group)
+        forget(store, groups, losses.blameless())
         if losses.missing:
             raise losses.error()
     return losses.count
@@ -120,7 +122,7 @@ class Losses:
     def __init__(self, count: int, before: Mapping[str, int] | None = None) -> None:
         self.count = self.missing = count
         self._before = Counter(before)
-        self.end = ""
+        self.end, self._hopeless = "", False
         self._deaths, self._names = Counter[str](), dict[str, str]()
         self._failures: list[str] = []
 
@@ -139,6 +141,7 @@ class Losses:
             self._deaths[group.key] += error.times
             self._names[group.key] = f"{group.experiment} {group.setting}"
             if self.missing == self.count and self._deaths.total() >= HOPELESS:
+                self._hopeless = True
                 self.end = f"{self._deaths.total()} workers died before any group was done, whatever they ran"
             return self._deaths[group.key] < DEATHS
         if isinstance(error, Unusable):
@@ -146,6 +149,10 @@ class Losses:
         else:
             self._failures.append(f"{group.experiment} {group.setting} failed with {said(error)}")
         return False
+
+    def blameless(self) -> Counter[str]:
+        """The deaths by key that are no group's fault: all, or none."""
+        return Counter(self._deaths if self._hopeless else ())
 
     def error(self) -> RunError | OutOfTime:
         """What ends the run; that the time is over is no failure, unless there was one too."""
@@ -169,15 +176,16 @@ class Losses:
         return not self.end and self.missing > len(self._failures) + len(self.killers(DEATHS))
 
     def killers(self, least: int) -> list[str]:
-        """The groups that killed a worker, and that failed so often in all runs; DEATHS give them up."""
-        found = {key: times for key, times in self._deaths.items() if times + self._before[key] >= least}
+        """The groups at fault for a worker's death in this run, and that failed or died so often in all runs."""
+        blamed = self._deaths - self.blameless()
+        found = {key: times for key, times in blamed.items() if times + self._before[key] >= least}
         return [
             f"{self._names[key]} killed its worker {times} times{self.earlier(key)}" for key, times in found.items()
         ]
 
     def earlier(self, key: str) -> str:
-        """How often a group failed before this run, where it did."""
-        return f", and failed {counted(self._before[key], 'time')} in earlier runs" if self._before[key] else ""
+        """How often a group failed or died before this run, where it did."""
+        return f", and failed or died {counted(self._before[key], 'time')} in earlier runs" if self._before[key] else ""
 
 
 def said(error: BaseException) -> str:
@@ -191,6 +199,14 @@ def note(store: Store, group: Group, error: BaseException) -> None:
     if not isinstance(error, Unusable):
         with suppress(StoreError):
             store.note_failure(group, error.times if isinstance(error, Died) else 1)
+
+
+def forget(store: Store, groups: Iterable[Group], deaths: Mapping[str, int]) -> None:
+    """Takes back deaths that were noted, by key; where the store cannot be written, the groups only come later."""
+    with suppress(StoreError):
+        for group in groups:
+            if times := deaths.get(group.key):
+                store.note_failure(group, -times)
 
 
 def keep(store: Store, group: Group, outcome: Outcome, commit: str) -> None:

@@ -49,7 +49,8 @@ def command(kind: type[Asked], prog: str, about: str | None, make: Callable[[Ask
         about: what the command says of itself.
         make: computes and writes.
     Returns:
-        The exit code: 0, 1 where something failed, 2 where it was asked wrongly; both are said in one line.
+        The exit code: 0, 1 where something failed, 2 where it was asked wrongly, 3 where --minutes were not enough, 130
+        where it was stopped; each but 0 is said in one line.
     """
     words = sys.argv[1:]
     asked = tyro.cli(kind, args=words, prog=f"python -m {prog}", description=about)
@@ -95,6 +96,6 @@ def write(
     csv = {"index": False, "float_format": form, "lineterminator": "\n"}
     texts = {path: table(records).to_csv(**csv) for path, table in tables.items()}
     for path, text in (texts | {facts: json.dumps(known, indent=1) + "\n"}).items():
-        with writing(path, "the results are kept: the same command only writes what they say", "table"):
+        with writing(path, "the results are kept: the same command only writes what they say", "file"):
             saved.replace(path, text.encode())
     return list(tables)[-1]

@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS records (
 _FAILURES = """
 CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, times INTEGER NOT NULL) STRICT, WITHOUT ROWID
 """
-"""How often groups without results failed. No step of the version: a program that knows none loses nothing by it."""
+"""How often groups without results failed. No step of the version: a program that knows none loses nothing by it. Made
+with the first failure: opening writes nothing, so that what a store has can be read on a full disk."""
 _COLUMNS = {
     "groups": "key,experiment,setting,content,facts",
     "records": "key,n,source,setting,seed,metric,index,value,rule",
@@ -131,7 +132,8 @@ class Store:
 
     def _inserted(self, row: Sequence[Any], rows: Iterable[Sequence[Any]]) -> bool:
         """Whether the group was not here, and so is by now, with its records; that it failed before is forgotten."""
-        self._db.execute("DELETE FROM failures WHERE key = ?", (row[0],))
+        if self._has_failures():
+            self._db.execute("DELETE FROM failures WHERE key = ?", (row[0],))
         if not self._db.execute("INSERT OR IGNORE INTO groups VALUES (?, ?, ?, ?, ?, ?)", row).rowcount:
             return False
         # Records without a group are what a disk has kept of one that it lost: no results.
@@ -142,18 +144,27 @@ class Store:
     def note_failure(self, group: Group, times: int = 1) -> None:
         """Counts that a group has failed, or its process died, so many times more; its results make it forgotten.
 
+        Args:
+            times: below 0 takes so many back.
         Raises:
             StoreError: the disk is full or fails; the count is as it was.
         """
         note = "INSERT INTO failures VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET times = times + ?2"
-        with self._told("written"):
+        with self._told("written"), self._transaction():
+            self._db.execute(_FAILURES)
             self._db.execute(note, (group.key, times))
+            self._db.execute("DELETE FROM failures WHERE times <= 0 AND key = ?", (group.key,))
 
     def failures(self, groups: Iterable[Group]) -> Counter[str]:
         """How often each of the groups has failed without results since, by key."""
+        query = "SELECT key, times FROM failures WHERE key = ?"
         with self._told("read"):
-            noted = dict(self._db.execute("SELECT key, times FROM failures"))
-        return Counter({group.key: noted[group.key] for group in groups if group.key in noted})
+            asked = groups if self._has_failures() else ()
+            return Counter(dict(row for group in asked for row in self._db.execute(query, (group.key,))))
+
+    def _has_failures(self) -> bool:
+        """Whether the file has the table of failures, which the first one makes."""
+        return bool(self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'failures'").fetchone())
 
     def records(self, groups: Iterable[Group]) -> list[Record]:
         """The records of the groups, group by group in the order given.
@@ -333,7 +344,6 @@ def _held(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("BEGIN IMMEDIATE")
         _migrate(db)
-        db.execute(_FAILURES)
         db.execute("COMMIT")
         return db
     except BaseException:

@@ -21,7 +21,8 @@ from experiments.harness.deadline import Deadline
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable
 from experiments.harness.pieces import pack, unpack
 from experiments.harness.store import Store, StoreError
-from experiments.harness.test_store_machine import MEMORY
+from experiments.harness.test_resilience import files_up_to
+from experiments.harness.test_store_machine import MEMORY, store_with
 from experiments.harness.toy.testing import GROUPS, begun
 
 
@@ -125,7 +126,42 @@ def test_two_slow_killers_that_take_turns_are_given_up_in_the_end(tmp_path):
         assert [place.typed(store, 5 / 60) for _ in range(3)] == [3, 3, 1]
         with pytest.raises(run.RunError) as stop:
             run.compute(place.groups, store, place, quiet=True)
-    assert str(stop.value).count(" killed its worker 3 times, and failed 3 times in earlier runs") == 2
+    assert str(stop.value).count(" killed its worker 3 times, and failed or died 3 times in earlier runs") == 2
+
+
+@pytest.mark.parametrize("before", range(run.DEATHS + 1))
+def test_a_death_is_a_failure_where_it_is_the_third_failure_or_death(tmp_path, before):
+    """An error is one each time, with exit code 1; a death before that is told, and the run is only out of time."""
+    place = Fated([(2, before, False)])
+    with Store(tmp_path / "s.sqlite") as store:
+        assert [place.typed(store, 3 / 60) for _ in range(before)] == [1] * before
+        place.fates = {group.key: (2, math.inf, True) for group in place.groups}
+        with pytest.raises((run.RunError, run.OutOfTime)) as stop:
+            run.compute(place.groups, store, place, quiet=True, deadline=Deadline(3 / 60, lambda: place.now))
+    earlier = f", and failed or died {before} time{'s' * (before > 1)} in earlier runs" if before else ""
+    assert f"killed its worker 2 times{earlier}" in str(stop.value)
+    assert stop.value.code == (1 if before + 2 >= run.DEATHS else 3)
+
+
+def assert_forgotten(folder):
+    """Asserts that of a run whose workers all die the store keeps no death, but what it had and the one error."""
+    place = Fated([(seconds, math.inf, seconds > 1) for seconds in range(1, 9)])
+    fails, dies = place.groups[0], place.groups[-1]
+    with Store(folder / "s.sqlite") as store:
+        store.note_failure(dies)
+        with pytest.raises(run.RunError, match=r"^20 workers died before any group was done, .*; ") as stop:
+            run.compute(place.groups, store, place, quiet=True)
+        assert store.failures(place.groups) == {fails.key: 1, dies.key: 1}
+        assert "killed" not in str(stop.value) and [seconds for _, seconds in place.begun].count(dies.cost) == 2
+
+
+def test_deaths_that_are_no_groups_fault_are_held_against_none(tmp_path, monkeypatch):
+    """Neither in the line nor in later runs; where the store keeps them, it is noticed."""
+    (tmp_path / "planted").mkdir()
+    assert_forgotten(tmp_path)
+    monkeypatch.setattr(run, "forget", lambda *_: None)
+    with pytest.raises(AssertionError):
+        assert_forgotten(tmp_path / "planted")
 
 
 @pytest.mark.parametrize("fault", ["nothing is noted", "nothing is remembered", "the most often failed comes first"])
@@ -168,6 +204,30 @@ def test_failures_are_counted_and_survive_the_command(store):
         assert again.failures(GROUPS[1:3]) == {GROUPS[1].key: 5} and again.finished(GROUPS) == set()
 
 
+def steps(store):
+    """How many steps of SQLite's it takes to ask for two groups' failures."""
+    taken = []
+    store._db.set_progress_handler(lambda: taken.append(1), 1)
+    assert len(store.failures(GROUPS[:2])) == 2
+    store._db.set_progress_handler(None, 1)
+    return len(taken)
+
+
+def read_whole(store, groups):
+    """In place of `failures`: reads what is noted of all groups."""
+    noted = dict(store._db.execute("SELECT key, times FROM failures"))
+    return Counter({group.key: noted[group.key] for group in groups if group.key in noted})
+
+
+def test_failures_are_read_of_those_groups_alone_that_are_asked_for(store, monkeypatch):
+    """In as many steps, however many others have failed; a table that is read whole is seen."""
+    few = steps(store)
+    store._db.executemany("INSERT INTO failures VALUES (?, 1)", [(str(n),) for n in range(500)])
+    assert steps(store) == few
+    monkeypatch.setattr(Store, "failures", read_whole)
+    assert steps(store) > few + 500
+
+
 def test_a_result_forgets_failures(store, tmp_path):
     """Also one that another machine computed; those of other groups stay."""
     store.save(GROUPS[1], [], {})
@@ -193,16 +253,54 @@ def test_pieces_hold_results_and_no_failures(store, tmp_path):
     assert pack(tmp_path / "other.sqlite", tmp_path / "never")[0].read_bytes() == piece.read_bytes()
 
 
-def test_a_store_that_knows_no_failures_opens(store):
-    """As those that were written before there were any: all its groups are untried, and it notes from then on."""
-    store.save(GROUPS[2], [], {})
-    store.close()
-    with closing(sqlite3.connect(store.path)) as db:
-        db.execute("DROP TABLE failures")
-    with Store(store.path) as again:
+@pytest.fixture
+def older(tmp_path):
+    """A store with a group, as those that were written before any failure was noted."""
+    with Store(tmp_path / "older.sqlite") as made:
+        made.save(GROUPS[2], [], {})
+    assert not has_table(made.path)
+    return made.path
+
+
+def has_table(path):
+    """Whether a closed store's file has the table of failures."""
+    with closing(sqlite3.connect(path)) as db:
+        return bool(db.execute("SELECT * FROM sqlite_master WHERE name = 'failures'").fetchall())
+
+
+def test_a_store_that_knows_no_failures_opens(older):
+    """All its groups are untried; a result needs no table of failures, and a failure makes it."""
+    with Store(older) as again:
         assert again.failures(GROUPS) == {} and again.finished(GROUPS) == {GROUPS[2].key}
+        again.save(GROUPS[3], [], {})
+    assert not has_table(older)
+    with Store(older) as again:
         again.note_failure(GROUPS[0])
-        assert again.failures(GROUPS) == {GROUPS[0].key: 1}
+        assert again.failures(GROUPS) == {GROUPS[0].key: 1} and len(again.finished(GROUPS)) == 2
+
+
+def assert_only_read(kind, path):
+    """Asserts that a store opens and tells what it has, with no room for a byte, and that its bytes stay."""
+    before = path.read_bytes()
+    with files_up_to(1), kind(path) as store:
+        assert store.finished(GROUPS) == {GROUPS[2].key} and store.failures(GROUPS) == {}
+        assert store.records(GROUPS[2:3]) == []
+    assert path.read_bytes() == before
+
+
+def test_a_store_that_is_only_read_is_not_written(older):
+    """On a full disk a report can still be made of it."""
+    assert_only_read(Store, older)
+
+
+def test_a_table_that_is_made_at_opening_is_noticed(older):
+    """By the property above; where there is room, by the bytes."""
+    planted = store_with("        _migrate(db)\n", "        _migrate(db)\n        db.execute(_FAILURES)\n")
+    with pytest.raises(planted.StoreError, match="cannot be opened"):
+        assert_only_read(planted.Store, older)
+    before = older.read_bytes()
+    planted.Store(older).close()
+    assert older.read_bytes() != before
 
 
 def test_a_store_that_cannot_note_a_failure_does_not_hide_it(store, monkeypatch):
@@ -235,4 +333,7 @@ def test_a_second_command_begins_with_what_has_not_failed(tmp_path, monkeypatch,
     assert command.main(typed) == 1
     order = begun(tmp_path / "log")
     assert order[-run.DEATHS :] == [dearest.setting] * run.DEATHS and dearest.setting not in order[: -run.DEATHS]
-    assert "killed its worker 3 times, and failed 1 time in earlier runs (groups missing: 1;" in capsys.readouterr().err
+    assert (
+        "killed its worker 3 times, and failed or died 1 time in earlier runs (groups missing: 1;"
+        in capsys.readouterr().err
+    )

@@ -13,8 +13,9 @@ import threading
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import pytest
@@ -201,7 +202,7 @@ def test_workers_do_not_hear_ctrl_c_even_in_their_start(log, monkeypatch):
 
 INTERRUPTED = """
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from experiments.harness.toy.testing import GROUPS, nothing
 from experiments.harness.workers import Workers
 if __name__ == "__main__":
@@ -274,22 +275,61 @@ def test_where_no_process_can_be_started_the_run_ends_in_a_line(tmp_path, monkey
     assert_ends_with_advice(tmp_path, "Too many open files")
 
 
-@pytest.mark.parametrize("count", range(6))
-def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, monkeypatch, count):
-    """A worker's listener or its pool's threads, of the first or the second worker; no process or thread is left."""
-    real, started, before = threading.Thread.start, [], threading.active_count()
+@contextmanager
+def at_most(seconds):
+    """Fails what takes longer, as a run that waits for a thread that never began would: for ever."""
 
-    def start(thread):
-        if len(started) == count:
-            raise RuntimeError("can't start new thread")
-        started.append(thread)
-        real(thread)
+    def over(*_):
+        pytest.fail(f"not done in {seconds} s")
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def refused(monkeypatch):
+    """Lets so many threads be started, and no other."""
+
+    def after(count):
+        real, started = threading.Thread.start, []
+
+        def start(thread):
+            if len(started) == count:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+            real(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", start)
+        return started
+
     monkeypatch.setattr(run.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
-    assert_ends_with_advice(tmp_path, "can't start new thread")
+    return after
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_where_no_thread_can_be_started_the_run_ends_in_the_same_line(tmp_path, refused, count):
+    """A worker's listener or its pool's threads, of the first or the second worker; no process or thread is left."""
+    before, started = threading.active_count(), refused(count)
+    with at_most(20):
+        assert_ends_with_advice(tmp_path, "can't start new thread")
     assert len(started) == count
     wait_for(lambda: not multiprocessing.active_children() and threading.active_count() == before, None)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_is_started_too_late_is_noticed(tmp_path, refused, monkeypatch):
+    """By the limit above: the pool's own thread ends where it is refused one, and the run waits for it."""
+    real, asked = Queue._start_thread, []
+    monkeypatch.setattr(Queue, "_start_thread", lambda queue: real(queue) if queue in asked else asked.append(queue))
+    refused(2)
+    with pytest.raises(pytest.fail.Exception, match="not done in 5 s"), at_most(5):
+        assert_ends_with_advice(tmp_path, "can't start new thread")
+    wait_for(lambda: not multiprocessing.active_children(), None)
 
 
 def assert_ends_with_advice(folder, why):

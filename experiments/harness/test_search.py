@@ -72,14 +72,18 @@ def test_a_group_that_fails_is_one_line(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.glob("*.csv")) and not (tmp_path / "facts.json").exists()
 
 
-def test_a_table_that_cannot_be_written_is_one_line_and_the_older_ones_are_whole(tmp_path, monkeypatch, capsys):
-    """A full disk: exit code 1; once there is room the same command only writes."""
+@pytest.mark.parametrize(("written", "name"), [(0, "records.csv"), (1, "sums.csv"), (2, "facts.json")])
+def test_a_file_that_cannot_be_written_is_one_line_and_the_older_ones_are_whole(
+    written, name, tmp_path, monkeypatch, capsys
+):
+    """A full disk, after so many files: exit code 1; once there is room the same command only writes."""
     assert run(tmp_path, monkeypatch) == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as full:
-        full.setattr(saved.os, "fsync", Mock(side_effect=OSError(28, "No space left on device")))
+        room = [*[None] * written, OSError(28, "No space left on device")]
+        full.setattr(saved.os, "fsync", Mock(side_effect=room))
         assert run(tmp_path, full) == 1
-    told = f"no table could be written to {tmp_path / 'records.csv'} (No space left on device); the results are kept: "
+    told = f"no file could be written to {tmp_path / name} (No space left on device); the results are kept: "
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"{PROG}: {told}")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
