@@ -599,6 +599,19 @@ def test_of_single_steps_the_kernels_of_few_rows_are_the_series():
         assert parts.crowd == pytest.approx(0.4 + 0.8) and parts.pace == parts.waves == 0
 
 
+def test_no_loop_is_said_to_run_where_every_step_starts_kernels():
+    """A slow kernel of single steps is told as that, beside what it takes of few rows where that was measured."""
+    slow = STEPPED | {"lstm_forward": 18.0}
+    own = records(case(E=1, H=256), "cuda_fused", 40.0, slow, programs=16)
+    few = records(case(E=1, H=256, B=4), "cuda_fused", 30.0, FEW_ROWS, "lone")
+    words = profiles.largest(read(*own, *few)[1, "cuda_fused"])
+    assert words.startswith("16.2 are kernels of single steps for more rows and "), words
+    alone = profiles.largest(read(*own)[1, "cuda_fused"])
+    assert alone.startswith("21.7 are kernels of single steps and "), alone
+    looped = read(*records(case(), "cuda_fused", 20.4, PARTS | dict.fromkeys(LOOPS, 5.6)), *lone(us={16: 1.6}))
+    assert "are programs of loops beside one another" in profiles.largest(looped[32, "cuda_fused"])
+
+
 def sum_of_floors(found):
     """Microseconds of the floors of what no step starts."""
     return sum(max(found[role].memory, found[role].product) for role in ("projection", "gradient"))
