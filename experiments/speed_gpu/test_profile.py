@@ -753,6 +753,24 @@ def test_what_misses_its_target_is_said_with_where_its_time_goes():
     assert "misses" not in analysis.analyse(frame(*ahead({160: 9.0}), *single(160))).lead
 
 
+def test_a_missed_ceiling_is_said_with_where_its_time_goes():
+    """Where all ratios are met: each width with its nearest profile, or that there is none; a met one is not named."""
+    timed = [
+        (f"card/{case(H=H).name}/contender=cuda_fused/threads=1", "us_per_step", n, us)
+        for H, us in ((64, 20.4), (32, 3.0))
+        for n in range(15)
+    ]
+    met = ahead(dict.fromkeys(AHEAD, 9.0))
+    report = analysis.analyse(frame(*met, *timed, *records(case(), "cuda_fused", 20.4, PARTS), *lone()))
+    assert "fused: 3.12 of at most 2 at H=64 (missed), 1.84 of at most 2 at H=32 (met).\n\n" in report.lead
+    why = "our module, fused, E=32 H=64 over the ceilings: of 20.4 µs a step (H=64) "
+    assert f"What misses a target, and where its time goes: {why}" in report.lead
+    report = analysis.analyse(frame(*met, *timed))
+    assert "where its time goes: our module, fused, E=32 H=64 over the ceilings: not profiled." in report.lead
+    report = analysis.analyse(frame(*met))
+    assert "not measured at H=64, not measured at H=32." in report.lead and "misses" not in report.lead
+
+
 def test_one_model_and_bfloat16_stand_beside_the_others():
     """A bar and rows each, with what is not known left blank; words of a graph's gaps, and of floors for a ceiling."""
     rows = frame(*records(case(), "cuda_fused", 20.4, PARTS), *lone(), *single(), *rounded(), *ahead({256: 9.0}))
