@@ -12,6 +12,7 @@ import pandas as pd
 
 from experiments.harness.markup import number
 from experiments.harness.report import Figure, Report, Table
+from experiments.harness.words import listed
 from experiments.speed import pictures
 from experiments.speed.analysis import engine_sentence, explain_table, slope_table, span, wide
 from experiments.speed.contenders import CONTENDERS
@@ -34,7 +35,7 @@ from experiments.speed.numbers import (
 from experiments.speed.pictures import CELLS
 from experiments.speed.targets import Slope
 from experiments.speed_gpu import floors, profiles
-from experiments.speed_gpu.targets import CAPPED, CEILING, DTYPE, TARGETS, T, Target
+from experiments.speed_gpu.targets import AHEAD, CAPPED, CEILING, DTYPE, TARGETS, T, Target
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
@@ -150,7 +151,7 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, asked: Asked, looked_into: S
         f"One forward and one backward with weight gradients, measured on {machine(frame).get('card', 'a card')}; "
         f"ratios are formed round by round between contenders measured in turn."
     )
-    texts = [measured, *demands(asked), engine_sentence(frame), missed(asked, looked_into), profiles.refusal(frame)]
+    texts = [measured, *demands(asked), engine_words(frame), missed(asked, looked_into), profiles.refusal(frame)]
     return "\n\n".join(filter(None, texts))
 
 
@@ -169,6 +170,14 @@ def demands(asked: Asked) -> list[str]:
         f"{CONTENDERS[OURS[0]].label}: {ceilings}.",
         f"Log-log slopes of cost, {CONTENDERS[OURS[0]].label}: {slopes}.{explained}",
     ]
+
+
+def engine_words(frame: pd.DataFrame) -> str:
+    """What `auto` takes, and at which of the widths that are demanded of one model it was not asked."""
+    asked = {int(fact["H"]) for fact in facts(frame, "explain") if fact["cell"] == "lstm" and fact["E"] == "1"}
+    left = [f"{H}" for H in AHEAD if H not in asked]
+    unasked = f" Of one LSTM of H={listed(left)} `auto` was not asked." if asked and left else ""
+    return engine_sentence(frame) + unasked
 
 
 def missed(asked: Asked, looked_into: Sequence[floors.Profile]) -> str:

@@ -172,6 +172,20 @@ def test_missed_slopes_are_counted_and_named_in_front():
     assert "where its time goes: 1 of 4 slopes: LSTM against T." in steep.lead and "Open" not in steep.lead
 
 
+def test_widths_of_which_auto_was_not_asked_are_named():
+    """Of one LSTM alone: neither several models nor an RNN stand for it; where all were asked nothing is said."""
+
+    def lead(*cases):
+        said = [(f"explain/device=cuda/cell={cell}/E={E}/B=64/H={H}/text=fused%3A why", "is") for cell, E, H in cases]
+        asked = pd.DataFrame([("speed_gpu", s, 0, metric, 0.0, 1.0, "") for s, metric in said], columns=COLUMNS)
+        return made(facts("A card"), records({("cuda_fused", lstm(32, 64)): 13.0}), asked)[0].lead
+
+    named = "Of one LSTM of H=144, 160 and 192 `auto` was not asked."
+    assert named in lead(("lstm", 1, 128), ("lstm", 1, 256), ("lstm", 8, 144), ("rnn", 1, 160))
+    assert "was not asked" not in lead(*(("lstm", 1, H) for H in AHEAD))
+    assert "takes was not asked." in lead() and "Of one LSTM" not in lead()
+
+
 def test_open_is_explained_where_something_is():
     """Ratios around 3 are neither met nor missed: the lead says what that is, and does not call them missed."""
     us = {("cuda_nn", lstm(32, 64)): 30.0, ("cuda_fused", lstm(32, 64)): 10.0}
