@@ -6,11 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from experiments.harness.markup import number
 from experiments.harness.report import Figure, Report, Table
+from experiments.harness.words import listed
 from experiments.speed import pictures
 from experiments.speed.analysis import engine_sentence, explain_table, slope_table, span, wide
 from experiments.speed.contenders import CONTENDERS
@@ -31,12 +33,13 @@ from experiments.speed.numbers import (
     word,
 )
 from experiments.speed.pictures import CELLS
+from experiments.speed.targets import Slope
 from experiments.speed_gpu import floors, profiles
-from experiments.speed_gpu.targets import CEILING, DTYPE, TARGETS, WIDTHS, T, Target
+from experiments.speed_gpu.targets import AHEAD, CAPPED, CEILING, DTYPE, TARGETS, T, Target
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
-FULL = "; below .9: the card is not full, and more models or steps cost little more"
+FULL = "below .9: the card is not full, and more models or steps cost little more"
 OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16")
 
 
@@ -45,18 +48,20 @@ def analyse(frame: pd.DataFrame) -> Report:
     frame = frame[~frame.setting.str.startswith("explain/device=cpu")]
     times = timed(frame)
     cost, top, grown = costs(times), ceilings(frame), growths(times)
-    found, slopes = [(target, answer(times, target)) for target in TARGETS], slope_answers(grown, OURS[:1])
+    found = [(target, answer(times, target)) for target in TARGETS]
     models, looked_into = cost[cost.part == "card"], floors.profiles(frame, top)
+    share = shares(models, top)
+    asked = Asked(found, capped(share), slope_answers(grown, OURS[:1]))
     judged = [
         target_table(found),
         *spending_table(found, looked_into),
-        ceiling_table(models, top),
-        slope_table(slopes, FULL),
+        ceiling_table(share),
+        slope_table(asked.slopes, f"; {FULL}"),
     ]
     return Report(
         name="speed_gpu",
         title="Speed on a GPU: ours against cuDNN, a CUDA graph and FlashRNN, paired in one run",
-        lead=lead(frame, models, found, looked_into),
+        lead=lead(frame, models, asked, looked_into),
         verdicts=[],
         figures=drawn(models) + profiles.drawn(looked_into),
         tables=[
@@ -85,40 +90,115 @@ def answer(times: pd.DataFrame, target: Target) -> Answer:
     return Answer(target.form, found, word(found, target.ratio, math.inf, target.form))
 
 
+class Share(NamedTuple):
+    """What our kernels in float32 take at a setting beside what the ceilings allow.
+
+    Attributes:
+        row: of the costs. compute, memory: microseconds a step of the products and of the arrays alone.
+        over: how many times the larger of these ours take.
+    """
+
+    row: Any
+    compute: float
+    memory: float
+    over: float
+
+
+def shares(models: pd.DataFrame, top: Ceilings) -> list[Share]:
+    """Every setting's."""
+    found = []
+    for row in models[models.contender == OURS[0]].itertuples():
+        compute, memory = flops(row) / (top.product * 1e3), traffic(row) / (top.memory * 1e3)
+        found.append(Share(row, compute, memory, row.us / max(compute, memory)))
+    return found
+
+
+def capped(found: Sequence[Share]) -> list[tuple[Target, float]]:
+    """How many times ours take what the ceilings allow, wherever that is demanded; NaN where it was not measured."""
+    known = {(share.row.cell, share.row.E, share.row.H, share.row.B): share.over for share in found}
+    return [(target, known.get(("lstm", target.E, target.H, target.B), math.nan)) for target in CAPPED]
+
+
+def ceiling_word(over: float) -> str:
+    """What came of the ceiling's target."""
+    if math.isnan(over):
+        return "not measured"
+    return "met" if over <= CEILING else "missed"
+
+
 # Words
 
 
 Found = Sequence[tuple[Target, Answer]]
 
 
-def lead(frame: pd.DataFrame, models: pd.DataFrame, found: Found, looked_into: Sequence[floors.Profile]) -> str:
+class Asked(NamedTuple):
+    """What is demanded, and what came of it: ratios to peers, times over the ceilings', slopes of cost."""
+
+    ratios: Found
+    ceilings: Sequence[tuple[Target, float]]
+    slopes: Sequence[tuple[Slope, Answer]]
+
+
+def lead(frame: pd.DataFrame, models: pd.DataFrame, asked: Asked, looked_into: Sequence[floors.Profile]) -> str:
     """What was found, in words."""
     if not len(models):
         return (
             "On a GPU nothing has been measured: every GPU figure in performance.md is read or estimated, and whether "
             f"the fused kernels are faster than cuDNN is not known here. On a machine with a card: {COMMAND}"
         )
-    where = machine(frame)
-    demanded = [(target, answer) for target, answer in found if not math.isnan(target.ratio)]
-    alike = groupby(demanded, key=lambda pair: target_name(pair[0]))
-    words = "; ".join(f"{name} {', '.join(outcome(t, a) for t, a in some)}" for name, some in alike)
-    return (
-        f"One forward and one backward with weight gradients, measured on {where.get('card', 'a card')}; ratios are "
-        f"formed round by round between contenders measured in turn.\n\nTargets of performance.md (the fastest peer's "
-        f"time over ours): {words}.\n\n{engine_sentence(frame)}"
-        + "".join(f"\n\n{text}" for text in (missed(found, looked_into), profiles.refusal(frame)) if text)
+    measured = (
+        f"One forward and one backward with weight gradients, measured on {machine(frame).get('card', 'a card')}; "
+        f"ratios are formed round by round between contenders measured in turn."
     )
+    texts = [measured, *demands(asked), engine_words(frame), missed(asked, looked_into), profiles.refusal(frame)]
+    return "\n\n".join(filter(None, texts))
 
 
-def missed(found: Found, looked_into: Sequence[floors.Profile]) -> str:
+def demands(asked: Asked) -> list[str]:
+    """What is demanded and what came of it, a paragraph a kind; the last says what open is, where anything is."""
+    demanded = [(target, answer) for target, answer in asked.ratios if not math.isnan(target.ratio)]
+    alike = groupby(demanded, key=lambda pair: target_name(pair[0]))
+    ratios = "; ".join(f"{name} {', '.join(outcome(t, a) for t, a in some)}" for name, some in alike)
+    ceilings = ", ".join(ceiling_outcome(target, over) for target, over in asked.ceilings)
+    slopes = ", ".join(slope_outcome(slope, answer) for slope, answer in asked.slopes)
+    unsure = any(answer.word == "open" for _, answer in (*demanded, *asked.slopes))
+    explained = " Open: the interval holds a bound." if unsure else ""
+    return [
+        f"Targets of performance.md (the fastest peer's time over ours): {ratios}.",
+        f"Ours over what the card's ceilings allow, LSTM E={CAPPED[0].E} B={CAPPED[0].B}, "
+        f"{CONTENDERS[OURS[0]].label}: {ceilings}.",
+        f"Log-log slopes of cost, {CONTENDERS[OURS[0]].label}: {slopes}.{explained}",
+    ]
+
+
+def engine_words(frame: pd.DataFrame) -> str:
+    """What `auto` takes, and at which of the widths that are demanded of one model it was not asked."""
+    asked = {int(fact["H"]) for fact in facts(frame, "explain") if fact["cell"] == "lstm" and fact["E"] == "1"}
+    left = [f"{H}" for H in AHEAD if H not in asked]
+    unasked = f" Of one LSTM of H={listed(left)} `auto` was not asked." if asked and left else ""
+    return engine_sentence(frame) + unasked
+
+
+def missed(asked: Asked, looked_into: Sequence[floors.Profile]) -> str:
     """What misses its target, with where its time goes, as far as that was profiled."""
-    widths: dict[tuple[str, int, str], list[str]] = {}
-    for target, answer in found:
-        if answer.word == "missed":
-            spent = profiles.spending(looked_into, target) or "not profiled"
-            widths.setdefault((CONTENDERS[target.form].label, target.E, spent), []).append(f"H={target.H}")
-    words = [f"{form}, E={E} {' and '.join(some)}: {spent}" for (form, E, spent), some in widths.items()]
+    unmet = [("", target) for target, answer in asked.ratios if answer.word == "missed"]
+    unmet += [(" over the ceilings", target) for target, over in asked.ceilings if ceiling_word(over) == "missed"]
+    widths: dict[tuple[str, str, int, str], list[str]] = {}
+    for kind, target in unmet:
+        spent = profiles.spending(looked_into, target) or "not profiled"
+        widths.setdefault((kind, CONTENDERS[target.form].label, target.E, spent), []).append(f"H={target.H}")
+    words = [f"{form}, E={E} {' and '.join(some)}{kind}: {spent}" for (kind, form, E, spent), some in widths.items()]
+    words += missed_slopes(asked.slopes)
     return f"What misses a target, and where its time goes: {'; '.join(words)}." if words else ""
+
+
+def missed_slopes(slopes: Sequence[tuple[Slope, Answer]]) -> list[str]:
+    """How many slopes are missed, and which; why, where one is too low."""
+    unmet = [(slope, answer) for slope, answer in slopes if answer.word == "missed"]
+    names = ", ".join(slope_name(slope) for slope, _ in unmet)
+    why = f" ({FULL})" if any(answer.measured.value < slope.low for slope, answer in unmet) else ""
+    return [f"{len(unmet)} of {len(slopes)} slopes: {names}{why}"] if unmet else []
 
 
 def target_name(target: Target) -> str:
@@ -132,6 +212,25 @@ def outcome(target: Target, answer: Answer) -> str:
     if math.isnan(answer.measured.value):
         return f"{answer.word} at H={target.H}"
     return f"{number(answer.measured.value)} of {target.ratio:g} at H={target.H} ({answer.word})"
+
+
+def ceiling_outcome(target: Target, over: float) -> str:
+    """What came of the ceiling's target at a width, in words."""
+    if math.isnan(over):
+        return f"{ceiling_word(over)} at H={target.H}"
+    return f"{number(over)} of at most {CEILING:g} at H={target.H} ({ceiling_word(over)})"
+
+
+def slope_name(slope: Slope) -> str:
+    """A slope in words."""
+    return f"{CELLS[slope.cell]} against {slope.of}"
+
+
+def slope_outcome(slope: Slope, answer: Answer) -> str:
+    """What came of a demanded slope, in words."""
+    if math.isnan(answer.measured.value):
+        return f"{slope_name(slope)} {answer.word}"
+    return f"{slope_name(slope)} {answer.measured.value:.3f} of {slope.low:g} to {slope.high:g} ({answer.word})"
 
 
 # Figures
@@ -208,13 +307,12 @@ def spending_table(found: Found, looked_into: Sequence[floors.Profile]) -> list[
     return [Table("spending", title, pd.DataFrame(shown))] if shown else []
 
 
-def ceiling_table(models: pd.DataFrame, top: Ceilings) -> Table:
+def ceiling_table(found: Sequence[Share]) -> Table:
     """What the measured ceilings allow, beside what our kernels in float32 take."""
+    asked = {("lstm", target.E, target.H, target.B) for target in CAPPED}
     rows = []
-    for row in models[models.contender == OURS[0]].itertuples():
-        compute, memory = flops(row) / (top.product * 1e3), traffic(row) / (top.memory * 1e3)
-        share = row.us / max(compute, memory)
-        asked = (row.cell, row.E, row.B) == ("lstm", 32, 64) and row.H in WIDTHS
+    for row, compute, memory, over in found:
+        demanded = (row.cell, row.E, row.H, row.B) in asked
         rows.append(
             {
                 "cell": CELLS[row.cell],
@@ -222,8 +320,8 @@ def ceiling_table(models: pd.DataFrame, top: Ceilings) -> Table:
                 "products alone, µs a step": number(compute),
                 "memory alone, µs a step": number(memory),
                 "ours, µs a step": number(row.us),
-                "ours over the larger": number(share),
-                "demanded": f"at most {CEILING:g}: {'met' if share <= CEILING else 'missed'}" if asked else "",
+                "ours over the larger": number(over),
+                "demanded": f"at most {CEILING:g}: {ceiling_word(over)}" if demanded else "",
             }
         )
     title = "What this card's fastest product and largest copy allow (a bound, not a forecast), beside ours in float32"

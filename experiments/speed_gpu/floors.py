@@ -112,7 +112,8 @@ class Excess(NamedTuple):
         latency: what steps take in series at least, beyond that.
         pace: what a multiprocessor takes beyond that for the rows of its programs.
         waves: multiprocessors without a program.
-        crowd: what loops take beyond that, since programs run beside one another.
+        crowd: what loops take beyond that, since programs run beside one another; what single steps' kernels that are
+            no products take for more rows than the fewest.
         products: what products outside of persistent loops take beyond these.
         rest: sums, copies and what else no step asks for.
         overlap: kernels side by side, at most zero.

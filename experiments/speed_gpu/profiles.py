@@ -18,7 +18,7 @@ from experiments.speed.case import Case
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.numbers import facts
 from experiments.speed.pictures import CELLS, spoken
-from experiments.speed_gpu.floors import Kernel, Profile, at, excess
+from experiments.speed_gpu.floors import LOOPS, Kernel, Profile, at, excess
 from experiments.speed_gpu.targets import CEILING, TARGETS, WIDTHS, T, Target
 
 ASKED = {"E": 32, "H": WIDTHS[0], "B": 64, "T": T}
@@ -50,8 +50,11 @@ WHY = {
 """The parts of an excess in words."""
 
 GRAPHS = {"gap": "waits before a graph or between its kernels"}
+STEPS = {"crowd": "kernels of single steps for more rows"}
+UNMEASURED = {"crowd": "kernels of single steps"}
 UNKNOWN = {"memory": "what memory and float32's products must take"}
-"""Other words for parts where kernels stand in a graph, and where a step as a whole has no ceiling."""
+"""Other words for parts: where kernels stand in a graph; where every step starts its own, and where these were not
+measured of few rows; and where a step as a whole has no ceiling."""
 
 HEADS = {
     "gap": WAITING,
@@ -59,7 +62,7 @@ HEADS = {
     "latency": "steps in series",
     "pace": "rows of a program",
     "waves": "no program",
-    "crowd": "programs beside others",
+    "crowd": "programs beside others, or more rows",
     "products": "slow products",
     "rest": "sums, copies",
 }
@@ -137,11 +140,18 @@ def above(one: Profile, most: int = 2) -> str:
 
 def largest(one: Profile, most: int = 2) -> str:
     """The largest parts of what lies above the ceilings, in words."""
-    words = WHY | (GRAPHS if one.stepped or one.form == RECORDED else {})
-    words |= UNKNOWN if math.isnan(one.ceiling) else {}
+    words = words_of(one)
     over = {name: value for name, value in excess(one)._asdict().items() if name in words and value > 0}
     chosen = sorted(over, key=over.get, reverse=True)[:most]
     return " and ".join(f"{spoken(over[name])} are {words[name]}" for name in chosen)
+
+
+def words_of(one: Profile) -> dict[str, str]:
+    """The parts of a profile's excess in words: no loop runs where every step starts kernels of its own."""
+    words = WHY | (GRAPHS if one.stepped or one.form == RECORDED else {})
+    if one.stepped:
+        words |= UNMEASURED if any(math.isnan(k.latency) for k in one.kernels if k.role in LOOPS) else STEPS
+    return words | (UNKNOWN if math.isnan(one.ceiling) else {})
 
 
 def spending(found: Sequence[Profile], target: Target) -> str:

@@ -58,3 +58,6 @@ CEILING = 2.0
 
 WIDTHS = (64, 32)
 """H of that target; the first is that of ladders and profiles."""
+
+CAPPED = tuple(Target(32, H, 64, "cuda_fused", (), BESIDE) for H in WIDTHS)
+"""Where that target is asked: no peer takes part, so no ratio of times is set."""

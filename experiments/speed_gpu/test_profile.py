@@ -28,6 +28,9 @@ from properties.record import COLUMNS
 torch = pytest.importorskip("torch")
 
 GEMM = "void cutlass::Kernel2<cutlass_80_simt_sgemm_128x64_8x5_nt_align1>(Params)"
+SPLITS = {GEMM: 3}
+"""Starts a call of the weights' gradient, one for each part of what it sums over."""
+
 COPY = "void at::native::elementwise_kernel<128, 4, direct_copy>(int, Functor)"
 PARTS = {"affine": 3.9, "forward_loop": 3.5, "backward_loop": 4.5, GEMM: 3.2, COPY: 0.9}
 """Kernels with microseconds a step, such as the decisions tell of an H100."""
@@ -63,11 +66,11 @@ def trace(*lines):
 def seen(us, calls=2, T=100, programs=128):
     """What the profiler saw in so many calls: in each every kernel, one after the other, T times its microseconds.
 
-    What STARTS names is started so many times a step.
+    What STARTS names is started so many times a step, what SPLITS names so many times a call.
     """
     found = []
     for _ in range(calls):
-        names = [name for name in us for _ in range(T * STARTS[name] if name in STARTS else 1)]
+        names = [name for name in us for _ in range(T * STARTS[name] if name in STARTS else SPLITS.get(name, 1))]
         ends = [0.0]
         for name in names:
             ends.append(ends[-1] + T * us[name] / names.count(name))
@@ -574,10 +577,10 @@ def kernels(one):
 
 
 def test_products_that_every_step_starts_are_told_from_the_weights_gradient():
-    """Of two of a library's kernels the one of 200 starts in 100 steps is the steps', the one of one start is not."""
+    """Of two of a library's kernels the one of 200 starts in 100 steps is the steps', the one of three is not."""
     one = read(*single())[1, "cuda_fused_graph"]
     found = kernels(one)
-    assert one.stepped and (found["steps"].calls, found["gradient"].calls) == (200, 1)
+    assert one.stepped and (found["steps"].calls, found["gradient"].calls) == (200, 3)
     assert (found["steps"].us, found["gradient"].us) == (pytest.approx(11.0), pytest.approx(1.6))
     assert found["steps"].product == pytest.approx(2 * 2 * 64 * 4 * 256 * 256 / 51.4e6)
     assert (found["steps"].memory, found["forward"].product) == (0, 0)
@@ -594,6 +597,19 @@ def test_of_single_steps_the_kernels_of_few_rows_are_the_series():
         assert sum(parts) == pytest.approx(one.wall)
         assert parts.ceiling + parts.memory + parts.latency == pytest.approx(2.6 + 3.4 + 9 + sum_of_floors(found))
         assert parts.crowd == pytest.approx(0.4 + 0.8) and parts.pace == parts.waves == 0
+
+
+def test_no_loop_is_said_to_run_where_every_step_starts_kernels():
+    """A slow kernel of single steps is told as that, beside what it takes of few rows where that was measured."""
+    slow = STEPPED | {"lstm_forward": 18.0}
+    own = records(case(E=1, H=256), "cuda_fused", 40.0, slow, programs=16)
+    few = records(case(E=1, H=256, B=4), "cuda_fused", 30.0, FEW_ROWS, "lone")
+    words = profiles.largest(read(*own, *few)[1, "cuda_fused"])
+    assert words.startswith("16.2 are kernels of single steps for more rows and "), words
+    alone = profiles.largest(read(*own)[1, "cuda_fused"])
+    assert alone.startswith("21.7 are kernels of single steps and "), alone
+    looped = read(*records(case(), "cuda_fused", 20.4, PARTS | dict.fromkeys(LOOPS, 5.6)), *lone(us={16: 1.6}))
+    assert "are programs of loops beside one another" in profiles.largest(looped[32, "cuda_fused"])
 
 
 def sum_of_floors(found):
@@ -735,6 +751,24 @@ def test_what_misses_its_target_is_said_with_where_its_time_goes():
     assert "our module, fused, E=1 H=144 and H=160 and H=256: not profiled." in report.lead
     assert "spending" not in {table.name for table in report.tables}
     assert "misses" not in analysis.analyse(frame(*ahead({160: 9.0}), *single(160))).lead
+
+
+def test_a_missed_ceiling_is_said_with_where_its_time_goes():
+    """Where all ratios are met: each width with its nearest profile, or that there is none; a met one is not named."""
+    timed = [
+        (f"card/{case(H=H).name}/contender=cuda_fused/threads=1", "us_per_step", n, us)
+        for H, us in ((64, 20.4), (32, 3.0))
+        for n in range(15)
+    ]
+    met = ahead(dict.fromkeys(AHEAD, 9.0))
+    report = analysis.analyse(frame(*met, *timed, *records(case(), "cuda_fused", 20.4, PARTS), *lone()))
+    assert "fused: 3.12 of at most 2 at H=64 (missed), 1.84 of at most 2 at H=32 (met).\n\n" in report.lead
+    why = "our module, fused, E=32 H=64 over the ceilings: of 20.4 µs a step (H=64) "
+    assert f"What misses a target, and where its time goes: {why}" in report.lead
+    report = analysis.analyse(frame(*met, *timed))
+    assert "where its time goes: our module, fused, E=32 H=64 over the ceilings: not profiled." in report.lead
+    report = analysis.analyse(frame(*met))
+    assert "not measured at H=64, not measured at H=32." in report.lead and "misses" not in report.lead
 
 
 def test_one_model_and_bfloat16_stand_beside_the_others():

@@ -161,6 +161,42 @@ def test_slopes_of_our_kernels_are_fitted():
     assert state[CONTENDERS["flashrnn"].label] == "not measured: flashrnn not installed"
 
 
+def test_missed_slopes_are_counted_and_named_in_front():
+    """A cost that is constant in models has slope 0, too low, one squared in steps 2; what is not measured is told."""
+    ladders = [records({("cuda_fused", lstm(E, 64)): 2.0 for E in (8, 16, 32)}, "slope_E")]
+    ladders.append(records({("cuda_fused", lstm(32, 64, T)): T / 2.0 for T in (100, 200, 400)}, "slope_T"))
+    report, _ = made(facts("A card"), records({("cuda_fused", lstm(32, 64)): 13.0}), *ladders)
+    assert "RNN against T not measured, LSTM against T 2.000 of 0.9 to 1.1 (missed), RNN" in report.lead
+    assert f"2 of 4 slopes: LSTM against T, LSTM against E ({analysis.FULL})." in report.lead
+    steep, _ = made(facts("A card"), records({("cuda_fused", lstm(32, 64)): 13.0}), ladders[1])
+    assert "where its time goes: 1 of 4 slopes: LSTM against T." in steep.lead and "Open" not in steep.lead
+
+
+def test_widths_of_which_auto_was_not_asked_are_named():
+    """Of one LSTM alone: neither several models nor an RNN stand for it; where all were asked nothing is said."""
+
+    def lead(*cases):
+        said = [(f"explain/device=cuda/cell={cell}/E={E}/B=64/H={H}/text=fused%3A why", "is") for cell, E, H in cases]
+        asked = pd.DataFrame([("speed_gpu", s, 0, metric, 0.0, 1.0, "") for s, metric in said], columns=COLUMNS)
+        return made(facts("A card"), records({("cuda_fused", lstm(32, 64)): 13.0}), asked)[0].lead
+
+    named = "Of one LSTM of H=144, 160 and 192 `auto` was not asked."
+    assert named in lead(("lstm", 1, 128), ("lstm", 1, 256), ("lstm", 8, 144), ("rnn", 1, 160))
+    assert "was not asked" not in lead(*(("lstm", 1, H) for H in AHEAD))
+    assert "takes was not asked." in lead() and "Of one LSTM" not in lead()
+
+
+def test_open_is_explained_where_something_is():
+    """Ratios around 3 are neither met nor missed: the lead says what that is, and does not call them missed."""
+    us = {("cuda_nn", lstm(32, 64)): 30.0, ("cuda_fused", lstm(32, 64)): 10.0}
+    rows = records(us)
+    theirs = rows.setting.str.contains("cuda_nn") & (rows.metric == "us_per_step")
+    rows.loc[theirs, "value"] *= 1 + (rows["index"] % 2 - 0.5) / 5
+    report, _ = made(facts("A card"), rows)
+    assert "at H=64 (open)" in report.lead and "Open: the interval holds a bound." in report.lead
+    assert "misses" not in report.lead
+
+
 @pytest.mark.parametrize("preset", ["tour", "quick", "full"])
 def test_a_machine_with_a_card_measures_all_contenders(monkeypatch, preset):
     """Every group has each contender, in an experiment of its own; without a card the facts are all."""
