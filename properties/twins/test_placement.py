@@ -76,7 +76,7 @@ class Operations(TorchDispatchMode):
 
 @pytest.mark.parametrize(("device", "adds"), [("cpu", ("aten::index_add_",)), ("meta", ("aten::index_put_", True))])
 def test_the_torch_twins_embedding_adds_in_an_order_that_its_device_keeps(device, adds):
-    """On the CPU threads of index_put_ add in any order, on a card those of index_add_; seldom seen, so asked by name."""
+    """On the CPU threads of index_put_ add in any order, on a card those of index_add_; so asked by name."""
     rows, place = torch.ones(4, 3, device=device), torch.zeros(4, dtype=torch.int64, device=device)
     with Operations() as operations:
         part("torch_twin", "embedding").sum_rows(rows, place, 2)
