@@ -124,3 +124,12 @@ def test_a_read_out_and_its_gradients_are_exact_for_one_model_and_a_group(twin, 
     assert bias or dhead.bias_hy is None
     one = Head(W[0], b[0] if bias else None)
     assert call(twin, "head", "forward", one, h[:, 0]).shape == (T, B, V)
+
+
+@both
+@pytest.mark.parametrize("level", [-1e30, -2e3, 2e3, 1e30])
+def test_the_cross_entropy_of_equal_outputs_is_the_logarithm_of_their_number_at_any_level(twin, level):
+    """log 4 and 1/4 a class, where exp of the outputs, or of twice them, is 0 or infinite."""
+    loss, dy = call(twin, "loss", "softmax_cross_entropy", np.full((1, 1, 4), level), np.zeros((1, 1), int))
+    assert abs(loss - np.log(4)) < 1e-14
+    assert np.array_equal(dy, [[[-0.75, 0.25, 0.25, 0.25]]])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from impl.spec import COMMON, leaves, tree_map
 from properties.cases import Plan
@@ -47,6 +48,39 @@ def test_the_torch_twins_cross_entropy_counts_classes_where_its_logits_lie(reque
     loss, dy = part("torch_twin", "loss").softmax_cross_entropy(y, targets)
     assert loss.device.type == dy.device.type == "cpu"
     assert abs(float(loss) - 12 * np.log(5)) < 1e-5
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_the_torch_twins_embedding_numbers_its_rows_where_its_table_lies(group, request):
+    """Rows are counted and gradients are summed there, for one model and a group."""
+    embedding, index = part("torch_twin", "embedding"), torch.tensor([[0, 2], [1, 2]])
+    table = torch.arange(24.0).reshape(2, 3, 4) if group else torch.arange(12.0).reshape(3, 4)
+    request.getfixturevalue("elsewhere")
+    x = embedding.look_up(table, index)
+    dtable = embedding.backward(table, index, x)
+    assert x.device.type == dtable.device.type == "cpu"
+    assert dtable.sum() == x.sum()
+
+
+class Operations(TorchDispatchMode):
+    """Notes by name what torch is asked to do, and the flags that it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.asked.append((function.name(), *(a for a in args if isinstance(a, bool))))
+        return function(*args, **kwargs or {})
+
+
+@pytest.mark.parametrize(("device", "adds"), [("cpu", ("aten::index_add_",)), ("meta", ("aten::index_put_", True))])
+def test_the_torch_twins_embedding_adds_in_an_order_that_its_device_keeps(device, adds):
+    """On the CPU threads of index_put_ add in any order, on a card those of index_add_; so asked by name."""
+    rows, place = torch.ones(4, 3, device=device), torch.zeros(4, dtype=torch.int64, device=device)
+    with Operations() as operations:
+        part("torch_twin", "embedding").sum_rows(rows, place, 2)
+    assert [asked for asked in operations.asked if asked[0].startswith("aten::index_")] == [adds]
 
 
 def ran(twin, cell, params, x, state, lengths, dh, dlast):

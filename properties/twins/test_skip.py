@@ -1,11 +1,14 @@
 """What a backward is not asked for is None, and the rest keeps its bits."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from impl.spec import GATES, SKIPPABLE, leaves
 from properties.cases import Plan
 from properties.twins.both import both, into, out, part
+from properties.twins.test_stack import Setting
 
 
 def gradient(twin, cell, skip):
@@ -35,3 +38,20 @@ def test_a_field_that_cannot_be_skipped_is_refused(twin):
     """The gradient by the parameters is what a backward is for."""
     with pytest.raises(ValueError, match=r"^`skip` must hold names among x, states; got \('x', 'params'\)\.$"):
         gradient(twin, "rnn", ("x", "params"))
+
+
+@both
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_stack_asks_its_loops_for_no_gradient_that_it_does_not_hand_out(twin, n):
+    """Every loop of two layers computes that by x and none by the states, whichever form of the loop it is."""
+    setting, scan, asked = Setting("lstm", n, widths=(2, 2)), part(twin, "scan"), []
+
+    def backward(cell, params, cache, dh, dlast, skip):
+        asked.append(tuple(skip))
+        return scan.backward(cell, params, cache, dh, dlast, skip)
+
+    layers, x, dh = into(twin, (setting.layers, setting.x, setting.dh))
+    loop, stack = SimpleNamespace(forward=scan.forward, backward=backward), part(twin, "stack")
+    run = stack.forward("lstm", layers, x, loop=loop)
+    stack.backward("lstm", layers, run.cache, dh, loop=loop)
+    assert asked == [("states",)] * 2 * n
