@@ -54,16 +54,17 @@ def identity(rng: np.random.Generator, cell: str, D: int, H: int, gain: float = 
 
 
 def with_forget_bias(params: Parameters, value: float, cell: str = "lstm") -> Parameters:
-    """The same LSTM with its summed forget bias exactly `value` (Gers et al. 2000; Jozefowicz et al. 2015: 1).
+    """The same LSTM, or group, with its summed forget bias exactly `value`.
 
     Raises:
         ValueError: the cell has no forget gate, or the parameters are not its own.
+    Source: Gers et al. 2000; Jozefowicz et al. 2015, where it is 1.
     """
-    return _with_bias(cell, params, "f", np.full(params.weight_hh.shape[-1], float(value)))
+    return _with_bias(cell, params, "f", float(value))
 
 
 def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell: str = "lstm") -> Parameters:
-    """The same LSTM with summed biases b_f = ln u, b_i = -b_f, u uniform in [1, T_max - 1], one draw a unit.
+    """The same LSTM, or group, with summed biases b_f = ln u, b_i = -b_f, u uniform in [1, T_max - 1] for each unit.
 
     A variant without an input gate of its own has b_f alone; where i = 1 - f, that is b_i = -b_f.
 
@@ -73,7 +74,8 @@ def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell
     """
     if not T_max >= 2:
         raise ValueError(f"`T_max` must be at least 2, since ln u is drawn for u in [1, T_max - 1]; got {T_max}.")
-    b_f = np.log(rng.uniform(1.0, T_max - 1.0, params.weight_hh.shape[-1]))
+    *group, _, H = params.weight_hh.shape
+    b_f = np.log(rng.uniform(1.0, T_max - 1.0, (*group, H)))
     params = _with_bias(cell, params, "f", b_f)
     return _with_bias(cell, params, "i", -b_f) if "i" in GATES[cell] else params
 
@@ -112,7 +114,7 @@ def group(models: list[Any]) -> Any:
     return tree_map(lambda *arrays: np.stack(arrays), *models)
 
 
-def _with_bias(cell: str, params: Parameters, gate: str, value: np.ndarray) -> Parameters:
+def _with_bias(cell: str, params: Parameters, gate: str, value: float | np.ndarray) -> Parameters:
     check_parameters(cell, params)
     if gate not in GATES[cell]:
         raise ValueError(f"`cell` must have the gate {gate}, since its bias is to be set; got {cell!r}.")
@@ -120,7 +122,7 @@ def _with_bias(cell: str, params: Parameters, gate: str, value: np.ndarray) -> P
         raise ValueError(f"`params` must have both biases, since that of gate {gate} is to be set; got none.")
     rows = block(cell, gate, params.weight_hh.shape[-1])
     bias_ih, bias_hh = params.bias_ih.copy(), params.bias_hh.copy()
-    bias_ih[rows], bias_hh[rows] = value, 0.0
+    bias_ih[..., rows], bias_hh[..., rows] = value, 0.0
     return params._replace(bias_ih=bias_ih, bias_hh=bias_hh)
 
 

@@ -15,15 +15,18 @@ from properties.subject import Call, Cotangent, Result
 from properties.subjects.twin import Twin
 
 
-def tensor(a: Any) -> Any:
-    """A tensor over the same memory where torch can; it warns of read-only memory, and has no negative strides."""
+def tensor(a: Any, device: str = "cpu") -> Any:
+    """An array as a tensor, on the CPU over the same memory where torch can; whatever else stands in a call as it is.
+
+    torch warns of read-only memory, and has no negative strides.
+    """
     if not isinstance(a, np.ndarray):
         return a
     if any(stride < 0 for stride in a.strides):
-        return torch.from_numpy(a.copy())
+        return torch.from_numpy(a.copy()).to(device)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return torch.from_numpy(a)
+        return torch.from_numpy(a).to(device)
 
 
 def own(a: np.ndarray) -> torch.Tensor:
@@ -45,8 +48,8 @@ class TorchTwin(Twin):
         return tree_map(self.moved, tree)
 
     def moved(self, a: Any) -> Any:
-        """An array as a tensor on the device; whatever else stands in a call stays as it is."""
-        return tensor(a).to(self.device) if isinstance(a, np.ndarray) else a
+        """See `tensor`; on the device."""
+        return tensor(a, self.device)
 
     def out(self, tree: Any) -> Any:
         """See Twin."""

@@ -102,6 +102,19 @@ def test_chrono_biases_are_logarithms_of_uniform_times():
     assert abs(np.median(times) - T_max / 2) < 5 * (T_max - 2) / 2 / H**0.5
 
 
+@pytest.mark.parametrize("cell", ["lstm", "lstm_coupled"])
+def test_the_biases_of_a_group_are_those_of_its_models_in_order(cell):
+    """As many models as units among them, where axis E could pass for the units'."""
+    models = [draw.uniform(rng(k), cell, 2, 3) for k in range(3)]
+    one, all_ = rng("chrono"), rng("chrono")
+    for each, together in (
+        (lambda m: draw.with_forget_bias(m, 5.0, cell), lambda m: draw.with_forget_bias(m, 5.0, cell)),
+        (lambda m: draw.with_chrono(one, m, 9, cell), lambda m: draw.with_chrono(all_, m, 9, cell)),
+    ):
+        pairs = zip(leaves(draw.group(list(map(each, models)))), leaves(together(draw.group(models))), strict=True)
+        assert all(np.array_equal(a, b) for a, b in pairs)
+
+
 def test_chrono_and_forget_bias_refuse_what_they_cannot_do():
     """A time range below 2, and parameters without biases."""
     params = draw.uniform(rng(), "lstm", 2, 3)
