@@ -60,7 +60,6 @@ BF16 = Products(factors=(1 + 1 / 257) ** 2 - 1, sums=CUT)
 INTERPRETED_BF16 = Products(factors=(1 + 2.0**-7) ** 2 - 1, sums=CUT)
 """Triton's interpreter cuts a factor off after 8 bits, where a card rounds (cvt.rn.bf16x2 in what is compiled)."""
 
-
 POISONED = (12, 16, 19, 20, 22, 24)
 """Powers of two, bytes of the blocks that are filled: torch keeps those up to 1 MiB and larger ones apart."""
 
@@ -146,6 +145,7 @@ class Fused(OnCard, TorchKernels):
         fused = kernels(device)
         loop = SimpleNamespace(forward=partial(fused.forward, precision=self.precision), backward=fused.backward)
         super().__init__(device, loop)
+        self.products = products_of(self.precision, device)
 
 
 class FusedTF32x3(Fused):
@@ -156,7 +156,6 @@ class FusedTF32x3(Fused):
     """
 
     form, precision, dtypes = "fused_tf32x3", "tf32x3", ("float32",)
-    products = TF32X3
 
 
 class FusedBF16(Fused):
@@ -167,11 +166,6 @@ class FusedBF16(Fused):
     """
 
     form, precision, dtypes = "fused_bf16", "bf16", ("float32",)
-
-    def __init__(self, device: str = "cuda") -> None:
-        super().__init__(device)
-        self.products = INTERPRETED_BF16 if device == "cpu" else BF16
-
     cells = tuple(cell for cell in COMMON if cell != "rnn_relu")
 
 
@@ -186,6 +180,13 @@ def require(device: str) -> None:
     if torch.get_float32_matmul_precision() != "highest":
         found = torch.get_float32_matmul_precision()
         raise ValueError(f"needs torch.get_float32_matmul_precision() to be 'highest', torch's default; got {found!r}.")
+
+
+def products_of(precision: str, device: str) -> Products | None:
+    """How the kernels form products in a precision on a device; None where that is in the dtype."""
+    if torch.device(device).type == "cuda":
+        return {"tf32x3": TF32X3, "bf16": BF16}.get(precision)
+    return {"bf16": INTERPRETED_BF16}.get(precision)  # the interpreter multiplies tf32x3 as float32
 
 
 def kernels(device: str) -> Any:

@@ -34,6 +34,23 @@ class Worst(NamedTuple):
     name: str
 
 
+def ran(
+    loop: Any,
+    cell: str,
+    params: Parameters,
+    x: Any,
+    state: Any,
+    dh: Any,
+    dlast: Any,
+    lengths: Any = None,
+    reverse: bool = False,
+    **options: Any,
+) -> tuple[Any, ...]:
+    """What a loop finds, as `shares` takes it; `options` are its forward's own."""
+    run = loop.forward(cell, params, x, state, lengths, reverse, **options)
+    return run.states, run.last, *loop.backward(cell, params, run.cache, dh, dlast)
+
+
 def worst(found: Sequence[Any], *call: Any, products: Products | None = None) -> Worst:
     """Where the numbers that a loop found are nearest to their bounds, or farthest beyond them; see `shares`."""
     return max(Worst(share, name) for name, share in shares(found, *call, products=products).items())

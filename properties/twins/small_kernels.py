@@ -119,35 +119,19 @@ def drawn(case: Case, device: str) -> tuple[Any, ...]:
 
 def shares(case: Case, device: str) -> dict[str, float]:
     """The largest error in each array of the kernels, as a fraction of its bound, over both directions."""
+    from impl.torch_twin.kernels import fused
+    from properties import on_card
     from properties.twins import referee
 
+    options = {"precision": "ieee" if case.number == "float64" else case.number, "force": case.path}
+    products = on_card.products_of(case.number, device)
     params, x, first, dh, last, lengths = drawn(case, device)
     worst: dict[str, float] = {}
     for reverse in (False, True):
         call = case.cell, params, x, first, dh, last, lengths, reverse
-        found = referee.shares(ran(case, *call), *call, products=products(case, device))
+        found = referee.shares(referee.ran(fused, *call, **options), *call, products=products)
         worst = {name: max(share, worst.get(name, 0.0)) for name, share in found.items()}
     return worst
-
-
-def ran(
-    case: Case, cell: str, params: Any, x: Any, first: Any, dh: Any, last: Any, lengths: Any, reverse: bool
-) -> tuple[Any, ...]:
-    """The outputs and all gradients of the kernels."""
-    from impl.torch_twin.kernels import fused
-
-    options = {"precision": "ieee" if case.number == "float64" else case.number, "force": case.path}
-    run = fused.forward(cell, params, x, first, lengths, reverse, **options)
-    return run.states, run.last, *fused.backward(cell, params, run.cache, dh, last)
-
-
-def products(case: Case, device: str) -> Any:
-    """How the kernels form products; None where that is in the dtype, as the interpreter forms those of tf32x3."""
-    from properties import on_card
-
-    if device == "cpu":
-        return {"bf16": on_card.INTERPRETED_BF16}.get(case.number)
-    return {"bf16": on_card.BF16, "tf32x3": on_card.TF32X3}.get(case.number)
 
 
 def judge(case: Case, device: str) -> bool:

@@ -16,8 +16,8 @@ import triton.language as tl
 from impl.spec import COMMON, GATES, STATES, Parameters, leaves, tree_map
 from impl.torch_twin import module, scan
 from impl.torch_twin.kernels import common, compiled, fused, plan, stepped
-from properties.on_card import BF16, INTERPRETED_BF16, TF32X3
-from properties.twins.referee import worst
+from properties.on_card import products_of
+from properties.twins.referee import ran, worst
 from properties.twins.test_scan import arguments
 
 cells = pytest.mark.parametrize("cell", COMMON)
@@ -46,12 +46,6 @@ def wide(cell, dtype, B=18, D=7, H=20, E=2, T=3, device="cpu"):
     params = Parameters(draw(E, G * H, D), draw(E, G * H, H), draw(E, G * H), draw(E, G * H))
     states = [STATES[cell](*(draw(E, B, H) for _ in range(fields))) for _ in range(2)]
     return params, draw(T, B, D), states[0], draw(T, E, B, H), states[1]
-
-
-def ran(loop, cell, params, x, state, dh, dlast, lengths=None, reverse=False, **options):
-    """The outputs and gradients of one of the loops: states, last, x, params, state, states."""
-    run = loop.forward(cell, params, x, state, lengths, reverse, **options)
-    return run.states, run.last, *loop.backward(cell, params, run.cache, dh, dlast)
 
 
 def same(one, other):
@@ -208,9 +202,10 @@ def test_an_lstms_c_of_every_step_where_it_is_not_asked_for(force):
 def test_other_precisions_err_within_bounds_of_their_own(cell, force):
     """The interpreter multiplies tf32x3 as float32; bf16 cuts both factors off, far beyond float32's bounds."""
     call = cell, *given(cell, torch.float32)
+    assert products_of("tf32x3", "cpu") is None
     assert worst(ran(fused, *call, precision="tf32x3", force=force), *call).share <= 1
-    found = ran(fused, *call, precision="bf16", force=force)
-    assert worst(found, *call, products=INTERPRETED_BF16).share <= 1 < worst(found, *call).share / 1000
+    found, products = ran(fused, *call, precision="bf16", force=force), products_of("bf16", "cpu")
+    assert worst(found, *call, products=products).share <= 1 < worst(found, *call).share / 1000
 
 
 @interpreted
@@ -371,7 +366,7 @@ card = pytest.mark.skipif(
 @pytest.mark.parametrize("precision", [*plan.PRECISIONS, "float64"])
 def test_a_card_errs_within_the_kernels_bounds(cell, force, precision):
     """All precisions on both paths, twice, so that a recorded graph is used again."""
-    products = {"tf32x3": TF32X3, "bf16": BF16}.get(precision)
+    products = products_of(precision, "cuda")
     dtype, precision = (torch.float64, "ieee") if precision == "float64" else (torch.float32, precision)
     for lengths in (None, torch.tensor([3, 0, 2] * 6, device="cuda")):
         params, *rest = wide(cell, dtype, device="cuda")

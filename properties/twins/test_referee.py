@@ -8,7 +8,7 @@ from impl.spec import COMMON, leaves, rebuild, tree_map
 from impl.torch_twin import scan
 from properties.on_card import BF16, TF32X3, FusedBF16
 from properties.twins import test_scan
-from properties.twins.referee import ALPHA, worst
+from properties.twins.referee import ALPHA, ran, worst
 from properties.twins.test_on_card import Formed, bf16, factors, tf32, tf32x3
 
 cells = pytest.mark.parametrize("cell", COMMON)
@@ -30,16 +30,10 @@ def call_of(cell, name="group", dtype=torch.float32, reverse=False):
     return cell, *arrays, None if lengths is None else torch.tensor(lengths), reverse
 
 
-def ran(cell, params, x, state, dh, dlast, lengths, reverse):
-    """The plain loop's outputs and gradients."""
-    run = scan.forward(cell, params, x, state, lengths, reverse)
-    return run.states, run.last, *scan.backward(cell, params, run.cache, dh, dlast)
-
-
 def formed(call, product, outer=torch.matmul):
     """The same with products of matrices by a function, and by another for the gradients of weights."""
     with Formed(product, outer):
-        return ran(*call)
+        return ran(scan, *call)
 
 
 @cells
@@ -49,7 +43,7 @@ def formed(call, product, outer=torch.matmul):
 def test_the_plain_loop_errs_within_the_bounds(cell, name, dtype, reverse):
     """Outputs, c of every step, last states and all gradients; no bound is so wide that nothing shows."""
     call = call_of(cell, name, dtype, reverse)
-    assert 0 < worst(ran(*call), *call).share <= 1
+    assert 0 < worst(ran(scan, *call), *call).share <= 1
 
 
 @cells
@@ -57,7 +51,7 @@ def test_the_plain_loop_errs_within_the_bounds(cell, name, dtype, reverse):
 def test_an_error_in_any_array_is_told_by_its_name(cell, reverse):
     """A ten-thousandth in the number that has the most room, of one array at a time."""
     call = call_of(cell, reverse=reverse)
-    found = ran(*call)
+    found = ran(scan, *call)
     names = [name for name in NAMES if cell == "lstm" or not name.startswith("c")]
     for n, name in enumerate(names):
         arrays = [a.clone() for a in leaves(found)]
@@ -71,7 +65,7 @@ def test_an_error_in_any_array_is_told_by_its_name(cell, reverse):
 def test_what_stands_at_padding_must_be_zero(cell, reverse):
     """The smallest number there, in h, c or their gradients, breaks every bound; NaN does so anywhere."""
     call = call_of(cell, "rows of all lengths", reverse=reverse)
-    found = ran(*call)
+    found = ran(scan, *call)
     for tree in (0, 5):
         for n in range(len(leaves(found[tree]))):
             for what in (1e-38, torch.nan):
@@ -121,7 +115,7 @@ def test_sigma_and_tanh_are_granted_what_the_kernels_subjects_declare():
 def test_arrays_of_another_dtype_and_too_few_are_refused():
     """By name."""
     call = call_of("rnn")
-    states, last, dx, *others = ran(*call)
+    states, last, dx, *others = ran(scan, *call)
     with pytest.raises(ValueError, match=r"`found` must be float32, since `x` is; got {'x': 'float64'}."):
         worst((states, last, dx.double(), *others), *call)
     with pytest.raises(ValueError, match=r"`found` must hold .*, x; got .*, weight_ih."):
