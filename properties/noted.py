@@ -34,9 +34,11 @@ def read(file: Path) -> list[str]:
 
 
 def add(file: Path, line: str) -> None:
-    """Adds a line to a file: one of its own, also where the last was cut short."""
+    """Adds a line to a file; a last one that was cut short is taken off it."""
     with file.open("ab+") as out:
         if out.tell():
             out.seek(-1, os.SEEK_END)
-            out.write(b"" if out.read() == b"\n" else b"\n")
+            if out.read() != b"\n":
+                out.seek(0)
+                out.truncate(out.read().rfind(b"\n") + 1)
         out.write(f"{line}\n".encode())

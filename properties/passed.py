@@ -77,36 +77,35 @@ class Ledger(Selection):
         self.path, self.head, self.others, self.told_of = path, head(config, path), set(), 0
         self.passed = frozenset(noted.tests(self.read()).passed)
         try:
-            self.file = path.open("a", encoding="utf-8")
+            path.open("a").close()
         except OSError as error:
             raise pytest.UsageError(f"--passed={path} cannot be written: {error.strerror}.") from None
-        if not path.stat().st_size:
+        if not noted.read(path):
             self.note(self.head)
 
     def read(self) -> list[str]:
-        """The lines that the file holds, but the first; a last one without an end is cut off it.
+        """The lines that the file holds, but the first.
 
         Raises:
             UsageError: it holds for something else, or is no such file; a line that says so.
         """
-        text = self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
-        whole = text[: text.rfind("\n") + 1]
-        lines = whole.split("\n")[:-1]
-        if (not lines and not self.head.startswith(text)) or (lines and not lines[0].startswith(HEAD)):
+        lines = noted.read(self.path)
+        if not (lines[0].startswith(HEAD) if lines else self.head.startswith(self.begun())):
             raise pytest.UsageError(f"--passed={self.path} must be a file that this option has written; it is another.")
         if lines and lines[0] != self.head:
             raise pytest.UsageError(
                 f"--passed={self.path} holds for {lines[0].removeprefix(HEAD)!r}; this is a run of "
                 f"{self.head.removeprefix(HEAD)!r}. Name another file, or remove it."
             )
-        if text != whole:
-            self.path.write_text(whole, encoding="utf-8")
         return lines[1:]
+
+    def begun(self) -> str:
+        """What a file without whole lines holds: a first line that was cut short, where this option has written it."""
+        return self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
 
     def note(self, line: str) -> None:
         """Adds a line that stays, whatever ends this process next."""
-        self.file.write(f"{line}\n")
-        self.file.flush()
+        noted.add(self.path, line)
 
     def told(self, left: list[Any]) -> None:
         """Once: all workers take out the same."""
@@ -143,10 +142,6 @@ class Ledger(Selection):
         """Nothing left to run is no failure where all passed before."""
         if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.told_of:
             session.exitstatus = pytest.ExitCode.OK
-
-    def pytest_unconfigure(self) -> None:
-        """Closes the file."""
-        self.file.close()
 
 
 def head(config: pytest.Config, path: Path) -> str:

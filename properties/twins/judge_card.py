@@ -116,12 +116,10 @@ class Spent(NamedTuple):
 
 
 def spent(folder: Path) -> dict[str, Spent]:
-    """What each run has had in this folder; a line that was cut short says nothing."""
+    """What each run has had in this folder."""
     found = defaultdict(lambda: Spent(False, 0.0))
-    for words in map(str.split, noted.read(folder / TIMES)):
-        if len(words) == 3:
-            name, seconds, code = words
-            found[name] = Spent(code == "0", found[name].seconds + float(seconds))
+    for name, seconds, code in map(str.split, noted.read(folder / TIMES)):
+        found[name] = Spent(code == "0", found[name].seconds + float(seconds))
     return found
 
 

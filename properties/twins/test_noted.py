@@ -11,11 +11,11 @@ from properties import noted
         (None, "b\n"),
         ("", "b\n"),
         ("a\n", "a\nb\n"),
-        ("a\ncut", "a\ncut\nb\n"),
-        ("\u00e9", "\u00e9\nb\n"),
+        ("a\ncut", "a\nb\n"),
+        ("\u00e9", "b\n"),
     ],
 )
-def test_a_line_is_added_as_one_of_its_own(tmp_path, before, after):
+def test_a_line_is_added_after_the_whole_ones(tmp_path, before, after):
     """To no file, an empty one, a whole one, and one whose last line was cut short."""
     file = tmp_path / "lines"
     if before is not None:
