@@ -27,17 +27,19 @@ from experiments.speed_gpu.sweep import LONE, ROUNDED
 from impl.spec import GATES
 from properties.record import parse_setting
 
-ROLES = {
+ROLES = ("projection", "forward", "backward", "steps", "gradient", "rest")
+"""What kernels are there for, in the order in which a reader meets them."""
+
+NAMES = {
     "projection": r"^affine",
     "forward": r"^(forward_loop|(rnn|lstm)_forward)",
     "backward": r"^(backward_loop|(rnn|lstm)_backward)",
-    "steps": r"(?!)",
     "gradient": r"gemm|gemv|cutlass|splitk|nvjet",
     "rest": "",
 }
-"""What kernels are there for, by a pattern of their names; the first that matches.
+"""Roles by a pattern of kernels' names; the first that matches.
 
-No name tells the products of single steps from the weights' gradient: they are those that every step starts.
+No name tells the products of single steps ("steps") from the weights' gradient: they are those that every step starts.
 """
 
 LOOPS = ("forward", "backward")
@@ -197,7 +199,7 @@ def lone_of(rows: pd.DataFrame) -> dict[tuple[Any, ...], float]:
 def role_of(kernel: str) -> str:
     """What a kernel is there for, by its name as records have it; "" of no kernel."""
     name = unquote(kernel)
-    return next(role for role, pattern in ROLES.items() if re.search(pattern, name, re.IGNORECASE)) if name else ""
+    return next(role for role, pattern in NAMES.items() if re.search(pattern, name, re.IGNORECASE)) if name else ""
 
 
 def profile(case: Case, form: str, rows: pd.DataFrame, known: Known) -> Profile:
