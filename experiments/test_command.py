@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,12 +23,14 @@ from experiments import command
 from experiments.harness import catalogue, listing, workers
 from experiments.harness import store as store_module
 from experiments.harness.deadline import Deadline
+from experiments.harness.endings import UsageError
 from experiments.harness.executor import InProcess, Outcome
 from experiments.harness.report import cost
 from experiments.harness.run import OutOfTime, RunError, keep
 from experiments.harness.store import Store
 from experiments.harness.sweep import FILES, PRESETS, Options
 from experiments.harness.toy.testing import GROUPS, begun
+from experiments.tasks.arguments import DataError
 from experiments.tasks.corpora import CORPORA, FOLDER, Corpus, File
 
 ROOT = Path(__file__).parent.parent
@@ -218,6 +221,17 @@ def test_the_list_tells_every_presets_cost_and_that_of_its_parts(monkeypatch, ca
     assert lines.pop(0) == "all" and [core_seconds(line)[1] for line in lines] == pytest.approx(
         [together[preset] for preset in PRESETS], abs=0.5
     )
+
+
+def test_a_sweeps_own_mistake_is_not_told_as_the_users(monkeypatch):
+    """A ValueError of its code stays one; of data that the user named the same words are a line and no more."""
+    groups = Mock(side_effect=[ValueError("a mistake of ours"), DataError("`data` must be\nwhole; got half.")])
+    monkeypatch.setattr("experiments.harness.toy.sweep.groups", groups)
+    with pytest.raises(ValueError, match=r"^a mistake of ours$") as ours:
+        catalogue.sweep("harness.toy", "smoke", Options())
+    assert not isinstance(ours.value, UsageError)
+    with pytest.raises(UsageError, match=r"^`data` must be whole; got half.$"):
+        catalogue.sweep("harness.toy", "smoke", Options())
 
 
 def test_the_parts_are_those_of_a_reports_page_on_cost():

@@ -11,6 +11,7 @@ from types import ModuleType
 from experiments.harness.endings import UsageError
 from experiments.harness.engine import on_device
 from experiments.harness.sweep import PRESETS, Group, Options
+from experiments.tasks.arguments import DataError
 
 EXPERIMENTS = ("gradient_flow", "memory", "modes", "language_model", "instrument", "speed", "speed_gpu")
 
@@ -54,7 +55,7 @@ def sweep(name: str, preset: str, options: Options) -> list[Group]:
         raise UsageError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}.")
     try:
         return import_module(f"experiments.{name}.sweep").groups(preset, options)
-    except ValueError as error:
+    except DataError as error:
         raise UsageError(" ".join(str(error).split())) from error
 
 

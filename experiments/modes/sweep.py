@@ -65,7 +65,7 @@ def groups(preset: str, options: Options) -> list[Group]:
     is given.
 
     Raises:
-        ValueError: the user's file does not fit.
+        OwnError: the user's file does not fit.
     """
     if options.data is not None:
         return list(of_file(preset, options))

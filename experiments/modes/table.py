@@ -24,6 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from experiments.tasks.arguments import DataError
+
 COLUMNS = ("sequence", "label", "step_label", "part")
 """Those that have a meaning; every other column is a feature."""
 LABELS = {"many_to_one": "label", "aligned": "step_label"}
@@ -31,7 +33,7 @@ LABELS = {"many_to_one": "label", "aligned": "step_label"}
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
-class OwnError(ValueError):
+class OwnError(DataError):
     """A file cannot be used; one line that names the place, the rule and what came."""
 
 

@@ -1,8 +1,12 @@
-"""Refusals of bad arguments: each names the argument, the rule, the reason and what came."""
+"""Refusals of bad arguments and data: each names the argument, the rule, the reason and what came."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+class DataError(ValueError):
+    """Data that a user named cannot be used; one line that names the rule and what came."""
 
 
 def at_least(name: str, value: int, least: int, why: str) -> None:

@@ -25,11 +25,13 @@ from tempfile import TemporaryDirectory
 from textwrap import shorten
 from typing import NamedTuple
 
+from experiments.tasks.arguments import DataError
+
 FOLDER = "RNN_TWINS_DATA"
 """The environment variable that names the folder."""
 
 
-class CorpusError(ValueError):
+class CorpusError(DataError):
     """A corpus cannot be used; one line that names the rule and what came."""
 
 
