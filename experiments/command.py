@@ -108,7 +108,8 @@ class Verify:
     """Puts subjects under all laws and writes the report of verdicts."""
 
     subject: tuple[str, ...] = ("all",)
-    """Built-in names, MODULE[:ATTR], path/to/file.py[:NAME]; all: every built-in subject whose library is installed."""
+    """Built-in names, MODULE[:ATTR], path/to/file.py[:NAME]; all: the plain twins, torch.nn and the libraries that are
+    installed."""
     workers: int = cores()
     """Processes that judge, each with one for the subject."""
     out: Path | None = None
@@ -256,6 +257,7 @@ def run(command: Run) -> int:
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
     if command.report:
         refuse_unwritable(out)
+        sweeps = written(sweeps, out)
     groups = [group for some in sweeps.values() for group in some]
     if not command.store.exists():
         refuse_absent(command, engine)
@@ -269,6 +271,20 @@ def run(command: Run) -> int:
         print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
         print(write_reports(sweeps, store, command, engine, out) if command.report else command.store)
     return 0
+
+
+def written(sweeps: dict[str, list[Group]], out: Path) -> dict[str, list[Group]]:
+    """The sweeps whose reports this machine writes; of the others it is told why they stay.
+
+    Raises:
+        UsageError: that is all of them.
+    """
+    stay = {name: why for name in sweeps if (why := catalogue.spared(name, out / name))}
+    if stay.keys() == sweeps.keys():
+        raise UsageError("; ".join(f"{name}: {why}" for name, why in stay.items()))
+    for name, why in stay.items():
+        print(f"{name} is left out: {why}", file=sys.stderr)
+    return {name: groups for name, groups in sweeps.items() if name not in stay}
 
 
 def refuse_absent(command: Run, engine: str) -> None:

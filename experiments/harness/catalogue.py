@@ -118,6 +118,11 @@ def alone(name: str) -> bool:
     return getattr(import_module(f"experiments.{name}.sweep"), "ALONE", False)
 
 
+def spared(name: str, folder: Path) -> str:
+    """Why an experiment's report in a folder is not to be written anew by this machine, or ""."""
+    return getattr(import_module(f"experiments.{name}.sweep"), "spared", lambda folder: "")(folder)
+
+
 def analysis(name: str) -> ModuleType:
     """The module whose `analyse` makes an experiment's report from records; imported late, since it draws."""
     return import_module(f"experiments.{name}.analysis")

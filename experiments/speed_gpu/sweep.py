@@ -65,6 +65,14 @@ PRESETS = {
 }
 
 
+def spared(folder: Path) -> str:
+    """Why the report in a folder is not written anew, or "": it is of a card, and this machine has none."""
+    costs = folder / "costs.csv"
+    if card() or not costs.is_file() or len(costs.read_text("utf-8").splitlines()) < 2:
+        return ""
+    return f"the report in {folder} is of a card, and this machine has none: it stays; --out names another folder"
+
+
 def groups(preset: str, options: Any) -> list[Group]:
     """The facts, and all comparisons where there is a card."""
     size = PRESETS[preset]

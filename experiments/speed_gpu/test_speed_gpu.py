@@ -65,8 +65,18 @@ def test_the_report_says_plainly_what_no_card_has_measured():
     report, tables = made(facts(""))
     assert len(tables["gpu"]) == len(analysis.CARD) >= 8
     assert tables["gpu"].state.str.startswith("not measured: this machine has no NVIDIA card").all()
-    assert "On a GPU nothing has been measured" in report.lead and analysis.COMMAND in report.lead
+    assert "nothing was measured on one here" in report.lead and analysis.COMMAND in report.lead
     assert not report.figures and "kernels" in tables and "targets" not in tables
+
+
+@pytest.mark.parametrize(("lines", "card", "stays"), [(2, "", True), (1, "", False), (0, "", False), (2, "A100", 0)])
+def test_a_cards_report_stays_where_there_is_none(lines, card, stays, tmp_path, monkeypatch):
+    """Costs that were measured are not replaced by none; on a card, or where there are none, the report is written."""
+    monkeypatch.setattr(sweep, "card", lambda: card)
+    if lines:
+        (tmp_path / "costs.csv").write_text("part,us\n" + (lines - 1) * "card,11.7\n")
+    told = sweep.spared(tmp_path)
+    assert told.startswith(f"the report in {tmp_path} is of a card") if stays else told == ""
 
 
 def test_targets_are_judged_by_the_fastest_peer():
@@ -109,7 +119,7 @@ def test_one_model_is_to_be_ahead_of_exact_peers_above_128_units(fastest, wanted
 
 
 def test_nothing_is_demanded_of_one_model_where_cudnn_may_be_taken():
-    """performance.md promises nothing up to 128 units, and above that to be ahead: at 1, of peers in float32 alone."""
+    """Up to 128 units nothing is promised, and above that to be ahead: at 1, of peers in float32 alone."""
     demanded = [target for target in TARGETS if target.E == 1 and target.ratio > 0]
     assert [target.H for target in demanded] == [144, 160, 192, 256] and {target.B for target in demanded} == {64}
     assert {(target.ratio, target.form, target.peers) for target in demanded} == {(1.0, "cuda_fused", EXACT)}
