@@ -34,9 +34,9 @@ test: $(READY)  ## under eight minutes: the laws on both twins and torch.nn, the
 test-slow: $(READY)  ## what `make test` leaves out, six minutes: every command of the README, every report made again
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
-# Libraries are installed where one is asked for; our own subjects and files of yours need none.
-OWN := numpy_twin numpy_fast numpy_compiled torch_twin torch_module torch_vendor torch_fused torch_nn
-NEEDS := $(if $(filter-out $(OWN) %.py,$(firstword $(subst :, ,$(SUBJECT)))),.venv/subjects,$(READY))
+# Other libraries are installed where one is asked for by its built-in name; whatever else is judged brings its own.
+OUTSIDE := onnx_runtime onnx_reference keras_torch keras_jax flax_linen flax_nnx equinox_cells jax_rnn mlx_cpu
+NEEDS := $(if $(filter all $(OUTSIDE),$(SUBJECT)),.venv/subjects,$(READY))
 
 verify: $(NEEDS)  ## all laws on SUBJECT (a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME]; default: all); a report
 	$(BIN)/python -m experiments verify --subject $(SUBJECT)

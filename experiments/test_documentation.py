@@ -16,10 +16,20 @@ import tyro
 from experiments.command import Command
 from experiments.test_documented_commands import outside_make
 from experiments.test_site import REPORTS, kept
+from properties.loading import OUTSIDE
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+SUBJECTS = {
+    "all": True,
+    "keras_jax": True,
+    "torch_nn mlx_cpu": True,
+    "my.rnn:LSTM": False,
+    "my.py": False,
+    "kers": False,
+}
+"""Words, and whether a library of the extra "subjects" is among them."""
 VERBS = set(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
 
 
@@ -74,6 +84,14 @@ def test_a_verb_that_does_not_exist_names_those_that_do(tmp_path):
     done, told = make(tmp_path, "reports"), make(tmp_path, "help").stdout
     assert done.returncode == 2 and "no verb 'reports'" in done.stderr and told in done.stderr
     assert [line.split()[0] for line in told.splitlines()] == re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.MULTILINE)
+
+
+def test_verify_installs_libraries_where_one_is_asked_for_by_name(tmp_path):
+    """Those that are outside, and all of them; a file or module of the user's brings its own, a slip needs none."""
+    (names,) = re.findall(r"^OUTSIDE := (.*)$", MAKEFILE, re.MULTILINE)
+    assert names.split() == list(OUTSIDE)
+    asked = {word: make(tmp_path, "--dry-run", "verify", f"SUBJECT={word}").stdout for word in SUBJECTS}
+    assert {word: "[test,subjects]" in told for word, told in asked.items()} == SUBJECTS
 
 
 def test_a_python_that_is_too_old_is_refused_before_anything_is_made(tmp_path):
