@@ -109,7 +109,7 @@ def target_sentence(found: Sequence[tuple[Target, Answer]]) -> str:
             word: words.count(word) for word in ("met", "missed", "open", "not measured", "not judged by the laws")
         }
         parts.append(f"{CONTENDERS[form].label}: {', '.join(f'{n} {word}' for word, n in counts.items() if n)}")
-    return f"Of the {len(found) // len(FORMS)} targets of performance.md, {'; '.join(parts)}."
+    return f"Of the {len(found) // len(FORMS)} targets that were set before anything was measured, {'; '.join(parts)}."
 
 
 def missed_sentence(times: pd.DataFrame, found: Sequence[tuple[Target, Answer]]) -> str:
@@ -205,8 +205,8 @@ def target_table(times: pd.DataFrame, found: Sequence[tuple[Target, Answer]]) ->
         for target, answer in found
     ]
     title = (
-        "Targets of performance.md: their time over ours, T=100, D=H, float32; and over that of our products alone, of "
-        "one step's operands that never leave the cache, in the same rounds"
+        "Targets (experiments/speed/targets.py): their time over ours, T=100, D=H, float32; and over that of our "
+        "products alone, of one step's operands that never leave the cache, in the same rounds"
     )
     return Table("targets", title, pd.DataFrame(rows))
 

@@ -1,4 +1,4 @@
-"""What is demanded, as plain data: ratios of times, and slopes of cost.
+"""What is demanded, as plain data: ratios of times, and slopes of cost; set before anything was measured.
 
 A ratio is the peer's time over ours, formed round by round; met where its 95 % interval lies at or above the target,
 missed where it lies below, open where the target lies within. Each target is asked of both forms in turn: of NumPy
@@ -29,7 +29,6 @@ class Target(NamedTuple):
         peer: whom.
         threads: what each side may choose among, the one with the lower median.
         ratio: the least.
-        source: where it is set.
     """
 
     part: str
@@ -40,7 +39,6 @@ class Target(NamedTuple):
     peer: str
     threads: tuple[int, ...]
     ratio: float
-    source: str = "performance.md"
 
 
 class Slope(NamedTuple):
@@ -51,7 +49,6 @@ class Slope(NamedTuple):
     cell: str
     low: float = 0.9
     high: float = 1.1
-    source: str = "performance.md"
 
 
 def least(H: int, *steps: tuple[int, float]) -> float:

@@ -144,8 +144,9 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, asked: Asked, looked_into: S
     """What was found, in words."""
     if not len(models):
         return (
-            "On a GPU nothing has been measured: every GPU figure in performance.md is read or estimated, and whether "
-            f"the fused kernels are faster than cuDNN is not known here. On a machine with a card: {COMMAND}"
+            "This machine has no NVIDIA card, so nothing was measured on one here. What the kernels need of a card is "
+            "known, since they are compiled without one; how fast they are beside cuDNN, a card must tell: "
+            f"{COMMAND}. The project's own figures from one stand in reports/speed_gpu."
         )
     measured = (
         f"One forward and one backward with weight gradients, measured on {machine(frame).get('card', 'a card')}; "
@@ -165,7 +166,7 @@ def demands(asked: Asked) -> list[str]:
     unsure = any(answer.word == "open" for _, answer in (*demanded, *asked.slopes))
     explained = " Open: the interval holds a bound." if unsure else ""
     return [
-        f"Targets of performance.md (the fastest peer's time over ours): {ratios}.",
+        f"Targets set before anything was measured (the fastest peer's time over ours): {ratios}.",
         f"Ours over what the card's ceilings allow, LSTM E={CAPPED[0].E} B={CAPPED[0].B}, "
         f"{CONTENDERS[OURS[0]].label}: {ceilings}.",
         f"Log-log slopes of cost, {CONTENDERS[OURS[0]].label}: {slopes}.{explained}",

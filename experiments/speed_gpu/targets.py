@@ -1,4 +1,7 @@
-"""What is demanded on a GPU, as plain data: ratios of times, and a share of a ceiling; slopes as on the CPU."""
+"""What is demanded on a GPU, as plain data: ratios of times, and a share of a ceiling; slopes as on the CPU.
+
+Set before anything was measured, from what others have published of their kernels and from the hardware's rates.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,6 @@ class Target(NamedTuple):
         form: ours.
         peers: of whom the fastest counts.
         ratio: the least, 1 where ours is to be ahead; NaN where the ratio is told beside, and nothing is demanded.
-        source: where it is set.
     """
 
     E: int
@@ -29,14 +31,13 @@ class Target(NamedTuple):
     form: str
     peers: tuple[str, ...]
     ratio: float
-    source: str = "performance.md"
 
 
 RECORDED = "cuda_nn_graph"
-"""A peer beyond those that performance.md names, and the strongest: cuDNN without the processor's part of a call."""
+"""A peer beyond those that the targets name, and the strongest: cuDNN without the processor's part of a call."""
 
 BETWEEN = (144, 160, 192)
-"""H of one model's further comparisons: of 129 to 192, where performance.md sets a target, the ends and between."""
+"""H of one model's further comparisons: of 129 to 192, where a target is set, the ends and between."""
 
 AHEAD = (*BETWEEN, 256)
 """H where our kernels are to be ahead with one LSTM; up to 128 nothing is promised, and `auto` may take cuDNN."""
