@@ -124,6 +124,7 @@ class Claim:
         decided_by: the experiments that write the records; the first one's report shows them.
         shown: the figure or table of that report that shows what decides.
         exists: the records that say for each seed how often there is what the statistic is of, where there may be none.
+        elsewhere: the settings at which its one effect was measured too: they decide nothing, and its note counts them.
     """
 
     number: str
@@ -135,6 +136,7 @@ class Claim:
     decided_by: tuple[str, ...]
     shown: str
     exists: Existence | None = None
+    elsewhere: Elsewhere | None = None
 
     @property
     def seeds(self) -> int | None:
@@ -189,6 +191,13 @@ class Existence(NamedTuple):
     source: str
     metric: str
     settings: str
+
+
+class Elsewhere(NamedTuple):
+    """A pattern of settings, and which of them the claim's own is, whose records bear another name for the claim."""
+
+    settings: str
+    own: str
 
 
 class Measured(NamedTuple):
@@ -505,6 +514,7 @@ CLAIMS = {
             (below(0),),
             ("memory", "instrument"),
             "untied_by_rows",
+            elsewhere=Elsewhere("untied/*", "untied/task=adding/cell=lstm/T=12/rows=256"),
         ),
         Claim(
             "N18",
@@ -584,11 +594,34 @@ def verdict(claim: Claim, frame: pd.DataFrame) -> Verdict:
         ValueError: if a quantity of one number a seed has several.
     """
     found = judged(claim, frame)
-    if claim.default is None:
-        return found
-    beside = judged(claim.default, frame, claim.hash)
-    note = f"at the default start: {beside.word}" if beside.seeds else ""
-    return found._replace(note="; ".join(filter(None, [found.note, note])))
+    return found._replace(note="; ".join(filter(None, [found.note, at_default(claim, frame), at_others(claim, frame)])))
+
+
+def at_default(claim: Claim, frame: pd.DataFrame) -> str:
+    """What the same rule says at torch's default start, for a claim whose verdict is that of tuned cells."""
+    beside = judged(claim.default, frame, claim.hash) if claim.default else None
+    return f"at the default start: {beside.word}" if beside and beside.seeds else ""
+
+
+def at_others(claim: Claim, frame: pd.DataFrame) -> str:
+    """Where a claim's effect was measured, and what it says by the same conditions at settings beside that."""
+    if claim.elsewhere is None:
+        return ""
+    (effect,) = (quantity for quantity in claim.quantities if quantity.kind != "breaks")
+    rows = records_of(replace(effect, settings=(claim.elsewhere.settings,)), frame)
+    words = [effect_alone(claim, effect, some) for name, some in rows.groupby("setting") if name != claim.elsewhere.own]
+    told = ", ".join(f"{words.count(word)} {word}" for word in ("supported", "contradicted", "open") if word in words)
+    return f"measured at {claim.elsewhere.own}; by the effect alone at {len(words)} others: {told}" if words else ""
+
+
+def effect_alone(claim: Claim, effect: Quantity, rows: pd.DataFrame) -> str:
+    """The word that some records of an effect would give by the claim's conditions on it."""
+    supported, contradicted = (
+        tuple(condition for condition in conditions if condition.group == effect.group)
+        for conditions in (claim.supported, claim.contradicted)
+    )
+    alone = replace(claim, quantities=(effect,), supported=supported, contradicted=contradicted)
+    return judge(alone, {effect: measure(effect, rows)})[0]
 
 
 def judged(claim: Claim, frame: pd.DataFrame, stamp: str = "") -> Verdict:

@@ -233,6 +233,18 @@ def test_a_verdict_has_the_median_its_interval_and_the_seeds():
     assert (found.number, found.statement, found.rule) == ("N15", CLAIMS["N15"].statement, CLAIMS["N15"].rule)
 
 
+def test_n17_says_where_it_was_measured_and_what_the_effect_says_elsewhere():
+    """Its own setting is not counted again; what is elsewhere decides nothing; without it nothing is said."""
+    own = CLAIMS["N17"].elsewhere.own
+    beside = {own: 1.0, "untied/task=a": 1.0, "untied/task=b": 2.0, "untied/task=c": -1.0, "untied/task=d": 0.0}
+    rows = frame(medians("N17", [1.0] * 16), laws("N17"))
+    more = [rows[rows.setting == "untied"].assign(setting=name, value=value) for name, value in beside.items()]
+    note = f"measured at {own}; by the effect alone at 4 others: 2 supported, 1 contradicted, 1 open"
+    for some, said in (([], ""), (more, note)):
+        found = claims.verdict(CLAIMS["N17"], pd.concat([rows, *some]))
+        assert (found.word, found.note) == ("supported", said)
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [(0.0, "supported"), (-2.0, "open"), (2.0, "open"), (-4.0, "contradicted"), (4.0, "contradicted")],
