@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import chance_of, delay_axis, in_steps, interval_text, shares
+from experiments.memory.fits import chance_of, delay_axis, interval_text, shares
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
 
@@ -65,7 +65,7 @@ def draw_cell(top: Axes, below: Axes, one: Reached) -> None:
 def handle(one: Reached) -> Any:
     """A cell's entry in the legend, with its T50."""
     colour, how = figures.COLOURS[one.cell], STYLES[one.comparison]
-    text = f"{one.comparison}: {ARMS[one.arm].label}, T50 {in_steps(one.fit.t50.value, one.fit.delays)}"
+    text = f"{one.comparison}: {ARMS[one.arm].label}, T50 {one.t50}"
     return plt.Line2D([], [], ls="", marker=how["fmt"], mfc=how["mfc"] or colour, color=colour, ms=5, label=text)
 
 
@@ -80,13 +80,12 @@ def table(one: Reached) -> pd.DataFrame:
 
 def success_title(found: list[Reached]) -> str:
     """T50 of the tuned cells, task by task."""
-    known = {(one.comparison, one.task, one.cell): one.fit for one in found}
+    known = {(one.comparison, one.task, one.cell): one for one in found}
     parts = []
     for task in DECIDING:
-        fits = [known.get(("tuned", task, cell)) for cell in ("lstm", "rnn")]
-        if all(fits):
-            lstm, rnn = (in_steps(fit.t50.value, fit.delays) for fit in fits)
-            parts.append(f"{task} LSTM {lstm} and RNN {rnn}")
+        lstm, rnn = (known.get(("tuned", task, cell)) for cell in ("lstm", "rnn"))
+        if lstm and rnn:
+            parts.append(f"{task} LSTM {lstm.t50} and RNN {rnn.t50}")
     return f"T50 of tuned cells in steps: {'; '.join(parts)}" if parts else "Success by length"
 
 
