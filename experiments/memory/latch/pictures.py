@@ -184,7 +184,7 @@ def t50_key(axis: Axes, data: pd.DataFrame, longest: float) -> None:
     axis.plot([], [], label="pilot, 16 seeds", **PILOT)
     multiple = (data.predicted / data.half_life).max()
     if not math.isnan(multiple):
-        axis.plot([], [], label=f"{multiple:.3g} times the half-life at the start", **figures.PREDICTION)
+        axis.plot([], [], label=f"{multiple:.3g} half-lives at the start (fitted to these)", **figures.PREDICTION)
     axis.legend(loc="upper left", fontsize=8)
 
 
@@ -197,8 +197,15 @@ def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
     ends = f"T50 goes from {low} steps ({label(data.arm.iloc[0])}) to {high} ({label(data.arm.iloc[-1])})"
     if len(residuals) < 2:
         return ends
-    worst, names = math.exp(np.log(residuals).abs().max()), f"the {len(residuals)} starts that have one"
-    return f"{ends}; a fixed multiple of the half-life at the start tells it within a factor {worst:.2g} for {names}"
+    worst, own, n = (
+        math.exp(np.log(residuals).abs().max()),
+        (data.t50 / data.half_life)[residuals.index],
+        len(residuals),
+    )
+    return (
+        f"{ends}; of {n} starts with a half-life in closed form it is {own.min():.2g} to {own.max():.2g} half-lives, "
+        f"and one multiple fitted to these same {n} is off by up to a factor {worst:.2g}"
+    )
 
 
 def t50_alt(fits: list[Fit]) -> str:

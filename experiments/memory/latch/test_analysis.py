@@ -199,7 +199,23 @@ def test_t50_in_proportion_to_the_half_life_leaves_no_residual():
     np.testing.assert_allclose(data.residual[with_form], 1.0, rtol=1e-12)
     np.testing.assert_allclose(data.predicted[with_form] / data.half_life[with_form], 7.0, rtol=1e-12)
     assert data.predicted.drop(with_form).isna().all() and len(with_form) == 4
-    assert pictures.t50_title(fits, data.reset_index()).endswith("within a factor 1 for the 4 starts that have one")
+    title = pictures.t50_title(fits, data.reset_index())
+    assert title.endswith("it is 7 to 7 half-lives, and one multiple fitted to these same 4 is off by up to a factor 1")
+
+
+def test_chrono_is_explained_where_it_is_run():
+    """A row of the settings, and none where no model starts so."""
+    frame = made_up("tour")
+    assert "T_max = 1.5 times the delay" in analysis.analyse(frame).settings["latch: LSTM chrono"]
+    others = frame[~frame.setting.str.contains("chrono")]
+    assert "latch: LSTM chrono" not in analysis.settings(analysis.seeds_table(others))
+
+
+def test_how_many_half_lives_t50_is_stands_beside_the_multiple_that_was_fitted_to_them():
+    """Two starts at 3 and 12 half-lives: the multiple is 6, off by 2 at both."""
+    fits = [fit(arm, n * ARMS[arm].half_life) for arm, n in (("lstm_b1", 12.0), ("lstm_b3", 3.0))]
+    title = pictures.t50_title(fits, pictures.t50_data(fits))
+    assert "it is 3 to 12 half-lives" in title and title.endswith("fitted to these same 2 is off by up to a factor 2")
 
 
 @pytest.mark.parametrize(("best_rnn", "said"), [(150.0, True), (30.0, False)])
