@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness import statistics
-from experiments.harness.arms import ARMS
+from experiments.harness.arms import ARMS, CHRONO_FACTOR
 from experiments.harness.report import Findings, Section, Table
 from experiments.memory.fits import (
     Fit,
@@ -219,8 +219,15 @@ def ratio_table(fits: list[Fit]) -> Table:
     return Table("ratios", title, cautions(pd.DataFrame(rows, columns=columns)))
 
 
+CHRONO = (
+    f"biases drawn for the delay that is trained on, told to no other start: b_f = ln u, b_i = -ln u, u uniform "
+    f"in [1, T_max - 1], T_max = {CHRONO_FACTOR:g} times the delay"
+)
+
+
 def settings(runs: pd.DataFrame) -> dict[str, str]:
     """What was run."""
+    chrono = {"latch: LSTM chrono": CHRONO} if "lstm_chrono" in set(runs.arm) else {}
     return {
         "latch": f"x_0 = +-1, then N(0, {latch.NOISE:g}^2); logistic loss at the last step",
         "latch: delays (steps)": ", ".join(f"{delay:g}" for delay in np.unique(runs.delay)),
@@ -229,4 +236,5 @@ def settings(runs: pd.DataFrame) -> dict[str, str]:
         "latch: optimiser": f"Adam {FIXED['lr']:g}, gradient clipped to norm {FIXED['clip']:g}, fresh data",
         "latch: updates at most": f"{runs.updates_allowed.max():g}; a group stops when all of its seeds have solved",
         "latch: solved": f"< {latch.SOLVED_BELOW:g} of {runs.held_out_rows.max():g} held-out rows wrong at a check",
+        **chrono,
     }

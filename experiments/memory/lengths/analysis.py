@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from experiments import claims
-from experiments.harness.arms import ARMS
+from experiments.harness.arms import ARMS, CHRONO_FACTOR
 from experiments.harness.report import Findings, Section, Table
 from experiments.memory.fits import (
     Fit,
@@ -45,6 +45,7 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
     ]
     parts += [" ".join(pair_sentence(pair) for pair in both)]
     mine = [one for one in found if one.comparison in COMPARISONS]
+    parts += [chrono_sentence(mine)]
     parts += [misfit_sentence(names(mine), "length") if both else ""]
     parts += [" ".join(filter(None, [flat_sentence(found), words(frame)]))]
     return "\n\n".join(filter(None, parts))
@@ -61,6 +62,17 @@ def pair_sentence(pair: Pair) -> str:
     doubt = " (T50 in doubt, see below)" if any(doubts(one.fit) for one in (pair.lstm, pair.rnn)) else ""
     task = pair.lstm.task[0].upper() + pair.lstm.task[1:]
     return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}{doubt}."
+
+
+def chrono_sentence(found: list[Reached]) -> str:
+    """Which cells are told the length that they are to reach."""
+    names = ", ".join(called(one) for one in found if one.arm == "lstm_chrono")
+    if not names:
+        return ""
+    return (
+        f"Told the length: {names}. Its biases are drawn for {CHRONO_FACTOR:g} times the length of the task, help that "
+        "no start of the RNN has."
+    )
 
 
 def chosen(one: Reached) -> str:

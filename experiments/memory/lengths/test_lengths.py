@@ -131,6 +131,18 @@ def test_a_t50_whose_counts_refute_its_curve_is_in_doubt_wherever_it_is_said():
     assert "doubt" not in clean.lead and all("caution" not in table.frame for table in clean.tables)
 
 
+def test_a_cell_that_is_told_the_length_is_said_to_be():
+    """Chrono's biases are made for it; without chrono nothing is said."""
+    frame = pd.concat(
+        [
+            counted("tuned/adding", "lstm_chrono", {20: 16, 40: 16}),
+            counted("tuned/adding", "rnn_uniform", {20: 16, 40: 0}),
+        ]
+    )
+    assert "Told the length: LSTM chrono on adding, tuned." in lead(frame)
+    assert "Told the length" not in lead(made_up({("tuned", "adding"): {"lstm": 60, "rnn": 40}}))
+
+
 def test_the_deviance_is_twice_the_log_likelihood_that_the_curve_lacks():
     """By binomial likelihoods: of shares as counted over those of the curve; two lengths leave nothing to test."""
     (one,) = reached(counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9, 80: 11, 160: 0}))
