@@ -197,11 +197,8 @@ def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
     ends = f"T50 goes from {low} steps ({label(data.arm.iloc[0])}) to {high} ({label(data.arm.iloc[-1])})"
     if len(residuals) < 2:
         return ends
-    worst, own, n = (
-        math.exp(np.log(residuals).abs().max()),
-        (data.t50 / data.half_life)[residuals.index],
-        len(residuals),
-    )
+    own, n = (data.t50 / data.half_life)[residuals.index], len(residuals)
+    worst = math.exp(np.log(residuals).abs().max())
     return (
         f"{ends}; of {n} starts with a half-life in closed form it is {own.min():.2g} to {own.max():.2g} half-lives, "
         f"and one multiple fitted to these same {n} is off by up to a factor {worst:.2g}"
