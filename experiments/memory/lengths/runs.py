@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, chance_of, fitted, in_steps, ratio
+from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -59,6 +59,11 @@ class Reached(NamedTuple):
     def t50(self) -> str:
         """T50 for readers, in steps."""
         return "none (no fall seen)" if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
+
+    @property
+    def warned(self) -> str:
+        """T50 for figures, which have no room for why it is in doubt."""
+        return f"{self.t50} (in doubt)" if doubts(self.fit) else self.t50
 
 
 def reached(frame: pd.DataFrame) -> list[Reached]:

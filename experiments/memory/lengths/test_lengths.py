@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from scipy import stats
 
 from experiments import claims
@@ -127,6 +128,10 @@ def test_a_t50_whose_counts_refute_its_curve_is_in_doubt_wherever_it_is_said():
     cells, ratios = (table.frame for table in section.tables)
     assert cells.set_index("cell").caution.str.startswith(why).to_dict() == {"LSTM b_f=1": False, "RNN uniform": True}
     assert ratios.caution.tolist() == ["T50 in doubt: RNN uniform on latch, default"]
+    drawn = section.figures[0].canvas, section.figures[1].canvas
+    said = [text.get_text() for canvas in drawn for text in canvas.findobj(Text)]
+    assert "default: RNN uniform, T50 139 (in doubt)" in said
+    assert "default: latch, in doubt\nLSTM b_f=1 / RNN uniform" in said
     clean = analysis.analyse(made_up({("tuned", "latch"): {"lstm": 60, "rnn": 40}})).section
     assert "doubt" not in clean.lead and all("caution" not in table.frame for table in clean.tables)
 
