@@ -75,8 +75,9 @@ def success_panel(top: Axes, below: Axes, fit: Fit, rows: pd.DataFrame, hue: str
     figures.predicted(top, x, fit.t50.share(x))
     below.errorbar(rows.delay, rows.residual, reach, fmt="o", color=hue, ms=3, lw=1)
     figures.predicted(below, x[[0, -1]], [0, 0])
-    warned = " (in doubt)" if doubts(fit) else ""
-    top.set_title(f"{label(fit.arm)}: T50 {in_steps(fit.t50.value, fit.delays)}{warned}", fontsize=9)
+    told = f"T50 {in_steps(fit.t50.value, fit.delays)}"
+    told = f"\n{told} (in doubt)" if doubts(fit) else f" {told}"
+    top.set_title(f"{label(fit.arm)}:{told}", fontsize=9)
     if 0 < fit.t50.value < math.inf:
         top.vlines(fit.t50.value, 0, 0.5, color="k", lw=1)
         top.axvspan(max(fit.t50.low, x[0]), min(fit.t50.high, x[-1]), color=hue, alpha=0.15, lw=0)
