@@ -112,15 +112,34 @@ def ratios(sides: Sequence[Side], measured: Mapping[Quantity, Measured]) -> list
     mine = {q: m for q, m in measured.items() if q.kind == "t50 ratio"}
     if any(m.problem for m in mine.values()):
         return []
-    wanted = [
-        f"{SIDES[condition.op]} {condition.threshold:g} on {condition.at_least or len(mine)} of {len(mine)} to {verb}"
-        for verb, condition, some in sides
-        if any(quantity in mine for quantity in some)
-    ]
+    group = {quantity.group for quantity in mine}
+    verbs = dict.fromkeys(verb for verb, _, some in sides if any(quantity in mine for quantity in some))
+    wanted = [place(verb, [c for v, c, _ in sides if v == verb and c.group in group], mine) for verb in verbs]
     now = ", ".join(f"{q.name} {m.low:.3g} to {m.high:.3g}" for q, m in mine.items())
     beyond = "; 0 and inf are beyond the lengths that were run, so longer ones may or may not decide"
     open_ends = any(m.low == 0 or m.high == math.inf for m in mine.values())
-    return [f"ratios {' or '.join(wanted)} it (now {now}{beyond if open_ends else ''})"] if wanted else []
+    return [f"ratios {' or '.join(wanted)} (now {now}{beyond if open_ends else ''})"] if wanted else []
+
+
+JOINS = {"support": " and ", "contradict": " or "}
+"""All conditions that support a claim must hold; of those that contradict it one is enough."""
+
+
+def place(verb: str, conditions: Sequence[Condition], mine: Mapping[Quantity, Measured]) -> str:
+    """Where ratios must lie for one side, and which of them lie, at these records, wholly where they must not."""
+    n = len(mine)
+    wanted = JOINS[verb].join(f"{SIDES[c.op]} {c.threshold:g} on {c.at_least or n} of {n}" for c in conditions)
+    lost = {c: some for c in conditions if n - len(some := against(c, mine)) < (c.at_least or n)}
+    gone = bool(lost) if verb == "support" else len(lost) == len(conditions)
+    names = " and ".join(dict.fromkeys(quantity.name for some in lost.values() for quantity in some))
+    return f"{wanted} to {verb} it{f' (ruled out by {names})' if gone else ''}"
+
+
+def against(condition: Condition, mine: Mapping[Quantity, Measured]) -> list[Quantity]:
+    """The effects of which no value in the interval lies where a condition asks."""
+    nearest = "high" if condition.op.startswith(">") else "low"
+    beyond = OPERATORS[condition.op]
+    return [quantity for quantity, m in mine.items() if not beyond(getattr(m, nearest), condition.threshold)]
 
 
 def enough(share: float) -> int:

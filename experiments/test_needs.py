@@ -88,10 +88,22 @@ def test_of_many_effects_three_are_named():
 
 def test_an_open_ratio_says_where_its_ends_lie_and_must_lie():
     """N12 on one far task and two near ones; what lies beyond the lengths is said to."""
-    said = needed("N12", n12((80, 20), (28, 20), (28, 20)))
-    assert said.startswith("ratios above 2 on 2 of 3 to support or below 1.5 on 2 of 3 to contradict it (now T50")
+    said = needed("N12", n12((80, 20), (40, 20), (40, 20)))
+    support, contradict = "above 2 on 2 of 3 and not below 1 on 3 of 3 to support it", "below 1.5 on 2 of 3"
+    assert said.startswith(f"ratios {support} or {contradict} to contradict it (now T50")
     assert "beyond the lengths" not in said
     assert "beyond the lengths" in needed("N12", n12((160, 20), (28, 20), (28, 20)))
+
+
+def test_a_side_that_a_ratio_rules_out_is_said_to_be_ruled_out():
+    """N12 with one task far below 1 and one far above 2: it can no longer be supported; with a second, neither way."""
+    far, less, near = (80, 20), (10, 40), (40, 20)
+    said = needed("N12", n12(less, far, near))
+    assert "not below 1 on 3 of 3 to support it (ruled out by T50 ratio on latch) or below 1.5" in said
+    assert said.count("ruled out") == 1
+    said = needed("N12", n12(less, far, far))
+    assert "to contradict it (ruled out by T50 ratio on adding and T50 ratio on timer) (now" in said
+    assert "ruled out" not in needed("N12", n12(far, near, near))
 
 
 def test_what_is_not_measured_names_the_records_and_the_command():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy import stats
+from scipy import special, stats
 
 from experiments.harness import statistics
 
@@ -47,6 +47,75 @@ def shares(fit: Fit) -> pd.DataFrame:
     )
 
 
+class Misfit(NamedTuple):
+    """How far counts lie from the logistic curve: deviance, its degrees of freedom, and the chance of as much."""
+
+    deviance: float
+    freedom: int
+    p: float
+
+
+REFUTED = 0.01
+"""Counts that a right curve would lie as far from in fewer cases refute it."""
+
+
+def misfit(fit: Fit) -> Misfit:
+    """The deviance of an arm's counts from its curve, beside chi squared; with two lengths or fewer nothing is left."""
+    p, freedom = np.clip(fit.t50.share(fit.delays), 1e-12, 1 - 1e-12), max(len(fit.delays) - 2, 0)
+    if not freedom:
+        return Misfit(0.0, 0, 1.0)
+    failed = fit.seeds - fit.solved
+    parts = special.rel_entr(fit.solved, fit.seeds * p) + special.rel_entr(failed, fit.seeds * (1 - p))
+    deviance = 2 * float(parts.sum())
+    return Misfit(deviance, freedom, float(stats.chi2.sf(deviance, freedom)))
+
+
+def doubts(fit: Fit) -> str:
+    """Why an arm's T50 and its interval are not to be trusted: they are read from a curve that its counts refute."""
+    found, last = misfit(fit), fit.delays[-1]
+    parts = []
+    if found.p < REFUTED:
+        told = f"deviance {found.deviance:.3g} on {found.freedom} degrees of freedom, p < {REFUTED:g}"
+        parts.append(f"its counts do not follow the curve: {told}")
+    if 0 < fit.t50.value < math.inf and fit.t50.high < last and 2 * fit.solved[-1] >= fit.seeds[-1]:
+        parts.append(f"{fit.solved[-1]} of {fit.seeds[-1]} still solve the longest, {last:g}")
+    return ", and ".join(parts)
+
+
+def misfit_sentence(fits: list[tuple[str, Fit]], at: str) -> str:
+    """Where the curves, from which T50 is read, miss the measured share most, and which T50 is in doubt for it.
+
+    Args:
+        fits: what each is called for readers, and the fit.
+        at: what lengths are called.
+    """
+    fits = [(name, fit) for name, fit in fits if len(fit.delays) > 1]
+    if not fits:
+        return ""
+    misses = [np.abs(fit.solved / fit.seeds - fit.t50.share(fit.delays)) for _, fit in fits]
+    (name, fit), miss = max(zip(fits, misses, strict=True), key=lambda pair: round(pair[1].max(), 6))
+    where = f"{name} at {at} {fit.delays[miss.argmax()]:g}"
+    first = f"The logistic curves from which T50 is read miss a share by at most {miss.max():.2f} ({where})."
+    doubted = [f"{name} ({why})" for name, fit in fits if (why := doubts(fit))]
+    if not doubted:
+        return first
+    return f"{first} {DOUBTED} {'; '.join(doubted)}."
+
+
+DOUBTED = "T50, its interval and its ratios hold only where counts follow their curve, and are not to be trusted for"
+
+
+def cautions(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table without its column of cautions where there are none."""
+    return frame if frame.caution.any() else frame.drop(columns="caution")
+
+
+def ratio_caution(fits: list[tuple[str, Fit]]) -> str:
+    """Whose T50 is in doubt, and the ratio with it."""
+    names = [name for name, fit in fits if doubts(fit)]
+    return f"T50 in doubt: {', '.join(names)}" if names else ""
+
+
 def ratio(over: Fit, under: Fit) -> statistics.Interval:
     """T50 of one arm over T50 of another."""
     parts = (part for fit in (over, under) for part in (fit.delays, fit.solved, fit.seeds))
@@ -56,7 +125,9 @@ def ratio(over: Fit, under: Fit) -> statistics.Interval:
 def in_steps(value: float, delays: Any) -> str:
     """A delay to two or three figures; "< first" or "> last" where it lies outside the delays that were run."""
     if not delays[0] <= value <= delays[-1]:
-        return f"< {delays[0]:.3g}" if value < delays[0] else f"> {delays[-1]:.3g}"
+        return f"< {delays[0]:g}" if value < delays[0] else f"> {delays[-1]:g}"
+    if value >= 100:
+        return f"{value:.0f}"
     return f"{value:.3g}" if value >= 10 else f"{value:.2g}"
 
 

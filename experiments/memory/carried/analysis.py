@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
+from experiments import claims
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.statistics import order_interval
-from experiments.harness.words import few, share, told
+from experiments.harness.words import few, listed, share, told
 from experiments.memory.carried import marks, pictures
 from experiments.memory.carried.exchange import CARRIES, KINDS, QUARTERS
 from experiments.memory.carried.runs import LABELS, Run, addings, latches
@@ -89,17 +92,28 @@ def carrier_text(runs: list[Run]) -> str:
 def n14_text(runs: list[Run]) -> str:
     """What N14's rule makes of seeds without a unit that carries the bit, at the start that it names."""
     torch = [run for run in runs if run.start == "torch"]
-    if not torch:
-        return ""
-    carriers, every = torch[-1].values("carriers"), largest(torch[-1])
+    carriers = np.concatenate([run.values("carriers") for run in torch]) if torch else np.ones(1)
     none = int((carriers == 0).sum())
     if not none:
         return ""
+    at = f"{LABELS['torch']}, {listed([f'{run.length}' for run in torch])} steps"
     return (
-        f"N14 asks for the largest product among such units; at {torch[-1].name}, {none} of {carriers.size} seeds have "
-        f"none, hence no number, and are left out: counted as 0 each would speak against the claim, by the largest "
-        f"product of any unit, {told(order_interval(every))}, it would not be so. "
+        f"N14 asks for the largest product among such units; at {at}, {none} of {carriers.size} seeds have none, hence "
+        f"no number, and are left out: counted as 0 each would speak against the claim. {any_unit_text(torch)}"
     )
+
+
+def any_unit_text(torch: list[Run]) -> str:
+    """Whether the largest product of any unit would speak against N14, where seeds are enough for an interval."""
+    found = [(run, order_interval(largest(run))) for run in torch]
+    known = [(run, interval) for run, interval in found if math.isfinite(interval.high)]
+    if not known:
+        return ""
+    (against,) = claims.CLAIMS["N14"].contradicted
+    low = [f"{run.length} steps" for run, interval in known if interval.high < against.threshold]
+    products = "; ".join(f"{run.length} steps, {told(interval)}" for run, interval in known)
+    where = "not: its interval reaches above" if not low else f"at {listed(low)}, where its interval lies below"
+    return f"The largest product of any unit would {where} {against.threshold:g} ({products}). "
 
 
 def largest(run: Run) -> np.ndarray:

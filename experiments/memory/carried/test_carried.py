@@ -15,10 +15,11 @@ from experiments.harness.engine import engine
 from experiments.harness.training import Batch
 from experiments.memory import learning
 from experiments.memory.carried import analysis, exchange, experiment, marks, sweep
+from experiments.memory.carried.runs import latches
 from experiments.memory.learning import Learned
 from impl import draw
 from impl.spec import Head, LSTMState, Model, Parameters, block, tree_map
-from properties.record import COLUMNS
+from properties.record import COLUMNS, Record
 
 OPTIONS, TWIN, DELAY = SimpleNamespace(engine="numpy"), engine("numpy"), 8
 
@@ -178,6 +179,27 @@ def test_the_smoke_preset_runs_through_to_its_section():
     assert [figure.name for figure in section.figures] == ["carried_exchange", "carried_units", "carried_gates"]
     assert all(figure.title and figure.alt and len(figure.data) for figure in section.figures)
     assert "nan" not in section.lead + "".join(table.frame.to_csv() for table in section.tables)
+
+
+def test_what_n14_makes_of_seeds_without_a_carrier_is_said_of_all_lengths_that_were_run():
+    """16 seeds at 10 steps and 6 at 14: both are counted, and what has an interval says what the product would do."""
+    frame = pd.DataFrame([*without_carriers(10, 16, 0.4), *without_carriers(14, 6, 0.05)], columns=COLUMNS)
+    said = analysis.n14_text(latches(frame))
+    assert "at torch's default, 10 and 14 steps, 22 of 22 seeds have none" in said
+    assert said.endswith("would not: its interval reaches above 0.1 (10 steps, 0.4 (0.4 to 0.4)). ")
+    small = pd.DataFrame(without_carriers(10, 16, 0.05), columns=COLUMNS)
+    assert "would at 10 steps, where its interval lies below 0.1 (" in analysis.n14_text(latches(small))
+    few = analysis.n14_text(latches(pd.DataFrame(without_carriers(14, 6, 0.4), columns=COLUMNS)))
+    assert few.endswith("would speak against the claim. ")
+
+
+def without_carriers(delay, seeds, product):
+    """Records of torch's start whose seeds solve and have no unit that carries the bit."""
+    at = f"latch/carried/start=torch/delay={delay}"
+    for seed in range(seeds):
+        yield Record("memory", at, seed, "holds", 0, 1.0)
+        yield Record("memory", at, seed, "carriers", 0, 0.0)
+        yield from (Record("memory", at, seed, "product", unit, product) for unit in range(8))
 
 
 def test_records_of_no_seed_that_solved_and_no_records_at_all_give_a_section_too():

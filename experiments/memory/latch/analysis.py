@@ -10,9 +10,20 @@ import numpy as np
 import pandas as pd
 
 from experiments.harness import statistics
-from experiments.harness.arms import ARMS
+from experiments.harness.arms import ARMS, CHRONO_FACTOR
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.fits import Fit, chance_of, fitted, in_steps, interval_text, ratio
+from experiments.memory.fits import (
+    Fit,
+    cautions,
+    chance_of,
+    doubts,
+    fitted,
+    in_steps,
+    interval_text,
+    misfit_sentence,
+    ratio,
+    ratio_caution,
+)
 from experiments.memory.latch import pictures
 from experiments.memory.latch.pictures import by_t50, label
 from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
@@ -85,17 +96,15 @@ def lead(fits: list[Fit]) -> str:
         f"A bit shown at the first step is asked for after a delay filled with noise. Chance answers "
         f"{latch.CHANCE_ACCURACY:.0%} right (loss ln 2 = {latch.CHANCE_LOSS:.4f} nats); whoever still has the first "
         f"step errs on {latch.bayes_error(2, 1):.0%}.\n\nT50, the delay that half of the seeds solve, in steps: "
-        f"{values}. {misfit_sentence(fits)}\n\n{order_sentence(fits)} {pilot_sentence(fits)} {biases_sentence(fits)}"
+        f"{values}. {misfit_sentence(names(fits), 'delay')}\n\n"
+        f"{order_sentence(fits)} {pilot_sentence(fits)} {biases_sentence(fits)}"
         "N12, which asks for cells tuned on an equal grid, is judged below."
     )
 
 
-def misfit_sentence(fits: list[Fit]) -> str:
-    """Where the logistic curve, from which T50 is read, misses the measured share most."""
-    misses = [np.abs(fit.solved / fit.seeds - fit.t50.share(fit.delays)) for fit in fits]
-    fit, miss = max(zip(fits, misses, strict=True), key=lambda pair: round(pair[1].max(), 6))
-    at = f"{label(fit.arm)} at delay {fit.delays[miss.argmax()]:g}"
-    return f"The logistic curves from which it is read miss a share by at most {miss.max():.2f} ({at})."
+def names(fits: list[Fit]) -> list[tuple[str, Fit]]:
+    """Every fit with what its arm is called."""
+    return [(label(fit.arm), fit) for fit in fits]
 
 
 def order_sentence(fits: list[Fit]) -> str:
@@ -180,9 +189,10 @@ def t50_table(fits: list[Fit]) -> Table:
                 "half-life at the start (steps)": f"{half_life:.3g}" if half_life else "",
                 "T50 / half-life": f"{fit.t50.value / half_life:.3g}" if inside else "",
                 "seeds": int(fit.seeds.max()),
+                "caution": doubts(fit),
             }
         )
-    return Table("t50", "The delay that half of the seeds solve, by arm", pd.DataFrame(rows))
+    return Table("t50", "The delay that half of the seeds solve, by arm", cautions(pd.DataFrame(rows)))
 
 
 def solved_table(fits: list[Fit]) -> Table:
@@ -202,13 +212,22 @@ def ratio_table(fits: list[Fit]) -> Table:
         if {over, under} <= known.keys():
             value, low, high = ratio(known[over], known[under])
             told = f"{value:.3g}" if 0 < value < math.inf else ""
-            rows.append((label(over), label(under), told, interval_text(low, high)))
+            caution = ratio_caution(names([known[over], known[under]]))
+            rows.append((label(over), label(under), told, interval_text(low, high), caution))
     title = "T50 of an LSTM over T50 of an RNN (no number where a T50 lies outside the delays run)"
-    return Table("ratios", title, pd.DataFrame(rows, columns=["LSTM", "RNN", "ratio of T50", "99 % interval"]))
+    columns = ["LSTM", "RNN", "ratio of T50", "99 % interval", "caution"]
+    return Table("ratios", title, cautions(pd.DataFrame(rows, columns=columns)))
+
+
+CHRONO = (
+    f"biases drawn for the delay that is trained on, told to no other start: b_f = ln u, b_i = -ln u, u uniform "
+    f"in [1, T_max - 1], T_max = {CHRONO_FACTOR:g} times the delay"
+)
 
 
 def settings(runs: pd.DataFrame) -> dict[str, str]:
     """What was run."""
+    chrono = {"latch: LSTM chrono": CHRONO} if "lstm_chrono" in set(runs.arm) else {}
     return {
         "latch": f"x_0 = +-1, then N(0, {latch.NOISE:g}^2); logistic loss at the last step",
         "latch: delays (steps)": ", ".join(f"{delay:g}" for delay in np.unique(runs.delay)),
@@ -217,4 +236,5 @@ def settings(runs: pd.DataFrame) -> dict[str, str]:
         "latch: optimiser": f"Adam {FIXED['lr']:g}, gradient clipped to norm {FIXED['clip']:g}, fresh data",
         "latch: updates at most": f"{runs.updates_allowed.max():g}; a group stops when all of its seeds have solved",
         "latch: solved": f"< {latch.SOLVED_BELOW:g} of {runs.held_out_rows.max():g} held-out rows wrong at a check",
+        **chrono,
     }

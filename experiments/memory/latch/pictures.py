@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from experiments.harness import figures, statistics
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import Fit, delay_axis, in_steps, shares
+from experiments.memory.fits import Fit, delay_axis, doubts, in_steps, shares
 from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.learning import NEVER
 
@@ -75,7 +75,9 @@ def success_panel(top: Axes, below: Axes, fit: Fit, rows: pd.DataFrame, hue: str
     figures.predicted(top, x, fit.t50.share(x))
     below.errorbar(rows.delay, rows.residual, reach, fmt="o", color=hue, ms=3, lw=1)
     figures.predicted(below, x[[0, -1]], [0, 0])
-    top.set_title(f"{label(fit.arm)}: T50 {in_steps(fit.t50.value, fit.delays)}", fontsize=9)
+    told = f"T50 {in_steps(fit.t50.value, fit.delays)}"
+    told = f"\n{told} (in doubt)" if doubts(fit) else f" {told}"
+    top.set_title(f"{label(fit.arm)}:{told}", fontsize=9)
     if 0 < fit.t50.value < math.inf:
         top.vlines(fit.t50.value, 0, 0.5, color="k", lw=1)
         top.axvspan(max(fit.t50.low, x[0]), min(fit.t50.high, x[-1]), color=hue, alpha=0.15, lw=0)
@@ -184,7 +186,7 @@ def t50_key(axis: Axes, data: pd.DataFrame, longest: float) -> None:
     axis.plot([], [], label="pilot, 16 seeds", **PILOT)
     multiple = (data.predicted / data.half_life).max()
     if not math.isnan(multiple):
-        axis.plot([], [], label=f"{multiple:.3g} times the half-life at the start", **figures.PREDICTION)
+        axis.plot([], [], label=f"{multiple:.3g} half-lives at the start (fitted to these)", **figures.PREDICTION)
     axis.legend(loc="upper left", fontsize=8)
 
 
@@ -197,8 +199,12 @@ def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
     ends = f"T50 goes from {low} steps ({label(data.arm.iloc[0])}) to {high} ({label(data.arm.iloc[-1])})"
     if len(residuals) < 2:
         return ends
-    worst, names = math.exp(np.log(residuals).abs().max()), f"the {len(residuals)} starts that have one"
-    return f"{ends}; a fixed multiple of the half-life at the start tells it within a factor {worst:.2g} for {names}"
+    own, n = (data.t50 / data.half_life)[residuals.index], len(residuals)
+    worst = math.exp(np.log(residuals).abs().max())
+    return (
+        f"{ends}; of {n} starts with a half-life in closed form it is {own.min():.2g} to {own.max():.2g} half-lives, "
+        f"and one multiple fitted to these same {n} is off by up to a factor {worst:.2g}"
+    )
 
 
 def t50_alt(fits: list[Fit]) -> str:

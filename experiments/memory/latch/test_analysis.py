@@ -155,7 +155,7 @@ def test_shares_stand_within_their_intervals_and_residuals_are_what_the_fit_leav
     """The figure's data are the counts of the records, nothing is smoothed before it is shown."""
     frame = made_up("full")
     data = pd.concat(map(pictures.success_data, fitted(frame)))
-    words = analysis.misfit_sentence(fitted(frame))
+    words = analysis.misfit_sentence(analysis.names(fitted(frame)), "delay")
     counts = frame[frame.metric == "solved"].groupby(["setting", "index"]).value.sum()
     keys = [(f"latch/arm={arm}/delay={delay:g}", delay) for arm, delay in zip(data.arm, data.delay, strict=True)]
     assert data.solved.tolist() == [counts[key] for key in keys]
@@ -163,6 +163,21 @@ def test_shares_stand_within_their_intervals_and_residuals_are_what_the_fit_leav
     np.testing.assert_allclose(data.fitted + data.residual, data.solved / 16, rtol=0, atol=4e-16)
     worst = data.iloc[data.residual.abs().argmax()]
     assert f"at most {abs(worst.residual):.2f} ({ARMS[worst.arm].label} at delay {worst.delay:g})" in words
+
+
+def test_an_arm_that_half_of_the_seeds_still_solve_beyond_its_t50_is_in_doubt():
+    """Planted at the longest delay alone: named in the lead, in its row and in the ratios with it, others are not."""
+    longest = 1280
+    rises = {("rnn_orthogonal", longest): 9 / 16}
+    fits = fitted(made_up("full", solve=lambda arm, delay: rises.get((arm, delay), steep(T50S)(arm, delay))))
+    assert "RNN orthogonal (its counts do not follow the curve: deviance" in analysis.lead(fits)
+    assert f"9 of 16 still solve the longest, {longest}" in analysis.lead(fits)
+    rows = analysis.t50_table(fits).frame.set_index("arm").caution
+    assert rows["RNN orthogonal"] and not rows.drop("RNN orthogonal").any()
+    ratios = analysis.ratio_table(fits).frame
+    assert (ratios.caution.str.endswith("in doubt: RNN orthogonal") == (ratios.RNN == "RNN orthogonal")).all()
+    plain = fitted(made_up("full"))
+    assert "caution" not in analysis.t50_table(plain).frame and "not to be trusted" not in analysis.lead(plain)
 
 
 def test_the_pilots_own_counts_do_not_differ_from_the_pilot_and_others_do():
@@ -184,7 +199,23 @@ def test_t50_in_proportion_to_the_half_life_leaves_no_residual():
     np.testing.assert_allclose(data.residual[with_form], 1.0, rtol=1e-12)
     np.testing.assert_allclose(data.predicted[with_form] / data.half_life[with_form], 7.0, rtol=1e-12)
     assert data.predicted.drop(with_form).isna().all() and len(with_form) == 4
-    assert pictures.t50_title(fits, data.reset_index()).endswith("within a factor 1 for the 4 starts that have one")
+    title = pictures.t50_title(fits, data.reset_index())
+    assert title.endswith("it is 7 to 7 half-lives, and one multiple fitted to these same 4 is off by up to a factor 1")
+
+
+def test_chrono_is_explained_where_it_is_run():
+    """A row of the settings, and none where no model starts so."""
+    frame = made_up("tour")
+    assert "T_max = 1.5 times the delay" in analysis.analyse(frame).settings["latch: LSTM chrono"]
+    others = frame[~frame.setting.str.contains("chrono")]
+    assert "latch: LSTM chrono" not in analysis.settings(analysis.seeds_table(others))
+
+
+def test_how_many_half_lives_t50_is_stands_beside_the_multiple_that_was_fitted_to_them():
+    """Two starts at 3 and 12 half-lives: the multiple is 6, off by 2 at both."""
+    fits = [fit(arm, n * ARMS[arm].half_life) for arm, n in (("lstm_b1", 12.0), ("lstm_b3", 3.0))]
+    title = pictures.t50_title(fits, pictures.t50_data(fits))
+    assert "it is 3 to 12 half-lives" in title and title.endswith("fitted to these same 2 is off by up to a factor 2")
 
 
 @pytest.mark.parametrize(("best_rnn", "said"), [(150.0, True), (30.0, False)])

@@ -7,9 +7,17 @@ import math
 import pandas as pd
 
 from experiments import claims
-from experiments.harness.arms import ARMS
+from experiments.harness.arms import ARMS, CHRONO_FACTOR
 from experiments.harness.report import Findings, Section, Table
-from experiments.memory.fits import chance_of, in_steps, interval_text
+from experiments.memory.fits import (
+    Fit,
+    cautions,
+    doubts,
+    in_steps,
+    interval_text,
+    misfit_sentence,
+    ratio_caution,
+)
 from experiments.memory.lengths import pictures
 from experiments.memory.lengths.pictures import named
 from experiments.memory.lengths.runs import COMPARISONS, Pair, Reached, pairs, reached
@@ -23,8 +31,8 @@ def analyse(frame: pd.DataFrame) -> Findings:
     drawn += [pictures.ratios(both)] if both else []
     drawn += [pictures.pilot(found)] if any(one.comparison == "pilot" for one in found) else []
     tables = [t50_table(found), ratio_table(both)] if both else []
-    title = "How far cells reach: torch's own start, and tuned on an equal grid"
-    return Findings(Section(title, lead(frame, found, both), drawn, tables), settings(found))
+    heading = "How far cells reach: torch's own start, and tuned on an equal grid"
+    return Findings(Section(heading, lead(frame, found, both), drawn, tables), settings(found))
 
 
 def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
@@ -36,17 +44,35 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
         "in tuned.csv). Solved on timer(n): excess over the Bayes-optimal predictor below .01 bit a symbol."
     ]
     parts += [" ".join(pair_sentence(pair) for pair in both)]
+    mine = [one for one in found if one.comparison in COMPARISONS]
+    parts += [chrono_sentence(mine)]
+    parts += [misfit_sentence(names(mine), "length") if both else ""]
     parts += [" ".join(filter(None, [flat_sentence(found), words(frame)]))]
     return "\n\n".join(filter(None, parts))
 
 
+def names(found: list[Reached]) -> list[tuple[str, Fit]]:
+    """Every fit with what its cell is called."""
+    return [(called(one), one.fit) for one in found]
+
+
 def pair_sentence(pair: Pair) -> str:
     """Both cells' T50 on a task and their ratio."""
-    lstm, rnn = (
-        f"{in_steps(one.fit.t50.value, one.fit.delays)} for the {chosen(one)}" for one in (pair.lstm, pair.rnn)
-    )
+    lstm, rnn = (f"{one.t50} for the {chosen(one)}" for one in (pair.lstm, pair.rnn))
+    doubt = " (T50 in doubt, see below)" if any(doubts(one.fit) for one in (pair.lstm, pair.rnn)) else ""
     task = pair.lstm.task[0].upper() + pair.lstm.task[1:]
-    return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}."
+    return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}{doubt}."
+
+
+def chrono_sentence(found: list[Reached]) -> str:
+    """Which cells are told the length that they are to reach."""
+    names = ", ".join(called(one) for one in found if one.arm == "lstm_chrono")
+    if not names:
+        return ""
+    return (
+        f"Told the length: {names}. Its biases are drawn for {CHRONO_FACTOR:g} times the length of the task, help that "
+        "no start of the RNN has."
+    )
 
 
 def chosen(one: Reached) -> str:
@@ -55,24 +81,29 @@ def chosen(one: Reached) -> str:
     return f"{cell} ({start})" if start else cell
 
 
-FLAT = 0.1
-"""A fall from the shortest length to the longest is looked for at this level of Fisher's test."""
-
-
 def flat_sentence(found: list[Reached]) -> str:
-    """Which cells' success does not fall with the length: of these T50 is no measure of how far they reach."""
-    names = []
-    for one in found:
-        solved, seeds, lengths = one.fit.solved, one.fit.seeds, one.fit.delays
-        some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
-        if some and chance_of(solved[-1], seeds[-1], solved[0], seeds[0]) > FLAT:
-            names.append(f"{ARMS[one.arm].label} on {one.task}, {one.comparison} ({counts(one)})")
-    if not names:
+    """Which cells' success does not fall with the length, and what T50 is worth there."""
+    flat = [one for one in found if one.flat]
+    if not flat:
         return ""
-    return (
-        f"No fall with the length is seen for {'; '.join(names)}: whoever learns to keep the bit keeps it over any "
-        "delay run here, and the others do not learn it at all; so T50 is no measure there, and has no bound."
-    )
+    which = "; ".join(f"{called(one)} ({counts(one)})" for one in flat)
+    first = f"No fall with the length is seen for {which}: there a run's seed decides, not its length."
+    none = ", ".join(called(one) for one in flat if one.unmeasured)
+    ends = "; ".join(f"{called(one)} ({t50_interval(one)})" for one in flat if not one.unmeasured)
+    parts = [f"T50 is no measure of {none}, and has no bound."] if none else []
+    parts += [f"The lengths run here bound T50 all the same, by the 99 % interval: {ends}."] if ends else []
+    return " ".join([first, *parts])
+
+
+def called(one: Reached) -> str:
+    """A cell, its task and its comparison."""
+    return f"{ARMS[one.arm].label} on {one.task}, {one.comparison}"
+
+
+def t50_interval(one: Reached) -> str:
+    """The interval of T50 in steps."""
+    low, high = (in_steps(end, one.fit.delays) for end in (one.fit.t50.low, one.fit.t50.high))
+    return "any" if one.unmeasured else f"{low} to {high}"
 
 
 def words(frame: pd.DataFrame) -> str:
@@ -89,8 +120,6 @@ def t50_table(found: list[Reached]) -> Table:
     rows = []
     for one in found:
         if one.comparison in COMPARISONS:
-            t50 = one.fit.t50
-            low, value, high = (in_steps(end, one.fit.delays) for end in (t50.low, t50.value, t50.high))
             rows.append(
                 {
                     "comparison": one.comparison,
@@ -98,13 +127,14 @@ def t50_table(found: list[Reached]) -> Table:
                     "cell": ARMS[one.arm].label,
                     "H": one.H,
                     "rate": one.lr,
-                    "T50 (steps)": value,
-                    "99 % interval": f"{low} to {high}",
+                    "T50 (steps)": one.t50,
+                    "99 % interval": t50_interval(one),
                     "solved of 16 by length": counts(one),
                     "the longest": one.ends,
+                    "caution": doubts(one.fit),
                 }
             )
-    return Table("lengths_t50", "The length that half of the seeds solve, chosen cells", pd.DataFrame(rows))
+    return Table("lengths_t50", "The length that half of the seeds solve, chosen cells", cautions(pd.DataFrame(rows)))
 
 
 def counts(one: Reached) -> str:
@@ -120,9 +150,10 @@ def ratio_table(both: list[Pair]) -> Table:
         told = f"{value:.3g}" if 0 < value < math.inf else ""
         row = {"comparison": pair.lstm.comparison, "task": pair.lstm.task, "LSTM": named(pair.lstm)}
         row |= {"RNN": named(pair.rnn), "T50 ratio": told, "99 % interval": interval_text(low, high)}
-        rows.append(row | {"more than 2": "yes" if low > 2 else "no", "less than 1": "yes" if high < 1 else "no"})
-    title = "T50 of the LSTM over T50 of the RNN (no number where a T50 lies outside the lengths run)"
-    return Table("lengths_ratios", title, pd.DataFrame(rows))
+        row |= {"more than 2": "yes" if low > 2 else "no", "less than 1": "yes" if high < 1 else "no"}
+        rows.append(row | {"caution": ratio_caution(names([pair.lstm, pair.rnn]))})
+    text = "T50 of the LSTM over T50 of the RNN (no number where a T50 lies outside the lengths run)"
+    return Table("lengths_ratios", text, cautions(pd.DataFrame(rows)))
 
 
 def settings(found: list[Reached]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import chance_of, delay_axis, in_steps, interval_text, shares
+from experiments.memory.fits import chance_of, delay_axis, doubts, interval_text, shares
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
 
@@ -65,7 +65,7 @@ def draw_cell(top: Axes, below: Axes, one: Reached) -> None:
 def handle(one: Reached) -> Any:
     """A cell's entry in the legend, with its T50."""
     colour, how = figures.COLOURS[one.cell], STYLES[one.comparison]
-    text = f"{one.comparison}: {ARMS[one.arm].label}, T50 {in_steps(one.fit.t50.value, one.fit.delays)}"
+    text = f"{one.comparison}: {ARMS[one.arm].label}, T50 {one.warned}"
     return plt.Line2D([], [], ls="", marker=how["fmt"], mfc=how["mfc"] or colour, color=colour, ms=5, label=text)
 
 
@@ -80,13 +80,12 @@ def table(one: Reached) -> pd.DataFrame:
 
 def success_title(found: list[Reached]) -> str:
     """T50 of the tuned cells, task by task."""
-    known = {(one.comparison, one.task, one.cell): one.fit for one in found}
+    known = {(one.comparison, one.task, one.cell): one for one in found}
     parts = []
     for task in DECIDING:
-        fits = [known.get(("tuned", task, cell)) for cell in ("lstm", "rnn")]
-        if all(fits):
-            lstm, rnn = (in_steps(fit.t50.value, fit.delays) for fit in fits)
-            parts.append(f"{task} LSTM {lstm} and RNN {rnn}")
+        lstm, rnn = (known.get(("tuned", task, cell)) for cell in ("lstm", "rnn"))
+        if lstm and rnn:
+            parts.append(f"{task} LSTM {lstm.warned} and RNN {rnn.warned}")
     return f"T50 of tuned cells in steps: {'; '.join(parts)}" if parts else "Success by length"
 
 
@@ -121,7 +120,7 @@ def ratios(both: list[Pair]) -> Figure:
                 axis.plot(there, y, "<" if there == ends[0] else ">", color=shade, ms=7)
     for value in THRESHOLDS:
         axis.axvline(value, **figures.PREDICTION | {"linewidth": 0.9})
-    names = [f"{r.comparison}: {r.task}\n{ARMS[r.lstm].label} / {ARMS[r.rnn].label}" for r in data.itertuples()]
+    names = [pair_name(pair) for pair in both]
     axis.set_yticks(range(len(data)), names, fontsize=8)
     rule = "; ".join(f"{value:g} {text}" for value, text in THRESHOLDS.items())
     axis.set(xscale="log", xlim=ends, ylim=(len(data) - 0.4, -0.6))
@@ -131,6 +130,13 @@ def ratios(both: list[Pair]) -> Figure:
     axis.minorticks_off()
     alt = "; ".join(f"{p.lstm.comparison} {p.lstm.task}: {interval_text(*p.ratio[1:])}" for p in both)
     return Figure("ratios", ratio_title(both), canvas, f"T50 ratio, 99 % interval: {alt}.", data)
+
+
+def pair_name(pair: Pair) -> str:
+    """What a row of the figure is called, with a warning where a T50 is in doubt."""
+    lstm, rnn = pair.lstm, pair.rnn
+    warned = ", in doubt" if doubts(lstm.fit) or doubts(rnn.fit) else ""
+    return f"{lstm.comparison}: {lstm.task}{warned}\n{ARMS[lstm.arm].label} / {ARMS[rnn.arm].label}"
 
 
 def ratio_title(both: list[Pair]) -> str:

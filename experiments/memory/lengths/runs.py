@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, fitted, ratio
+from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
 COMPARISONS = ("tuned", "default")
 DECIDING = ("latch", "adding", "timer")
 """The tasks of claim N12."""
+
+
+FLAT = 0.1
+"""A fall from the shortest length to the longest is looked for at this level of Fisher's test."""
 
 
 class Reached(NamedTuple):
@@ -37,6 +42,28 @@ class Reached(NamedTuple):
         """Why the lengths end where they do: as the rule asks, or by what the preset's time allows."""
         few = self.fit.solved[-1] <= 2 and self.fit.seeds[-1] >= 16
         return "at most 2 of 16 solve the longest" if few else "as far as the preset's time allows"
+
+    @property
+    def flat(self) -> bool:
+        """Whether some but not all seeds solve the shortest length, and no fall is seen to one twice as long."""
+        _, lengths, solved, seeds, _ = self.fit
+        some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
+        return bool(some) and chance_of(solved[-1], seeds[-1], solved[0], seeds[0]) > FLAT
+
+    @property
+    def unmeasured(self) -> bool:
+        """Whether T50 is no measure: no fall is seen, and its interval has no end within the lengths run."""
+        return self.flat and not (self.fit.t50.low > 0 or self.fit.t50.high < math.inf)
+
+    @property
+    def t50(self) -> str:
+        """T50 for readers, in steps."""
+        return "none (no fall seen)" if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
+
+    @property
+    def warned(self) -> str:
+        """T50 for figures, which have no room for why it is in doubt."""
+        return f"{self.t50} (in doubt)" if doubts(self.fit) else self.t50
 
 
 def reached(frame: pd.DataFrame) -> list[Reached]:

@@ -11,9 +11,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
+from scipy import stats
 
 from experiments import claims
 from experiments.harness import arms, figures
+from experiments.memory import fits
 from experiments.memory.grid.sweep import SETTINGS, width
 from experiments.memory.learning import TASKS, run
 from experiments.memory.lengths import analysis, pictures, sweep
@@ -98,6 +101,64 @@ def test_a_share_that_does_not_fall_with_the_length_is_said_to_be_no_measure():
     assert "RNN uniform on latch, tuned (80: 12, 113: 12, 160: 12)" in sentence and "adding" not in sentence
 
 
+def test_of_a_share_that_does_not_fall_text_and_tables_say_the_same():
+    """About half at every length: no T50 and no bound; nearly all at every length: what bounds it is said."""
+    frame = counted("default/latch", "rnn_uniform", {80: 7, 113: 4, 160: 8, 226: 5})
+    frame = pd.concat([frame, counted("default/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
+    section = analysis.analyse(frame).section
+    row = section.tables[0].frame.set_index("cell").loc["RNN uniform"]
+    assert (row["T50 (steps)"], row["99 % interval"]) == ("none (no fall seen)", "any")
+    assert "none (no fall seen) for the RNN" in section.lead
+    assert "T50 is no measure of RNN uniform on latch, default, and has no bound." in section.lead
+    (most,) = reached(counted("tuned/latch", "rnn_orthogonal", {226: 15, 320: 12, 453: 14}))
+    sentence = analysis.flat_sentence([most])
+    assert "no bound" not in sentence and sentence.endswith("RNN orthogonal on latch, tuned (450 to > 453).")
+
+
+def test_a_t50_whose_counts_refute_its_curve_is_in_doubt_wherever_it_is_said():
+    """Counts of the full preset that fall and then rise again: lead, both tables; beside them one that fits is not."""
+    lengths = (14, 20, 28, 40, 57, 80, 113, 160, 226, 320, 453, 640, 905, 1280)
+    solved = (16, 14, 13, 13, 9, 7, 4, 8, 5, 3, 3, 7, 2, 9)
+    frame = counted("default/latch", "rnn_uniform", dict(zip(lengths, solved, strict=True)))
+    frame = pd.concat([frame, counted("default/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
+    section = analysis.analyse(frame).section
+    why = "its counts do not follow the curve: deviance 35 on 12 degrees of freedom, p < 0.01"
+    assert f"{why}, and 9 of 16 still solve the longest, 1280" in section.lead
+    assert "(T50 in doubt, see below)" in section.lead
+    cells, ratios = (table.frame for table in section.tables)
+    assert cells.set_index("cell").caution.str.startswith(why).to_dict() == {"LSTM b_f=1": False, "RNN uniform": True}
+    assert ratios.caution.tolist() == ["T50 in doubt: RNN uniform on latch, default"]
+    drawn = section.figures[0].canvas, section.figures[1].canvas
+    said = [text.get_text() for canvas in drawn for text in canvas.findobj(Text)]
+    assert "default: RNN uniform, T50 139 (in doubt)" in said
+    assert "default: latch, in doubt\nLSTM b_f=1 / RNN uniform" in said
+    clean = analysis.analyse(made_up({("tuned", "latch"): {"lstm": 60, "rnn": 40}})).section
+    assert "doubt" not in clean.lead and all("caution" not in table.frame for table in clean.tables)
+
+
+def test_a_cell_that_is_told_the_length_is_said_to_be():
+    """Chrono's biases are made for it; without chrono nothing is said."""
+    frame = pd.concat(
+        [
+            counted("tuned/adding", "lstm_chrono", {20: 16, 40: 16}),
+            counted("tuned/adding", "rnn_uniform", {20: 16, 40: 0}),
+        ]
+    )
+    assert "Told the length: LSTM chrono on adding, tuned." in lead(frame)
+    assert "Told the length" not in lead(made_up({("tuned", "adding"): {"lstm": 60, "rnn": 40}}))
+
+
+def test_the_deviance_is_twice_the_log_likelihood_that_the_curve_lacks():
+    """By binomial likelihoods: of shares as counted over those of the curve; two lengths leave nothing to test."""
+    (one,) = reached(counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9, 80: 11, 160: 0}))
+    n, k = one.fit.seeds, one.fit.solved
+    lacks = stats.binom.logpmf(k, n, k / n) - stats.binom.logpmf(k, n, one.fit.t50.share(one.fit.delays))
+    found = fits.misfit(one.fit)
+    assert found.deviance == pytest.approx(2 * lacks.sum(), rel=1e-9) and found.freedom == 2
+    (two,) = reached(counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9}))
+    assert fits.misfit(two.fit).p == 1 and fits.doubts(two.fit) == ""
+
+
 def test_ratios_are_the_lstms_over_the_rnns():
     """Exchanged, the ratio would be a third."""
     frame = made_up({("tuned", task): {"lstm": 120, "rnn": 40} for task in DECIDING})
@@ -145,6 +206,16 @@ def made_up(t50s):
                 setting = f"{comparison}/{task}/arm={arm}/H=8/lr=0.01/delay={length}"
                 records += [Record("memory", setting, s, "solved", length, float(length < t50)) for s in range(16)]
     return stamped(records)
+
+
+def counted(place, arm, solved):
+    """Records of 16 seeds of which so many solve each length."""
+    setting = f"{place}/arm={arm}/H=8/lr=0.01/delay="
+    return stamped(
+        Record("memory", f"{setting}{length}", s, "solved", length, float(s < n))
+        for length, n in solved.items()
+        for s in range(16)
+    )
 
 
 def pilot_records(solved):

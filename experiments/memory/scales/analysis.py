@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from experiments.harness import figures
 from experiments.harness.report import Figure, Findings, Section, Table
 from experiments.harness.statistics import Interval, order_interval
+from experiments.harness.words import listed
 from experiments.memory.parts import EXPERIMENT
 from experiments.memory.scales import predictions
 from experiments.memory.scales.sweep import CLAIM, CLIP, HEAD, HELD_OUT, LR, STARTS, B, H
@@ -111,7 +112,22 @@ def lead(runs: list[Trained]) -> str:
         f"A bit is shown at the first step and asked for after a delay that is log-uniform in "
         f"{mixed_latch.SHORTEST}-{runs[0].longest} steps, another in each row. A unit's time scale is -1 / mean ln f "
         f"over held-out rows and the steps that they run; the spread of a model is the 90 % quantile over its units "
-        f"over the 10 % quantile.\n\n{claim_sentence(runs)}{others_sentence(runs)}\n\n{memory_sentence(runs)}"
+        f"over the 10 % quantile.{many_sentence(runs)}\n\n"
+        f"{claim_sentence(runs)}{others_sentence(runs)}\n\n{memory_sentence(runs)}"
+    )
+
+
+def many_sentence(runs: list[Trained]) -> str:
+    """Why few units are less spread at the start than the closed form, where the form has a spread at all."""
+    apart = [t for t in runs if t.predicted > 1]
+    if not apart:
+        return ""
+    few = min(t.H for t in apart)
+    return (
+        " The closed forms at the start are for many units: of few units whose biases are drawn at random ("
+        f"{listed(list(dict.fromkeys(t.start for t in apart)))}) the 10 % and 90 % quantiles lie nearer to the middle, "
+        f"with {few} units about where {predictions.inner(0.1, few):.0%} and {predictions.inner(0.9, few):.0%} of many "
+        "are, so that a smaller spread is expected."
     )
 
 
@@ -169,7 +185,7 @@ def scales_table(runs: list[Trained]) -> Table:
             "units": t.H,
             "updates": t.updates,
             "seeds": len(t.ratio),
-            "spread at the start, closed form": f"{t.predicted:.3g}",
+            "spread at the start, closed form for many units": f"{t.predicted:.3g}",
             "at the start": words(t.spread_before),
             "after training": words(t.spread_after),
             "after over before": words(t.ratio),
@@ -217,7 +233,7 @@ def scales_figure(runs: list[Trained]) -> Figure:
         panel(axis, t, data[data.start == t.start])
     handles = [
         *(Line2D([], [], color=c, lw=2, label=f"{w} training") for w, c in (("before", BEFORE), ("after", AFTER))),
-        Line2D([], [], label="start, closed form", **figures.PREDICTION),
+        Line2D([], [], label="start, closed form\nfor many units", **figures.PREDICTION),
         Rectangle((0, 0), 1, 1, color="0.93", label="delays"),
     ]
     axes[0].legend(handles=handles, loc="upper left", fontsize=7)
@@ -282,8 +298,8 @@ def scales_alt(runs: list[Trained]) -> str:
         low, middle, high, low_, middle_, high_ = (f"{np.median(a):.3g}" for a in at)
         closed = [f"{predictions.quantile(t.start, q, t.H, t.longest):.3g}" for q in (0.1, 0.5, 0.9)]
         parts.append(
-            f"{t.name}: {low}, {middle}, {high} before (closed form {', '.join(closed)}), {low_}, {middle_}, {high_} "
-            f"after"
+            f"{t.name}: {low}, {middle}, {high} before (closed form for many units {', '.join(closed)}), {low_}, "
+            f"{middle_}, {high_} after"
         )
     return f"Time scales in steps at 10, 50 and 90 % of units, medians over seeds: {'; '.join(parts)}."
 

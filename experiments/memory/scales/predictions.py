@@ -35,6 +35,15 @@ def quantile(start: str, share: ArrayLike, H: int, longest: int) -> np.ndarray:
     return time_scale(np.log(1.0 + share * (T_max - 2.0)))
 
 
+def inner(share: float, H: int) -> float:
+    """The share of many units below which a quantile over H of them lies in the mean.
+
+    The k-th of H drawn at random lies in the mean at the share k / (H + 1), and the quantile at k = 1 + share (H - 1),
+    between two of them where that is no whole number.
+    """
+    return (1 + share * (H - 1)) / (H + 1)
+
+
 def triangle(share: np.ndarray) -> np.ndarray:
     """The quantile of the sum of two uniforms in +-1: P(sum < s) = (2 + s)^2 / 8 for s < 0, and its mirror image."""
     tail = np.minimum(share, 1 - share)

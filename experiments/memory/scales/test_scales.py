@@ -19,6 +19,7 @@ from experiments.memory.scales import experiment, predictions, sweep
 from experiments.memory.scales.experiment import Look, by_delay, octaves, spread, time_scales
 from experiments.memory.scales.sweep import CLAIM, STARTS, Case
 from experiments.tasks import mixed_latch
+from impl import draw
 from impl.spec import block, tree_map
 
 OPTIONS = SimpleNamespace(engine="fast")
@@ -156,6 +157,15 @@ def test_a_forget_bias_of_one_keeps_for_three_steps():
     assert predictions.spread("bf1", 16, 80) == 1 and predictions.spread("chrono", 16, 80) > 8
 
 
+@pytest.mark.parametrize("H", [8, 32])
+def test_quantiles_over_few_units_lie_nearer_to_the_middle(H):
+    """Of uniform numbers: the mean over 20,000 models of the 10 % and 90 % quantile is the share that is said."""
+    drawn = draw.generator("test", "quantiles", H).uniform(size=(20_000, H))
+    for share in (0.1, 0.9):
+        assert np.quantile(drawn, share, axis=1).mean() == pytest.approx(predictions.inner(share, H), abs=4e-3)
+    assert predictions.inner(0.1, 10**6) == pytest.approx(0.1, abs=1e-5)
+
+
 # Runs
 
 
@@ -211,6 +221,17 @@ def test_a_section_is_a_function_of_the_records_alone(frame):
     a = testing.assert_of_records_alone(PART, frame)
     assert a.tables[0].frame.start.tolist() == ["b_f=1", "torch", "b_f=3", "chrono"]
     assert "no start answers more than 99%" in a.lead
+
+
+def test_a_closed_form_for_many_units_is_said_to_be_one(frame):
+    """In the table, in the figure and in words, for the starts whose units differ; not where none does."""
+    section = section_of(frame)
+    assert "spread at the start, closed form for many units" in section.tables[0].frame
+    assert "closed form for many units" in section.figures[0].alt
+    few = "(torch and chrono) the 10 % and 90 % quantiles lie nearer to the middle"
+    assert few in section.lead
+    alike = section_of(frame[~frame.setting.str.contains("torch|chrono")])
+    assert "many units: of few" not in alike.lead
 
 
 def test_a_bit_that_is_held_with_short_time_scales_is_said_to_be_held_otherwise(frame):

@@ -134,14 +134,18 @@ def beside(theirs: tuple[float, float], ours: tuple[float, float]) -> str:
 
 
 class Apart(NamedTuple):
-    """The best arm of either cell on a task, and whether the task tells them apart: "lstm" or "rnn" is better, "" is
-    no; `faster` the same of the steps until solved."""
+    """The best arm of either cell on a task, and whether the task tells them apart: "lstm" or "rnn" is better, "" no.
+
+    `faster` is the same of the steps until solved, of the arms of the LSTM and the RNN that solve `soonest`, of which
+    "" is one whose median run never does.
+    """
 
     task: str
     lstm: str
     rnn: str
     better: str
     faster: str
+    soonest: tuple[str, str]
     both_solved: bool
 
 
@@ -149,28 +153,34 @@ def told_apart(cells: pd.DataFrame) -> list[Apart]:
     """Every task that was run with both cells.
 
     The best arm has most solved seeds, then the best median. Cells are told apart where the intervals of the best arms'
-    final values share no point, unless all seeds of both have solved: these differ by when they were stopped.
+    final values share no point, unless all seeds of both have solved: these differ by when they were stopped. Which
+    solves sooner is asked of the arms that solve soonest: where all have solved, the best value may be the slowest's.
     """
     found = []
     for task, rows in cells.groupby("task", sort=False):
-        sides = [best(task, rows[rows.arm.str.split("_").str[0] == family]) for family in ("lstm", "rnn")]
-        if all(side is not None for side in sides):
-            lstm, rnn = sides
+        cells_of = [rows[rows.arm.map(lambda arm: ARMS[arm].family) == family] for family in ("lstm", "rnn")]
+        if not any(some.empty for some in cells_of):
+            lstm, rnn = sides = [best(task, some) for some in cells_of]
+            first = [soonest(some) for some in cells_of]
             both = bool(lstm.solved == lstm.seeds and rnn.solved == rnn.seeds)
             sign = -1 if SCALES[task].error else 1
             better = "" if both else apart(sides, "value", sign)
-            faster = apart(sides, "step", -1) if criterion(task) is not None else ""
-            found.append(Apart(task, lstm.arm, rnn.arm, better, faster, both))
+            faster = apart(first, "step", -1) if criterion(task) is not None else ""
+            arms = tuple(side.arm if math.isfinite(side.step) else "" for side in first)
+            found.append(Apart(task, lstm.arm, rnn.arm, better, faster, arms, both))
     return found
 
 
-def best(task: str, rows: pd.DataFrame) -> pd.Series | None:
-    """The best arm of one cell."""
-    if rows.empty:
-        return None
+def best(task: str, rows: pd.DataFrame) -> pd.Series:
+    """The best arm of one cell at the end."""
     merit = rows["value"] * (-1 if SCALES[task].error else 1)
     order = pd.DataFrame({"solved": rows.solved.fillna(0), "step": -rows.step.fillna(0), "merit": merit})
     return rows.loc[order.sort_values(["solved", "merit", "step"], kind="stable").index[-1]]
+
+
+def soonest(rows: pd.DataFrame) -> pd.Series:
+    """The arm of one cell whose median run solves first; of several the one whose interval begins, then ends, first."""
+    return rows.sort_values(["step", "step_low", "step_high"], kind="stable").iloc[0]
 
 
 def apart(sides: list[pd.Series], what: str, sign: int) -> str:
@@ -208,8 +218,8 @@ def apart_sentence(told: list[Apart]) -> str:
     verdict = f"here {names(against)} does" if against else "nor do they here" if controls else "none was run"
     return (
         f"Where 99 % intervals of the cells' best starts share no point, the end is better for {better}; "
-        f"the median run solves sooner for {sooner}. Final values do not tell the cells apart on {names(alike)}. "
-        f"The pilot says that {names(list(PILOT_ALIKE))} do not: {verdict}."
+        f"of the starts that solve soonest, the median run does so earlier for {sooner}. Final values do not "
+        f"tell the cells apart on {names(alike)}. The pilot says that {names(list(PILOT_ALIKE))} do not: {verdict}."
     )
 
 
@@ -300,14 +310,24 @@ def apart_table(told: list[Apart]) -> Table:
             "best LSTM": ARMS[row.lstm].label,
             "best RNN": ARMS[row.rnn].label,
             "better at the end": "no: all seeds of both solve" if row.both_solved else say[row.better],
+            "soonest LSTM": soonest_text(row.task, row.soonest[0]),
+            "soonest RNN": soonest_text(row.task, row.soonest[1]),
             "sooner solved": say[row.faster] if criterion(row.task) is not None else "",
             "pilot says": "not told apart" if row.task in PILOT_ALIKE else "",
         }
         for row in told
     ]
-    columns = ["task", "best LSTM", "best RNN", "better at the end", "sooner solved", "pilot says"]
-    title = "Which cell's best start is better, where 99 % intervals share no point"
+    columns = ["task", "best LSTM", "best RNN", "better at the end"]
+    columns += ["soonest LSTM", "soonest RNN", "sooner solved", "pilot says"]
+    title = "Which cell's best start ends better, and whose soonest solves sooner: where 99 % intervals share no point"
     return Table("tasks_apart", title, pd.DataFrame(rows, columns=columns))
+
+
+def soonest_text(task: str, arm: str) -> str:
+    """The start of one cell that solves soonest, where the task has a criterion."""
+    if criterion(task) is None:
+        return ""
+    return ARMS[arm].label if arm else "median never solves"
 
 
 def published_table(runs: pd.DataFrame) -> Table:

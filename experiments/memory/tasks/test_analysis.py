@@ -146,6 +146,32 @@ def test_cells_are_told_apart_where_the_best_starts_share_no_value():
     assert (both.better, both.both_solved) == ("", True)
 
 
+def test_who_solves_sooner_is_asked_of_the_starts_that_solve_soonest():
+    """All seeds solve flip-flop, one LSTM start soon, the other late but with less error: the LSTM is the sooner."""
+    frame = made_up("full", lambda task, arm: 16, lambda task, arm, seed: seed / 1e6 if "chrono" in arm else 0.005)
+    waits = {"lstm_chrono": 375, "rnn_uniform": 200, "rnn_orthogonal": 225}
+    for arm, wait in waits.items():
+        mine = frame.setting.str.startswith(f"flip_flop/arm={arm}/")
+        mine &= frame.metric.isin(["first_solved_step", "updates"])
+        frame = frame.assign(value=frame.value + wait * mine)
+    cells = analysis.cells_table(analysis.seeds_table(frame))
+    found = analysis.told_apart(cells)
+    row = next(row for row in found if row.task == "flip_flop")
+    assert row.both_solved and row.lstm == "lstm_chrono"
+    assert row.faster == "lstm" and row.soonest == ("lstm_b1", "rnn_uniform")
+    assert "earlier for the LSTM on flip-flop." in analysis.apart_sentence(found)
+    table = analysis.apart_table(found).frame.set_index("task")
+    assert table["soonest LSTM"][SCALES["flip_flop"].title] == "LSTM b_f=1"
+
+
+def test_a_cell_whose_median_never_solves_has_no_soonest_start():
+    """3 of 8 seeds solve: the median lies beyond; the table says so, and of a task without a criterion nothing."""
+    found = analysis.told_apart(analysis.cells_table(analysis.seeds_table(made_up("quick", solved=lambda t, a: 3))))
+    table = analysis.apart_table(found).frame
+    known = table.task.isin([SCALES[row.task].title for row in found if criterion(row.task) is not None])
+    assert (table["soonest RNN"][known] == "median never solves").all() and (table["soonest RNN"][~known] == "").all()
+
+
 def test_a_control_that_tells_the_cells_apart_is_named():
     """The pilot says that digits do not: planted apart, the section says so."""
     frame = made_up("quick", cost=lambda task, arm, seed: (0.1 if "lstm" in arm else 0.5) + seed / 100)

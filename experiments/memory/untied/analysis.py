@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from experiments.harness import figures
 from experiments.harness.report import Figure, Findings, Section, Table
 from experiments.harness.statistics import Interval, order_interval
+from experiments.harness.words import listed
 from experiments.memory.learning import TASKS
 from experiments.memory.parts import EXPERIMENT
 from experiments.memory.untied.sweep import ARMS, CASE_OF_CLAIM, CLAIM, CLIP, HELD_OUT, LR, B, H
@@ -280,12 +281,17 @@ def rows_title(runs: list[Trained]) -> str:
     parts = []
     for cell in dict.fromkeys(t.cell for t in runs):
         some = [(t, order_interval(t.gap)) for t in runs if t.cell == cell]
-        helps = [f"{t.rows}" for t, gap in some if gap.low > 0]
-        best = max(some, key=lambda pair: pair[1].value)
-        most = f"by {best[1].value:.2g} at {best[0].rows} rows"
-        where = f"with {' and '.join(helps)} training rows, most {most}" if helps else "at no size beyond doubt"
-        parts.append(f"the {figures.NAMES[cell]} {where}")
+        parts.append(f"the {figures.NAMES[cell]} {helps_text([(t, gap) for t, gap in some if gap.low > 0])}")
     return f"Sharing weights over time lowers the test loss on adding in {'; in '.join(parts)}"
+
+
+def helps_text(helps: list[tuple[Trained, Interval]]) -> str:
+    """The sizes at which sharing helps beyond doubt, and at which of these most."""
+    if not helps:
+        return "at no size beyond doubt"
+    t, gap = max(helps, key=lambda pair: pair[1].value)
+    most = f", most by {gap.value:.2g} at {t.rows} rows" if len(helps) > 1 else f", by {gap.value:.2g}"
+    return f"with {listed([f'{t.rows}' for t, _ in helps])} training rows{most}"
 
 
 def rows_alt(runs: list[Trained]) -> str:

@@ -284,7 +284,18 @@ def test_what_is_worse_untied_is_called_so_and_what_is_better_too(frame):
     section = section_of(frame.assign(value=frame.value.mask(worse, 1.0).mask(better, -1.0)))
     assert "Worse untied: LSTM on adding, 12 steps, 64 rows 1 (1 to 1)" in section.lead
     assert "Better untied: RNN on adding, 12 steps, 256 rows -1 (-1 to -1)" in section.lead
-    assert "most by 1 at 64 rows" in section.figures[0].title
+    assert "in the LSTM with 64 training rows, by 1" in section.figures[0].title
+
+
+def test_the_size_at_which_sharing_helps_most_is_one_at_which_it_helps_beyond_doubt(frame):
+    """Planted: 64 rows always worse untied by a little, 256 rows mostly by more and in some seeds better."""
+    mine = frame.metric.eq("N17") & frame.setting.str.startswith(f"{CLAIM}/task=adding/cell=lstm/T=12/rows=")
+    open_ = mine & frame.setting.str.endswith("rows=256")
+    value = frame.value.mask(mine, 0.2).mask(open_, np.where(frame.seed < 2, -1.0, 3.0))
+    title = section_of(frame.assign(value=value)).figures[0].title
+    assert title.endswith("in the LSTM with 64 training rows, by 0.2")
+    both = section_of(frame.assign(value=frame.value.mask(mine, 0.2).mask(open_, 0.1))).figures[0].title
+    assert both.endswith("in the LSTM with 64 and 256 training rows, most by 0.2 at 64 rows")
 
 
 def test_few_seeds_have_no_interval_and_are_drawn_all_the_same(frame):
