@@ -131,8 +131,7 @@ def lead(table: pd.DataFrame) -> str:
     return (
         f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "
         f"RNN and (h, c) for the LSTM, some steps before the end? Norms are relative to the last step and in decades "
-        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)} The rest of the total comes through h: the recurrent "
-        f"weights are the same at every step, so paths that go through them at different steps add up.\n\nThe dashed "
+        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)}\n\nThe dashed "
         f"forms are "
         f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. "
         f"Units behind g times the identity have a form of their own; isolated cases, in tables below, an exact one."
@@ -169,13 +168,25 @@ def ratio_text(table: pd.DataFrame) -> str:
 
 
 def path_text(table: pd.DataFrame) -> str:
-    """Total against direct path at the two ends of the ladder."""
-    total, direct = (last(pick(table, "lstm", metric)).set_index("start") for metric in ("log10_norm", "log10_direct"))
-    some = ("lstm/start=torch", "lstm/start=forget_bias/b_f=1", "lstm/start=forget_bias/b_f=3")
-    parts = [
-        f"{name(STARTS[s])} {decades(total.loc[s, 'median'])} against {decades(direct.loc[s, 'median'])}" for s in some
-    ]
-    return f"In total against the product of forget gates alone, at the longest lag: {'; '.join(parts)}."
+    """What comes through h, by norms alone; and why the mean of logarithms that the figure shows is lower."""
+    over, gates = (
+        last(pick(table, "lstm", metric)).set_index("start") for metric in ("log10_over_direct", "log10_direct")
+    )
+    values = ", ".join(
+        f"{name(STARTS[s])} {decades(over.loc[s, 'median'])} ({interval(over.loc[s])})" for s in PATHS_OF
+    )
+    typical = ", ".join(f"{name(STARTS[s])} {decades(gates.loc[s, 'median'])}" for s in PATHS_OF)
+    return (
+        f"What comes through h: {int(over.lag.iloc[0])} steps back the norm of dL/dc stands above that of what the "
+        f"forget gates alone carry there, in decades, by {values}. The recurrent weights are the same at every step, "
+        f"so paths that go through them at different steps add up. The direct path in the figure is another number, "
+        f"the mean over units of the log10 of their gates' product, as of a typical unit: {typical}. A norm is that "
+        f"of the units that keep most, so the two may not be subtracted from each other."
+    )
+
+
+PATHS_OF = ("lstm/start=torch", "lstm/start=forget_bias/b_f=1", "lstm/start=forget_bias/b_f=3", "lstm/start=chrono")
+"""The starts of which the text tells what comes through h."""
 
 
 # Tables
@@ -211,26 +222,33 @@ def zone(row: object) -> str:
 
 
 def half_life_table(frame: pd.DataFrame, table: pd.DataFrame) -> Table:
-    """In how many steps a gradient by the cell halves: at the bias, in the isolated twin, at real starts."""
+    """In how many steps the gates' product and the total gradient halve: at the bias, in the isolated twin, at starts.
+
+    The total is counted from lag 1: the way from h into c is taken once, and its factor is no step's.
+    """
     lag = table.lag[(table.lag <= LAG) & (table.H == H)].max()
-    at = {metric: pick(table[table.lag == lag], "lstm", metric).set_index("start") for metric in PATHS}
     rows = []
     for start in (start for start in MEASURED if start.cell == "lstm"):
         row = {"start": name(start)}
         if start.kind == "forget_bias":
             row["closed form at the bias"] = f"{predictions.half_life(start.value):.6g}"
             row["twin, no weights"] = f"{isolated_half_life(frame, start):.6g}"
-        for metric, words in PATHS.items():
-            found = at[metric].loc[start.setting]
-            median, low, high = (halved(found[column], lag) for column in ("median", "low", "high"))
-            row |= {words: median, f"99 % interval, {words}": f"{low} to {high}"}
+        total = metric_of(frame, start, "log10_norm")
+        row |= half_lives("gates, typical unit", metric_of(frame, start, "log10_direct")[lag], lag)
+        row |= half_lives("total, norm", total[lag] - total[1], lag - 1)
+        row["through h, along c (decades)"] = decades(metric_of(frame, start, "log10_over_direct")[lag].median())
         rows.append(row)
-    title = f"Half-lives in steps, over {lag} steps: how fast a gradient along c halves, and the total one"
+    title = (
+        f"Half-lives in steps, over {lag} steps: of the forget gates' product (mean over units of its log10) and of "
+        f"the total gradient's norm, from lag 1 on; last, by how many decades paths through h raise the norm along c"
+    )
     return Table("half_life", title, pd.DataFrame(rows).fillna(""))
 
 
-PATHS = {"log10_direct": "direct", "log10_norm": "total"}
-"""Metrics and what a half-life by them is called."""
+def half_lives(words: str, decades: pd.Series, lag: int) -> dict[str, str]:
+    """The columns of a half-life, from what each seed loses over a lag."""
+    median, low, high = (halved(value, lag) for value in statistics.order_interval(decades.to_numpy()))
+    return {words: median, f"99 % interval, {words}": low if low == high else f"{low} to {high}"}
 
 
 def halved(decades: float, lag: int) -> str:
@@ -299,7 +317,7 @@ def alone_table(frame: pd.DataFrame) -> Table:
     """How much larger the gradient along c is than its direct path: exactly not at all without recurrent weights."""
     rows = []
     for start in CELL_ALONE:
-        values = [over_direct(frame, some) for some in (start, start._replace(isolated=""))]
+        values = [metric_of(frame, some, "log10_over_direct") for some in (start, start._replace(isolated=""))]
         T = steps(frame, start.setting)
         own_median = decades(values[1][T - 1.0].median())
         row = {"start": name(start), "lags": f"1 to {T - 1}"}
@@ -311,10 +329,10 @@ def alone_table(frame: pd.DataFrame) -> Table:
     return Table("over_direct", title, pd.DataFrame(rows))
 
 
-def over_direct(frame: pd.DataFrame, start: Start) -> pd.DataFrame:
-    """The metric of a start, with a row a seed and a column a lag."""
+def metric_of(frame: pd.DataFrame, start: Start, metric: str) -> pd.DataFrame:
+    """A metric of an LSTM's start, with a row a seed and a column a lag."""
     mine = own(frame, "lstm")
-    return by_seed(mine[(mine.setting == start.setting) & (mine.metric == "log10_over_direct")])
+    return by_seed(mine[(mine.setting == start.setting) & (mine.metric == metric)])
 
 
 def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
@@ -366,7 +384,7 @@ def lstm_figure(table: pd.DataFrame) -> Figure:
     panels = {
         f"total gradient, below $10^{{{vanishes}}}$ at last": total[total.start.map(ends) < vanishes],
         f"total gradient, above $10^{{{vanishes}}}$ at last": total[total.start.map(ends) >= vanishes],
-        "direct path": direct,
+        "direct path of a typical unit": direct,
     }
     panels = {title: rows for title, rows in panels.items() if len(rows)}
     canvas, axes = figures.with_residual(len(panels), (4.7, 5.2))
@@ -468,13 +486,16 @@ def rnn_title(rows: pd.DataFrame) -> str:
 
 
 def lstm_title(table: pd.DataFrame) -> str:
-    """Total against direct at torch's default."""
-    total, direct = (
+    """The total at torch's default, and how much of it, norm against norm, the forget gates alone do not carry."""
+    total, over = (
         last(pick(table, "lstm", metric)).set_index("start").loc["lstm/start=torch"]
-        for metric in ("log10_norm", "log10_direct")
+        for metric in ("log10_norm", "log10_over_direct")
     )
-    ends = f"At torch's default the LSTM's gradient {moved(total['median'])} in {total.lag} steps; its direct path"
-    return f"{ends} {moved(direct['median'])}" + (": the rest comes through h" if total.low > direct.high else "")
+    ends = f"At torch's default the LSTM's gradient {moved(total['median'])} in {total.lag} steps"
+    if not over.low > 0:
+        return ends
+    more = f"{decades(over['median'])[1:]} decades lower if the forget gates alone carried it"
+    return f"{ends}; along c it would end {more}: the rest comes through h"
 
 
 def ratio_title(rows: pd.DataFrame) -> str:
