@@ -131,10 +131,23 @@ def lead(table: pd.DataFrame) -> str:
     return (
         f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "
         f"RNN and (h, c) for the LSTM, some steps before the end? Norms are relative to the last step and in decades "
-        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)}\n\nThe dashed "
-        f"forms are "
-        f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. "
-        f"Units behind g times the identity have a form of their own; isolated cases, in tables below, an exact one."
+        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)}\n\nThe dashed forms are the mean field of wide "
+        f"cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. {alone_text(table)} "
+        f"Isolated cases, in tables below, have an exact form."
+    )
+
+
+def alone_text(table: pd.DataFrame) -> str:
+    """What the form of units behind g times the identity is, and how far the medians lie from it, by width."""
+    parts = []
+    for width in sorted({H, table.H.max()}):
+        ends = last(pick(table, "rnn", "log10_norm", ("identity",), width)).sort_values("residual", kind="stable")
+        low, high = (f"{decades(row.residual)} ({STARTS[row.start].label})" for row in (ends.iloc[0], ends.iloc[-1]))
+        parts.append(f"from {low} to {high} at H = {width}")
+    return (
+        f"Behind g times the identity units are alone, and wide cells have no mean field: the form is an upper bound "
+        f"of the norm (Markov's inequality, the best of powers up to 2), but for its sum over few values of the "
+        f"biases, which comes out low near gain 1. The medians lie {' and '.join(parts)} decades from it."
     )
 
 
@@ -473,15 +486,16 @@ def rnn_title(rows: pd.DataFrame) -> str:
         every.start.map(lambda start, part=part: getattr(STARTS[start], part)) for part in ("kind", "value")
     )
     ends, alone = every.assign(gain=gains)[kinds != "identity"], every[kinds == "identity"]
+    wide, apart = (f"{some.residual.abs().max():.2g}" for some in (ends, alone))
     by_gain = ends[ends.gain > 0].groupby("gain")
     falls, grows = by_gain.high.max(), by_gain.low.min()
     words = [f"vanishes at gains up to {falls[falls < 0].index.max():g}"] if (falls < 0).any() else []
     words += [f"explodes from gain {grows[grows > 0].index.min():g}"] if (grows > 0).any() else []
     units = "; behind W = g 1, where units are alone, it vanishes at every gain" if (alone.high < 0).all() else ""
     return (
-        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}{units}; in "
-        f"{ends.lag.max()} steps the mean field errs by at most {ends.residual.abs().max():.2g} decades of up to "
-        f"{ends['median'].abs().max():.2g}"
+        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}{units}; after "
+        f"{ends.lag.max()} steps the medians, of up to {ends['median'].abs().max():.2g} decades, lie within {wide} of "
+        f"the mean field, those behind g 1 within {apart} of a bound"
     )
 
 

@@ -304,6 +304,24 @@ def test_what_comes_through_h_is_a_norm_over_a_norm(frame):
     assert rows.loc["LSTM torch", "through h, along c (decades)"] == f"{own_median:+.2f}"
 
 
+def test_the_bound_for_units_alone_is_told_with_its_own_misfit(frame):
+    """A gain of the identity planted 30 decades off its form, at H and at a width of its own, is in lead and title."""
+    at = "rnn/start=identity/gain=2"
+    one = frame[(frame.setting == at) & (frame.metric == "log10_norm")]
+    planted = [one.assign(setting=f"{at}{wide}", value=one.value + k * (one["index"] > 0)) for wide, k in WIDER]
+    rest = frame[~frame.index.isin(one.index)]
+    table = analysis.curves(pd.concat([rest, *planted], ignore_index=True))
+    ends = table[(table.start == at) & (table.metric == "log10_norm") & (table.lag == 103)].set_index("H")
+    text, title = analysis.alone_text(table), analysis.rnn_title(analysis.pick(table, "rnn", "log10_norm"))
+    assert f"from {ends.residual[sweep.H]:+.1f} (gain 2) to" in text and "at H = 64 and from" in text
+    assert f"to {ends.residual[256]:+.1f} (gain 2) at H = 256" in text and text in analysis.lead(table)
+    assert f"behind g 1 within {abs(ends.residual[sweep.H]):.2g} of a bound" in title
+
+
+WIDER = (("", -30.0), ("/H=256", 40.0))
+"""Widths as settings carry them, and what is added there."""
+
+
 def test_a_report_is_a_function_of_the_records_alone(frame):
     """Twice the same text, tables and figures' data; rows in another order change nothing."""
     with figures.style():
