@@ -215,8 +215,8 @@ def linear_figure(table: pd.DataFrame) -> Figure:
     off = rows[~rows.setting.str.contains("kind=fresh")].residual.abs().max()
     worst = rows[rows.setting.str.contains("kind=fresh")].residual.abs().max()
     title = (
-        f"Products of linear maps grow as their closed forms say: within {off:.1g} where one map stays, and of fresh "
-        f"Gaussian maps the medians within {worst:.1g}"
+        f"Products of linear maps grow as their closed forms say: the medians over seeds lie within {off:.1g} where "
+        f"one map stays and within {worst:.1g} for fresh Gaussian maps (the farthest seed stands in a table below)"
     )
     return Figure("spectrum_linear", title, canvas, alt(rows), rows)
 

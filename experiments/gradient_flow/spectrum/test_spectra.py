@@ -259,6 +259,28 @@ def test_a_report_is_a_function_of_the_records_alone_and_draws_few_seeds(tmp_pat
     assert [f.data.to_csv() for f in a.figures] == [f.data.to_csv() for f in b.figures]
 
 
+def test_the_heading_of_linear_maps_is_of_medians_and_the_table_of_the_farthest_seed(tmp_path):
+    """One seed of one Gaussian map planted a quarter off: the table has it; the heading, of medians, says so."""
+    groups = [sweep.linear(kind, 1.5, 8, 8, 20, OPTIONS) for kind in sweep.LINEAR]
+    records = [r for group in groups for r in run(group)]
+    shift = {("gaussian", 3, "exponent"): 0.25}
+    moved = [r._replace(value=r.value + shift.get((kind_of(r), r.seed, r.metric), 0)) for r in records]
+    titles, tables = [], []
+    for name, some in (("as_run", records), ("moved", moved)):
+        (tmp_path / name).write_text(to_csv(some))
+        mine = own(read_csv(tmp_path / name), "spectrum")
+        with figures.style():
+            titles.append(analysis.linear_figure(analysis.spectra(mine)).title)
+        tables.append(analysis.exact_table(mine).frame.set_index("map")["largest difference, any seed"].astype(float))
+    said = float(titles[1].partition("the medians over seeds lie within ")[2].split()[0])
+    assert said < 0.2 < tables[1]["one Gaussian map, gain 1.5"] and tables[0]["one Gaussian map, gain 1.5"] < 0.2
+
+
+def kind_of(record):
+    """The kind of a linear map's record."""
+    return analysis.parse_setting(record.setting)["kind"]
+
+
 @pytest.fixture(scope="module")
 def measured():
     """The committed records of this part."""
