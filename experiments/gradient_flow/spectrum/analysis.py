@@ -278,10 +278,12 @@ def rnn_figure(table: pd.DataFrame) -> Figure:
     columns(axes, some, "rnn", lambda setting: start_of(setting).label)
     positive = rows[(rows.low > 0) & (rows.number == 1)].setting
     gains = sorted({start_of(setting).value for setting in positive})
-    grows = f"some directions grow from gain {gains[0]:g} on" if gains else "no direction surely grows"
+    most = (rows["median"] > 0).groupby(rows.setting).mean().max()
+    some_grow = f"from gain {gains[0]:g} on some directions grow, by medians at most {most:.0%}" if gains else ""
     title = (
         f"The whole spectrum of a tanh RNN under noise follows the closed form, half of it within "
-        f"{rows.residual.abs().median():.2g}; {grows}, and most directions still shrink"
+        f"{rows.residual.abs().median():.2g} and all within {rows.residual.abs().max():.2g}; "
+        f"{some_grow or 'no direction surely grows'}"
     )
     return Figure("spectrum_rnn", title, canvas, alt(rows), rows)
 
@@ -297,8 +299,8 @@ def lstm_figure(table: pd.DataFrame) -> Figure:
     last = rows[(rows.number == rows.number.max() // 2) & rows.setting.str.contains("start=torch")].iloc[0]
     title = (
         f"Half of an LSTM's exponents belong to the cells: at torch's default {last['median']:.2f} to "
-        f"{first['median']:.2f} around ln(1/2) = {math.log(0.5):.2f}, spread by the recurrent weights as the closed "
-        f"form says ({last.predicted:.2f} to {first.predicted:.2f})"
+        f"{first['median']:.2f} around ln(1/2) = {math.log(0.5):.2f}, spread by the recurrent weights (by the closed "
+        f"form {last.predicted:.2f} to {first.predicted:.2f})"
     )
     return Figure("spectrum_lstm", title, canvas, alt(rows), rows)
 

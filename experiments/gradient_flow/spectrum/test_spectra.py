@@ -327,6 +327,12 @@ def test_forms_of_the_largest_exponent_are_numbers_and_those_outside_its_interva
     assert "it has the wrong sign for LSTM b_f=1" in analysis.lead(mine, table)
     moved = table.assign(residual=table.residual.mask((table.setting == next(iter(at))) & (table.number == 12), 40.0))
     assert "and 40 off (LSTM b_f=1, exponent 12 of 16)" in analysis.lead(mine, moved)
+    grown = table.setting == "spectrum/rnn/start=gaussian/gain=1.5/H=8"
+    up = {column: table[column].mask(grown & (table.number <= 6), 1.0) for column in ("median", "low", "high")}
+    off = table.residual.mask(grown & (table.number == 8), -70.0)
+    with figures.style():
+        title = analysis.rnn_figure(table.assign(residual=off, **up)).title
+    assert title.endswith("and all within 70; from gain 1.5 on some directions grow, by medians at most 75%")
 
 
 def test_the_heading_of_linear_maps_is_of_medians_and_the_table_of_the_farthest_seed(tmp_path):
