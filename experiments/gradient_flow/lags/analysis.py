@@ -191,10 +191,10 @@ def path_text(table: pd.DataFrame) -> str:
     typical = ", ".join(f"{name(STARTS[s])} {decades(gates.loc[s, 'median'])}" for s in PATHS_OF)
     return (
         f"What comes through h: {int(over.lag.iloc[0])} steps back the norm of dL/dc stands above that of what the "
-        f"forget gates alone carry there, in decades, by {values}. The recurrent weights are the same at every step, "
-        f"so paths that go through them at different steps add up. The direct path in the figure is another number, "
-        f"the mean over units of the log10 of their gates' product, as of a typical unit: {typical}. A norm is that "
-        f"of the units that keep most, so the two may not be subtracted from each other."
+        f"forget gates alone carry there by so many decades: {values}. The recurrent weights are the same at every "
+        f"step, so paths that go through them at different steps add up. The direct path in the figure is another "
+        f"number, the mean over units of the log10 of their gates' product, as of a typical unit: {typical}. A norm is "
+        f"that of the units that keep most, so the two may not be subtracted from each other."
     )
 
 
@@ -222,7 +222,10 @@ def ratio_tables(table: pd.DataFrame) -> list[Table]:
         }
         for row in ratios.sort_values("median", kind="stable").itertuples()
     ]
-    title = f"log10 of |dL/ds| at lag {LAG} over that at lag 0 (N15 is judged at LSTM torch)"
+    title = (
+        f"log10 of |dL/ds| at lag {LAG} over that at lag 0 (N15 is judged at LSTM torch; of the identity the closed "
+        f"form is a bound)"
+    )
     return [Table("n15", title, pd.DataFrame(rows))] if rows else []
 
 
@@ -296,7 +299,8 @@ def direct_table(table: pd.DataFrame) -> Table:
             }
         )
     title = (
-        f"The direct path, the product of forget gates over {lag} steps (chrono: E f^lag after Tallec, Ollivier 2018)"
+        f"The direct path, the product of forget gates over {lag} steps, in the geometric and the arithmetic mean over "
+        f"units (E f^lag: by the biases alone, before anything moves the gates; chrono after Tallec, Ollivier 2018)"
     )
     return Table("direct", title, pd.DataFrame(rows))
 
@@ -356,7 +360,10 @@ def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
 
 def width_tables(table: pd.DataFrame) -> list[Table]:
     """Measured minus mean field at N15's lag by width; no table where there is one width."""
-    title = f"Measured minus closed form at lag {LAG} by width (decades, median and 99 % interval)"
+    title = (
+        f"Measured minus closed form (of the identity a bound) at lag {LAG} by width (decades, median and 99 % "
+        f"interval)"
+    )
     return residuals_by_width("width", title, table[table.metric == "N15"])
 
 

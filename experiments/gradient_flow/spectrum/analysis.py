@@ -144,9 +144,10 @@ def lead(mine: pd.DataFrame, table: pd.DataFrame) -> str:
         f"that sum rule holds in every run, to {shares.share.max():.2g} of n u times the mean condition number. For "
         f"linear maps every exponent is known; for wide cells under noise we derive the whole spectrum, RNN and LSTM. "
         f"Over all exponents and starts half of the medians lie within {rnn.residual.abs().median():.2g} (RNN) and "
-        f"{lstm.residual.abs().median():.2g} (LSTM) of it, the farthest {farthest(rnn)} and {farthest(lstm)}. The "
-        f"LSTM's spectrum needs its full state (h, c): at torch's default the largest exponent is "
-        f"{first['median']:.3f} a step, and {frozen:.3f} to who freezes c and looks at h alone.\n\n"
+        f"{lstm.residual.abs().median():.2g} (LSTM) of it, the farthest {farthest(rnn)} and {farthest(lstm)}. It fits "
+        f"{worst_start(pd.concat([rnn, lstm]))}. The LSTM's spectrum needs its full state (h, c): at torch's default "
+        f"the largest exponent is {first['median']:.3f} a step, and {frozen:.3f} to who freezes c and looks at h "
+        f"alone.\n\n"
         f"{largest_text(table)}"
     )
 
@@ -156,6 +157,12 @@ def farthest(rows: pd.DataFrame) -> str:
     row = rows.loc[rows.residual.abs().idxmax()]
     every = rows.number[rows.setting == row.setting].max()
     return f"{abs(row.residual):.2g} off ({called(row.setting)}, exponent {row.number} of {every})"
+
+
+def worst_start(rows: pd.DataFrame) -> str:
+    """The start of whose medians half lie farthest from their forms, in words."""
+    by_start = rows.residual.abs().groupby(rows.setting).median()
+    return f"{called(by_start.idxmax())} worst, where half of the medians lie more than {by_start.max():.2g} off"
 
 
 def largest_text(table: pd.DataFrame) -> str:

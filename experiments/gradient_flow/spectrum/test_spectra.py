@@ -327,6 +327,9 @@ def test_forms_of_the_largest_exponent_are_numbers_and_those_outside_its_interva
     assert "it has the wrong sign for LSTM b_f=1" in analysis.lead(mine, table)
     moved = table.assign(residual=table.residual.mask((table.setting == next(iter(at))) & (table.number == 12), 40.0))
     assert "and 40 off (LSTM b_f=1, exponent 12 of 16)" in analysis.lead(mine, moved)
+    far = table.residual.mask(table.setting == "spectrum/lstm/start=torch/H=8", 7.0)
+    worst = "It fits LSTM torch worst, where half of the medians lie more than 7 off."
+    assert worst in analysis.lead(mine, table.assign(residual=far))
     grown = table.setting == "spectrum/rnn/start=gaussian/gain=1.5/H=8"
     up = {column: table[column].mask(grown & (table.number <= 6), 1.0) for column in ("median", "low", "high")}
     off = table.residual.mask(grown & (table.number == 8), -70.0)
