@@ -173,10 +173,15 @@ def largest_text(table: pd.DataFrame) -> str:
     far = " and ".join(f"{called(row.setting)} ({row['median']:.4f}, form {row.predicted:.4f})" for row in worst)
     turned = rows[(rows.low > 0) & (rows.predicted < 0) | (rows.high < 0) & (rows.predicted > 0)].setting
     sign = f"; it has the wrong sign for {listed([*map(called, turned)])}" if len(turned) else ""
+    outside = (
+        f"lies outside the 99 % interval for {rows.off.sum()} of {len(rows)} starts, the mean field for "
+        f"{rows.field_off.sum()}; the spectrum's is"
+        if np.isfinite(rows.low).all()
+        else "is (with fewer than 8 seeds, which have no 99 % interval)"
+    )
     return (
         f"The largest exponent has two forms: the first of the spectrum's, and the mean field of the gradient. The "
-        f"spectrum's lies outside the 99 % interval for {rows.off.sum()} of {len(rows)} starts, farthest for {far}"
-        f"{sign}. The mean field lies outside for {rows.field_off.sum()}. Both are for infinite width. One Gaussian W "
+        f"spectrum's {outside} farthest off for {far}{sign}. Both are for infinite width. One Gaussian W "
         f"of finite width has a largest eigenvalue beyond that of infinite width, and at small gains the exponent "
         f"follows it; at large gains finite width slows growth, as the section on growth shows. The LSTM's spectrum "
         f"gives every cell the same spread by the recurrent weights, but chrono's long-lived cells have a small input "

@@ -321,12 +321,14 @@ def test_forms_of_the_largest_exponent_are_numbers_and_those_outside_its_interva
     assert rows["mean field of the gradient"].astype(float).notna().all()
     assert rows.loc["LSTM b_f=1", "outside the interval"] == "both"
     assert "spectrum's form" not in rows.loc["RNN torch", "outside the interval"]
-    assert "farthest for" in analysis.largest_text(table) and "and LSTM b_f=1 (0.5000, form " in analysis.lead(
-        mine, table
-    )
+    assert " farthest off for RNN " in analysis.largest_text(
+        table
+    ) and "and LSTM b_f=1 (0.5000, form " in analysis.lead(mine, table)
     assert "it has the wrong sign for LSTM b_f=1" in analysis.lead(mine, table)
     moved = table.assign(residual=table.residual.mask((table.setting == next(iter(at))) & (table.number == 12), 40.0))
     assert "and 40 off (LSTM b_f=1, exponent 12 of 16)" in analysis.lead(mine, moved)
+    assert "lies outside the 99 % interval for" in analysis.largest_text(table)
+    assert "fewer than 8 seeds" in analysis.largest_text(table.assign(low=-np.inf, high=np.inf))
     far = table.residual.mask(table.setting == "spectrum/lstm/start=torch/H=8", 7.0)
     worst = "It fits LSTM torch worst, where half of the medians lie more than 7 off."
     assert worst in analysis.lead(mine, table.assign(residual=far))
