@@ -137,8 +137,16 @@ def how_text(tried: list[Tried]) -> str:
     return (
         f"{first}. Success is the share of the rows whose whole answer is right{aligned}; numbers are medians over "
         f"{seeds} seeds{spread}, which holds what seeds differ by: all are judged on the same test rows, "
-        f"{rows_text(tried)}."
+        f"{rows_text(tried)}.{deciding_text(tried)}"
     )
+
+
+def deciding_text(tried: list[Tried]) -> str:
+    """Which data decide N5."""
+    deciding = [one.called for one in tried if one.decides]
+    others = [one.called for one in overview.beside(tried)]
+    beside = f"; {listed(others)} {'stand' if len(others) > 1 else 'stands'} beside" if others else ""
+    return f" N5 is decided by {listed(deciding)}{beside}." if deciding else ""
 
 
 def rows_text(tried: list[Tried]) -> str:
@@ -168,12 +176,20 @@ def run_called(tried: list[Tried], run: Run) -> str:
 def worst_text(tried: list[Tried]) -> str:
     """The least above chance, of what decides N5 where there is such."""
     decided = [one for one in tried if one.decides] or tried
-    run, one = min(((run, one) for one in decided for run in one.runs), key=lambda pair: pair[0].above().value)
-    which = "Of the data that decide N5, the" if one.decides else "The"
-    return (
-        f"{which} least above chance is the {run.name} on {one.called} ({spelled(run.mode)}), "
-        f"{differences(run.above())}."
-    )
+    which = "Of the data that decide N5, the" if decided[0].decides else "The"
+    return f"{which} least above chance is {least_text(decided)}.{others_text(tried)}"
+
+
+def least_text(some: list[Tried]) -> str:
+    """The cell that is least above chance, with where and by how much."""
+    run, one = min(((run, one) for one in some for run in one.runs), key=lambda pair: pair[0].above().value)
+    return f"the {run.name} on {one.called} ({spelled(run.mode)}), {differences(run.above())}"
+
+
+def others_text(tried: list[Tried]) -> str:
+    """The least above chance on the other data, where there are such."""
+    others = overview.beside(tried)
+    return f" Of the others the least is {least_text(others)}." if others else ""
 
 
 def better_text(tried: list[Tried]) -> str:

@@ -21,6 +21,7 @@ from experiments.modes.reading import (
     Run,
     Tried,
     capital,
+    differences,
     few_seeds,
     shares,
     spelled,
@@ -150,7 +151,24 @@ def success_title(tried: list[Tried]) -> str:
     """Whether both cells succeed in every mode, and whether they need the input for it."""
     decided = [one for one in tried if one.decides] or tried
     few = "; all by medians, since fewer than 8 seeds have no interval" if few_seeds(tried) else ""
-    return f"{succeed_text(decided)}; {control_text(tried)}{few}"
+    return f"{succeed_text(decided)}{beside_text(tried, decided)}; {control_text(tried)}{few}"
+
+
+def beside_text(tried: list[Tried], decided: list[Tried]) -> str:
+    """Of which data that is, where there are others, and who is not as far above chance on these."""
+    others = beside(tried)
+    if not others:
+        return ""
+    short = [(run, one.called) for one in others for run in one.runs if not least(run.above()) > SUCCESS]
+    names = listed([f"the {run.name} on {called}, {differences(run.above())}," for run, called in short])
+    verb = "are" if len(short) > 1 else "is"
+    more = f"of the others {names} {verb} not surely so far above" if short else "on the others each cell is as well"
+    return f", on the data that decide N5 ({listed([one.called for one in decided])}); {more}"
+
+
+def beside(tried: list[Tried]) -> list[Tried]:
+    """The data that stand beside those that decide N5; none where none decides."""
+    return [one for one in tried if not one.decides] if any(one.decides for one in tried) else []
 
 
 def succeed_text(decided: list[Tried]) -> str:
@@ -272,7 +290,8 @@ def learning_title(tried: list[Tried]) -> str:
     parts = [f"{one.called} {listed([half_way(run) for run in one.runs])}" for one in tried]
     cells = listed([run.name for run in tried[0].runs])
     none = f" ({NONE} where nothing is gained)" if any(NONE in part for part in parts) else ""
-    return f"Half of what success gains over chance takes {cells} at most so many updates{none}: {'; '.join(parts)}"
+    told = f"takes {cells} at most so many updates{none}: {'; '.join(parts)}"
+    return f"Half of what success on validation rows gains over chance {told}"
 
 
 def learning_alt(tried: list[Tried]) -> str:

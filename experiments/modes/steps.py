@@ -145,7 +145,7 @@ def title(one: Tried) -> str:
     hard, sure = ([run for run in one.runs if misses(run) is wanted] for wanted in (True, False))
     least = f"least often right is {listed([f'the {run.name} {hardest(run, unit)}' for run in hard])}" if hard else ""
     names = listed([f"the {run.name}" for run in sure])
-    every = f"{names} {'are' if len(sure) > 1 else 'is'} right at every {unit}" if sure else ""
+    every = f"in the median {names} {'are' if len(sure) > 1 else 'is'} right at every {unit}" if sure else ""
     return f"{capital(one.called)}: {'; '.join(filter(None, [least, every]))}"
 
 
@@ -198,8 +198,8 @@ def title_gap(one: Tried) -> str:
         parts.append(f"the {run.name} {short}")
     alone = moving_digits.frame_alone().max()
     return (
-        f"Who compares frames can always be right from the second on; {listed(parts)}; one frame alone gives "
-        f"at most {alone:.2f}"
+        f"Who compares frames can always be right from the second on; by medians {listed(parts)}; one frame alone "
+        f"gives at most {alone:.2f}"
     )
 
 
@@ -244,6 +244,8 @@ def kind_text(one: Tried) -> str:
         medians = {kind: run.success(kind=kind).value for kind in run.kinds}
         if medians:
             worst = min(medians, key=medians.__getitem__)
-            where = "on all" if medians[worst] == 1 else f"least often on {worst} ({three(medians[worst])})"
+            where = (
+                "on all in the median" if medians[worst] == 1 else f"least often on {worst} ({three(medians[worst])})"
+            )
             parts.append(f"the {run.name} is right {where}")
     return f"By {KINDS[one.data][0]} {listed(parts)}." if parts else ""

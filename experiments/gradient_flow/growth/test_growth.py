@@ -139,6 +139,17 @@ def test_the_table_says_whether_the_mean_field_is_inside():
         assert (table["inside"] == word).all()
 
 
+def test_the_title_tells_of_the_least_width_and_which_way_it_is_off():
+    """A tenth above the mean field at N = 200, a half below it at 400: the first is said, as faster."""
+    form = predictions.mean_field(2)
+    frame = planted(2.0, form - 1e-6, form + 1e-6)
+    moved = frame["index"].map({200: 0.1 * form, 400: -0.5 * form, 800: 0.0})
+    title = analysis.title(analysis.by_width(frame.assign(value=frame.value + moved)))
+    assert title.endswith("at N = 200 it is up to 10% faster")
+    slower = analysis.by_width(frame.assign(value=frame.value - moved))
+    assert analysis.title(slower).endswith("at N = 200 it is up to 10% slower")
+
+
 def test_a_report_is_a_function_of_the_records_alone_and_draws_two_seeds(tmp_path):
     """Twice the same text and data, rows in any order; two seeds have wide intervals and are drawn all the same."""
     records = [r for g in sweep.groups("smoke", OPTIONS) for r in experiment.run(g, lambda *_: None)]

@@ -131,11 +131,23 @@ def lead(table: pd.DataFrame) -> str:
     return (
         f"Untrained cells, L = v . h_T with v and x_t from N(0, 1), T = {lag + 1}: how large is dL/ds_t, s = h for the "
         f"RNN and (h, c) for the LSTM, some steps before the end? Norms are relative to the last step and in decades "
-        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)} The rest of the total comes through h: the recurrent "
-        f"weights are the same at every step, so paths that go through them at different steps add up.\n\nThe dashed "
-        f"forms are "
-        f"the mean field of wide cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. "
-        f"Units behind g times the identity have a form of their own; isolated cases, in tables below, an exact one."
+        f"(log10).\n\n{ratio_text(table)}\n\n{path_text(table)}\n\nThe dashed forms are the mean field of wide "
+        f"cells; at H = {H} and lag {lag} the medians lie up to {apart} decades from them. {alone_text(table)} "
+        f"Isolated cases, in tables below, have an exact form."
+    )
+
+
+def alone_text(table: pd.DataFrame) -> str:
+    """What the form of units behind g times the identity is, and how far the medians lie from it, by width."""
+    parts = []
+    for width in sorted({H, table.H.max()}):
+        ends = last(pick(table, "rnn", "log10_norm", ("identity",), width)).sort_values("residual", kind="stable")
+        low, high = (f"{decades(row.residual)} ({STARTS[row.start].label})" for row in (ends.iloc[0], ends.iloc[-1]))
+        parts.append(f"from {low} to {high} at H = {width}")
+    return (
+        f"Behind g times the identity units are alone, and wide cells have no mean field: the form is an upper bound "
+        f"of the norm (Markov's inequality, the best of powers up to 2), but for its sum over few values of the "
+        f"biases, which comes out low near gain 1. The medians lie {' and '.join(parts)} decades from it."
     )
 
 
@@ -169,13 +181,25 @@ def ratio_text(table: pd.DataFrame) -> str:
 
 
 def path_text(table: pd.DataFrame) -> str:
-    """Total against direct path at the two ends of the ladder."""
-    total, direct = (last(pick(table, "lstm", metric)).set_index("start") for metric in ("log10_norm", "log10_direct"))
-    some = ("lstm/start=torch", "lstm/start=forget_bias/b_f=1", "lstm/start=forget_bias/b_f=3")
-    parts = [
-        f"{name(STARTS[s])} {decades(total.loc[s, 'median'])} against {decades(direct.loc[s, 'median'])}" for s in some
-    ]
-    return f"In total against the product of forget gates alone, at the longest lag: {'; '.join(parts)}."
+    """What comes through h, by norms alone; and why the mean of logarithms that the figure shows is lower."""
+    over, gates = (
+        last(pick(table, "lstm", metric)).set_index("start") for metric in ("log10_over_direct", "log10_direct")
+    )
+    values = ", ".join(
+        f"{name(STARTS[s])} {decades(over.loc[s, 'median'])} ({interval(over.loc[s])})" for s in PATHS_OF
+    )
+    typical = ", ".join(f"{name(STARTS[s])} {decades(gates.loc[s, 'median'])}" for s in PATHS_OF)
+    return (
+        f"What comes through h: {int(over.lag.iloc[0])} steps back the norm of dL/dc stands above that of what the "
+        f"forget gates alone carry there by so many decades: {values}. The recurrent weights are the same at every "
+        f"step, so paths that go through them at different steps add up. The direct path in the figure is another "
+        f"number, the mean over units of the log10 of their gates' product, as of a typical unit: {typical}. A norm is "
+        f"that of the units that keep most, so the two may not be subtracted from each other."
+    )
+
+
+PATHS_OF = ("lstm/start=torch", "lstm/start=forget_bias/b_f=1", "lstm/start=forget_bias/b_f=3", "lstm/start=chrono")
+"""The starts of which the text tells what comes through h."""
 
 
 # Tables
@@ -198,7 +222,10 @@ def ratio_tables(table: pd.DataFrame) -> list[Table]:
         }
         for row in ratios.sort_values("median", kind="stable").itertuples()
     ]
-    title = f"log10 of |dL/ds| at lag {LAG} over that at lag 0 (N15 is judged at LSTM torch)"
+    title = (
+        f"log10 of |dL/ds| at lag {LAG} over that at lag 0 (N15 is judged at LSTM torch; of the identity the closed "
+        f"form is a bound)"
+    )
     return [Table("n15", title, pd.DataFrame(rows))] if rows else []
 
 
@@ -211,26 +238,33 @@ def zone(row: object) -> str:
 
 
 def half_life_table(frame: pd.DataFrame, table: pd.DataFrame) -> Table:
-    """In how many steps a gradient by the cell halves: at the bias, in the isolated twin, at real starts."""
+    """In how many steps the gates' product and the total gradient halve: at the bias, in the isolated twin, at starts.
+
+    The total is counted from lag 1: the way from h into c is taken once, and its factor is no step's.
+    """
     lag = table.lag[(table.lag <= LAG) & (table.H == H)].max()
-    at = {metric: pick(table[table.lag == lag], "lstm", metric).set_index("start") for metric in PATHS}
     rows = []
     for start in (start for start in MEASURED if start.cell == "lstm"):
         row = {"start": name(start)}
         if start.kind == "forget_bias":
             row["closed form at the bias"] = f"{predictions.half_life(start.value):.6g}"
             row["twin, no weights"] = f"{isolated_half_life(frame, start):.6g}"
-        for metric, words in PATHS.items():
-            found = at[metric].loc[start.setting]
-            median, low, high = (halved(found[column], lag) for column in ("median", "low", "high"))
-            row |= {words: median, f"99 % interval, {words}": f"{low} to {high}"}
+        total = metric_of(frame, start, "log10_norm")
+        row |= half_lives("gates, typical unit", metric_of(frame, start, "log10_direct")[lag], lag)
+        row |= half_lives("total, norm", total[lag] - total[1], lag - 1)
+        row["through h, along c (decades)"] = decades(metric_of(frame, start, "log10_over_direct")[lag].median())
         rows.append(row)
-    title = f"Half-lives in steps, over {lag} steps: how fast a gradient along c halves, and the total one"
+    title = (
+        f"Half-lives in steps, over {lag} steps: of the forget gates' product (mean over units of its log10) and of "
+        f"the total gradient's norm, from lag 1 on; last, by how many decades paths through h raise the norm along c"
+    )
     return Table("half_life", title, pd.DataFrame(rows).fillna(""))
 
 
-PATHS = {"log10_direct": "direct", "log10_norm": "total"}
-"""Metrics and what a half-life by them is called."""
+def half_lives(words: str, decades: pd.Series, lag: int) -> dict[str, str]:
+    """The columns of a half-life, from what each seed loses over a lag."""
+    median, low, high = (halved(value, lag) for value in statistics.order_interval(decades.to_numpy()))
+    return {words: median, f"99 % interval, {words}": low if low == high else f"{low} to {high}"}
 
 
 def halved(decades: float, lag: int) -> str:
@@ -265,7 +299,8 @@ def direct_table(table: pd.DataFrame) -> Table:
             }
         )
     title = (
-        f"The direct path, the product of forget gates over {lag} steps (chrono: E f^lag after Tallec, Ollivier 2018)"
+        f"The direct path, the product of forget gates over {lag} steps, in the geometric and the arithmetic mean over "
+        f"units (E f^lag: by the biases alone, before anything moves the gates; chrono after Tallec, Ollivier 2018)"
     )
     return Table("direct", title, pd.DataFrame(rows))
 
@@ -299,7 +334,7 @@ def alone_table(frame: pd.DataFrame) -> Table:
     """How much larger the gradient along c is than its direct path: exactly not at all without recurrent weights."""
     rows = []
     for start in CELL_ALONE:
-        values = [over_direct(frame, some) for some in (start, start._replace(isolated=""))]
+        values = [metric_of(frame, some, "log10_over_direct") for some in (start, start._replace(isolated=""))]
         T = steps(frame, start.setting)
         own_median = decades(values[1][T - 1.0].median())
         row = {"start": name(start), "lags": f"1 to {T - 1}"}
@@ -311,10 +346,10 @@ def alone_table(frame: pd.DataFrame) -> Table:
     return Table("over_direct", title, pd.DataFrame(rows))
 
 
-def over_direct(frame: pd.DataFrame, start: Start) -> pd.DataFrame:
-    """The metric of a start, with a row a seed and a column a lag."""
+def metric_of(frame: pd.DataFrame, start: Start, metric: str) -> pd.DataFrame:
+    """A metric of an LSTM's start, with a row a seed and a column a lag."""
     mine = own(frame, "lstm")
-    return by_seed(mine[(mine.setting == start.setting) & (mine.metric == "log10_over_direct")])
+    return by_seed(mine[(mine.setting == start.setting) & (mine.metric == metric)])
 
 
 def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
@@ -325,7 +360,10 @@ def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
 
 def width_tables(table: pd.DataFrame) -> list[Table]:
     """Measured minus mean field at N15's lag by width; no table where there is one width."""
-    title = f"Measured minus closed form at lag {LAG} by width (decades, median and 99 % interval)"
+    title = (
+        f"Measured minus closed form (of the identity a bound) at lag {LAG} by width (decades, median and 99 % "
+        f"interval)"
+    )
     return residuals_by_width("width", title, table[table.metric == "N15"])
 
 
@@ -366,7 +404,7 @@ def lstm_figure(table: pd.DataFrame) -> Figure:
     panels = {
         f"total gradient, below $10^{{{vanishes}}}$ at last": total[total.start.map(ends) < vanishes],
         f"total gradient, above $10^{{{vanishes}}}$ at last": total[total.start.map(ends) >= vanishes],
-        "direct path": direct,
+        "direct path of a typical unit": direct,
     }
     panels = {title: rows for title, rows in panels.items() if len(rows)}
     canvas, axes = figures.with_residual(len(panels), (4.7, 5.2))
@@ -455,26 +493,30 @@ def rnn_title(rows: pd.DataFrame) -> str:
         every.start.map(lambda start, part=part: getattr(STARTS[start], part)) for part in ("kind", "value")
     )
     ends, alone = every.assign(gain=gains)[kinds != "identity"], every[kinds == "identity"]
+    wide, apart = (f"{some.residual.abs().max():.2g}" for some in (ends, alone))
     by_gain = ends[ends.gain > 0].groupby("gain")
     falls, grows = by_gain.high.max(), by_gain.low.min()
     words = [f"vanishes at gains up to {falls[falls < 0].index.max():g}"] if (falls < 0).any() else []
     words += [f"explodes from gain {grows[grows > 0].index.min():g}"] if (grows > 0).any() else []
     units = "; behind W = g 1, where units are alone, it vanishes at every gain" if (alone.high < 0).all() else ""
     return (
-        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}{units}; in "
-        f"{ends.lag.max()} steps the mean field errs by at most {ends.residual.abs().max():.2g} decades of up to "
-        f"{ends['median'].abs().max():.2g}"
+        f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}{units}; after "
+        f"{ends.lag.max()} steps the medians, of up to {ends['median'].abs().max():.2g} decades, lie within {wide} of "
+        f"the mean field, those behind g 1 within {apart} of a bound"
     )
 
 
 def lstm_title(table: pd.DataFrame) -> str:
-    """Total against direct at torch's default."""
-    total, direct = (
+    """The total at torch's default, and how much of it, norm against norm, the forget gates alone do not carry."""
+    total, over = (
         last(pick(table, "lstm", metric)).set_index("start").loc["lstm/start=torch"]
-        for metric in ("log10_norm", "log10_direct")
+        for metric in ("log10_norm", "log10_over_direct")
     )
-    ends = f"At torch's default the LSTM's gradient {moved(total['median'])} in {total.lag} steps; its direct path"
-    return f"{ends} {moved(direct['median'])}" + (": the rest comes through h" if total.low > direct.high else "")
+    ends = f"At torch's default the LSTM's gradient {moved(total['median'])} in {total.lag} steps"
+    if not over.low > 0:
+        return ends
+    more = f"{decades(over['median'])[1:]} decades lower if the forget gates alone carried it"
+    return f"{ends}; along c it would end {more}: the rest comes through h"
 
 
 def ratio_title(rows: pd.DataFrame) -> str:

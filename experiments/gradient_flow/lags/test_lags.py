@@ -266,13 +266,60 @@ def test_the_twin_without_weights_has_the_half_life_of_its_bias_to_1e_12(frame, 
 
 
 def test_half_lives_at_real_starts_stand_beside_those_at_the_bias(frame):
-    """Direct and total, each with its interval; at b_f = 1 the direct one is that of the bias but for the gates' noise,
-    and the total one is longer."""
+    """Gates and total, each with its interval; at b_f = 1 that of the gates is the bias's but for their noise, and the
+    total one is longer."""
     row = analysis.half_life_table(frame, analysis.curves(frame)).frame.set_index("start").loc["LSTM b_f=1"]
     assert row["closed form at the bias"] == row["twin, no weights"] == "2.21268"
-    assert 2.1 < float(row["direct"]) < 2.25 < float(row["total"])
-    low, high = map(float, row["99 % interval, direct"].split(" to "))
-    assert low <= float(row["direct"]) <= high
+    assert 2.1 < float(row["gates, typical unit"]) < 2.25 < float(row["total, norm"])
+    low, high = map(float, row["99 % interval, gates, typical unit"].split(" to "))
+    assert low <= float(row["gates, typical unit"]) <= high
+
+
+def test_a_factor_that_is_taken_once_is_no_half_life(frame):
+    """A total that loses .9 of a decade on its way from h into c and nothing from there on never halves."""
+    wanted = (frame.setting == "lstm/start=chrono") & (frame.metric == "log10_norm")
+    planted = frame.assign(value=frame.value.mask(wanted, -0.9 * (frame["index"] > 0)))
+    row = analysis.half_life_table(planted, analysis.curves(planted)).frame.set_index("start").loc["LSTM chrono"]
+    assert row["total, norm"] == row["99 % interval, total, norm"] == "never"
+
+
+def test_what_comes_through_h_is_a_norm_over_a_norm(frame):
+    """Gates of most units that keep nothing take their mean log10 down and no norm; a ratio of norms is told as it is,
+    and none where its interval reaches 0."""
+    torch_, chrono = (frame.setting == f"lstm/start={start}" for start in ("torch", "chrono"))
+    value = frame.value.mask(chrono & (frame.metric == "log10_direct"), frame.value - 40)
+    over = (torch_ | chrono) & (frame.metric == "log10_over_direct")
+    table = analysis.curves(frame.assign(value=value.mask(over, np.where(torch_, 3.25, 0.0))))
+    before, after = analysis.path_text(table).split("The direct path in the figure")
+    assert "LSTM torch +3.25 (+3.25 to +3.25)" in before and "LSTM chrono +0.00 (+0.00 to +0.00)" in before
+    assert "LSTM chrono -4" in after and "LSTM chrono -4" not in before
+    assert analysis.lstm_title(table).endswith(
+        "along c it would end 3.25 decades lower if the forget gates alone carried it: the rest comes through h"
+    )
+    assert "through h" not in analysis.lstm_title(
+        table.assign(low=table.low.mask(table.metric.str.contains("over"), 0))
+    )
+    rows = analysis.half_life_table(frame, table).frame.set_index("start")
+    own_median = frame[torch_ & (frame.metric == "log10_over_direct") & (frame["index"] == 100)].value.median()
+    assert rows.loc["LSTM torch", "through h, along c (decades)"] == f"{own_median:+.2f}"
+
+
+def test_the_bound_for_units_alone_is_told_with_its_own_misfit(frame):
+    """A gain of the identity planted 30 decades off its form, at H and at a width of its own, is in lead and title."""
+    at = "rnn/start=identity/gain=2"
+    one = frame[(frame.setting == at) & (frame.metric == "log10_norm")]
+    planted = [one.assign(setting=f"{at}{wide}", value=one.value + k * (one["index"] > 0)) for wide, k in WIDER]
+    rest = frame[~frame.index.isin(one.index)]
+    table = analysis.curves(pd.concat([rest, *planted], ignore_index=True))
+    ends = table[(table.start == at) & (table.metric == "log10_norm") & (table.lag == 103)].set_index("H")
+    text, title = analysis.alone_text(table), analysis.rnn_title(analysis.pick(table, "rnn", "log10_norm"))
+    assert f"from {ends.residual[sweep.H]:+.1f} (gain 2) to" in text and "at H = 64 and from" in text
+    assert f"to {ends.residual[256]:+.1f} (gain 2) at H = 256" in text and text in analysis.lead(table)
+    assert f"behind g 1 within {abs(ends.residual[sweep.H]):.2g} of a bound" in title
+
+
+WIDER = (("", -30.0), ("/H=256", 40.0))
+"""Widths as settings carry them, and what is added there."""
 
 
 def test_a_report_is_a_function_of_the_records_alone(frame):

@@ -28,7 +28,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_expit, ndtri, polygamma, psi
 
 from experiments.gradient_flow.lags.lstm_field import RECURRENT, Field, field, total
-from experiments.gradient_flow.lags.predictions import GAIN_OF_UNIFORM
+from experiments.gradient_flow.lags.predictions import GAIN_OF_UNIFORM, rnn_growth
 from experiments.gradient_flow.quadrature import hermite, line
 from experiments.gradient_flow.starts import Start
 
@@ -72,6 +72,12 @@ def rnn(start: Start, D: int, H: int) -> np.ndarray:
     k, log_cosh = places(H), np.logaddexp(x, -x) - math.log(2)
     found = math.log(gain) + frame(k, -4 * log_cosh, weight)
     return found - 0.5 * np.log1p(-k) if start.kind == "orthogonal" else found
+
+
+def rnn_largest(start: Start, D: int, H: int) -> float:
+    """The largest exponent by the mean field of the gradient, ln(g^2 E a) / 2: `rnn` at k = 0, for either kind of W."""
+    gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
+    return 0.5 * math.log(rnn_growth(gain, D, H, SETTLED)[-1])
 
 
 def frame(k: np.ndarray, log_a: np.ndarray, weight: np.ndarray) -> np.ndarray:
