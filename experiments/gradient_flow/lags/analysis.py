@@ -146,8 +146,8 @@ def alone_text(table: pd.DataFrame) -> str:
         parts.append(f"from {low} to {high} at H = {width}")
     return (
         f"Behind g times the identity units are alone, and wide cells have no mean field: the form is an upper bound "
-        f"of the norm (Markov's inequality, the best of powers up to 2), but for its sum over few values of the "
-        f"biases, which comes out low near gain 1. The medians lie {' and '.join(parts)} decades from it."
+        f"of the norm (Markov's inequality, the best of powers up to 2). The medians lie {' and '.join(parts)} decades "
+        f"from it."
     )
 
 
