@@ -98,6 +98,8 @@ class Checked:
     version: str
     verdicts: list[Verdict]
     printed: int = 0
+    alpha: float = 0.0
+    """In units of the roundoff, the largest of its dtypes."""
 
     @property
     def breaks(self) -> list[Told]:
@@ -111,7 +113,11 @@ class Checked:
 
     def __str__(self) -> str:
         form = "{:<16}{:<9}{:>7}  {}"
-        lines = [f"{self.name} ({self.version})", form.format("law", "verdict", "cases", "worst fraction of the bound")]
+        widened = f", alpha {self.alpha:g} u: so far its sigma and tanh may err" if self.alpha else ""
+        lines = [
+            f"{self.name} ({self.version}){widened}",
+            form.format("law", "verdict", "cases", "worst fraction of the bound"),
+        ]
         for v in self.verdicts:
             worst = "" if v.worst is None else f"{v.worst:.3g}"
             lines.append(form.format(v.law, v.word, v.cases or "", v.why if v.word in ("cannot", "not run") else worst))
@@ -190,7 +196,8 @@ def check(
         seen(done, len(tests))
         judge(guard, law, cell, dtype, how, verdicts)
     seen(len(tests), len(tests))
-    return Checked(guard.name, guard.version, list(verdicts.values()), getattr(guard, "printed", 0))
+    printed, alpha = getattr(guard, "printed", 0), max(guard.alphas.values(), default=0.0)
+    return Checked(guard.name, guard.version, list(verdicts.values()), printed, alpha)
 
 
 def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: dict[str, Verdict]) -> None:

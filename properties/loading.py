@@ -70,6 +70,8 @@ def load_all(word: str) -> list[Subject]:
     Raises:
         ValueError: it names nothing that can be loaded or judged; one line that says so.
     """
+    from properties.guard import description  # which reads the laws
+
     try:
         found, name = resolved(word)
     except Exception as error:
@@ -79,7 +81,10 @@ def load_all(word: str) -> list[Subject]:
             f"--subject must be {names}, MODULE[:ATTR] or path/to/file.py[:NAME]; got {word!r}: {why}"
         ) from error
     try:
-        return adapted(found, name)
+        subjects = adapted(found, name)
+        for subject in subjects:
+            description(subject)
+        return subjects
     except ValueError as error:
         raise ValueError(f"--subject={word}: {' '.join(str(error).split())}") from error
 

@@ -195,6 +195,39 @@ def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
     assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n    def alpha(self, dtype): return {}"
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.alpha = 4.5", "4.5"),
+        ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = 'two'", "'two'"),
+        ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = -1", "-1"),
+        (OWN_ALPHA.format("float('inf')"), "inf"),
+        (OWN_ALPHA.format("None"), "None"),
+    ],
+)
+def test_alpha_is_a_number_from_0_to_4_of_every_kind_of_subject(text, got, tmp_path):
+    """A wider bound would hide any error: with inf the constant 7 agreed with every h."""
+    path = tmp_path / "lax.py"
+    path.write_text(text)
+    with pytest.raises(
+        ValueError, match=rf"^--subject=.*lax.py: `alpha` of .* must be a number from 0 to 4.*; got {got}"
+    ):
+        load_all(str(path))
+
+
+def test_the_table_says_by_how_much_a_subject_widens_its_bounds():
+    """Where it declares an alpha; part of a roundoff too."""
+    (checked,) = check_subject(in_conventions(), ("dtype",), 1)
+    assert "alpha" not in str(checked)
+    lax = in_conventions()
+    lax.alpha = 2.5
+    (checked,) = check_subject(lax, ("dtype",), 1)
+    assert str(checked).startswith(f"lstm (numpy {np.__version__}), alpha 2.5 u: ")
+
+
 def test_pytest_tells_a_students_break(tmp_path):
     """The header names the subject; the failure is the sentence, the explanation and the input, not a traceback."""
     path = changed(tmp_path, "function", ("i, f, g, o = np.split", "i, f, o, g = np.split"))

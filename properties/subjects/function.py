@@ -56,7 +56,7 @@ class Function(Plain):
             cells=(chosen(name, "cell", cell, tuple(OUTPUTS)),),
             dtypes=subset(name, "dtypes", options.get("dtypes", DTYPES), DTYPES),
             capabilities=(*subset(name, "capabilities", options.get("capabilities", ()), CAPABILITIES), "cell state"),
-            alpha=chosen(name, "alpha", options.get("alpha", 0), (0, 1, 2, 3, 4)),
+            alpha=options.get("alpha", 0),
             version=f"numpy {np.__version__}",
             imports=imports_of(function),
         )
