@@ -168,6 +168,17 @@ def test_a_subject_that_cannot_run_a_law_says_what_it_would_have_to_declare():
     assert "it does not declare that it takes rows of different lengths" in str(checked)
 
 
+def test_a_law_that_holds_as_far_as_it_was_run_says_how_many_tests_were_not():
+    """And what they need; whoever declares that runs them all."""
+    (checked,) = check_subject(function_file.rnn, ("bias",), 1)
+    assert re.search(
+        r"^bias +holds .*, 2 tests not run \(not declared: backward, one bias\)$", str(checked), re.MULTILINE
+    )
+    assert checked.holds
+    (checked,) = check_subject("numpy_twin", ("bias",), 1)
+    assert "not run" not in str(checked)
+
+
 @pytest.mark.parametrize(
     ("word", "says"),
     [
