@@ -140,9 +140,9 @@ def adapted(found: Any, name: str) -> list[Subject]:
     functions = {cell: getattr(found, cell) for cell in ("rnn", "lstm") if callable(getattr(found, cell, None))}
     if functions:
         alone = len(functions) == 1
-        return [Function(function, name if alone else f"{name}:{cell}") for cell, function in functions.items()]
-    if callable(found) and takes_a_sequence(found):
-        return [Function(found, name)]
+        return [Function(function, name if alone else f"{name}:{cell}", cell) for cell, function in functions.items()]
+    if callable(found) and (name in ("rnn", "lstm") or takes_a_sequence(found)):
+        return [Function(found, name, name)]
     raise ValueError(f"a subject must be {FORMS}; got {name!r}, a {type(found).__name__}.")
 
 

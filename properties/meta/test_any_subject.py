@@ -206,6 +206,37 @@ def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
     assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_named(tmp_path):
+    """But for x, names are free: `h_0` and `c_0` made an lstm an RNN, which broke every law with a TypeError."""
+    path = changed(tmp_path, "function", ("h0", "h_0"), ("c0", "c_0"))
+    found = [*load_all(str(path)), *load_all(f"{path}:lstm"), *load_all(f"{path}:rnn")]
+    assert [subject.cells for subject in found] == [("rnn",), ("lstm",), ("lstm",), ("rnn",)]
+    for subject in found[:2]:
+        assert check(InProcess(subject), ("range",), settings(settings.get_profile("ci"), max_examples=2)).holds
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("def lstm(x, h, weight_ih, weight_hh, bias_ih, bias_hh): ...", "x, h, weight_ih, weight_hh, bias_ih, bias_hh"),
+        ("def lstm(h, c, x, W, R, b, b2): ...", "h, c, x, W, R, b, b2"),
+        ("def rnn(x, h0, c0, W, R, b, b2): ...", "x, h0, c0, W, R, b, b2"),
+        ("def lstm(x, h0, c0, W, R, b): ...\nlstm.biases = 2", "x, h0, c0, W, R, b"),
+        ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.capabilities = ['lengths']", "x, h0, c0, W, R, b, b2"),
+        ("def lstm(): ...", ""),
+    ],
+)
+def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, tmp_path):
+    """That is no broken law: as many arrays as the cell has, x before them, and lengths where they are declared."""
+    path = tmp_path / "other.py"
+    path.write_text(text)
+    for word in (str(path), f"{path}:{text[4:].partition('(')[0]}"):
+        with pytest.raises(
+            ValueError, match=rf"^--subject=.*: arguments of .* must be x and .*, since .*; got \({got}\)\.$"
+        ):
+            load_all(word)
+
+
 OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n    def alpha(self, dtype): return {}"
 
 
