@@ -79,6 +79,15 @@ def test_the_readmes_table_of_laws_is_that_of_the_registry():
     assert readme_table() in README
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("spectrum", "bound"), ("value", "bound"), ("causality", "bits"), ("range", "exact"), ("chain rule", "bound")],
+)
+def test_a_law_that_takes_a_fraction_of_a_derived_bound_is_no_exact_one(name, how):
+    """By whatever means it compares: law "spectrum" has a bound of its own."""
+    assert equal_in(sys.modules[registry()[name][0].body.__module__]) == how
+
+
 def test_the_readme_names_every_capability_and_every_built_in_subject():
     """Whoever adds a subject reads there what it may declare."""
     assert all(f"`{name}`: {words}" in README for name, words in CAPABILITIES.items())
