@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+import conftest
 from properties.laws import registry
 from properties.loading import BUILT_IN
 from properties.meta.faults import FAULTS
@@ -96,10 +98,16 @@ def test_the_readme_names_every_capability_and_every_built_in_subject():
 
 def test_the_readmes_profiles_are_those_of_the_program():
     """Counts of examples, as registered."""
-    from hypothesis import settings
-
-    for name in ("dev", "ci", "mutants", "deep"):
+    for name in conftest.PROFILES:
         assert re.search(rf"^\| {name} \| {settings.get_profile(name).max_examples:,} \|", README, re.MULTILINE), name
+
+
+def test_a_profile_that_does_not_exist_is_a_usage_error():
+    """It names those that do; the run's own stays."""
+    kept = settings.default
+    with pytest.raises(pytest.UsageError, match=r"^--hypothesis-profile must be one of dev, ci, .*; got 'fast'\.$"):
+        conftest.load_profile("fast")
+    assert settings.default == kept
 
 
 def test_the_readmes_commands_are_modules_that_exist():
