@@ -11,16 +11,21 @@ from itertools import product
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import InvalidArgument
 
 pytest_plugins = ["properties.passed"]
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 _COMMON = {"deadline": None, "database": None, "suppress_health_check": _SLOW}
 _PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
-settings.register_profile("dev", max_examples=10, phases=_PHASES, **_COMMON)
-settings.register_profile("ci", max_examples=40, phases=_PHASES, derandomize=True, **_COMMON)
-settings.register_profile("mutants", max_examples=6, phases=(Phase.generate,), derandomize=True, **_COMMON)
-settings.register_profile("deep", max_examples=1000, phases=(*_PHASES, Phase.target), **_COMMON)
+PROFILES = {
+    "dev": {"max_examples": 10, "phases": _PHASES},
+    "ci": {"max_examples": 40, "phases": _PHASES, "derandomize": True},
+    "mutants": {"max_examples": 6, "phases": (Phase.generate,), "derandomize": True},
+    "deep": {"max_examples": 1000, "phases": (*_PHASES, Phase.target)},
+}
+for _name, _profile in PROFILES.items():
+    settings.register_profile(_name, **_profile, **_COMMON)
 
 
 def pytest_addoption(parser):
@@ -43,7 +48,7 @@ def pytest_configure(config):
     from properties.child import isolated
     from properties.loading import judged_by_default, load_all
 
-    settings.load_profile(config.getoption("--hypothesis-profile") or "ci")
+    load_profile(config.getoption("--hypothesis-profile") or "ci")
     load = load_all if config.getoption("--in-process") else isolated
     try:
         config.subjects = [
@@ -53,6 +58,15 @@ def pytest_configure(config):
         raise pytest.UsageError(str(error)) from None
     for subject in () if config.getoption("--subject") or config.getoption("--in-process") else config.subjects:
         subject.share *= BESIDE.get(subject.name, 1)  # of this run's description of it; a subject itself has none
+
+
+def load_profile(name):
+    """Raises UsageError: there is no such profile; a line that names those that there are."""
+    try:
+        settings.load_profile(name)
+    except InvalidArgument:
+        rule = f"--hypothesis-profile must be one of {', '.join(PROFILES)}"
+        raise pytest.UsageError(f"{rule}; got {name!r}.") from None
 
 
 BESIDE = {"torch_nn": 0.25}

@@ -1,7 +1,8 @@
 """All laws on a subject, without pytest: `check_subject(my_lstm)`, or python -m properties.check path/to/file.py.
 
-A law's verdict on a subject is one of four: it holds, it is broken, the subject cannot run it (and says what it would
-have to declare), or it was not run (the subject's process was lost too often). A break is told as a sentence: the law,
+A law's verdict on a subject is one of four: it holds (beside it stands which of its tests were not run, for want of a
+declaration), it is broken, the subject cannot run it (and says what it would have to declare), or it was not run (the
+subject's process was lost too often). A break is told as a sentence: the law,
 the place, what came and what must come, with the smallest input that shows it and, where something tried explains it,
 why.
 """
@@ -15,13 +16,14 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, settings
 from tqdm import tqdm
 
 from properties.laws import TALLY, Broken, Guard, Law, NotRun, registry
 from properties.snippet import Shown, of_plan
+from properties.subject import CAPABILITIES
 
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 CI = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -61,15 +63,22 @@ class Told:
         return "\n".join([*parts, *(["the smallest input that shows it:", self.numbers] if self.numbers else [])])
 
 
+class Lacking(NamedTuple):
+    """A test that was not run, and what its subject would have to declare for it, in words."""
+
+    test: str
+    words: str
+
+
 @dataclass
 class Verdict:
-    """A law on a subject: its cases, the worst fraction of a bound, breaks, and why it could not be run."""
+    """A law on a subject: its cases, the worst fraction of a bound, breaks, what it lacks, and why it was not run."""
 
     law: str
     cases: int = 0
     worst: float | None = None
     breaks: list[Told] = field(default_factory=list)
-    lacking: list[str] = field(default_factory=list)
+    lacking: list[Lacking] = field(default_factory=list)
     lost: str = ""
 
     @property
@@ -84,10 +93,21 @@ class Verdict:
     @property
     def why(self) -> str:
         """A line on a verdict other than "holds"."""
-        lacking = "it does not declare that it " + "; or that it ".join(dict.fromkeys(self.lacking))
-        reasons = {"cannot": lacking if self.lacking else "it has none of the law's cells"}
+        reasons = {"cannot": self.undeclared if self.lacking else "it has none of the law's cells"}
         reasons |= {"not run": self.lost, "broken": self.breaks[0].sentence if self.breaks else ""}
         return reasons.get(self.word, "")
+
+    @property
+    def undeclared(self) -> str:
+        """What it would have to declare."""
+        return "it does not declare that it " + "; or that it ".join(dict.fromkeys(one.words for one in self.lacking))
+
+    @property
+    def left(self) -> str:
+        """How many of the law's tests were not run, though others were, and the capabilities that they need; or ""."""
+        tests, words = len({one.test for one in self.lacking}), {one.words for one in self.lacking}
+        needs = ", ".join(name for name, meaning in CAPABILITIES.items() if meaning in words)
+        return f"{tests} test{'s' * (tests > 1)} not run (not declared: {needs})" if tests and self.cases else ""
 
 
 @dataclass
@@ -98,6 +118,8 @@ class Checked:
     version: str
     verdicts: list[Verdict]
     printed: int = 0
+    alpha: float = 0.0
+    """In units of the roundoff, the largest of its dtypes."""
 
     @property
     def breaks(self) -> list[Told]:
@@ -111,9 +133,13 @@ class Checked:
 
     def __str__(self) -> str:
         form = "{:<16}{:<9}{:>7}  {}"
-        lines = [f"{self.name} ({self.version})", form.format("law", "verdict", "cases", "worst fraction of the bound")]
+        widened = f", alpha {self.alpha:g} u: so far its sigma and tanh may err" if self.alpha else ""
+        lines = [
+            f"{self.name} ({self.version}){widened}",
+            form.format("law", "verdict", "cases", "worst fraction of the bound"),
+        ]
         for v in self.verdicts:
-            worst = "" if v.worst is None else f"{v.worst:.3g}"
+            worst = ", ".join(filter(None, ("" if v.worst is None else f"{v.worst:.3g}", v.left)))
             lines.append(form.format(v.law, v.word, v.cases or "", v.why if v.word in ("cannot", "not run") else worst))
         lines += [f"it printed {self.printed:,} bytes"] if self.printed else []
         return "\n".join([*lines, *(f"\n{told}" for told in first_of_each(self.breaks))])
@@ -190,14 +216,15 @@ def check(
         seen(done, len(tests))
         judge(guard, law, cell, dtype, how, verdicts)
     seen(len(tests), len(tests))
-    return Checked(guard.name, guard.version, list(verdicts.values()), getattr(guard, "printed", 0))
+    printed, alpha = getattr(guard, "printed", 0), max(guard.alphas.values(), default=0.0)
+    return Checked(guard.name, guard.version, list(verdicts.values()), printed, alpha)
 
 
 def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: dict[str, Verdict]) -> None:
     """One test, into the verdicts."""
     verdict, lacking = verdicts[law.name], law.lacking(guard, cell)
     if lacking:
-        verdict.lacking += lacking
+        verdict.lacking += [Lacking(law.test, words) for words in lacking]
         return
     with tallied(verdict):
         try:

@@ -23,9 +23,13 @@ from tqdm import tqdm
 from impl import draw
 from impl.spec import COMMON, DTYPES
 from properties.cases import Plan, results
+from properties.guard import one_line
+from properties.laws import fit
 from properties.loading import load
 from properties.record import Record, to_csv
+from properties.roundoff import granted
 from properties.subject import Subject
+from properties.table import fraction
 
 OUTPUTS = ("h", "hT", "cT", "x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "h0", "c0", "h_t", "c_t")
 CHUNK = 25
@@ -36,8 +40,8 @@ class Options:
     """Counts false alarms of the laws value and vjp on a subject that is known to be right.
 
     Attributes:
-        subject: numpy_twin, torch_twin, torch_nn, or MODULE[:ATTR].
-        cases: how many, spread evenly over cells and dtypes.
+        subject: numpy_twin, torch_twin, torch_nn, MODULE[:ATTR] or path/to/file.py[:NAME].
+        cases: how many, spread evenly over its cells and dtypes.
         workers: processes.
         seed: of the cases.
         records: a CSV file to write the results to, one long-form record a number.
@@ -61,11 +65,14 @@ class Seen(NamedTuple):
 
 
 def random_plan(seed: int, number: int, subject: Subject) -> Plan:
-    """One case's plan, from a generator of its own: the same for every cell, dtype and number of workers."""
+    """One case's plan, from a generator of its own: the same for every cell, dtype and number of workers.
+
+    A subject that compiles for every shape has it in one of a few, and one without the state of the cell without that.
+    """
     rng = draw.generator("false alarms", seed, number)
     T, B, D, H = (int(rng.integers(low, high)) for low, high in ((1, 13), (1, 6), (1, 8), (1, 8)))
     uneven = "lengths" in subject.capabilities and rng.random() < 0.25
-    return Plan(
+    plan = Plan(
         *(T, B, D, H),
         seed=int(rng.integers(2**32)),
         scale=float(rng.choice([0.5, 1.0, 2.0])),
@@ -73,20 +80,46 @@ def random_plan(seed: int, number: int, subject: Subject) -> Plan:
         biases=str(rng.choice(["both", "both", "none"])),
         lengths=tuple(map(int, rng.integers(1, T + 1, B))) if uneven else None,
     )
+    return fit(plan, subject)
+
+
+def kinds(subject: Subject) -> list[tuple[str, str]]:
+    """Its cells and dtypes, among those of every twin.
+
+    Raises:
+        ValueError: it has none of them.
+    """
+    found = [kind for kind in product(COMMON, DTYPES) if kind[0] in subject.cells and kind[1] in subject.dtypes]
+    if not found:
+        has = f"{', '.join(subject.cells)} in {', '.join(subject.dtypes)}"
+        raise ValueError(f"--subject must have a cell of {', '.join(COMMON)} in {' or '.join(DTYPES)}; got {has}.")
+    return found
 
 
 def judge_case(subject: Subject, plan: Plan, cell: str, dtype: str) -> list[Seen]:
-    """The fractions of the bound that one case's outputs and gradients take."""
+    """The fractions of the bound that one case's outputs and gradients take.
+
+    Raises:
+        ValueError: the subject raises; a line with what, and the case.
+    """
     case = plan.case(cell, dtype)
-    got = results(subject, case.call, case.cotangent)
-    judged = case.judged(subject.alpha(dtype), gradients=True)
+    try:
+        got = results(subject, case.call, case.cotangent)
+    except Exception as error:
+        raise ValueError(
+            f"--subject must give h and gradients of every case; {subject.name} raised {type(error).__name__}: "
+            f"{one_line(error)}. {cell} {dtype}, {plan}"
+        ) from error
+    with granted(subject):
+        judged = case.judged(subject.alpha(dtype), gradients=True)
     return [Seen(cell, dtype, name, judged[name].fraction(a)[0], plan) for name, a in got.items()]
 
 
 def judge_chunk(word: str, seed: int, numbers: range) -> list[list[Seen]]:
     """Some cases in a row, in a worker: number n is of the n-th kind of cell and dtype, in turn."""
-    subject, kinds = load(word), list(product(COMMON, DTYPES))
-    return [judge_case(subject, random_plan(seed, n, subject), *kinds[n % len(kinds)]) for n in numbers]
+    subject = load(word)
+    by_turns = kinds(subject)
+    return [judge_case(subject, random_plan(seed, n, subject), *by_turns[n % len(by_turns)]) for n in numbers]
 
 
 def judge_all(options: Options) -> Iterable[list[Seen]]:
@@ -115,11 +148,11 @@ def summarise(cases: Iterable[list[Seen]]) -> tuple[int, int, dict[tuple[str, st
 
 def text(options: Options, subject: Subject, count: int, alarms: int, worst: dict[tuple[str, str, str], Seen]) -> str:
     """What is printed: a head, the worst fraction by output (rows) and cell and dtype (columns), the nearest case."""
-    kinds = list(product(COMMON, DTYPES))
+    columns = kinds(subject)
     lines = [f"{options.subject} ({subject.version}), seed {options.seed}: {count:,} cases, {alarms} false alarms", ""]
-    lines.append(f"{'worst fraction of the bound':<29}" + "".join(f"{' '.join(kind):>18}" for kind in kinds))
+    lines.append(f"{'worst fraction of the bound':<29}" + "".join(f"{' '.join(kind):>18}" for kind in columns))
     for name in (n for n in OUTPUTS if any(key[2] == n for key in worst)):
-        cells = [f"{worst[*kind, name].fraction:.3f}" if (*kind, name) in worst else "" for kind in kinds]
+        cells = [fraction(worst[*kind, name].fraction) if (*kind, name) in worst else "" for kind in columns]
         lines.append(f"{name:<29}" + "".join(f"{cell:>18}" for cell in cells))
     nearest = max(worst.values(), key=lambda seen: seen.fraction)
     return "\n".join(
@@ -144,17 +177,32 @@ def records(options: Options, count: int, alarms: int, worst: dict[tuple[str, st
     return found
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuses a file that cannot be written, before anything runs; what it holds stays until there is more.
+
+    Raises:
+        ValueError: why it cannot.
+    """
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ValueError(f"--records must be a file that can be written; got {path}: {error.strerror}.") from error
+
+
 def main(options: Options) -> int:
-    """Runs, prints, writes; 1 if there was an alarm, 2 if the command makes no sense."""
+    """Runs, prints, writes; 1 if there was an alarm, 2 if the command makes no sense or the subject cannot be run."""
     try:
         subject = load(options.subject)
+        kinds(subject)
         for name in ("cases", "workers"):
             if getattr(options, name) < 1:
                 raise ValueError(f"--{name} must be at least 1; got {getattr(options, name)}.")
+        if options.records:
+            refuse_unwritable(options.records)
+        found = summarise(judge_all(options))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    found = summarise(judge_all(options))
     print(text(options, subject, *found))
     if options.records:
         options.records.write_text(to_csv(records(options, *found)))

@@ -10,6 +10,7 @@ import contextlib
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from properties.laws import TALLY, Broken, Guard, Law
 from properties.roundoff import granted
 from properties.snippet import Shown, shown
 from properties.subject import Subject
+from properties.subjects.plain import in_roundoffs
 
 METHODS = (
     *("forward", "backward", "backwards", "double_backward", "stack", "stack_backward", "feed_back"),
@@ -45,10 +47,20 @@ class Description(NamedTuple):
 
 
 def description(subject: Subject) -> Description:
-    """A subject's own words."""
-    alphas = {dtype: subject.alpha(dtype) / subject.u(dtype) for dtype in subject.dtypes}
+    """A subject's own words.
+
+    Raises:
+        ValueError: its alpha is no number from 0 to 4 roundoffs.
+    """
+    alphas = {dtype: alpha_of(subject, dtype) for dtype in subject.dtypes}
     about = (subject.name, subject.version, tuple(subject.cells), tuple(subject.dtypes))
     return Description(*about, frozenset(subject.capabilities), subject.pooled, subject.share, alphas)
+
+
+def alpha_of(subject: Subject, dtype: str) -> float:
+    """A subject's alpha in units of its roundoff; see `in_roundoffs`."""
+    alpha = subject.alpha(dtype)
+    return in_roundoffs(subject.name, alpha / subject.u(dtype) if isinstance(alpha, Real) else alpha)
 
 
 class Described(Guard):

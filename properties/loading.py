@@ -70,6 +70,8 @@ def load_all(word: str) -> list[Subject]:
     Raises:
         ValueError: it names nothing that can be loaded or judged; one line that says so.
     """
+    from properties.guard import description  # which reads the laws
+
     try:
         found, name = resolved(word)
     except Exception as error:
@@ -79,7 +81,10 @@ def load_all(word: str) -> list[Subject]:
             f"--subject must be {names}, MODULE[:ATTR] or path/to/file.py[:NAME]; got {word!r}: {why}"
         ) from error
     try:
-        return adapted(found, name)
+        subjects = adapted(found, name)
+        for subject in subjects:
+            description(subject)
+        return subjects
     except ValueError as error:
         raise ValueError(f"--subject={word}: {' '.join(str(error).split())}") from error
 
@@ -135,9 +140,9 @@ def adapted(found: Any, name: str) -> list[Subject]:
     functions = {cell: getattr(found, cell) for cell in ("rnn", "lstm") if callable(getattr(found, cell, None))}
     if functions:
         alone = len(functions) == 1
-        return [Function(function, name if alone else f"{name}:{cell}") for cell, function in functions.items()]
-    if callable(found) and takes_a_sequence(found):
-        return [Function(found, name)]
+        return [Function(function, name if alone else f"{name}:{cell}", cell) for cell, function in functions.items()]
+    if callable(found) and (name in ("rnn", "lstm") or takes_a_sequence(found)):
+        return [Function(found, name, name)]
     raise ValueError(f"a subject must be {FORMS}; got {name!r}, a {type(found).__name__}.")
 
 

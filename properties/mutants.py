@@ -103,19 +103,29 @@ def complaints(verdicts: dict[str, str], changes: dict[str, Change], arguments: 
 
 
 def mutmut(*words: str) -> str:
-    """What a command of mutmut prints."""
+    """What a command of mutmut prints.
+
+    Raises:
+        FileNotFoundError: it is not installed; one line that says how it is.
+    """
     command = [str(Path(sys.executable).with_name("mutmut")), *words]
+    if not Path(command[0]).exists():
+        raise FileNotFoundError("`mutmut` must be installed beside this Python: the extra 'mutants' has it.")
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def main(ask: Callable[..., str] = mutmut, arguments: str | None = None) -> int:
-    """Prints the table and what is wrong; the exit status is 1 where something is.
+    """Prints the table and what is wrong; the exit status is 1 where something is, and 2 without mutmut.
 
     Args:
         ask: a command of mutmut's words to what it prints.
         arguments: in the form of properties/meta/mutants.md, which is read if None.
     """
-    verdicts = read_verdicts(ask("results", "--all", "true"))
+    try:
+        verdicts = read_verdicts(ask("results", "--all", "true"))
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     if not verdicts or "not checked" in verdicts.values():
         print("mutmut's run was not finished: `make mutants` starts it anew.")
         return 1

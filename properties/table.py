@@ -94,9 +94,9 @@ def statement(module: ModuleType) -> str:
 
 
 def equal_in(module: ModuleType) -> str:
-    """How a law's tests compare: within the referee's bound, bit for bit, or by a condition that holds or not."""
+    """How a law's tests compare: within a derived bound, bit for bit, or by a condition that holds or not."""
     source = inspect.getsource(module)
-    how = {"bound": r"\bagree\(", "bits": r"\b(all_)?same_bits\("}
+    how = {"bound": r"\b(agree|TALLY\.see)\(", "bits": r"\b(all_)?same_bits\("}
     return ", ".join(word for word, call in how.items() if re.search(call, source)) or "exact"
 
 

@@ -2,7 +2,7 @@
 
 The mask is read off the outputs: the layer above is made so that its output is exactly zero where its input is. What is
 random is judged by exact binomial tails at 1e-10 a count. A case has at most five counts, so that it accuses a correct
-subject with a probability below 1e-9: the 840 counts of the default profile, in less than one of 10^7 runs.
+subject with a probability below 1e-9: the default profile, with fewer than 1,000 counts, in less than one of 10^7 runs.
 """
 
 from dataclasses import replace

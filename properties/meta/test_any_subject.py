@@ -168,6 +168,17 @@ def test_a_subject_that_cannot_run_a_law_says_what_it_would_have_to_declare():
     assert "it does not declare that it takes rows of different lengths" in str(checked)
 
 
+def test_a_law_that_holds_as_far_as_it_was_run_says_how_many_tests_were_not():
+    """And what they need; whoever declares that runs them all."""
+    (checked,) = check_subject(function_file.rnn, ("bias",), 1)
+    assert re.search(
+        r"^bias +holds .*, 2 tests not run \(not declared: backward, one bias\)$", str(checked), re.MULTILINE
+    )
+    assert checked.holds
+    (checked,) = check_subject("numpy_twin", ("bias",), 1)
+    assert "not run" not in str(checked)
+
+
 @pytest.mark.parametrize(
     ("word", "says"),
     [
@@ -193,6 +204,70 @@ def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
     with pytest.raises(ValueError) as refusal:
         isolated(word)
     assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_named(tmp_path):
+    """But for x, names are free: `h_0` and `c_0` made an lstm an RNN, which broke every law with a TypeError."""
+    path = changed(tmp_path, "function", ("h0", "h_0"), ("c0", "c_0"))
+    found = [*load_all(str(path)), *load_all(f"{path}:lstm"), *load_all(f"{path}:rnn")]
+    assert [subject.cells for subject in found] == [("rnn",), ("lstm",), ("lstm",), ("rnn",)]
+    for subject in found[:2]:
+        assert check(InProcess(subject), ("range",), settings(settings.get_profile("ci"), max_examples=2)).holds
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("def lstm(x, h, weight_ih, weight_hh, bias_ih, bias_hh): ...", "x, h, weight_ih, weight_hh, bias_ih, bias_hh"),
+        ("def lstm(h, c, x, W, R, b, b2): ...", "h, c, x, W, R, b, b2"),
+        ("def rnn(x, h0, c0, W, R, b, b2): ...", "x, h0, c0, W, R, b, b2"),
+        ("def lstm(x, h0, c0, W, R, b): ...\nlstm.biases = 2", "x, h0, c0, W, R, b"),
+        ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.capabilities = ['lengths']", "x, h0, c0, W, R, b, b2"),
+        ("def lstm(): ...", ""),
+    ],
+)
+def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, tmp_path):
+    """That is no broken law: as many arrays as the cell has, x before them, and lengths where they are declared."""
+    path = tmp_path / "other.py"
+    path.write_text(text)
+    for word in (str(path), f"{path}:{text[4:].partition('(')[0]}"):
+        with pytest.raises(
+            ValueError, match=rf"^--subject=.*: arguments of .* must be x and .*, since .*; got \({got}\)\.$"
+        ):
+            load_all(word)
+
+
+OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n    def alpha(self, dtype): return {}"
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.alpha = 4.5", "4.5"),
+        ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = 'two'", "'two'"),
+        ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = -1", "-1"),
+        (OWN_ALPHA.format("float('inf')"), "inf"),
+        (OWN_ALPHA.format("None"), "None"),
+    ],
+)
+def test_alpha_is_a_number_from_0_to_4_of_every_kind_of_subject(text, got, tmp_path):
+    """A wider bound would hide any error: with inf the constant 7 agreed with every h."""
+    path = tmp_path / "lax.py"
+    path.write_text(text)
+    with pytest.raises(
+        ValueError, match=rf"^--subject=.*lax.py: `alpha` of .* must be a number from 0 to 4.*; got {got}"
+    ):
+        load_all(str(path))
+
+
+def test_the_table_says_by_how_much_a_subject_widens_its_bounds():
+    """Where it declares an alpha; part of a roundoff too."""
+    (checked,) = check_subject(in_conventions(), ("dtype",), 1)
+    assert "alpha" not in str(checked)
+    lax = in_conventions()
+    lax.alpha = 2.5
+    (checked,) = check_subject(lax, ("dtype",), 1)
+    assert str(checked).startswith(f"lstm (numpy {np.__version__}), alpha 2.5 u: ")
 
 
 def test_pytest_tells_a_students_break(tmp_path):

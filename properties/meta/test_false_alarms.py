@@ -1,6 +1,7 @@
 """The false-alarm command: what it counts, prints and writes, and how it ends."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,9 @@ from impl.spec import COMMON, DTYPES
 from properties import false_alarms
 from properties.false_alarms import Options, judge_chunk, main, random_plan, summarise
 from properties.loading import load
+from properties.meta.students import function
 from properties.record import read_csv
+from properties.subject import Subject
 
 FAULT = "properties.meta.faults.values:ForgetBiasOfOneInSecret"
 
@@ -36,11 +39,51 @@ def test_a_wrong_subject_raises_alarms_and_exit_code_1(capsys):
     assert "Plan(T=" in out
 
 
-@pytest.mark.parametrize("options", [Options("no_such_module"), Options(cases=0), Options(workers=0)])
+NOWHERE = Path("no such folder") / "records.csv"
+VARIANTS = "properties.meta.test_false_alarms:VARIANTS_ALONE"
+
+
+class VariantsAlone(Subject):
+    """What has no cell that is asked for."""
+
+    name, cells = "variants", ("lstm_no_forget",)
+
+
+VARIANTS_ALONE = VariantsAlone()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options("no_such_module"), Options(cases=0), Options(workers=0), Options(VARIANTS), Options(records=NOWHERE)],
+    ids=["module", "cases", "workers", "cells", "records"],
+)
 def test_a_command_that_makes_no_sense_ends_with_one_line_and_exit_code_2(options, capsys):
     """Nothing is run."""
     assert main(options) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_subject_is_asked_for_its_own_cells_and_dtypes(tmp_path):
+    """In turn: those that it has, with the state of the cell where it takes it; a raised exception is told as such."""
+    text = (Path(function.__file__)).read_text("utf-8") + "\n\nlstm.dtypes = ('float64',)\n"
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    _, alarms, worst = summarise(judge_chunk(f"{path}:lstm", 0, range(2)))
+    assert alarms == 0 and {key[:2] for key in worst} == {("lstm", "float64")}
+    printed = false_alarms.text(Options(), load(f"{path}:lstm"), 2, alarms, worst)
+    assert "lstm float64" in printed and "rnn" not in printed and "float32" not in printed
+    assert summarise(judge_chunk("properties.meta.students.course", 0, range(3)))[1] == 0, "c0 is zero there"
+    path.write_text(text.replace("    h, c, hs = h0, c0, []", "    raise KeyError('no such gate')"))
+    with pytest.raises(ValueError, match=r"lstm raised KeyError: 'no such gate'. lstm float64, Plan\("):
+        judge_chunk(f"{path}:lstm", 0, range(1))
+
+
+def test_a_file_of_records_is_kept_until_there_is_more(tmp_path):
+    """Whether it can be written is tried without emptying it."""
+    path = tmp_path / "records.csv"
+    path.write_text("kept")
+    false_alarms.refuse_unwritable(path)
+    assert path.read_text() == "kept"
 
 
 def test_the_cases_do_not_depend_on_how_they_are_dealt_out():

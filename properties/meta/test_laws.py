@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import mpmath
 import numpy as np
 import pytest
 
-from properties.cases import Plan, plans
-from properties.laws import TALLY, agree, all_same_bits, law, require, same_bits
+from properties.cases import Plan, head_of, plans
+from properties.laws import TALLY, agree, all_same_bits, law, registry, require, same_bits
 from properties.loading import load
 from properties.oracle import Judged
+from properties.test_chain_rule import forced, loss_bound
 from properties.test_modes import may_be_likeliest
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +88,31 @@ def test_where_rounding_decides_which_output_is_the_likeliest_none_is_a_wrong_ch
     for bound, wanted in ((0.5, [[1, 1, 0], [0, 1, 0], [1, 1, 1]]), (0.0, [[0, 1, 0], [0, 1, 0], [0, 1, 0]])):
         found = may_be_likeliest(Judged(hi, lo, np.full((3, 3), bound)))
         assert found.astype(int).tolist() == wanted
+
+
+def test_the_loss_of_a_sequence_is_judged_against_more_than_float64():
+    """Law "chain rule": the referee's losses are those of mpmath at 200 bits to 2^-90, logits included."""
+    case, V = Plan(3, 2, 4, 5, seed=7).case("rnn", "float64"), 5
+    targets = case.rng.integers(0, V, (3, 2))
+    call, head = forced(case, V, targets), head_of(case, V)
+    _, exact, left = loss_bound(case, 0.0, call, head, targets)
+    h = case.judged(call=call)["h"]
+    with mpmath.workprec(200):
+        wide = np.vectorize(mpmath.mpf, otypes=[object])
+        y = (wide(h.hi) + wide(h.lo)) @ wide(head.weight_hy.T) + wide(head.bias_hy)
+        steps = [mpmath.log(sum(map(mpmath.exp, y[at]))) - y[(*at, targets[at])] for at in np.ndindex(3, 2)]
+        off = sum(steps) - sum(wide(exact)) - sum(wide(left))
+        assert abs(off) < mpmath.mpf(2) ** -90 and any(left)
+
+
+def test_knowing_nothing_costs_ln_v_within_the_loss_own_bound():
+    """Law "chain rule": a float64 loss that is 8e-13 off is within no bound of so few steps; the right one is."""
+    (found,) = (one for one in registry()["chain rule"] if one.test.startswith("test_equal_logits"))
+    twin, plan = load("numpy_twin"), Plan(3, 2, 4, 5, seed=7)
+    found.body(subject=twin, cell="rnn", dtype="float64", plan=plan)
+    near = SimpleNamespace(name="near", loss=lambda y, targets: (twin.loss(y, targets)[0] + 8e-13, None))
+    with pytest.raises(AssertionError, match="zero logits must cost T B ln V"):
+        found.body(subject=near, cell="rnn", dtype="float64", plan=plan)
 
 
 def test_a_law_keeps_its_docstring_and_what_it_needs():

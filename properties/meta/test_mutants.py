@@ -129,6 +129,14 @@ def test_the_exit_status_says_whether_all_is_argued(verdict, argued, status, say
     assert says in capsys.readouterr().out
 
 
+def test_without_mutmut_one_line_says_so(monkeypatch, tmp_path, capsys):
+    """And the exit status is neither that of an account nor of a survivor."""
+    monkeypatch.setattr(mutants.sys, "executable", str(tmp_path / "python"))
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert said == "error: `mutmut` must be installed beside this Python: the extra 'mutants' has it.\n"
+
+
 def test_the_committed_arguments_can_all_be_read():
     """No heading is lost on the way: a diff of two lines or more and a sentence follow each name."""
     text = mutants.ARGUMENTS.read_text()

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+import conftest
 from properties.laws import registry
 from properties.loading import BUILT_IN
 from properties.meta.faults import FAULTS
@@ -79,6 +81,15 @@ def test_the_readmes_table_of_laws_is_that_of_the_registry():
     assert readme_table() in README
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("spectrum", "bound"), ("value", "bound"), ("causality", "bits"), ("range", "exact"), ("chain rule", "bound")],
+)
+def test_a_law_that_takes_a_fraction_of_a_derived_bound_is_no_exact_one(name, how):
+    """By whatever means it compares: law "spectrum" has a bound of its own."""
+    assert equal_in(sys.modules[registry()[name][0].body.__module__]) == how
+
+
 def test_the_readme_names_every_capability_and_every_built_in_subject():
     """Whoever adds a subject reads there what it may declare."""
     assert all(f"`{name}`: {words}" in README for name, words in CAPABILITIES.items())
@@ -87,10 +98,16 @@ def test_the_readme_names_every_capability_and_every_built_in_subject():
 
 def test_the_readmes_profiles_are_those_of_the_program():
     """Counts of examples, as registered."""
-    from hypothesis import settings
-
-    for name in ("dev", "ci", "mutants", "deep"):
+    for name in conftest.PROFILES:
         assert re.search(rf"^\| {name} \| {settings.get_profile(name).max_examples:,} \|", README, re.MULTILINE), name
+
+
+def test_a_profile_that_does_not_exist_is_a_usage_error():
+    """It names those that do; the run's own stays."""
+    kept = settings.default
+    with pytest.raises(pytest.UsageError, match=r"^--hypothesis-profile must be one of dev, ci, .*; got 'fast'\.$"):
+        conftest.load_profile("fast")
+    assert settings.default == kept
 
 
 def test_the_readmes_commands_are_modules_that_exist():

@@ -11,7 +11,8 @@ gives a gradient for each of these:
     lstm.dtypes = ("float64",); lstm.capabilities = ("checks",)
     lstm.backward = lambda dhs, dhT, dcT, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh: ...
 
-Absent biases and an absent initial state are handed over as zeros.
+Absent biases and an absent initial state are handed over as zeros. Arguments are handed over by place: but for x their
+names are free. Under another name than `lstm` or `rnn` a function is an LSTM if it has a c0; `cell` says otherwise.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ OUTPUTS = {"lstm": ("hs", "hT", "cT"), "rnn": ("hs", "hT"), "rnn_relu": ("hs", "
 class Function(Plain):
     """One function, and its backward if it has one."""
 
-    def __init__(self, function: Callable[..., Any], name: str) -> None:
-        """Raises ValueError: an attribute is unknown or has a wrong value; the message names it."""
+    def __init__(self, function: Callable[..., Any], name: str, found_as: str = "") -> None:
+        """Takes a function by its name in a report and that under which it was found.
+
+        Raises:
+            ValueError: an attribute is unknown or has a wrong value, or the arguments are others; the message names it.
+        """
         options = {n: getattr(function, n) for n in ATTRIBUTES if hasattr(function, n)}
         refuse_unknown(function, name)
-        cell = options.get("cell") or cell_of(function)
+        cell = options.get("cell") or cell_of(function, found_as)
         self.function, self.reverse, self.cell = function, options.get("backward"), cell
         one = chosen(name, "biases", options.get("biases", 2), (1, 2)) == 1
         super().__init__(
@@ -56,11 +61,22 @@ class Function(Plain):
             cells=(chosen(name, "cell", cell, tuple(OUTPUTS)),),
             dtypes=subset(name, "dtypes", options.get("dtypes", DTYPES), DTYPES),
             capabilities=(*subset(name, "capabilities", options.get("capabilities", ()), CAPABILITIES), "cell state"),
-            alpha=chosen(name, "alpha", options.get("alpha", 0), (0, 1, 2, 3, 4)),
+            alpha=options.get("alpha", 0),
             version=f"numpy {np.__version__}",
             imports=imports_of(function),
         )
         self.source = ()
+        self.refuse_others()
+
+    def refuse_others(self) -> None:
+        """Refuses a function that cannot be called with what it is given, so that this is not told as a broken law."""
+        names = self.arguments("x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        lengths = ["lengths"] if "lengths" in self.capabilities else []
+        if not takes(self.function, names, lengths):
+            raise ValueError(
+                f"arguments of {self.name} must be x and what stands for ({', '.join(names[1:] + lengths)}), since as "
+                f"{self.cell} it is called with these; got ({', '.join(inspect.signature(self.function).parameters)})."
+            )
 
     def arguments(self, x: Any, h0: Any, c0: Any, W: Any, R: Any, b: Any, b2: Any) -> list[Any]:
         """The function's own arguments."""
@@ -101,9 +117,24 @@ class Function(Plain):
         return super().results(cell) | {"h": "hs"}
 
 
-def cell_of(function: Callable[..., Any]) -> str:
-    """An LSTM has a c0 among its arguments."""
+def cell_of(function: Callable[..., Any], found_as: str) -> str:
+    """The cell that it is called, or else: an LSTM has a c0 among its arguments."""
+    if found_as in ("rnn", "lstm"):
+        return found_as
     return "lstm" if "c0" in inspect.signature(function).parameters else "rnn"
+
+
+def takes(function: Callable[..., Any], names: list[str], keywords: list[str]) -> bool:
+    """Whether a function's arguments begin with x and are as many, by place, as the names, and then the keywords."""
+    signature = inspect.signature(function)
+    first = next(iter(signature.parameters.values()), None)
+    if first is None or (first.name != "x" and first.kind != inspect.Parameter.VAR_POSITIONAL):
+        return False
+    try:
+        signature.bind(*names, **dict.fromkeys(keywords))
+    except TypeError:
+        return False
+    return True
 
 
 def refuse_unknown(function: Callable[..., Any], name: str) -> None:

@@ -19,7 +19,7 @@ from impl.spec import DTYPES, STATES, Parameters, leaves, rebuild, torch_field, 
 from properties.cases import named, sides
 from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.function import subset
-from properties.subjects.plain import refuse_undeclared
+from properties.subjects.plain import in_roundoffs, refuse_undeclared
 from properties.subjects.torch_twin import own, tensor
 
 OFFERS = {"num_layers": "layers", "bidirectional": "directions", "batch_first": "batch first", "dropout": "dropout"}
@@ -177,7 +177,7 @@ class Module(Layers):
     """A class of modules, or the class of one."""
 
     def __init__(self, found: Any, name: str) -> None:
-        """Raises ValueError: it cannot be built like torch.nn's, or its parameters have other names."""
+        """Raises ValueError: it cannot be built like torch.nn's, or a parameter or attribute is not as it must be."""
         self.kind, self.name = found if isinstance(found, type) else type(found), name
         self.arguments = arguments_of(self.kind)
         try:
@@ -194,7 +194,7 @@ class Module(Layers):
         relu = ("rnn_relu",) if "nonlinearity" in self.arguments else ()
         self.cells = ("lstm",) if rows == 12 else ("rnn", *relu)
         self.dtypes = subset(name, "dtypes", getattr(self.kind, "dtypes", DTYPES), DTYPES)
-        self.alphas = float(getattr(self.kind, "alpha", 0))
+        self.alphas = in_roundoffs(name, getattr(self.kind, "alpha", 0))
         offers = () if self.one_step else (what for name, what in OFFERS.items() if name in self.arguments)
         more = subset(name, "capabilities", getattr(self.kind, "capabilities", ()), CAPABILITIES)
         self.capabilities = frozenset({*offers, *more, "backward", "several backwards", "cell state"})

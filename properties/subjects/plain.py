@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,9 +150,13 @@ class Plain(Subject):
         source: tuple[Any, ...] = (),
         imports: str = "import numpy as np",
     ) -> None:
-        """As the attributes of Subject; `alpha` in units of u; the functions that a snippet needs, and its imports."""
+        """As the attributes of Subject; `alpha` in units of u; the functions that a snippet needs, and its imports.
+
+        Raises:
+            ValueError: `alpha` is no number from 0 to 4.
+        """
         self.name, self.version, self.cells, self.dtypes, self.pooled = name, version, cells, dtypes, pooled
-        self.conventions, self.alphas, self.imports = conventions, alpha, imports
+        self.conventions, self.alphas, self.imports = conventions, in_roundoffs(name, alpha), imports
         self.call_forward, self.call_gradients = forward, gradients
         self.capabilities = frozenset(capabilities) | ({"backward"} if gradients else set())
         self.source = source or tuple(f for f in (forward, gradients) if f)
@@ -193,6 +198,24 @@ class Plain(Subject):
         dh, dlast = self.conventions.sequence(cotangent.h), (*cotangent.last, None)[:2]
         given = self.conventions.given(call)
         return self.conventions.result(call, Given(*self.call_gradients(call.cell, *given, call.lengths, dh, *dlast)))
+
+
+LARGEST_ALPHA = 4
+"""In units of the roundoff: as much again as each sigma and tanh is granted of its own result (rho)."""
+
+
+def in_roundoffs(name: str, alpha: Any) -> float:
+    """The alpha that a subject declares, in units of the roundoff.
+
+    Raises:
+        ValueError: it is no number, or one that no bound can be widened by.
+    """
+    if not isinstance(alpha, Real) or isinstance(alpha, bool) or not 0 <= alpha <= LARGEST_ALPHA:
+        raise ValueError(
+            f"`alpha` of {name} must be a number from 0 to {LARGEST_ALPHA}, in units of the roundoff, since a wider "
+            f"bound hides what is wrong; got {alpha!r}."
+        )
+    return float(alpha)
 
 
 def refuse_undeclared(subject: Subject, call: Call) -> None:
