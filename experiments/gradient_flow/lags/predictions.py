@@ -61,7 +61,7 @@ def log10_norm(start: Start, D: int, H: int, T: int) -> np.ndarray:
 POWERS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2.0)
 """What `alone_log10_norm` tries."""
 BIASES, STRENGTHS = 96, 4
-"""Nodes of its expectation: near gain 1 the units that keep most have biases near 0, which fewer nodes step over; with 6
+"""Nodes of its expectation: near gain 1 the units that keep most have biases near 0, which fewer step over; with 6
 the bound came out 3 decades low at lag 119."""
 
 
