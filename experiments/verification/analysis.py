@@ -167,13 +167,13 @@ def break_table(tables: Tables) -> Table:
 
 
 def cannot_tables(tables: Tables, names: list[str]) -> list[Table]:
-    """What a subject would have to declare for the laws that it cannot run."""
-    rows = tables.results[tables.results.verdict.isin(["cannot", "not run"])]
+    """What a subject would have to declare for the laws that it cannot run, and for tests of those that hold."""
+    rows = tables.results[(tables.results.verdict != "broken") & (tables.results.note != "")]
     if not len(rows):
         return []
     grouped = rows.groupby(["subject", "note"], sort=False).law.agg(", ".join).reset_index()
     shown = grouped[["subject", "law", "note"]].rename(columns={"law": "laws", "note": "why"})
-    return [Table("cannot", "Laws that were not run, and why", shown)]
+    return [Table("cannot", "Laws, and tests of laws that hold, that were not run, and why", shown)]
 
 
 def settings(tables: Tables) -> pd.DataFrame:

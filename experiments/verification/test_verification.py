@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pandas as pd
@@ -19,10 +20,11 @@ from experiments import command
 from experiments.harness import figures, report
 from experiments.harness.endings import UsageError
 from experiments.verification import analysis, verify
-from properties.check import Checked, Told, Verdict
+from properties.check import Checked, Lacking, Told, Verdict
 from properties.known import known
 from properties.loading import OUTSIDE
 from properties.meta.test_known import lacking
+from properties.subject import CAPABILITIES
 
 ROOT = Path(__file__).parents[2]
 COMMITTED = ROOT / "reports" / "verification"
@@ -99,6 +101,17 @@ def test_a_report_of_verdicts_is_made_again_from_its_tables(published, tmp_path)
     path = shutil.copytree(published, tmp_path / "verification") / "causes.csv"
     path.write_text(path.read_text("utf-8").replace("gate f", "gate g"))
     assert report.check("verification", tmp_path)[1]
+
+
+def test_of_a_law_that_holds_it_is_said_what_was_not_run():
+    """Two of its tests ask for gradients; beside it a law that cannot be run; a broken one says its sentence."""
+    told = Told("split", "some_test", "lstm", "float32", "it aborts", "lstm float32, Plan(...)")
+    two = [Lacking(f"test_{n}", CAPABILITIES["backward"]) for n in range(2)]
+    laws = [Verdict("gates", 3, 0.5, lacking=two), Verdict("vjp", lacking=two), Verdict("split", 1, None, [told])]
+    rows = verify.results([], {"it": Checked("it", "1", laws)})
+    assert list(rows.verdict) == ["holds", "cannot", "broken"] and "2 tests not run" in rows.note[0]
+    (table,) = analysis.cannot_tables(SimpleNamespace(results=rows), ["it"])
+    assert list(table.frame.laws) == ["gates", "vjp"] and list(table.frame.why) == list(rows.note[:2])
 
 
 @pytest.mark.parametrize("n", [1, 2, 6, 12])

@@ -238,7 +238,7 @@ def results(parts: Sequence[Part], subjects: dict[str, Checked]) -> pd.DataFrame
             told = first_of_each(v.breaks)
             row = {"subject": checked.name, "version": checked.version, "law": v.law, "verdict": v.word}
             row |= {"worst": v.worst, "example": told[0].example if told else ""}
-            rows.append(row | {"cases": v.cases, "note": "" if v.word == "holds" else v.why})
+            rows.append(row | {"cases": v.cases, "note": v.why or v.left})
     for part in parts:
         if part.missing and not any(row["subject"] == part.word for row in rows):
             note = "its library is not installed here"
