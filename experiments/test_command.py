@@ -225,9 +225,10 @@ def test_the_list_tells_every_presets_cost_and_that_of_its_parts(monkeypatch, ca
 
 def test_a_report_that_this_machine_cannot_make_anew_is_left_out(tmp_path, monkeypatch, capsys):
     """Of all experiments it alone, in a line; asked for by itself it is a mistake, before anything is computed."""
-    monkeypatch.setattr(catalogue, "spared", lambda name, folder: "it is rare" * (name == "speed_gpu"))
+    rare = tmp_path / "out" / "speed_gpu"
+    monkeypatch.setattr(catalogue, "spared", lambda name, folder: "it is rare" * (folder == rare))
     sweeps = {"memory": [], "speed_gpu": []}
-    assert list(command.written(sweeps, tmp_path)) == ["memory"]
+    assert list(command.written(sweeps, tmp_path / "out")) == ["memory"]
     assert capsys.readouterr().err == "speed_gpu is left out: it is rare\n"
     assert command.main(["run", "speed_gpu", "--store", f"{tmp_path}/s.sqlite", "--out", f"{tmp_path}/out"]) == 2
     assert "speed_gpu: it is rare" in capsys.readouterr().err and not (tmp_path / "s.sqlite").exists()

@@ -37,6 +37,11 @@ class Start(NamedTuple):
         return "/".join(parts + ([self.isolated] if self.isolated else []))
 
     @property
+    def gain(self) -> float:
+        """The recurrent gain; of torch's start that of entries uniform in +-1/sqrt(H), whose variance is 1/(3 H)."""
+        return 3**-0.5 if self.kind == "torch" else self.value
+
+    @property
     def label(self) -> str:
         """Its name for readers, without the cell."""
         if self.kind in RECURRENT:

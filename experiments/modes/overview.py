@@ -162,7 +162,9 @@ def beside_text(tried: list[Tried], decided: list[Tried]) -> str:
     short = [(run, one.called) for one in others for run in one.runs if not least(run.above()) > SUCCESS]
     names = listed([f"the {run.name} on {called}, {differences(run.above())}," for run, called in short])
     verb = "are" if len(short) > 1 else "is"
-    more = f"of the others {names} {verb} not surely so far above" if short else "on the others each cell is as well"
+    wanted = f"more than {SUCCESS:g} above chance"
+    well = f"on {listed([one.called for one in others])} each cell is {wanted}"
+    more = f"of the others {names} {verb} not surely {wanted}" if short else well
     return f", on the data that decide N5 ({listed([one.called for one in decided])}); {more}"
 
 

@@ -30,7 +30,7 @@ from properties.record import parse_setting
 ROLES = ("projection", "forward", "backward", "steps", "gradient", "rest")
 """What kernels are there for, in the order in which a reader meets them."""
 
-NAMES = {
+PATTERNS = {
     "projection": r"^affine",
     "forward": r"^(forward_loop|(rnn|lstm)_forward)",
     "backward": r"^(backward_loop|(rnn|lstm)_backward)",
@@ -199,7 +199,7 @@ def lone_of(rows: pd.DataFrame) -> dict[tuple[Any, ...], float]:
 def role_of(kernel: str) -> str:
     """What a kernel is there for, by its name as records have it; "" of no kernel."""
     name = unquote(kernel)
-    return next(role for role, pattern in NAMES.items() if re.search(pattern, name, re.IGNORECASE)) if name else ""
+    return next(role for role, pattern in PATTERNS.items() if re.search(pattern, name, re.IGNORECASE)) if name else ""
 
 
 def profile(case: Case, form: str, rows: pd.DataFrame, known: Known) -> Profile:

@@ -145,9 +145,9 @@ def alone_text(table: pd.DataFrame) -> str:
         low, high = (f"{decades(row.residual)} ({STARTS[row.start].label})" for row in (ends.iloc[0], ends.iloc[-1]))
         parts.append(f"from {low} to {high} at H = {width}")
     return (
-        f"Behind g times the identity units are alone, and wide cells have no mean field: the form is an upper bound "
-        f"of the norm (Markov's inequality, the best of powers up to 2). The medians lie {' and '.join(parts)} decades "
-        f"from it."
+        f"Behind g times the identity units are alone, and wide cells have no mean field: the form is a bound "
+        f"on what is typical (Markov's inequality, the best of powers up to 2), and single runs may lie above it. The "
+        f"medians lie {' and '.join(parts)} decades from it."
     )
 
 
@@ -224,7 +224,7 @@ def ratio_tables(table: pd.DataFrame) -> list[Table]:
     ]
     title = (
         f"log10 of |dL/ds| at lag {LAG} over that at lag 0 (N15 is judged at LSTM torch; of the identity the closed "
-        f"form is a bound)"
+        f"form is a bound on what is typical)"
     )
     return [Table("n15", title, pd.DataFrame(rows))] if rows else []
 
@@ -361,8 +361,8 @@ def worst(wide: pd.DataFrame, form: np.ndarray) -> str:
 def width_tables(table: pd.DataFrame) -> list[Table]:
     """Measured minus mean field at N15's lag by width; no table where there is one width."""
     title = (
-        f"Measured minus closed form (of the identity a bound) at lag {LAG} by width (decades, median and 99 % "
-        f"interval)"
+        f"Measured minus closed form (of the identity a bound on what is typical) at lag {LAG} by width (decades, "
+        f"median and 99 % interval)"
     )
     return residuals_by_width("width", title, table[table.metric == "N15"])
 
@@ -502,7 +502,7 @@ def rnn_title(rows: pd.DataFrame) -> str:
     return (
         f"Driven by noise the RNN's gradient {' and '.join(words) or 'surely neither grows nor falls'}{units}; after "
         f"{ends.lag.max()} steps the medians, of up to {ends['median'].abs().max():.2g} decades, lie within {wide} of "
-        f"the mean field, those behind g 1 within {apart} of a bound"
+        f"the mean field, those behind g 1 within {apart} of a bound on what is typical"
     )
 
 

@@ -17,9 +17,6 @@ from experiments.gradient_flow.lags.lstm_field import field, total
 from experiments.gradient_flow.quadrature import expect, hermite, legendre, line
 from experiments.gradient_flow.starts import Start
 
-GAIN_OF_UNIFORM = 3**-0.5
-"""Entries uniform in +-1/sqrt(H) have variance 1/(3 H)."""
-
 
 def rnn_growth(gain: float, D: float, H: int, T: int) -> np.ndarray:
     """By step 1..T, the factor chi_t by which the squared gradient of a tanh RNN changes across it: (T,).
@@ -54,8 +51,7 @@ def log10_norm(start: Start, D: int, H: int, T: int) -> np.ndarray:
         return total(field(start, D, H, T))[:T]
     if start.kind == "identity":
         return alone_log10_norm(start.value, D, H, T)
-    gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
-    return by_lag(0.5 * np.log10(rnn_growth(gain, D, H, T)))
+    return by_lag(0.5 * np.log10(rnn_growth(start.gain, D, H, T)))
 
 
 POWERS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 2.0)
@@ -74,8 +70,9 @@ def alone_log10_norm(gain: float, D: int, H: int, T: int) -> np.ndarray:
 
     A sum over H units of p^2 is no longer near H E p^2 where p varies by decades: the mean square lives on units that
     cross zero again and again, which are rarer than one in H (at gain 2 and lag 100 it says 10^12, where 64 units have
-    10^-62). But a norm is at most that of the powers beta <= 2, and Markov's inequality for each of them is sharp where
-    the largest of H terms is that large: the random energy model's freezing.
+    10^-62). But a norm is at most that of the powers beta <= 2, and by Markov's inequality it lies above t times the
+    form with probability t^-beta at most: a bound on what is typical, which is sharp where the largest of H terms is
+    that large: the random energy model's freezing.
 
     Source: Derrida 1981; E over the unit's path by its transfer operator, over b and s^2 as normal.
     """

@@ -248,8 +248,8 @@ def depth_title(rows: pd.DataFrame) -> str:
     lag, deep = rows.lag.max(), rows.layers.max()
     near, back = (wide[at][deep] - wide[at][1] for at in (0, lag))
     return (
-        f"With {deep} layers in place of 1 the lowest layer's median changes by {span(near)} decades at the last "
-        f"step, and by {span(back)} {lag} steps back, where more paths lead down"
+        f"With {deep} layers in place of 1 the median of the lowest layer's gradient changes by {span(near)} decades "
+        f"at the last step, and by {span(back)} {lag} steps back, where more paths lead down"
     )
 
 

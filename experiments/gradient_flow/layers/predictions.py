@@ -13,7 +13,6 @@ from functools import cache
 import numpy as np
 
 from experiments.gradient_flow.lags import lstm_field
-from experiments.gradient_flow.lags.predictions import GAIN_OF_UNIFORM
 from experiments.gradient_flow.quadrature import line
 from experiments.gradient_flow.starts import Start
 
@@ -26,8 +25,7 @@ def log10_norm(start: Start, D: int, H: int, T: int, layers: int) -> np.ndarray:
     """log10 of |dL/ds^k_{T-lag}| / |v| by layer, from the lowest, and lag 0..T-1: (layers, T)."""
     if start.cell == "lstm":
         return lstm_field.by_layer(lstm_field.fields(start, D, H, T, layers))[:, :T]
-    gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
-    return 0.5 * np.log10(rnn_squares(gain, rnn_slopes(gain, D, H, T, layers)))
+    return 0.5 * np.log10(rnn_squares(start.gain, rnn_slopes(start.gain, D, H, T, layers)))
 
 
 def rnn_slopes(gain: float, D: int, H: int, T: int, layers: int) -> np.ndarray:

@@ -233,19 +233,18 @@ def test_the_mean_field_holds_at_width_256_and_sees_what_is_planted(name):
     group = sweep.group(start, 2, H, T, 12, SimpleNamespace(engine="fast"))
     group.settings["B"] = 8
     square = 100 ** experiment.measure(group)[0, lag]
-    gain = one_layer_predictions.GAIN_OF_UNIFORM if start.kind == "torch" else start.value
-    kind, value = ("orthogonal", 1.1 * gain) if start.cell == "rnn" else ("forget_bias", start.value + 0.3)
+    kind, value = ("orthogonal", 1.1 * start.gain) if start.cell == "rnn" else ("forget_bias", start.value + 0.3)
     off = 100 ** predictions.log10_norm(start._replace(kind=kind, value=value), 8, H, T, 2)[0, lag]
     assert abs(z_score(square / 100 ** predictions.log10_norm(start, 8, H, T, 2)[0, lag])) < 5
     assert abs(z_score(square / off)) > 5
-    assert abs(z_score(square / one_way(start, gain, H, T, lag))) > 5
+    assert abs(z_score(square / one_way(start, H, T, lag))) > 5
 
 
-def one_way(start, gain, H, T, lag):
+def one_way(start, H, T, lag):
     """The lower layer's square where the gradient comes down at the last step alone."""
     if start.cell == "rnn":
-        lower, upper = predictions.rnn_slopes(gain, 8, H, T, 2)[:, ::-1]
-        return upper[0] / 3 * np.prod(gain**2 * lower[:lag])
+        lower, upper = predictions.rnn_slopes(start.gain, 8, H, T, 2)[:, ::-1]
+        return upper[0] / 3 * np.prod(start.gain**2 * lower[:lag])
     lower, upper = lstm_field.fields(start, 8, H, T, 2)
     down = np.zeros((T + 1, T + 1))
     down[0, 0] = 1.0

@@ -28,7 +28,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_expit, ndtri, polygamma, psi
 
 from experiments.gradient_flow.lags.lstm_field import RECURRENT, Field, field, total
-from experiments.gradient_flow.lags.predictions import GAIN_OF_UNIFORM, rnn_growth
+from experiments.gradient_flow.lags.predictions import rnn_growth
 from experiments.gradient_flow.quadrature import hermite, line
 from experiments.gradient_flow.starts import Start
 
@@ -63,21 +63,19 @@ def places(N: int) -> np.ndarray:
 @cache
 def rnn(start: Start, D: int, H: int) -> np.ndarray:
     """The exponents of a tanh RNN under noise, for large H: (H,)."""
-    gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
     z, weight = line()
     square = 0.0
     for _ in range(SETTLED):
-        x = math.sqrt(gain**2 * square + (D + 2) / (3 * H)) * z
+        x = math.sqrt(start.gain**2 * square + (D + 2) / (3 * H)) * z
         square = weight @ np.tanh(x) ** 2
     k, log_cosh = places(H), np.logaddexp(x, -x) - math.log(2)
-    found = math.log(gain) + frame(k, -4 * log_cosh, weight)
+    found = math.log(start.gain) + frame(k, -4 * log_cosh, weight)
     return found - 0.5 * np.log1p(-k) if start.kind == "orthogonal" else found
 
 
 def rnn_largest(start: Start, D: int, H: int) -> float:
     """The largest exponent by the mean field of the gradient, ln(g^2 E a) / 2: `rnn` at k = 0, for either kind of W."""
-    gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
-    return 0.5 * math.log(rnn_growth(gain, D, H, SETTLED)[-1])
+    return 0.5 * math.log(rnn_growth(start.gain, D, H, SETTLED)[-1])
 
 
 def frame(k: np.ndarray, log_a: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -325,6 +325,10 @@ def test_forms_of_the_largest_exponent_are_numbers_and_those_outside_its_interva
         table
     ) and "and LSTM b_f=1 (0.5000, form " in analysis.lead(mine, table)
     assert "it has the wrong sign for LSTM b_f=1" in analysis.lead(mine, table)
+    turned = (table.setting == "spectrum/rnn/start=torch/H=8") & (table.number == 1)
+    shrinks = {"low": -0.3, "high": -0.1, "predicted": 0.1}
+    fallen = table.assign(**{name: table[name].mask(turned, value) for name, value in shrinks.items()})
+    assert "it has the wrong sign for RNN torch and LSTM b_f=1" in analysis.lead(mine, fallen)
     moved = table.assign(residual=table.residual.mask((table.setting == next(iter(at))) & (table.number == 12), 40.0))
     assert "and 40 off (LSTM b_f=1, exponent 12 of 16)" in analysis.lead(mine, moved)
     assert "lies outside the 99 % interval for" in analysis.largest_text(table)

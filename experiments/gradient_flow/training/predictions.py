@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.gradient_flow.lags.lstm_field import Field, driven, nodes, total
-from experiments.gradient_flow.lags.predictions import GAIN_OF_UNIFORM, by_lag, rnn_growth
+from experiments.gradient_flow.lags.predictions import by_lag, rnn_growth
 from experiments.gradient_flow.starts import Start
 
 
@@ -42,8 +42,7 @@ def log10_norm(start: Start, H: int, T: int, given: Inputs) -> np.ndarray:
     """log10 of |dL/ds_{T-lag}| / |dL/ds_T| by lag 0..T-1, (T,)."""
     if start.cell == "lstm":
         return total(moments(start, H, T, given))[:T]
-    gain = GAIN_OF_UNIFORM if start.kind == "torch" else start.value
-    return by_lag(0.5 * np.log10(rnn_growth(gain, given.lasting + given.new, H, T)))
+    return by_lag(0.5 * np.log10(rnn_growth(start.gain, given.lasting + given.new, H, T)))
 
 
 @cache

@@ -236,6 +236,11 @@ def test_a_run_says_what_it_should_and_the_same_twice(cell):
         assert value.get((CLAIM, "N17", 0, seed)) == (untied - tied if cell == "lstm" else None)
 
 
+def test_the_claims_note_knows_its_setting():
+    """Under which name the records of N17 stand among all others: these are not counted again beside it."""
+    assert claims.CLAIMS["N17"].elsewhere.own == CASE_OF_CLAIM.setting
+
+
 def test_a_readout_of_zeros_pays_the_mean_square_of_the_targets():
     """The loss is a mean over rows, and over no other number."""
     group = small("rnn")
