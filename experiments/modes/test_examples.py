@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
@@ -19,13 +18,7 @@ from experiments.modes.experiment import FIRST, WRONG
 from impl import draw
 from properties.record import COLUMNS, Record
 
-
-@pytest.fixture(autouse=True)
-def drawing_style():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 def test_every_data_set_has_its_picture_and_its_symbols():

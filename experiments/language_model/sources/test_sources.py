@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,12 +23,7 @@ OPTIONS, TWIN = SimpleNamespace(engine="numpy", corpus=None), engine("numpy")
 EVEN = sweep.Run("even", 0, 40, rows=60)
 
 
-@pytest.fixture(autouse=True)
-def drawing():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 def group(run=EVEN, cell="rnn", lr=1e-2, seeds=2, more=()):
