@@ -14,7 +14,7 @@ from torch import nn
 
 from properties import child, reduce
 from properties.cases import POOL, Plan, pooled, resized
-from properties.check import check, check_subject
+from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
 from properties.guard import InProcess
 from properties.laws import Broken
@@ -22,6 +22,7 @@ from properties.loading import adapted, load_all
 from properties.meta.students import course as course_file
 from properties.meta.students import function as function_file
 from properties.reduce import smallest
+from properties.subject import CAPABILITIES
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = Path(__file__).parent / "students"
@@ -169,14 +170,37 @@ def test_a_subject_that_cannot_run_a_law_says_what_it_would_have_to_declare():
 
 
 def test_a_law_that_holds_as_far_as_it_was_run_says_how_many_tests_were_not():
-    """And what they need; whoever declares that runs them all."""
+    """And what they need; whoever declares that runs them all. Beside a broken law it stands too."""
     (checked,) = check_subject(function_file.rnn, ("bias",), 1)
     assert re.search(
         r"^bias +holds .*, 2 tests not run \(not declared: backward, one bias\)$", str(checked), re.MULTILINE
     )
     assert checked.holds
+    (checked,) = check_subject(OwnLSTM, ("reversal",), 1)
+    assert re.search(r"^reversal +broken .* 1 test not run \(not declared: lengths\)$", str(checked), re.MULTILINE)
     (checked,) = check_subject("numpy_twin", ("bias",), 1)
     assert "not run" not in str(checked)
+
+
+def test_a_test_that_ran_for_one_cell_is_not_run_for_the_others_alone():
+    """A course's RNN carries its state and its LSTM has none to carry: three tests lack one thing, for one cell."""
+    over_time, _ = check_subject(course_file, ("split", "bias"), 1)
+    says = {v.law: v.left for v in over_time.verdicts}
+    assert says["split"] == "3 tests not run for lstm (not declared: cell state)"
+    assert says["bias"] == "1 test not run (not declared: one bias)"
+
+
+def test_tests_that_did_not_run_and_those_that_ran_for_other_cells_are_told_apart():
+    """Each group with what it needs; a law without a case says it in a sentence instead."""
+    verdict = Verdict("law", cases=1, ran={"a", "b"})
+    verdict.lacking = [Lacking("a", CAPABILITIES["cell state"], "lstm"), Lacking("b", CAPABILITIES["lengths"], "lstm")]
+    verdict.lacking += [Lacking("c", CAPABILITIES["backward"], cell) for cell in ("rnn", "lstm")]
+    verdict.lacking += [Lacking("b", CAPABILITIES["lengths"], "gru")]
+    assert verdict.left == (
+        "1 test not run (not declared: backward), 1 test not run for gru and lstm (not declared: lengths), "
+        "1 test not run for lstm (not declared: cell state)"
+    )
+    assert Verdict("law", lacking=verdict.lacking).left == ""
 
 
 @pytest.mark.parametrize(
