@@ -7,7 +7,8 @@ import pytest
 
 from impl.spec import COMMON, DTYPES
 from properties import false_alarms
-from properties.false_alarms import Options, judge_chunk, main, random_plan, summarise
+from properties.cases import Plan
+from properties.false_alarms import Options, Seen, judge_chunk, main, random_plan, summarise
 from properties.loading import load
 from properties.meta.students import function
 from properties.record import read_csv
@@ -76,6 +77,15 @@ def test_a_subject_is_asked_for_its_own_cells_and_dtypes(tmp_path):
     path.write_text(text.replace("    h, c, hs = h0, c0, []", "    raise KeyError('no such gate')"))
     with pytest.raises(ValueError, match=r"lstm raised KeyError: 'no such gate'. lstm float64, Plan\("):
         judge_chunk(f"{path}:lstm", 0, range(1))
+
+
+def test_a_column_holds_a_fraction_however_far_beyond_its_bound():
+    """Three digits after the point within reach of 1, three digits in all far beyond."""
+    worst = {(*kind, "h"): Seen(*kind, "h", 0.12345, Plan(3, 2, 4, 5, seed=1)) for kind in product(COMMON, DTYPES)}
+    worst["lstm", "float64", "h"] = worst["lstm", "float64", "h"]._replace(fraction=8.6871e30)
+    lines = false_alarms.text(Options(), load("numpy_twin"), 6, 1, worst).splitlines()
+    assert lines[3] == f"{'h':<29}" + f"{'0.123':>18}" * 5 + f"{'8.69e+30':>18}"
+    assert len(lines[3]) == len(lines[2]), "beneath its head"
 
 
 def test_a_file_of_records_is_kept_until_there_is_more(tmp_path):
