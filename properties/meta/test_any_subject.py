@@ -203,6 +203,18 @@ def test_tests_that_did_not_run_and_those_that_ran_for_other_cells_are_told_apar
     assert Verdict("law", lacking=verdict.lacking).left == ""
 
 
+OWN = {
+    "argument": "def alpha(self): return 0",
+    "none": "capabilities = None",
+    "letters": "cells = 'lstm'",
+    "widths": "dtypes = [32, 64]",
+    "constructor": "def __init__(self): raise KeyError('no weights')",
+}
+"""What a Subject of someone's own may have wrong."""
+
+LISTED = "must be words in a tuple, a list or a set, even one alone"
+
+
 @pytest.mark.parametrize(
     ("word", "says"),
     [
@@ -214,6 +226,13 @@ def test_tests_that_did_not_run_and_those_that_ran_for_other_cells_are_told_apar
         ("{folder}/wrong.py", "`gates` must be an order of the letters i, f, g, o; got 'ifgg'"),
         ("{folder}/wide.py", "wide.py:Wide"),
         ("properties.cases:nothing", "has no attribute 'nothing'"),
+        ("{folder}/exits.py", "SystemExit: 3"),
+        ("{folder}/argument.py", "TypeError: subject.alpha() takes 1 positional argument but 2 were given"),
+        ("{folder}/none.py", f"`capabilities` of unnamed {LISTED}; got None."),
+        ("{folder}/letters.py", f"`cells` of unnamed {LISTED}; got 'lstm'."),
+        ("{folder}/widths.py", f"`dtypes` of unnamed {LISTED}; got [32, 64]."),
+        ("{folder}/constructor.py", "KeyError: 'no weights'"),
+        ("{folder}/slots.py", "TypeError: 'NoneType' object is not iterable"),
     ],
 )
 def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
@@ -222,12 +241,17 @@ def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
     texts["slip"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gate_order = 'ifog'"
     texts["wrong"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gates = 'ifgg'"
     texts["wide"] = "import torch\nclass Wide(torch.nn.Module):\n    def __init__(self, n): super().__init__()"
+    texts["slots"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.capabilities = None"
+    texts["exits"] = "import sys\nsys.exit(3)"
+    begin = "from properties.subject import Subject\nclass subject(Subject):\n    "
+    texts |= {name: begin + own for name, own in OWN.items()}
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
     word = word.format(folder=tmp_path) + (":Wide" if "wide" in word else "")
-    with pytest.raises(ValueError) as refusal:
-        isolated(word)
-    assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
+    for load in (isolated, *(() if "aborts" in word else (load_all,))):
+        with pytest.raises(ValueError) as refusal:
+            load(word)
+        assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_named(tmp_path):
