@@ -232,7 +232,7 @@ LISTED = "must be words in a tuple, a list or a set, even one alone"
         ("{folder}/letters.py", f"`cells` of unnamed {LISTED}; got 'lstm'."),
         ("{folder}/widths.py", f"`dtypes` of unnamed {LISTED}; got [32, 64]."),
         ("{folder}/constructor.py", "KeyError: 'no weights'"),
-        ("{folder}/slots.py", "TypeError: 'NoneType' object is not iterable"),
+        ("{folder}/slots.py", "slots.capabilities must be some of backward, states,"),
     ],
 )
 def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
@@ -263,6 +263,9 @@ def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_nam
         assert check(InProcess(subject), ("range",), settings(settings.get_profile("ci"), max_examples=2)).holds
 
 
+WITH_BACKWARD = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.backward = {}"
+
+
 @pytest.mark.parametrize(
     ("text", "got"),
     [
@@ -272,17 +275,38 @@ def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_nam
         ("def lstm(x, h0, c0, W, R, b): ...\nlstm.biases = 2", "x, h0, c0, W, R, b"),
         ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.capabilities = ['lengths']", "x, h0, c0, W, R, b, b2"),
         ("def lstm(): ...", ""),
+        (WITH_BACKWARD.format("lambda dh: None"), "dh"),
+        (WITH_BACKWARD.format("lambda dh, dhT, x, h0, c0, W, R, b, b2: 0"), "dh, dhT, x, h0, c0, W, R, b, b2"),
+        (
+            "def rnn(x, h0, W, R, b, b2, lengths): ...\nrnn.capabilities = ['lengths']\n"
+            "rnn.backward = lambda dh, dhT, x, h0, W, R, b, b2: 0",
+            "dh, dhT, x, h0, W, R, b, b2",
+        ),
     ],
 )
 def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, tmp_path):
-    """That is no broken law: as many arrays as the cell has, x before them, and lengths where they are declared."""
+    """That is no broken law: as many arrays as the cell has, x before them, and lengths where they are declared.
+
+    For a backward the gradients by the outputs come first, and all names are free.
+    """
     path = tmp_path / "other.py"
     path.write_text(text)
     for word in (str(path), f"{path}:{text[4:].partition('(')[0]}"):
         with pytest.raises(
-            ValueError, match=rf"^--subject=.*: arguments of .* must be x and .*, since .*; got \({got}\)\.$"
+            ValueError, match=rf"^--subject=.*: arguments of .* must be (x and|what) .*, since .*; got \({got}\)\.$"
         ):
             load_all(word)
+
+
+def test_a_backward_is_a_function_of_whatever_names(tmp_path):
+    """As many arguments as it is given are enough; anything else is refused."""
+    path = tmp_path / "other.py"
+    path.write_text(WITH_BACKWARD.format("lambda a, b, c, d, *more: 0"))
+    (subject,) = load_all(str(path))
+    assert "backward" in subject.capabilities
+    path.write_text(WITH_BACKWARD.format("3"))
+    with pytest.raises(ValueError, match=r": other.backward must be a function; got 3\.$"):
+        load_all(str(path))
 
 
 OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n    def alpha(self, dtype): return {}"
@@ -292,6 +316,7 @@ OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n  
     ("text", "got"),
     [
         ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.alpha = 4.5", "4.5"),
+        ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.alpha = 'two'", "'two'"),
         ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = 'two'", "'two'"),
         ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = -1", "-1"),
         (OWN_ALPHA.format("float('inf')"), "inf"),
@@ -308,14 +333,18 @@ def test_alpha_is_a_number_from_0_to_4_of_every_kind_of_subject(text, got, tmp_p
         load_all(str(path))
 
 
-def test_the_table_says_by_how_much_a_subject_widens_its_bounds():
-    """Where it declares an alpha; part of a roundoff too."""
+def test_the_table_says_by_how_much_a_subject_widens_its_bounds(monkeypatch):
+    """Where it declares an alpha; part of a roundoff too, and the largest where dtypes differ."""
     (checked,) = check_subject(in_conventions(), ("dtype",), 1)
     assert "alpha" not in str(checked)
     lax = in_conventions()
     lax.alpha = 2.5
     (checked,) = check_subject(lax, ("dtype",), 1)
     assert str(checked).startswith(f"lstm (numpy {np.__version__}), alpha 2.5 u: ")
+    (twin,) = load_all("numpy_twin")
+    monkeypatch.setattr(twin, "alpha", lambda dtype: 3 * twin.u(dtype) * (dtype == "float32"))
+    (checked,) = check_subject(twin, ("dtype",), 1)
+    assert ", alpha 3 u: " in str(checked)
 
 
 def test_pytest_tells_a_students_break(tmp_path):
