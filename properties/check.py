@@ -294,9 +294,14 @@ def check_subject(
     for name in laws or ():
         if name not in registry():
             raise ValueError(f"`laws` must be among {', '.join(sorted(registry()))}; got {name!r}.")
+    return check_all(guards(found), laws, examples, progress)
+
+
+def check_all(found: Iterable[Guard], laws: Sequence[str] | None, examples: int, progress: bool) -> Checks:
+    """The same on each of some guarded subjects."""
     how = settings(max_examples=examples, phases=PHASES, **CI)
     checked: list[Checked] = []
-    for guard in guards(found):
+    for guard in found:
         with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
             checked.append(check(guard, laws, how, seen=lambda done, of, bar=bar: moved(bar, done, of)))
     return Checks(checked)
@@ -321,12 +326,13 @@ def moved(bar: tqdm, done: int, of: int) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded."""
+    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded: then none is checked."""
     try:
-        found = [check_subject(word, progress=True) for word in words]
+        loaded = [guards(word) for word in words]
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    found = [check_all(some, None, EXAMPLES, progress=True) for some in loaded]
     for checked in found:
         print(checked)
     return 0 if all(checked.holds for checked in found) else 1

@@ -153,7 +153,7 @@ def judge_all(options: Options) -> Iterable[list[Seen]]:
     except BrokenProcessPool as error:
         raise Unusable(
             f"--subject must give h and gradients of every case; a process that ran {options.subject} ended abruptly, "
-            f"as by an abort, a crash or for want of memory (python -m properties.check names the case)."
+            "as by an abort, a crash or for want of memory (python -m properties.check names the case)."
         ) from error
 
 

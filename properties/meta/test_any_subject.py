@@ -12,6 +12,7 @@ import torch
 from hypothesis import settings
 from torch import nn
 
+from properties import check as check_command
 from properties import child, reduce
 from properties.cases import POOL, Plan, pooled, resized
 from properties.check import Lacking, Verdict, check, check_subject
@@ -357,6 +358,20 @@ def test_pytest_tells_a_students_break(tmp_path):
     assert "law 'value' is broken" in done.stdout
     assert "what would explain it: the gates are ordered i, f, o, g, not i, f, g, o" in done.stdout
     assert "weight_hh = np.array([[" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_the_command_loads_all_words_before_it_checks_one(monkeypatch, capsys):
+    """One that names nothing ends it with 2 and a line at once; an error of the suite's own is not told as that."""
+    monkeypatch.setattr(check_command, "check", wide)
+    assert check_command.main(["numpy_twin", "no/such/file.py"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(ValueError, match="a ball is too wide"):
+        check_command.main(["numpy_twin"])
+
+
+def wide(*args, **kwargs):
+    """The referee, where it fails."""
+    raise ValueError("a ball is too wide")
 
 
 # What a subject can do to itself
