@@ -1,10 +1,10 @@
 """All laws on a subject, without pytest: `check_subject(my_lstm)`, or python -m properties.check path/to/file.py.
 
-A law's verdict on a subject is one of four: it holds (beside it stands which of its tests were not run, for want of a
-declaration), it is broken, the subject cannot run it (and says what it would have to declare), or it was not run (the
-subject's process was lost too often). A break is told as a sentence: the law,
-the place, what came and what must come, with the smallest input that shows it and, where something tried explains it,
-why.
+A law's verdict on a subject is one of four: it holds, it is broken, the subject cannot run it (and says what it would
+have to declare), or it was not run (the subject's process was lost too often). Beside the first two stands how many of
+its tests were not run, for want of a declaration, and for which cells if they ran for others. A break is told as a
+sentence: the law, the place, what came and what must come, with the smallest input that shows it and, where something
+tried explains it, why.
 """
 
 from __future__ import annotations
@@ -64,20 +64,27 @@ class Told:
 
 
 class Lacking(NamedTuple):
-    """A test that was not run, and what its subject would have to declare for it, in words."""
+    """A test that was not run, what its subject would have to declare for it, in words, and for which cell."""
 
     test: str
     words: str
+    cell: str = ""
 
 
 @dataclass
 class Verdict:
-    """A law on a subject: its cases, the worst fraction of a bound, breaks, what it lacks, and why it was not run."""
+    """A law on a subject: its cases, the worst fraction of a bound, breaks, tests that ran or lack something, and why.
+
+    Attributes:
+        ran: its tests that ran, if only for one of the subject's cells.
+        lost: why it was not run, or "".
+    """
 
     law: str
     cases: int = 0
     worst: float | None = None
     breaks: list[Told] = field(default_factory=list)
+    ran: set[str] = field(default_factory=set)
     lacking: list[Lacking] = field(default_factory=list)
     lost: str = ""
 
@@ -104,10 +111,23 @@ class Verdict:
 
     @property
     def left(self) -> str:
-        """How many of the law's tests were not run, though others were, and the capabilities that they need; or ""."""
-        tests, words = len({one.test for one in self.lacking}), {one.words for one in self.lacking}
-        needs = ", ".join(name for name, meaning in CAPABILITIES.items() if meaning in words)
-        return f"{tests} test{'s' * (tests > 1)} not run (not declared: {needs})" if tests and self.cases else ""
+        """How many tests were not run, at all or for some cells, though others were, and what they need; or ""."""
+        groups: dict[tuple[str, ...], list[Lacking]] = {}
+        for one in self.lacking if self.cases else ():
+            groups.setdefault(self.cells_without(one.test), []).append(one)
+        return ", ".join(not_run(lacking, cells) for cells, lacking in sorted(groups.items()))
+
+    def cells_without(self, test: str) -> tuple[str, ...]:
+        """The cells for which a test was not run; none where it ran for no cell."""
+        return tuple(sorted({one.cell for one in self.lacking if one.test == test})) if test in self.ran else ()
+
+
+def not_run(lacking: Sequence[Lacking], cells: Sequence[str]) -> str:
+    """How many tests were not run, for which cells if for some, and the capabilities that they need."""
+    tests, words = len({one.test for one in lacking}), {one.words for one in lacking}
+    needs = ", ".join(name for name, meaning in CAPABILITIES.items() if meaning in words)
+    only = f" for {' and '.join(cells)}" if cells else ""
+    return f"{tests} test{'s' * (tests > 1)} not run{only} (not declared: {needs})"
 
 
 @dataclass
@@ -224,8 +244,9 @@ def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: 
     """One test, into the verdicts."""
     verdict, lacking = verdicts[law.name], law.lacking(guard, cell)
     if lacking:
-        verdict.lacking += [Lacking(law.test, words) for words in lacking]
+        verdict.lacking += [Lacking(law.test, words, cell) for words in lacking]
         return
+    verdict.ran.add(law.test)
     with tallied(verdict):
         try:
             broken = law.judge(guard, cell, dtype, how)
@@ -273,9 +294,14 @@ def check_subject(
     for name in laws or ():
         if name not in registry():
             raise ValueError(f"`laws` must be among {', '.join(sorted(registry()))}; got {name!r}.")
+    return check_all(guards(found), laws, examples, progress)
+
+
+def check_all(found: Iterable[Guard], laws: Sequence[str] | None, examples: int, progress: bool) -> Checks:
+    """The same on each of some guarded subjects."""
     how = settings(max_examples=examples, phases=PHASES, **CI)
     checked: list[Checked] = []
-    for guard in guards(found):
+    for guard in found:
         with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
             checked.append(check(guard, laws, how, seen=lambda done, of, bar=bar: moved(bar, done, of)))
     return Checks(checked)
@@ -300,12 +326,13 @@ def moved(bar: tqdm, done: int, of: int) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded."""
+    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded: then none is checked."""
     try:
-        found = [check_subject(word, progress=True) for word in words]
+        loaded = [guards(word) for word in words]
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    found = [check_all(some, None, EXAMPLES, progress=True) for some in loaded]
     for checked in found:
         print(checked)
     return 0 if all(checked.holds for checked in found) else 1

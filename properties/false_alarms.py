@@ -11,12 +11,14 @@ import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import tyro
 from tqdm import tqdm
 
@@ -54,6 +56,10 @@ class Options:
     records: Path | None = None
 
 
+class Unusable(ValueError):
+    """What is asked for cannot be done as it stands, in a line; any other error is the referee's own."""
+
+
 class Seen(NamedTuple):
     """The worst fraction of the bound for one output of one case."""
 
@@ -87,12 +93,12 @@ def kinds(subject: Subject) -> list[tuple[str, str]]:
     """Its cells and dtypes, among those of every twin.
 
     Raises:
-        ValueError: it has none of them.
+        Unusable: it has none of them.
     """
     found = [kind for kind in product(COMMON, DTYPES) if kind[0] in subject.cells and kind[1] in subject.dtypes]
     if not found:
         has = f"{', '.join(subject.cells)} in {', '.join(subject.dtypes)}"
-        raise ValueError(f"--subject must have a cell of {', '.join(COMMON)} in {' or '.join(DTYPES)}; got {has}.")
+        raise Unusable(f"--subject must have a cell of {', '.join(COMMON)} in {' or '.join(DTYPES)}; got {has}.")
     return found
 
 
@@ -100,13 +106,13 @@ def judge_case(subject: Subject, plan: Plan, cell: str, dtype: str) -> list[Seen
     """The fractions of the bound that one case's outputs and gradients take.
 
     Raises:
-        ValueError: the subject raises; a line with what, and the case.
+        Unusable: the subject raises or exits, or gives no arrays; a line with what it raised, and the case.
     """
     case = plan.case(cell, dtype)
     try:
-        got = results(subject, case.call, case.cotangent)
-    except Exception as error:
-        raise ValueError(
+        got = {name: np.asarray(a) for name, a in results(subject, case.call, case.cotangent).items()}
+    except (Exception, SystemExit) as error:
+        raise Unusable(
             f"--subject must give h and gradients of every case; {subject.name} raised {type(error).__name__}: "
             f"{one_line(error)}. {cell} {dtype}, {plan}"
         ) from error
@@ -115,17 +121,44 @@ def judge_case(subject: Subject, plan: Plan, cell: str, dtype: str) -> list[Seen
     return [Seen(cell, dtype, name, judged[name].fraction(a)[0], plan) for name, a in got.items()]
 
 
+def loaded(word: str) -> Subject:
+    """The subject that a word names.
+
+    Raises:
+        Unusable: there is none; a line that says so.
+    """
+    try:
+        return load(word)
+    except ValueError as error:
+        raise Unusable(str(error)) from error
+
+
 def judge_chunk(word: str, seed: int, numbers: range) -> list[list[Seen]]:
     """Some cases in a row, in a worker: number n is of the n-th kind of cell and dtype, in turn."""
-    subject = load(word)
+    subject = loaded(word)
     by_turns = kinds(subject)
     return [judge_case(subject, random_plan(seed, n, subject), *by_turns[n % len(by_turns)]) for n in numbers]
 
 
 def judge_all(options: Options) -> Iterable[list[Seen]]:
-    """All cases, a list each, in their order; worker processes of one thread, a progress bar with the time left."""
+    """All cases, a list each, in their order; worker processes of one thread, a progress bar with the time left.
+
+    Raises:
+        Unusable: the subject ends its process, or a case of it cannot be judged.
+    """
     numbers = range(options.cases)
     chunks = [numbers[n : n + CHUNK] for n in range(0, len(numbers), CHUNK)]
+    try:
+        yield from judged_by_workers(options, chunks)
+    except BrokenProcessPool as error:
+        raise Unusable(
+            f"--subject must give h and gradients of every case; a process that ran {options.subject} ended abruptly, "
+            "as by an abort, a crash or for want of memory (python -m properties.check names the case)."
+        ) from error
+
+
+def judged_by_workers(options: Options, chunks: list[range]) -> Iterable[list[Seen]]:
+    """The cases of all chunks, in their order."""
     with (
         ProcessPoolExecutor(options.workers, get_context("spawn")) as pool,
         tqdm(total=options.cases, unit="case") as bar,
@@ -178,29 +211,32 @@ def records(options: Options, count: int, alarms: int, worst: dict[tuple[str, st
 
 
 def refuse_unwritable(path: Path) -> None:
-    """Refuses a file that cannot be written, before anything runs; what it holds stays until there is more.
+    """Refuses a file that cannot be written, before anything runs; what there is stays as it is until there is more.
 
     Raises:
-        ValueError: why it cannot.
+        Unusable: why it cannot.
     """
     try:
+        there = path.exists()
         path.open("a").close()
+        if not there:
+            path.resolve().unlink()  # until there are records; the path itself may be a link to it
     except OSError as error:
-        raise ValueError(f"--records must be a file that can be written; got {path}: {error.strerror}.") from error
+        raise Unusable(f"--records must be a file that can be written; got {path}: {error.strerror}.") from error
 
 
 def main(options: Options) -> int:
     """Runs, prints, writes; 1 if there was an alarm, 2 if the command makes no sense or the subject cannot be run."""
     try:
-        subject = load(options.subject)
+        subject = loaded(options.subject)
         kinds(subject)
         for name in ("cases", "workers"):
             if getattr(options, name) < 1:
-                raise ValueError(f"--{name} must be at least 1; got {getattr(options, name)}.")
+                raise Unusable(f"--{name} must be at least 1; got {getattr(options, name)}.")
         if options.records:
             refuse_unwritable(options.records)
         found = summarise(judge_all(options))
-    except ValueError as error:
+    except Unusable as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(text(options, subject, *found))

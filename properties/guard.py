@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,11 +50,26 @@ def description(subject: Subject) -> Description:
     """A subject's own words.
 
     Raises:
-        ValueError: its alpha is no number from 0 to 4 roundoffs.
+        ValueError: its cells, dtypes or capabilities are no words, or its alpha is no number from 0 to 4 roundoffs.
     """
-    alphas = {dtype: alpha_of(subject, dtype) for dtype in subject.dtypes}
-    about = (subject.name, subject.version, tuple(subject.cells), tuple(subject.dtypes))
-    return Description(*about, frozenset(subject.capabilities), subject.pooled, subject.share, alphas)
+    cells, dtypes, capabilities = (words_of(subject, name) for name in ("cells", "dtypes", "capabilities"))
+    alphas = {dtype: alpha_of(subject, dtype) for dtype in dtypes}
+    about = (subject.name, subject.version, cells, dtypes, frozenset(capabilities))
+    return Description(*about, subject.pooled, subject.share, alphas)
+
+
+def words_of(subject: Subject, attribute: str) -> tuple[str, ...]:
+    """A subject's attribute that lists words: a string alone would be taken for its letters.
+
+    Raises:
+        ValueError: it does not.
+    """
+    found = getattr(subject, attribute)
+    if isinstance(found, str) or not isinstance(found, Collection) or not all(isinstance(one, str) for one in found):
+        raise ValueError(
+            f"`{attribute}` of {subject.name} must be words in a tuple, a list or a set, even one alone; got {found!r}."
+        )
+    return tuple(found)
 
 
 def alpha_of(subject: Subject, dtype: str) -> float:

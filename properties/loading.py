@@ -74,11 +74,10 @@ def load_all(word: str) -> list[Subject]:
 
     try:
         found, name = resolved(word)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         names = ", ".join(BUILT_IN)
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
-            f"--subject must be {names}, MODULE[:ATTR] or path/to/file.py[:NAME]; got {word!r}: {why}"
+            f"--subject must be {names}, MODULE[:ATTR] or path/to/file.py[:NAME]; got {word!r}: {with_its_kind(error)}"
         ) from error
     try:
         subjects = adapted(found, name)
@@ -87,6 +86,13 @@ def load_all(word: str) -> list[Subject]:
         return subjects
     except ValueError as error:
         raise ValueError(f"--subject={word}: {' '.join(str(error).split())}") from error
+    except (Exception, SystemExit) as error:  # of the subject's own constructor, attributes or alpha
+        raise ValueError(f"--subject={word}: {with_its_kind(error)}") from error
+
+
+def with_its_kind(error: BaseException) -> str:
+    """What an exception is and says, in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def resolved(word: str) -> tuple[Any, str]:

@@ -12,9 +12,10 @@ import torch
 from hypothesis import settings
 from torch import nn
 
+from properties import check as check_command
 from properties import child, reduce
 from properties.cases import POOL, Plan, pooled, resized
-from properties.check import check, check_subject
+from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
 from properties.guard import InProcess
 from properties.laws import Broken
@@ -22,6 +23,7 @@ from properties.loading import adapted, load_all
 from properties.meta.students import course as course_file
 from properties.meta.students import function as function_file
 from properties.reduce import smallest
+from properties.subject import CAPABILITIES
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = Path(__file__).parent / "students"
@@ -169,14 +171,49 @@ def test_a_subject_that_cannot_run_a_law_says_what_it_would_have_to_declare():
 
 
 def test_a_law_that_holds_as_far_as_it_was_run_says_how_many_tests_were_not():
-    """And what they need; whoever declares that runs them all."""
+    """And what they need; whoever declares that runs them all. Beside a broken law it stands too."""
     (checked,) = check_subject(function_file.rnn, ("bias",), 1)
     assert re.search(
         r"^bias +holds .*, 2 tests not run \(not declared: backward, one bias\)$", str(checked), re.MULTILINE
     )
     assert checked.holds
+    (checked,) = check_subject(OwnLSTM, ("reversal",), 1)
+    assert re.search(r"^reversal +broken .* 1 test not run \(not declared: lengths\)$", str(checked), re.MULTILINE)
     (checked,) = check_subject("numpy_twin", ("bias",), 1)
     assert "not run" not in str(checked)
+
+
+def test_a_test_that_ran_for_one_cell_is_not_run_for_the_others_alone():
+    """A course's RNN carries its state and its LSTM has none to carry: three tests lack one thing, for one cell."""
+    over_time, _ = check_subject(course_file, ("split", "bias"), 1)
+    says = {v.law: v.left for v in over_time.verdicts}
+    assert says["split"] == "3 tests not run for lstm (not declared: cell state)"
+    assert says["bias"] == "1 test not run (not declared: one bias)"
+
+
+def test_tests_that_did_not_run_and_those_that_ran_for_other_cells_are_told_apart():
+    """Each group with what it needs; a law without a case says it in a sentence instead."""
+    verdict = Verdict("law", cases=1, ran={"a", "b"})
+    verdict.lacking = [Lacking("a", CAPABILITIES["cell state"], "lstm"), Lacking("b", CAPABILITIES["lengths"], "lstm")]
+    verdict.lacking += [Lacking("c", CAPABILITIES["backward"], cell) for cell in ("rnn", "lstm")]
+    verdict.lacking += [Lacking("b", CAPABILITIES["lengths"], "gru")]
+    assert verdict.left == (
+        "1 test not run (not declared: backward), 1 test not run for gru and lstm (not declared: lengths), "
+        "1 test not run for lstm (not declared: cell state)"
+    )
+    assert Verdict("law", lacking=verdict.lacking).left == ""
+
+
+OWN = {
+    "argument": "def alpha(self): return 0",
+    "none": "capabilities = None",
+    "letters": "cells = 'lstm'",
+    "widths": "dtypes = [32, 64]",
+    "constructor": "def __init__(self): raise KeyError('no weights')",
+}
+"""What a Subject of someone's own may have wrong."""
+
+LISTED = "must be words in a tuple, a list or a set, even one alone"
 
 
 @pytest.mark.parametrize(
@@ -190,6 +227,13 @@ def test_a_law_that_holds_as_far_as_it_was_run_says_how_many_tests_were_not():
         ("{folder}/wrong.py", "`gates` must be an order of the letters i, f, g, o; got 'ifgg'"),
         ("{folder}/wide.py", "wide.py:Wide"),
         ("properties.cases:nothing", "has no attribute 'nothing'"),
+        ("{folder}/exits.py", "SystemExit: 3"),
+        ("{folder}/argument.py", "TypeError: subject.alpha() takes 1 positional argument but 2 were given"),
+        ("{folder}/none.py", f"`capabilities` of unnamed {LISTED}; got None."),
+        ("{folder}/letters.py", f"`cells` of unnamed {LISTED}; got 'lstm'."),
+        ("{folder}/widths.py", f"`dtypes` of unnamed {LISTED}; got [32, 64]."),
+        ("{folder}/constructor.py", "KeyError: 'no weights'"),
+        ("{folder}/slots.py", "slots.capabilities must be some of backward, states,"),
     ],
 )
 def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
@@ -198,12 +242,17 @@ def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
     texts["slip"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gate_order = 'ifog'"
     texts["wrong"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gates = 'ifgg'"
     texts["wide"] = "import torch\nclass Wide(torch.nn.Module):\n    def __init__(self, n): super().__init__()"
+    texts["slots"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.capabilities = None"
+    texts["exits"] = "import sys\nsys.exit(3)"
+    begin = "from properties.subject import Subject\nclass subject(Subject):\n    "
+    texts |= {name: begin + own for name, own in OWN.items()}
     for name, text in texts.items():
         (tmp_path / f"{name}.py").write_text(text)
     word = word.format(folder=tmp_path) + (":Wide" if "wide" in word else "")
-    with pytest.raises(ValueError) as refusal:
-        isolated(word)
-    assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
+    for load in (isolated, *(() if "aborts" in word else (load_all,))):
+        with pytest.raises(ValueError) as refusal:
+            load(word)
+        assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_named(tmp_path):
@@ -215,6 +264,9 @@ def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_nam
         assert check(InProcess(subject), ("range",), settings(settings.get_profile("ci"), max_examples=2)).holds
 
 
+WITH_BACKWARD = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.backward = {}"
+
+
 @pytest.mark.parametrize(
     ("text", "got"),
     [
@@ -224,17 +276,38 @@ def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_nam
         ("def lstm(x, h0, c0, W, R, b): ...\nlstm.biases = 2", "x, h0, c0, W, R, b"),
         ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.capabilities = ['lengths']", "x, h0, c0, W, R, b, b2"),
         ("def lstm(): ...", ""),
+        (WITH_BACKWARD.format("lambda dh: None"), "dh"),
+        (WITH_BACKWARD.format("lambda dh, dhT, x, h0, c0, W, R, b, b2: 0"), "dh, dhT, x, h0, c0, W, R, b, b2"),
+        (
+            "def rnn(x, h0, W, R, b, b2, lengths): ...\nrnn.capabilities = ['lengths']\n"
+            "rnn.backward = lambda dh, dhT, x, h0, W, R, b, b2: 0",
+            "dh, dhT, x, h0, W, R, b, b2",
+        ),
     ],
 )
 def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, tmp_path):
-    """That is no broken law: as many arrays as the cell has, x before them, and lengths where they are declared."""
+    """That is no broken law: as many arrays as the cell has, x before them, and lengths where they are declared.
+
+    For a backward the gradients by the outputs come first, and all names are free.
+    """
     path = tmp_path / "other.py"
     path.write_text(text)
     for word in (str(path), f"{path}:{text[4:].partition('(')[0]}"):
         with pytest.raises(
-            ValueError, match=rf"^--subject=.*: arguments of .* must be x and .*, since .*; got \({got}\)\.$"
+            ValueError, match=rf"^--subject=.*: arguments of .* must be (x and|what) .*, since .*; got \({got}\)\.$"
         ):
             load_all(word)
+
+
+def test_a_backward_is_a_function_of_whatever_names(tmp_path):
+    """As many arguments as it is given are enough; anything else is refused."""
+    path = tmp_path / "other.py"
+    path.write_text(WITH_BACKWARD.format("lambda a, b, c, d, *more: 0"))
+    (subject,) = load_all(str(path))
+    assert "backward" in subject.capabilities
+    path.write_text(WITH_BACKWARD.format("3"))
+    with pytest.raises(ValueError, match=r": other.backward must be a function; got 3\.$"):
+        load_all(str(path))
 
 
 OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n    def alpha(self, dtype): return {}"
@@ -244,6 +317,7 @@ OWN_ALPHA = "from properties.subject import Subject\nclass subject(Subject):\n  
     ("text", "got"),
     [
         ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.alpha = 4.5", "4.5"),
+        ("def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.alpha = 'two'", "'two'"),
         ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = 'two'", "'two'"),
         ("import torch\nclass subject(torch.nn.LSTM):\n    alpha = -1", "-1"),
         (OWN_ALPHA.format("float('inf')"), "inf"),
@@ -260,14 +334,18 @@ def test_alpha_is_a_number_from_0_to_4_of_every_kind_of_subject(text, got, tmp_p
         load_all(str(path))
 
 
-def test_the_table_says_by_how_much_a_subject_widens_its_bounds():
-    """Where it declares an alpha; part of a roundoff too."""
+def test_the_table_says_by_how_much_a_subject_widens_its_bounds(monkeypatch):
+    """Where it declares an alpha; part of a roundoff too, and the largest where dtypes differ."""
     (checked,) = check_subject(in_conventions(), ("dtype",), 1)
     assert "alpha" not in str(checked)
     lax = in_conventions()
     lax.alpha = 2.5
     (checked,) = check_subject(lax, ("dtype",), 1)
     assert str(checked).startswith(f"lstm (numpy {np.__version__}), alpha 2.5 u: ")
+    (twin,) = load_all("numpy_twin")
+    monkeypatch.setattr(twin, "alpha", lambda dtype: 3 * twin.u(dtype) * (dtype == "float32"))
+    (checked,) = check_subject(twin, ("dtype",), 1)
+    assert ", alpha 3 u: " in str(checked)
 
 
 def test_pytest_tells_a_students_break(tmp_path):
@@ -280,6 +358,20 @@ def test_pytest_tells_a_students_break(tmp_path):
     assert "law 'value' is broken" in done.stdout
     assert "what would explain it: the gates are ordered i, f, o, g, not i, f, g, o" in done.stdout
     assert "weight_hh = np.array([[" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_the_command_loads_all_words_before_it_checks_one(monkeypatch, capsys):
+    """One that names nothing ends it with 2 and a line at once; an error of the suite's own is not told as that."""
+    monkeypatch.setattr(check_command, "check", wide)
+    assert check_command.main(["numpy_twin", "no/such/file.py"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(ValueError, match="a ball is too wide"):
+        check_command.main(["numpy_twin"])
+
+
+def wide(*args, **kwargs):
+    """The referee, where it fails."""
+    raise ValueError("a ball is too wide")
 
 
 # What a subject can do to itself

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -108,6 +109,29 @@ def test_a_profile_that_does_not_exist_is_a_usage_error():
     with pytest.raises(pytest.UsageError, match=r"^--hypothesis-profile must be one of dev, ci, .*; got 'fast'\.$"):
         conftest.load_profile("fast")
     assert settings.default == kept
+
+
+def test_a_run_has_the_profile_that_was_asked_for(monkeypatch):
+    """Before any subject is loaded; without one it is that of CI."""
+    asked = []
+    monkeypatch.setattr(conftest, "load_profile", asked.append)
+    for name in ("deep", None):
+        given = {"--hypothesis-profile": name, "--subject": ["numpy_twin"]}
+        conftest.pytest_configure(SimpleNamespace(getoption=given.get))
+    assert asked == ["deep", "ci"]
+
+
+def test_the_readme_names_the_laws_that_grant_the_rounding_of_their_own_sums():
+    """Those in whose file float64's roundoff stands."""
+    own = re.compile(r'2\.0\*\*-5[23]|unit\("float64"\)')
+    names = [name for name, laws in registry().items() if own.search(source_of(laws[0]))]
+    named = re.search(r"Where a law itself goes on in float64 \(([^)]*)\)", README)[1]
+    assert re.findall(r'"([^"]+)"', named) == sorted(names)
+
+
+def source_of(law):
+    """The text of a law's file."""
+    return Path(sys.modules[law.body.__module__].__file__).read_text()
 
 
 def test_the_readmes_commands_are_modules_that_exist():

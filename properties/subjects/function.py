@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +69,23 @@ class Function(Plain):
         self.refuse_others()
 
     def refuse_others(self) -> None:
-        """Refuses a function that cannot be called with what it is given, so that this is not told as a broken law."""
+        """Refuses functions that cannot be called with what they are given, which would be told as a broken law."""
         names = self.arguments("x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
         lengths = ["lengths"] if "lengths" in self.capabilities else []
         if not takes(self.function, names, lengths):
             raise ValueError(
                 f"arguments of {self.name} must be x and what stands for ({', '.join(names[1:] + lengths)}), since as "
                 f"{self.cell} it is called with these; got ({', '.join(inspect.signature(self.function).parameters)})."
+            )
+        if not self.reverse:
+            return
+        names = [*(f"d{name}" for name in OUTPUTS[self.cell]), *names]
+        if not callable(self.reverse):
+            raise ValueError(f"{self.name}.backward must be a function; got {self.reverse!r}.")
+        if not can_be_called(self.reverse, names, lengths):
+            raise ValueError(
+                f"arguments of {self.name}.backward must be what stands for ({', '.join(names + lengths)}), since as "
+                f"{self.cell} it is called with these; got ({', '.join(inspect.signature(self.reverse).parameters)})."
             )
 
     def arguments(self, x: Any, h0: Any, c0: Any, W: Any, R: Any, b: Any, b2: Any) -> list[Any]:
@@ -126,14 +136,20 @@ def cell_of(function: Callable[..., Any], found_as: str) -> str:
 
 def takes(function: Callable[..., Any], names: list[str], keywords: list[str]) -> bool:
     """Whether a function's arguments begin with x and are as many, by place, as the names, and then the keywords."""
-    signature = inspect.signature(function)
-    first = next(iter(signature.parameters.values()), None)
+    first = next(iter(inspect.signature(function).parameters.values()), None)
     if first is None or (first.name != "x" and first.kind != inspect.Parameter.VAR_POSITIONAL):
         return False
+    return can_be_called(function, names, keywords)
+
+
+def can_be_called(function: Callable[..., Any], names: list[str], keywords: list[str]) -> bool:
+    """Whether a function takes as many arguments, by place, as the names, and then the keywords."""
     try:
-        signature.bind(*names, **dict.fromkeys(keywords))
+        inspect.signature(function).bind(*names, **dict.fromkeys(keywords))
     except TypeError:
         return False
+    except ValueError:  # a compiled function may have no signature to read
+        return True
     return True
 
 
@@ -155,8 +171,7 @@ def chosen(name: str, attribute: str, value: Any, among: tuple[Any, ...]) -> Any
 
 def subset(name: str, attribute: str, values: Any, among: Any) -> tuple[str, ...]:
     """Values that are all among a few."""
-    wrong = [value for value in values if value not in among]
-    if isinstance(values, str) or wrong:
+    if isinstance(values, str) or not isinstance(values, Collection) or any(value not in among for value in values):
         raise ValueError(f"{name}.{attribute} must be some of {', '.join(among)}; got {values!r}.")
     return tuple(values)
 

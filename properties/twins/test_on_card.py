@@ -20,6 +20,7 @@ from properties import cases, on_card, oracle
 from properties.arithmetic import Carried
 from properties.cases import Plan
 from properties.check import check, check_subject
+from properties.false_alarms import judge_case
 from properties.guard import InProcess
 from properties.loading import load
 from properties.on_card import BF16, TF32X3, Eager, Fused, FusedBF16, FusedTF32x3, OnCard, Vendor, products_of
@@ -199,6 +200,14 @@ def test_only_what_is_declared_is_granted_and_only_meanwhile():
     subject.products = None
     assert judged(subject, ("value",), 3)["value"].word == "broken"
     assert (oracle.Carried, cases.answer) == before
+
+
+def test_the_count_of_false_alarms_grants_the_products_that_are_declared():
+    """The referee's bounds for the dtype's own products would accuse the same right numbers many times over."""
+    subject, plan = stand_in(FusedBF16, factors(bf16)), Plan(3, 2, 4, 5, seed=7)
+    assert max(seen.fraction for seen in judge_case(subject, plan, "lstm", "float32")) <= 1
+    subject.products = None
+    assert max(seen.fraction for seen in judge_case(subject, plan, "lstm", "float32")) > 100
 
 
 def test_bounds_of_large_inputs_stay_finite():
