@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio
+from experiments.memory.fits import Fit, chance_of, fitted, in_steps, ratio, told
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -20,6 +20,10 @@ DECIDING = ("latch", "adding", "timer")
 
 FLAT = 0.1
 """A fall from the shortest length to the longest is looked for at this level of Fisher's test."""
+
+
+NONE = "none (no fall seen)"
+"""What stands in the place of a T50 that is no measure."""
 
 
 class Reached(NamedTuple):
@@ -58,12 +62,12 @@ class Reached(NamedTuple):
     @property
     def t50(self) -> str:
         """T50 for readers, in steps."""
-        return "none (no fall seen)" if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
+        return NONE if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
 
     @property
     def warned(self) -> str:
         """T50 for figures, which have no room for why it is in doubt."""
-        return f"{self.t50} (in doubt)" if doubts(self.fit) else self.t50
+        return NONE if self.unmeasured else told(self.fit)
 
 
 def reached(frame: pd.DataFrame) -> list[Reached]:
