@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, chance_of, fitted, in_steps, ratio, told
+from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio, told
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -89,11 +89,16 @@ def reached(frame: pd.DataFrame) -> list[Reached]:
 
 
 class Pair(NamedTuple):
-    """The LSTM and the RNN of a comparison on a task, and T50 of the one over that of the other."""
+    """The LSTM and the RNN of a comparison on a task, and T50 of the one over that of the other (NaN: no measure)."""
 
     lstm: Reached
     rnn: Reached
     ratio: statistics.Interval
+
+    @property
+    def doubted(self) -> bool:
+        """Whether either T50 is in doubt, and the ratio with it."""
+        return any(doubts(one.fit) for one in (self.lstm, self.rnn))
 
 
 def pairs(found: list[Reached]) -> list[Pair]:
@@ -101,4 +106,10 @@ def pairs(found: list[Reached]) -> list[Pair]:
     known = {(one.comparison, one.task, one.cell): one for one in found if one.comparison in COMPARISONS}
     places = [(comparison, task) for comparison in COMPARISONS for task in DECIDING]
     both = [(known.get((*place, "lstm")), known.get((*place, "rnn"))) for place in places]
-    return [Pair(a, b, ratio(a.fit, b.fit)) for a, b in both if a and b]
+    return [Pair(a, b, measured_ratio(a, b)) for a, b in both if a and b]
+
+
+def measured_ratio(lstm: Reached, rnn: Reached) -> statistics.Interval:
+    """T50 of the one over that of the other; without a value where either is no measure."""
+    found = ratio(lstm.fit, rnn.fit)
+    return found._replace(value=math.nan) if lstm.unmeasured or rnn.unmeasured else found

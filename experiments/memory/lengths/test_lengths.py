@@ -115,23 +115,40 @@ def test_of_a_share_that_does_not_fall_text_and_tables_say_the_same():
     assert "no bound" not in sentence and sentence.endswith("RNN orthogonal on latch, tuned (450 to > 453).")
 
 
+@pytest.mark.parametrize("cell", ["lstm_b1", "rnn_uniform"])
+def test_a_t50_that_is_no_measure_has_no_ratio(cell):
+    """A curve that hardly falls crosses one half somewhere: no number in the table, no dot in the figure."""
+    other = {"lstm_b1": "rnn_uniform", "rnn_uniform": "lstm_b1"}[cell]
+    flat = counted("default/latch", cell, {80: 9, 113: 7, 160: 8, 226: 7})
+    falls = counted("default/latch", other, {20: 16, 28: 8, 40: 0})
+    assert 80 < next(one for one in reached(flat)).fit.t50.value < 226
+    for second, number in ((flat, ""), (counted("default/latch", cell, {20: 16, 28: 8, 40: 0}), "1")):
+        both = pairs(reached(pd.concat([falls, second])))
+        assert analysis.ratio_table(both).frame["T50 ratio"].tolist() == [number]
+        lines = pictures.ratios(both).canvas.axes[0].lines
+        assert [len([line for line in lines if line.get_marker() == "o"])] == [bool(number)]
+
+
 def test_a_t50_whose_counts_refute_its_curve_is_in_doubt_wherever_it_is_said():
-    """Counts of the full preset that fall and then rise again: lead, both tables; beside them one that fits is not."""
+    """Counts that fall and then rise again: text, tables, figures; beside them one that fits is not."""
     lengths = (14, 20, 28, 40, 57, 80, 113, 160, 226, 320, 453, 640, 905, 1280)
     solved = (16, 14, 13, 13, 9, 7, 4, 8, 5, 3, 3, 7, 2, 9)
-    frame = counted("default/latch", "rnn_uniform", dict(zip(lengths, solved, strict=True)))
-    frame = pd.concat([frame, counted("default/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
+    frame = counted("tuned/latch", "rnn_uniform", dict(zip(lengths, solved, strict=True)))
+    frame = pd.concat([frame, counted("tuned/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
     section = analysis.analyse(frame).section
     why = "its counts do not follow the curve: deviance 35 on 12 degrees of freedom, p < 0.01"
     assert f"{why}, and 9 of 16 still solve the longest, 1280" in section.lead
     assert "(T50 in doubt, see below)" in section.lead
     cells, ratios = (table.frame for table in section.tables)
     assert cells.set_index("cell").caution.str.startswith(why).to_dict() == {"LSTM b_f=1": False, "RNN uniform": True}
-    assert ratios.caution.tolist() == ["T50 in doubt: RNN uniform on latch, default"]
+    assert ratios.caution.tolist() == ["T50 in doubt: RNN uniform on latch, tuned"]
     drawn = section.figures[0].canvas, section.figures[1].canvas
     said = [text.get_text() for canvas in drawn for text in canvas.findobj(Text)]
-    assert "default: RNN uniform, T50 139 (in doubt)" in said
-    assert "default: latch, in doubt\nLSTM b_f=1 / RNN uniform" in said
+    assert "tuned: RNN uniform, T50 139 (in doubt)" in said
+    assert "tuned: latch (in doubt)\nLSTM b_f=1 / RNN uniform" in said
+    assert section.figures[0].title.endswith("latch LSTM 23.7 and RNN 139 (in doubt)")
+    assert section.figures[1].title.endswith("less far on latch (in doubt) (99 %)")
+    assert section.figures[1].alt.startswith("T50 ratio, 99 % interval: tuned latch (in doubt): 0.")
     clean = analysis.analyse(made_up({("tuned", "latch"): {"lstm": 60, "rnn": 40}})).section
     assert "doubt" not in clean.lead and all("caution" not in table.frame for table in clean.tables)
 
