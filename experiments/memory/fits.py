@@ -119,7 +119,7 @@ def cautions(frame: pd.DataFrame) -> pd.DataFrame:
 def ratio_caution(fits: list[tuple[str, Fit]]) -> str:
     """Whose T50 is in doubt, and the ratio with it."""
     names = [name for name, fit in fits if doubts(fit)]
-    return f"T50 in doubt: {', '.join(names)}" if names else ""
+    return f"T50 in doubt: {'; '.join(names)}" if names else ""
 
 
 def ratio(over: Fit, under: Fit) -> statistics.Interval:

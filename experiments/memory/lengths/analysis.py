@@ -66,7 +66,7 @@ def pair_sentence(pair: Pair) -> str:
 
 def chrono_sentence(found: list[Reached]) -> str:
     """Which cells are told the length that they are to reach."""
-    names = ", ".join(called(one) for one in found if one.arm == "lstm_chrono")
+    names = "; ".join(called(one) for one in found if one.arm == "lstm_chrono")
     if not names:
         return ""
     return (
@@ -87,10 +87,10 @@ def flat_sentence(found: list[Reached]) -> str:
     if not flat:
         return ""
     which = "; ".join(f"{called(one)} ({counts(one)})" for one in flat)
-    first = f"No fall with the length is seen for {which}: there a run's seed decides, not its length."
-    none = ", ".join(called(one) for one in flat if one.unmeasured)
+    first = f"No fall with the length is seen for {which}: there it is not the length that keeps a run from solving."
+    none = "; ".join(called(one) for one in flat if one.unmeasured)
     ends = "; ".join(f"{called(one)} ({t50_interval(one)})" for one in flat if not one.unmeasured)
-    parts = [f"T50 is no measure of {none}, and has no bound."] if none else []
+    parts = [f"T50 is no measure and has no bound for {none}."] if none else []
     parts += [f"The lengths run here bound T50 all the same, by the 99 % interval: {ends}."] if ends else []
     return " ".join([first, *parts])
 

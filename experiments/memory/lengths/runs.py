@@ -49,8 +49,13 @@ class Reached(NamedTuple):
 
     @property
     def flat(self) -> bool:
-        """Whether some but not all seeds solve the shortest length, and no fall is seen to one twice as long."""
+        """Whether more seeds solve the longest length than the shortest, or some the shortest and no fall is seen.
+
+        A fall is looked for from the shortest length to one at least twice as long.
+        """
         _, lengths, solved, seeds, _ = self.fit
+        if solved[-1] * seeds[0] > solved[0] * seeds[-1]:
+            return True
         some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
         return bool(some) and chance_of(solved[-1], seeds[-1], solved[0], seeds[0]) > FLAT
 

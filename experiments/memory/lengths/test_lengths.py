@@ -109,10 +109,47 @@ def test_of_a_share_that_does_not_fall_text_and_tables_say_the_same():
     row = section.tables[0].frame.set_index("cell").loc["RNN uniform"]
     assert (row["T50 (steps)"], row["99 % interval"]) == ("none (no fall seen)", "any")
     assert "none (no fall seen) for the RNN" in section.lead
-    assert "T50 is no measure of RNN uniform on latch, default, and has no bound." in section.lead
+    assert "T50 is no measure and has no bound for RNN uniform on latch, default." in section.lead
     (most,) = reached(counted("tuned/latch", "rnn_orthogonal", {226: 15, 320: 12, 453: 14}))
     sentence = analysis.flat_sentence([most])
     assert "no bound" not in sentence and sentence.endswith("RNN orthogonal on latch, tuned (450 to > 453).")
+    (few,) = reached(counted("tuned/latch", "rnn_orthogonal", {226: 1, 320: 4, 453: 1}))
+    assert few.flat and not few.unmeasured and few.fit.t50.low == 0
+    assert re.search(r"RNN orthogonal on latch, tuned \(< 226 to \d+\)\.$", analysis.flat_sentence([few]))
+
+
+def test_a_share_that_rises_with_the_length_gives_no_t50():
+    """Surely so from 4 to 14 of 16, from none, and at two lengths; one that surely falls, and all or none, do."""
+    for rising in ({80: 4, 113: 7, 160: 10, 226: 14}, {80: 0, 113: 7, 160: 14}, {80: 7, 113: 9}):
+        (one,) = reached(counted("tuned/latch", "rnn_uniform", rising))
+        assert one.unmeasured and one.t50 == one.warned == "none (no fall seen)"
+        assert analysis.t50_interval(one) == "any" and "RNN uniform on latch, tuned (80: " in analysis.flat_sentence(
+            [one]
+        )
+    for falling in ({80: 14, 113: 10, 160: 7, 226: 4}, {80: 16, 113: 16, 160: 16}, {80: 0, 113: 0, 160: 0}):
+        (one,) = reached(counted("tuned/latch", "rnn_uniform", falling))
+        assert not one.flat and analysis.flat_sentence([one]) == ""
+
+
+def test_a_length_with_more_seeds_is_compared_by_its_share():
+    """6 of 8 and then 9 of 16 is a fall."""
+    few = counted("tuned/latch", "rnn_uniform", {80: 6}).query("seed < 8")
+    (one,) = reached(pd.concat([few, counted("tuned/latch", "rnn_uniform", {113: 9})]))
+    assert one.fit.seeds.tolist() == [8, 16] and not one.flat
+
+
+def test_cells_in_a_list_are_kept_apart_by_semicolons():
+    """Their names hold commas: two that are told the length, two without a measure, two in doubt."""
+    cells = [
+        one
+        for word in ("tuned", "default")
+        for one in reached(counted(f"{word}/latch", "lstm_chrono", {80: 8, 113: 1, 160: 15, 226: 1, 320: 8}))
+    ]
+    both = "LSTM chrono on latch, tuned; LSTM chrono on latch, default"
+    assert f"Told the length: {both}. " in analysis.chrono_sentence(cells)
+    assert analysis.flat_sentence(cells).endswith(f"T50 is no measure and has no bound for {both}.")
+    assert fits.ratio_caution(analysis.names(cells)) == f"T50 in doubt: {both}"
+    assert [one.warned for one in cells] == ["none (no fall seen)"] * 2
 
 
 @pytest.mark.parametrize("cell", ["lstm_b1", "rnn_uniform"])
