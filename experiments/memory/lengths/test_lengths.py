@@ -213,6 +213,29 @@ def test_the_deviance_is_twice_the_log_likelihood_that_the_curve_lacks():
     assert fits.misfit(two.fit).p == 1 and fits.doubts(two.fit) == ""
 
 
+def test_half_at_the_longest_length_is_a_doubt_only_where_t50_surely_lies_below_it():
+    """Half of the seeds there, and T50 with its interval below: a doubt. Fewer, or an interval that goes on: none."""
+    for last, high, doubted in ((8, 30.0, True), (7, 30.0, False), (8, 40.0, False), (8, math.inf, False)):
+        (one,) = reached(counted("tuned/latch", "rnn_uniform", {20: 8, 40: last}))
+        fit = one.fit._replace(t50=one.fit.t50._replace(value=20.0, high=high))
+        assert fits.doubts(fit) == (f"{last} of 16 still solve the longest, 40" if doubted else "")
+
+
+def test_of_cells_run_at_one_length_no_curve_is_told():
+    """Alone they give no sentence; beside others they are not where the curves miss most."""
+    one, two = reached(
+        pd.concat(
+            [
+                counted("tuned/latch", "lstm_b1", {20: 9}),
+                counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9, 80: 0}),
+            ]
+        )
+    )
+    assert fits.misfit_sentence(analysis.names([one]), "length") == ""
+    both, alone = (fits.misfit_sentence(analysis.names(some), "length") for some in ([one, two], [two]))
+    assert both == alone and "(RNN orthogonal on latch, tuned at length " in both
+
+
 def test_ratios_are_the_lstms_over_the_rnns():
     """Exchanged, the ratio would be a third."""
     frame = made_up({("tuned", task): {"lstm": 120, "rnn": 40} for task in DECIDING})
