@@ -27,6 +27,8 @@ FEWEST, MOST = 8, 100
 
 OPERATORS = {"<": lt, "<=": le, ">": gt, ">=": ge}
 SIDES = {"<": "below", "<=": "not above", ">": "above", ">=": "not below"}
+OTHERWISE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+"""What is true of a number of which the operator is not."""
 
 
 def undecided(claim: Claim, measured: Mapping[Quantity, Measured], chosen: Mapping[Quantity, pd.DataFrame]) -> str:
@@ -128,11 +130,17 @@ JOINS = {"support": " and ", "contradict": " or "}
 def place(verb: str, conditions: Sequence[Condition], mine: Mapping[Quantity, Measured]) -> str:
     """Where ratios must lie for one side, and which of them lie, at these records, wholly where they must not."""
     n = len(mine)
-    wanted = JOINS[verb].join(f"{SIDES[c.op]} {c.threshold:g} on {c.at_least or n} of {n}" for c in conditions)
+    wanted = JOINS[verb].join(f"{must_lie(c)} {c.threshold:g} on {c.at_least or n} of {n}" for c in conditions)
     lost = {c: some for c in conditions if n - len(some := against(c, mine)) < (c.at_least or n)}
     gone = bool(lost) if verb == "support" else len(lost) == len(conditions)
     names = " and ".join(dict.fromkeys(quantity.name for some in lost.values() for quantity in some))
     return f"{wanted} to {verb} it{f' (ruled out by {names})' if gone else ''}"
+
+
+def must_lie(condition: Condition) -> str:
+    """Where a value must surely lie, since all of its interval is asked for, or must not, since an end is enough."""
+    whole = condition.end == ("low" if condition.op.startswith(">") else "high")
+    return f"surely {SIDES[condition.op]}" if whole else f"not surely {SIDES[OTHERWISE[condition.op]]}"
 
 
 def against(condition: Condition, mine: Mapping[Quantity, Measured]) -> list[Quantity]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from experiments import claims, needs
-from experiments.claims import CLAIMS
+from experiments.claims import CLAIMS, Condition, Measured
 from experiments.harness.statistics import order_interval
 from experiments.test_claims import effect_everywhere, frame, laws, medians, n12
 from properties.record import Record
@@ -89,7 +91,8 @@ def test_of_many_effects_three_are_named():
 def test_an_open_ratio_says_where_its_ends_lie_and_must_lie():
     """N12 on one far task and two near ones; what lies beyond the lengths is said to."""
     said = needed("N12", n12((80, 20), (40, 20), (40, 20)))
-    support, contradict = "above 2 on 2 of 3 and not below 1 on 3 of 3 to support it", "below 1.5 on 2 of 3"
+    support = "surely above 2 on 2 of 3 and not surely below 1 on 3 of 3 to support it"
+    contradict = "surely below 1.5 on 2 of 3"
     assert said.startswith(f"ratios {support} or {contradict} to contradict it (now T50")
     assert "beyond the lengths" not in said
     assert "beyond the lengths" in needed("N12", n12((160, 20), (28, 20), (28, 20)))
@@ -99,11 +102,39 @@ def test_a_side_that_a_ratio_rules_out_is_said_to_be_ruled_out():
     """N12 with one task far below 1 and one far above 2: it can no longer be supported; with a second, neither way."""
     far, less, near = (80, 20), (10, 40), (40, 20)
     said = needed("N12", n12(less, far, near))
-    assert "not below 1 on 3 of 3 to support it (ruled out by T50 ratio on latch) or below 1.5" in said
+    assert "not surely below 1 on 3 of 3 to support it (ruled out by T50 ratio on latch) or surely below 1.5" in said
     assert said.count("ruled out") == 1
     said = needed("N12", n12(less, far, far))
     assert "to contradict it (ruled out by T50 ratio on adding and T50 ratio on timer) (now" in said
     assert "ruled out" not in needed("N12", n12(far, near, near))
+
+
+def test_a_side_of_several_ways_is_ruled_out_where_all_are_and_other_effects_ask_nothing_of_ratios():
+    """A claim made up of N12's ratios, with two conditions that contradict it, and of N13's effect."""
+    support = "ratios surely above 2 on 2 of 3 and not surely below 1 on 3 of 3 to support it"
+    contradict = "surely below 1.5 on 2 of 3 or surely above 2 on 2 of 3 to contradict it"
+    less, middle, more, any_of_them = (0.2, 0.3), (1.6, 1.9), (3.0, 4.0), (0.5, 4.0)
+    latch, adding, timer = (quantity.name for quantity in CLAIMS["N12"].quantities)
+    assert where_ratios_lie(any_of_them, any_of_them, any_of_them) == f"{support} or {contradict}"
+    said = where_ratios_lie(less, any_of_them, less)
+    assert said == f"{support} (ruled out by {latch} and {timer}) or {contradict}"
+    said = where_ratios_lie(less, more, middle)
+    assert said.endswith(f"{contradict} (ruled out by {adding} and {timer} and {latch})")
+
+
+def where_ratios_lie(*intervals):
+    """What is said of three ratios, of such intervals, by a claim that is on an effect too."""
+    ratios, other = CLAIMS["N12"].quantities, CLAIMS["N13"]
+    supported = *CLAIMS["N12"].supported, *other.supported
+    contradicted = Condition("ratio", "high", "<", 1.5, 2), Condition("ratio", "low", ">", 2, 2), *other.contradicted
+    quantities = (*ratios, *other.quantities)
+    claim = replace(CLAIMS["N12"], quantities=quantities, supported=supported, contradicted=contradicted)
+    rows = frame(medians("N13", [0.05] * 8))
+    measured = {q: Measured(sum(ends) / 2, *ends, 16) for q, ends in zip(ratios, intervals, strict=True)}
+    measured |= {effect: claims.measure(effect, rows) for effect in other.quantities}
+    said = needs.undecided(claim, measured, dict.fromkeys(other.quantities, rows))
+    assert "8 lie above 0.1" in said
+    return said.partition(" (now ")[0]
 
 
 def test_what_is_not_measured_names_the_records_and_the_command():

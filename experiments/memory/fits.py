@@ -82,6 +82,12 @@ def doubts(fit: Fit) -> str:
     return ", and ".join(parts)
 
 
+def told(fit: Fit) -> str:
+    """T50 for figures and lists, which have no room for why it is in doubt."""
+    value = in_steps(fit.t50.value, fit.delays)
+    return f"{value} (in doubt)" if doubts(fit) else value
+
+
 def misfit_sentence(fits: list[tuple[str, Fit]], at: str) -> str:
     """Where the curves, from which T50 is read, miss the measured share most, and which T50 is in doubt for it.
 
@@ -113,7 +119,7 @@ def cautions(frame: pd.DataFrame) -> pd.DataFrame:
 def ratio_caution(fits: list[tuple[str, Fit]]) -> str:
     """Whose T50 is in doubt, and the ratio with it."""
     names = [name for name, fit in fits if doubts(fit)]
-    return f"T50 in doubt: {', '.join(names)}" if names else ""
+    return f"T50 in doubt: {'; '.join(names)}" if names else ""
 
 
 def ratio(over: Fit, under: Fit) -> statistics.Interval:
@@ -123,7 +129,7 @@ def ratio(over: Fit, under: Fit) -> statistics.Interval:
 
 
 def in_steps(value: float, delays: Any) -> str:
-    """A delay to two or three figures; "< first" or "> last" where it lies outside the delays that were run."""
+    """A delay to two or three figures, from 100 on in whole steps; "< first" or "> last" outside the delays run."""
     if not delays[0] <= value <= delays[-1]:
         return f"< {delays[0]:g}" if value < delays[0] else f"> {delays[-1]:g}"
     if value >= 100:

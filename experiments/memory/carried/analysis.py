@@ -10,11 +10,11 @@ import pandas as pd
 from experiments import claims
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.statistics import order_interval
-from experiments.harness.words import few, listed, share, told
+from experiments.harness.words import few, share, told
 from experiments.memory.carried import marks, pictures
 from experiments.memory.carried.exchange import CARRIES, KINDS, QUARTERS
 from experiments.memory.carried.runs import LABELS, Run, addings, latches
-from experiments.memory.carried.sweep import LARGE, SMALL
+from experiments.memory.carried.sweep import LARGE, PRESETS, SMALL
 
 
 def analyse(frame: pd.DataFrame) -> Findings:
@@ -89,31 +89,48 @@ def carrier_text(runs: list[Run]) -> str:
     )
 
 
+JUDGED = {run.length for runs in PRESETS.values() for run in runs if "N14" in run.claims}
+"""The lengths that N14 is judged at: of each preset the longest of them that it runs."""
+
+
 def n14_text(runs: list[Run]) -> str:
-    """What N14's rule makes of seeds without a unit that carries the bit, at the start that it names."""
+    """What N14's rule makes of seeds without a unit that carries the bit, where it is judged; other lengths beside."""
     torch = [run for run in runs if run.start == "torch"]
-    carriers = np.concatenate([run.values("carriers") for run in torch]) if torch else np.ones(1)
-    none = int((carriers == 0).sum())
-    if not none:
+    judged = max((run.length for run in torch if run.length in JUDGED), default=None)
+    others = [run for run in torch if run.length != judged]
+    some = [run for run in torch if run.length == judged and without(run)]
+    if not some:
         return ""
-    at = f"{LABELS['torch']}, {listed([f'{run.length}' for run in torch])} steps"
-    return (
-        f"N14 asks for the largest product among such units; at {at}, {none} of {carriers.size} seeds have none, hence "
-        f"no number, and are left out: counted as 0 each would speak against the claim. {any_unit_text(torch)}"
+    (run,) = some
+    also = "; ".join(f"{one.length} steps, where {none_of(one)}" for one in others)
+    first = (
+        f"N14 asks for the largest product among such units; at {run.name}, where it is judged, {none_of(run)}, hence "
+        "no number, and are left out: counted as 0 each would speak against the claim."
     )
+    last = f"Run also, and no part of the rule: {also}." if also else ""
+    return " ".join(filter(None, [first, any_unit_text(run, others), last]))
 
 
-def any_unit_text(torch: list[Run]) -> str:
+def without(run: Run) -> int:
+    """How many seeds have no unit that carries the bit."""
+    return int((run.values("carriers") == 0).sum())
+
+
+def none_of(run: Run) -> str:
+    """The same in words."""
+    return f"{without(run)} of {run.values('carriers').size} seeds have none"
+
+
+def any_unit_text(run: Run, others: list[Run]) -> str:
     """Whether the largest product of any unit would speak against N14, where seeds are enough for an interval."""
-    found = [(run, order_interval(largest(run))) for run in torch]
-    known = [(run, interval) for run, interval in found if math.isfinite(interval.high)]
-    if not known:
+    interval = order_interval(largest(run))
+    if not math.isfinite(interval.high):
         return ""
     (against,) = claims.CLAIMS["N14"].contradicted
-    low = [f"{run.length} steps" for run, interval in known if interval.high < against.threshold]
-    products = "; ".join(f"{run.length} steps, {told(interval)}" for run, interval in known)
-    where = "not: its interval reaches above" if not low else f"at {listed(low)}, where its interval lies below"
-    return f"The largest product of any unit would {where} {against.threshold:g} ({products}). "
+    would = "would: its interval lies" if interval.high < against.threshold else "would not: its interval does not lie"
+    found = [(other.length, order_interval(largest(other))) for other in others]
+    beside = "".join(f"; at {n} steps {told(one)}" for n, one in found if math.isfinite(one.high))
+    return f"The largest product of any unit {would} below {against.threshold:g} ({told(interval)}{beside})."
 
 
 def largest(run: Run) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -181,22 +182,37 @@ def test_the_smoke_preset_runs_through_to_its_section():
     assert "nan" not in section.lead + "".join(table.frame.to_csv() for table in section.tables)
 
 
-def test_what_n14_makes_of_seeds_without_a_carrier_is_said_of_all_lengths_that_were_run():
-    """16 seeds at 10 steps and 6 at 14: both are counted, and what has an interval says what the product would do."""
-    frame = pd.DataFrame([*without_carriers(10, 16, 0.4), *without_carriers(14, 6, 0.05)], columns=COLUMNS)
-    said = analysis.n14_text(latches(frame))
-    assert "at torch's default, 10 and 14 steps, 22 of 22 seeds have none" in said
-    assert said.endswith("would not: its interval reaches above 0.1 (10 steps, 0.4 (0.4 to 0.4)). ")
-    small = pd.DataFrame(without_carriers(10, 16, 0.05), columns=COLUMNS)
-    assert "would at 10 steps, where its interval lies below 0.1 (" in analysis.n14_text(latches(small))
-    few = analysis.n14_text(latches(pd.DataFrame(without_carriers(14, 6, 0.4), columns=COLUMNS)))
-    assert few.endswith("would speak against the claim. ")
+def test_what_n14_makes_of_seeds_without_a_carrier_is_said_of_the_length_that_it_is_judged_at():
+    """16 seeds at 10 steps; those at 5 and 14 stand beside them, whatever their products, and do not decide."""
+    judged, others = [*without_carriers(10, 16, 0.4)], [*without_carriers(5, 12, 0.05), *without_carriers(14, 6, 0.05)]
+    said = n14(judged, others)
+    assert "at torch's default, 10 steps, where it is judged, 16 of 16 seeds have none" in said
+    assert "would not: its interval does not lie below 0.1 (0.4 (0.4 to 0.4); at 5 steps 0.05 (0.05 to 0.05))." in said
+    beside = "5 steps, where 12 of 12 seeds have none; 14 steps, where 6 of 6 seeds have none."
+    assert said.endswith(f"Run also, and no part of the rule: {beside}")
+    assert n14(others[:0], without_carriers(14, 6, 0.4)) == ""
+    carries = [r._replace(value=1.0) if r.metric == "carriers" else r for r in judged]
+    assert n14(carries, others) == ""
 
 
-def without_carriers(delay, seeds, product):
+def test_the_largest_product_of_any_unit_speaks_against_n14_where_its_whole_interval_does():
+    """Wholly below 0.1 it would; where it holds 0.1, or ends there, it would not; six seeds have no interval."""
+    assert n14(without_carriers(10, 16, 0.05)).endswith("would: its interval lies below 0.1 (0.05 (0.05 to 0.05)).")
+    for high in (0.1, 0.4):
+        wide = [*without_carriers(10, 8, 0.05), *without_carriers(10, 8, high, first=8)]
+        assert re.search(rf"would not: its interval does not lie below 0.1 \(0\.\d+ \(0.05 to {high}\)\)", n14(wide))
+    assert n14(without_carriers(10, 6, 0.4)).endswith("would speak against the claim.")
+
+
+def n14(*records):
+    """What is said of such records."""
+    return analysis.n14_text(latches(pd.DataFrame([r for some in records for r in some], columns=COLUMNS)))
+
+
+def without_carriers(delay, seeds, product, first=0):
     """Records of torch's start whose seeds solve and have no unit that carries the bit."""
     at = f"latch/carried/start=torch/delay={delay}"
-    for seed in range(seeds):
+    for seed in range(first, first + seeds):
         yield Record("memory", at, seed, "holds", 0, 1.0)
         yield Record("memory", at, seed, "carriers", 0, 0.0)
         yield from (Record("memory", at, seed, "product", unit, product) for unit in range(8))

@@ -23,6 +23,7 @@ from experiments.memory.fits import (
     misfit_sentence,
     ratio,
     ratio_caution,
+    told,
 )
 from experiments.memory.latch import pictures
 from experiments.memory.latch.pictures import by_t50, label
@@ -67,11 +68,12 @@ def fit_arms(runs: pd.DataFrame) -> list[Fit]:
 
 
 class Comparison(NamedTuple):
-    """Two arms of which the pilot had `low` below `high`, and T50 of `high` over that of `low` here."""
+    """Two arms, `low` below `high` in the pilot; T50 of `high` over that of `low` here, and whether it is in doubt."""
 
     low: str
     high: str
     ratio: statistics.Interval
+    doubted: bool
 
     @property
     def names(self) -> str:
@@ -83,7 +85,8 @@ def order_pairs(fits: list[Fit]) -> list[Comparison]:
     """Every pair of arms from neighbouring tiers of ORDER that was run."""
     known = {fit.arm: fit for fit in fits}
     pairs = [(a, b) for low, high in pairwise(ORDER) for a in low for b in high if {a, b} <= known.keys()]
-    return [Comparison(a, b, ratio(known[b], known[a])) for a, b in pairs]
+    doubted = {arm for arm, fit in known.items() if doubts(fit)}
+    return [Comparison(a, b, ratio(known[b], known[a]), not doubted.isdisjoint((a, b))) for a, b in pairs]
 
 
 # Words
@@ -91,7 +94,7 @@ def order_pairs(fits: list[Fit]) -> list[Comparison]:
 
 def lead(fits: list[Fit]) -> str:
     """What was found, in words."""
-    values = ", ".join(f"{label(fit.arm)} {in_steps(fit.t50.value, fit.delays)}" for fit in by_t50(fits))
+    values = "; ".join(f"{label(fit.arm)} {told(fit)}" for fit in by_t50(fits))
     return (
         f"A bit shown at the first step is asked for after a delay filled with noise. Chance answers "
         f"{latch.CHANCE_ACCURACY:.0%} right (loss ln 2 = {latch.CHANCE_LOSS:.4f} nats); whoever still has the first "
@@ -121,7 +124,9 @@ def order_sentence(fits: list[Fit]) -> str:
     else:
         first = f"This is the pilot's order: {order}."
     rest = f" Not told apart by the delays run here: {'; '.join(unknown)}." if unknown else ""
-    return f"{first}{rest} At 99 %, {apart} of the {len(pairs)} pairs of neighbouring tiers are in this order."
+    doubted = "; ".join(pair.names for pair in pairs if pair.doubted)
+    but = f" In doubt, as a T50 of the pair is: {doubted}." if doubted else ""
+    return f"{first}{rest} At 99 %, {apart} of the {len(pairs)} pairs of neighbouring tiers are in this order.{but}"
 
 
 def pilot_sentence(fits: list[Fit]) -> str:
@@ -136,9 +141,10 @@ def pilot_sentence(fits: list[Fit]) -> str:
         return "None of the pilot's delays was run."
     counts = f"{len(pairs)} counts that the pilot also has, {len(differ) or 'none'} differ{'s' * (len(differ) < 2)}"
     first = f"Of {counts} at 1 % over all (Fisher's exact test){': ' if differ else ''}{'; '.join(differ)}."
-    outside = [label(fit.arm) for fit in fits if leaves_out(fit, PILOT_T50.get(fit.arm, math.nan))]
+    outside = [fit for fit in fits if leaves_out(fit, PILOT_T50.get(fit.arm, math.nan))]
+    outside = [f"{label(fit.arm)} (in doubt)" if doubts(fit) else label(fit.arm) for fit in outside]
     rest = " The pilot's T50 (how it was read off is not written down) lies outside our interval for "
-    return first + (f"{rest}{', '.join(outside)}." if outside else "")
+    return first + (f"{rest}{'; '.join(outside)}." if outside else "")
 
 
 def leaves_out(fit: Fit, pilot: float) -> bool:
@@ -211,9 +217,9 @@ def ratio_table(fits: list[Fit]) -> Table:
     for over, under in RATIOS:
         if {over, under} <= known.keys():
             value, low, high = ratio(known[over], known[under])
-            told = f"{value:.3g}" if 0 < value < math.inf else ""
+            number = f"{value:.3g}" if 0 < value < math.inf else ""
             caution = ratio_caution(names([known[over], known[under]]))
-            rows.append((label(over), label(under), told, interval_text(low, high), caution))
+            rows.append((label(over), label(under), number, interval_text(low, high), caution))
     title = "T50 of an LSTM over T50 of an RNN (no number where a T50 lies outside the delays run)"
     columns = ["LSTM", "RNN", "ratio of T50", "99 % interval", "caution"]
     return Table("ratios", title, cautions(pd.DataFrame(rows, columns=columns)))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from experiments.harness import figures, statistics
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import Fit, delay_axis, doubts, in_steps, shares
+from experiments.memory.fits import Fit, delay_axis, doubts, in_steps, shares, told
 from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.learning import NEVER
 
@@ -75,9 +75,8 @@ def success_panel(top: Axes, below: Axes, fit: Fit, rows: pd.DataFrame, hue: str
     figures.predicted(top, x, fit.t50.share(x))
     below.errorbar(rows.delay, rows.residual, reach, fmt="o", color=hue, ms=3, lw=1)
     figures.predicted(below, x[[0, -1]], [0, 0])
-    told = f"T50 {in_steps(fit.t50.value, fit.delays)}"
-    told = f"\n{told} (in doubt)" if doubts(fit) else f" {told}"
-    top.set_title(f"{label(fit.arm)}:{told}", fontsize=9)
+    gap = "\n" if doubts(fit) else " "
+    top.set_title(f"{label(fit.arm)}:{gap}T50 {told(fit)}", fontsize=9)
     if 0 < fit.t50.value < math.inf:
         top.vlines(fit.t50.value, 0, 0.5, color="k", lw=1)
         top.axvspan(max(fit.t50.low, x[0]), min(fit.t50.high, x[-1]), color=hue, alpha=0.15, lw=0)
@@ -92,9 +91,11 @@ def success_title(fits: list[Fit]) -> str:
     for cell in ("lstm", "rnn"):
         ordered = by_t50([fit for fit in fits if ARMS[fit.arm].family == cell])
         if ordered:
-            ends = dict.fromkeys(in_steps(fit.t50.value, fit.delays) for fit in (ordered[0], ordered[-1]))
-            spans.append(f"{' to '.join(ends)} steps over the {figures.NAMES[cell]}'s starts")
-    return f"T50 is {' and '.join(spans)}{': the start decides more than the cell' if start_decides(fits) else ''}"
+            ends = dict.fromkeys(told(fit) for fit in (ordered[0], ordered[-1]))
+            spans.append(f"{' to '.join(ends)} over the {figures.NAMES[cell]}'s starts")
+    sure = [fit for fit in fits if not doubts(fit)]
+    decides = all(start_decides(some) for some in (fits, sure))
+    return f"T50 in steps is {' and '.join(spans)}{': the start decides more than the cell' if decides else ''}"
 
 
 def start_decides(fits: list[Fit]) -> bool:
@@ -132,11 +133,17 @@ def t50(fits: list[Fit]) -> Figure:
     below.axhline(1, **figures.PREDICTION)
     below.set(yscale="log", ylim=(0.3, 1 / 0.3), ylabel="T50 over\nprediction")
     below.set_yticks([0.5, 1, 2], ["1/2", "1", "2"])
-    below.set_xticks(range(len(data)), [label(arm).replace(" ", "\n", 1).replace(", ", ",\n") for arm in data.arm])
+    below.set_xticks(range(len(data)), [t50_label(fit) for fit in by_t50(fits)])
     for axis in (top, below):
         axis.minorticks_off()
     t50_key(top, data, longest)
     return Figure("t50", t50_title(fits, data), canvas, t50_alt(fits), data)
+
+
+def t50_label(fit: Fit) -> str:
+    """What an arm is called below the figure, over several lines, with a warning where its T50 is in doubt."""
+    name = label(fit.arm).replace(" ", "\n", 1).replace(", ", ",\n")
+    return f"{name}\n(in doubt)" if doubts(fit) else name
 
 
 def t50_data(fits: list[Fit]) -> pd.DataFrame:
@@ -192,11 +199,11 @@ def t50_key(axis: Axes, data: pd.DataFrame, longest: float) -> None:
 
 def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
     """The ends of the order, and how well the half-life at the start tells it."""
-    known, residuals = {fit.arm: fit.delays for fit in fits}, data.residual.dropna()
-    low, *_, high = (in_steps(row.t50, known[row.arm]) for row in data.itertuples())
+    residuals = data.residual.dropna()
+    low, *_, high = map(told, by_t50(fits))
     if low == high:
         return f"Every T50 is {low} steps: these delays tell no arms apart"
-    ends = f"T50 goes from {low} steps ({label(data.arm.iloc[0])}) to {high} ({label(data.arm.iloc[-1])})"
+    ends = f"T50 in steps goes from {low} for {label(data.arm.iloc[0])} to {high} for {label(data.arm.iloc[-1])}"
     if len(residuals) < 2:
         return ends
     own, n = (data.t50 / data.half_life)[residuals.index], len(residuals)
@@ -210,11 +217,10 @@ def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
 def t50_alt(fits: list[Fit]) -> str:
     """What the picture shows, for who cannot see it."""
     parts = [
-        f"{label(fit.arm)} {in_steps(fit.t50.value, fit.delays)} "
-        f"({in_steps(fit.t50.low, fit.delays)} to {in_steps(fit.t50.high, fit.delays)})"
+        f"{label(fit.arm)} {told(fit)}, {in_steps(fit.t50.low, fit.delays)} to {in_steps(fit.t50.high, fit.delays)}"
         for fit in by_t50(fits)
     ]
-    return "T50 in steps with its 99 % interval, by arm: " + ", ".join(parts) + "."
+    return "T50 in steps and its 99 % interval, by arm: " + "; ".join(parts) + "."
 
 
 # Updates until solved

@@ -59,14 +59,14 @@ def names(found: list[Reached]) -> list[tuple[str, Fit]]:
 def pair_sentence(pair: Pair) -> str:
     """Both cells' T50 on a task and their ratio."""
     lstm, rnn = (f"{one.t50} for the {chosen(one)}" for one in (pair.lstm, pair.rnn))
-    doubt = " (T50 in doubt, see below)" if any(doubts(one.fit) for one in (pair.lstm, pair.rnn)) else ""
+    doubt = " (T50 in doubt, see below)" if pair.doubted else ""
     task = pair.lstm.task[0].upper() + pair.lstm.task[1:]
     return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}{doubt}."
 
 
 def chrono_sentence(found: list[Reached]) -> str:
     """Which cells are told the length that they are to reach."""
-    names = ", ".join(called(one) for one in found if one.arm == "lstm_chrono")
+    names = "; ".join(called(one) for one in found if one.arm == "lstm_chrono")
     if not names:
         return ""
     return (
@@ -87,10 +87,10 @@ def flat_sentence(found: list[Reached]) -> str:
     if not flat:
         return ""
     which = "; ".join(f"{called(one)} ({counts(one)})" for one in flat)
-    first = f"No fall with the length is seen for {which}: there a run's seed decides, not its length."
-    none = ", ".join(called(one) for one in flat if one.unmeasured)
+    first = f"No fall with the length is seen for {which}: there it is not the length that keeps a run from solving."
+    none = "; ".join(called(one) for one in flat if one.unmeasured)
     ends = "; ".join(f"{called(one)} ({t50_interval(one)})" for one in flat if not one.unmeasured)
-    parts = [f"T50 is no measure of {none}, and has no bound."] if none else []
+    parts = [f"T50 is no measure and has no bound for {none}."] if none else []
     parts += [f"The lengths run here bound T50 all the same, by the 99 % interval: {ends}."] if ends else []
     return " ".join([first, *parts])
 
@@ -152,7 +152,7 @@ def ratio_table(both: list[Pair]) -> Table:
         row |= {"RNN": named(pair.rnn), "T50 ratio": told, "99 % interval": interval_text(low, high)}
         row |= {"more than 2": "yes" if low > 2 else "no", "less than 1": "yes" if high < 1 else "no"}
         rows.append(row | {"caution": ratio_caution(names([pair.lstm, pair.rnn]))})
-    text = "T50 of the LSTM over T50 of the RNN (no number where a T50 lies outside the lengths run)"
+    text = "T50 of the LSTM over T50 of the RNN (no number where a T50 lies outside the lengths run or is no measure)"
     return Table("lengths_ratios", text, cautions(pd.DataFrame(rows)))
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import chance_of, delay_axis, doubts, interval_text, shares
+from experiments.memory.fits import chance_of, delay_axis, interval_text, shares
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
 
@@ -128,22 +128,25 @@ def ratios(both: list[Pair]) -> Figure:
     shown = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20]
     axis.set_xticks(shown, [f"{x:g}" for x in shown])
     axis.minorticks_off()
-    alt = "; ".join(f"{p.lstm.comparison} {p.lstm.task}: {interval_text(*p.ratio[1:])}" for p in both)
+    alt = "; ".join(f"{p.lstm.comparison} {on_task(p)}: {interval_text(*p.ratio[1:])}" for p in both)
     return Figure("ratios", ratio_title(both), canvas, f"T50 ratio, 99 % interval: {alt}.", data)
 
 
 def pair_name(pair: Pair) -> str:
-    """What a row of the figure is called, with a warning where a T50 is in doubt."""
-    lstm, rnn = pair.lstm, pair.rnn
-    warned = ", in doubt" if doubts(lstm.fit) or doubts(rnn.fit) else ""
-    return f"{lstm.comparison}: {lstm.task}{warned}\n{ARMS[lstm.arm].label} / {ARMS[rnn.arm].label}"
+    """What a row of the figure is called."""
+    return f"{pair.lstm.comparison}: {on_task(pair)}\n{ARMS[pair.lstm.arm].label} / {ARMS[pair.rnn.arm].label}"
+
+
+def on_task(pair: Pair) -> str:
+    """The task of a ratio, with a warning where a T50 is in doubt."""
+    return f"{pair.lstm.task} (in doubt)" if pair.doubted else pair.lstm.task
 
 
 def ratio_title(both: list[Pair]) -> str:
     """On how many tasks the tuned LSTM surely reaches more than twice as far, and on how many less far."""
     tuned = [p for p in both if p.lstm.comparison == "tuned"]
-    twice = [p.lstm.task for p in tuned if p.ratio.low > 2]
-    less = [p.lstm.task for p in tuned if p.ratio.high < 1]
+    twice = [on_task(p) for p in tuned if p.ratio.low > 2]
+    less = [on_task(p) for p in tuned if p.ratio.high < 1]
     first = f"The tuned LSTM reaches more than twice as far as the tuned RNN on {' and '.join(twice) or 'no task'}"
     return f"{first}, less far on {' and '.join(less) or 'none'} (99 %)"
 

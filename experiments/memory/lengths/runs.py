@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio
+from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio, told
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -20,6 +20,10 @@ DECIDING = ("latch", "adding", "timer")
 
 FLAT = 0.1
 """A fall from the shortest length to the longest is looked for at this level of Fisher's test."""
+
+
+NONE = "none (no fall seen)"
+"""What stands in the place of a T50 that is no measure."""
 
 
 class Reached(NamedTuple):
@@ -45,8 +49,13 @@ class Reached(NamedTuple):
 
     @property
     def flat(self) -> bool:
-        """Whether some but not all seeds solve the shortest length, and no fall is seen to one twice as long."""
+        """Whether more seeds solve the longest length than the shortest, or some the shortest and no fall is seen.
+
+        A fall is looked for from the shortest length to one at least twice as long.
+        """
         _, lengths, solved, seeds, _ = self.fit
+        if solved[-1] * seeds[0] > solved[0] * seeds[-1]:
+            return True
         some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
         return bool(some) and chance_of(solved[-1], seeds[-1], solved[0], seeds[0]) > FLAT
 
@@ -58,12 +67,12 @@ class Reached(NamedTuple):
     @property
     def t50(self) -> str:
         """T50 for readers, in steps."""
-        return "none (no fall seen)" if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
+        return NONE if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
 
     @property
     def warned(self) -> str:
         """T50 for figures, which have no room for why it is in doubt."""
-        return f"{self.t50} (in doubt)" if doubts(self.fit) else self.t50
+        return NONE if self.unmeasured else told(self.fit)
 
 
 def reached(frame: pd.DataFrame) -> list[Reached]:
@@ -85,11 +94,16 @@ def reached(frame: pd.DataFrame) -> list[Reached]:
 
 
 class Pair(NamedTuple):
-    """The LSTM and the RNN of a comparison on a task, and T50 of the one over that of the other."""
+    """The LSTM and the RNN of a comparison on a task, and T50 of the one over that of the other (NaN: no measure)."""
 
     lstm: Reached
     rnn: Reached
     ratio: statistics.Interval
+
+    @property
+    def doubted(self) -> bool:
+        """Whether either T50 is in doubt, and the ratio with it."""
+        return any(doubts(one.fit) for one in (self.lstm, self.rnn))
 
 
 def pairs(found: list[Reached]) -> list[Pair]:
@@ -97,4 +111,10 @@ def pairs(found: list[Reached]) -> list[Pair]:
     known = {(one.comparison, one.task, one.cell): one for one in found if one.comparison in COMPARISONS}
     places = [(comparison, task) for comparison in COMPARISONS for task in DECIDING]
     both = [(known.get((*place, "lstm")), known.get((*place, "rnn"))) for place in places]
-    return [Pair(a, b, ratio(a.fit, b.fit)) for a, b in both if a and b]
+    return [Pair(a, b, measured_ratio(a, b)) for a, b in both if a and b]
+
+
+def measured_ratio(lstm: Reached, rnn: Reached) -> statistics.Interval:
+    """T50 of the one over that of the other; without a value where either is no measure."""
+    found = ratio(lstm.fit, rnn.fit)
+    return found._replace(value=math.nan) if lstm.unmeasured or rnn.unmeasured else found

@@ -109,29 +109,83 @@ def test_of_a_share_that_does_not_fall_text_and_tables_say_the_same():
     row = section.tables[0].frame.set_index("cell").loc["RNN uniform"]
     assert (row["T50 (steps)"], row["99 % interval"]) == ("none (no fall seen)", "any")
     assert "none (no fall seen) for the RNN" in section.lead
-    assert "T50 is no measure of RNN uniform on latch, default, and has no bound." in section.lead
+    assert "T50 is no measure and has no bound for RNN uniform on latch, default." in section.lead
     (most,) = reached(counted("tuned/latch", "rnn_orthogonal", {226: 15, 320: 12, 453: 14}))
     sentence = analysis.flat_sentence([most])
     assert "no bound" not in sentence and sentence.endswith("RNN orthogonal on latch, tuned (450 to > 453).")
+    (few,) = reached(counted("tuned/latch", "rnn_orthogonal", {226: 1, 320: 4, 453: 1}))
+    assert few.flat and not few.unmeasured and few.fit.t50.low == 0
+    assert re.search(r"RNN orthogonal on latch, tuned \(< 226 to \d+\)\.$", analysis.flat_sentence([few]))
+
+
+def test_a_share_that_rises_with_the_length_gives_no_t50():
+    """Surely so from 4 to 14 of 16, from none, and at two lengths; one that surely falls, and all or none, do."""
+    for rising in ({80: 4, 113: 7, 160: 10, 226: 14}, {80: 0, 113: 7, 160: 14}, {80: 7, 113: 9}):
+        (one,) = reached(counted("tuned/latch", "rnn_uniform", rising))
+        assert one.unmeasured and one.t50 == one.warned == "none (no fall seen)"
+        assert analysis.t50_interval(one) == "any" and "RNN uniform on latch, tuned (80: " in analysis.flat_sentence(
+            [one]
+        )
+    for falling in ({80: 14, 113: 10, 160: 7, 226: 4}, {80: 16, 113: 16, 160: 16}, {80: 0, 113: 0, 160: 0}):
+        (one,) = reached(counted("tuned/latch", "rnn_uniform", falling))
+        assert not one.flat and analysis.flat_sentence([one]) == ""
+
+
+def test_a_length_with_more_seeds_is_compared_by_its_share():
+    """6 of 8 and then 9 of 16 is a fall."""
+    few = counted("tuned/latch", "rnn_uniform", {80: 6}).query("seed < 8")
+    (one,) = reached(pd.concat([few, counted("tuned/latch", "rnn_uniform", {113: 9})]))
+    assert one.fit.seeds.tolist() == [8, 16] and not one.flat
+
+
+def test_cells_in_a_list_are_kept_apart_by_semicolons():
+    """Their names hold commas: two that are told the length, two without a measure, two in doubt."""
+    cells = [
+        one
+        for word in ("tuned", "default")
+        for one in reached(counted(f"{word}/latch", "lstm_chrono", {80: 8, 113: 1, 160: 15, 226: 1, 320: 8}))
+    ]
+    both = "LSTM chrono on latch, tuned; LSTM chrono on latch, default"
+    assert f"Told the length: {both}. " in analysis.chrono_sentence(cells)
+    assert analysis.flat_sentence(cells).endswith(f"T50 is no measure and has no bound for {both}.")
+    assert fits.ratio_caution(analysis.names(cells)) == f"T50 in doubt: {both}"
+    assert [one.warned for one in cells] == ["none (no fall seen)"] * 2
+
+
+@pytest.mark.parametrize("cell", ["lstm_b1", "rnn_uniform"])
+def test_a_t50_that_is_no_measure_has_no_ratio(cell):
+    """A curve that hardly falls crosses one half somewhere: no number in the table, no dot in the figure."""
+    other = {"lstm_b1": "rnn_uniform", "rnn_uniform": "lstm_b1"}[cell]
+    flat = counted("default/latch", cell, {80: 9, 113: 7, 160: 8, 226: 7})
+    falls = counted("default/latch", other, {20: 16, 28: 8, 40: 0})
+    assert 80 < next(one for one in reached(flat)).fit.t50.value < 226
+    for second, number in ((flat, ""), (counted("default/latch", cell, {20: 16, 28: 8, 40: 0}), "1")):
+        both = pairs(reached(pd.concat([falls, second])))
+        assert analysis.ratio_table(both).frame["T50 ratio"].tolist() == [number]
+        lines = pictures.ratios(both).canvas.axes[0].lines
+        assert [len([line for line in lines if line.get_marker() == "o"])] == [bool(number)]
 
 
 def test_a_t50_whose_counts_refute_its_curve_is_in_doubt_wherever_it_is_said():
-    """Counts of the full preset that fall and then rise again: lead, both tables; beside them one that fits is not."""
+    """Counts that fall and then rise again: text, tables, figures; beside them one that fits is not."""
     lengths = (14, 20, 28, 40, 57, 80, 113, 160, 226, 320, 453, 640, 905, 1280)
     solved = (16, 14, 13, 13, 9, 7, 4, 8, 5, 3, 3, 7, 2, 9)
-    frame = counted("default/latch", "rnn_uniform", dict(zip(lengths, solved, strict=True)))
-    frame = pd.concat([frame, counted("default/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
+    frame = counted("tuned/latch", "rnn_uniform", dict(zip(lengths, solved, strict=True)))
+    frame = pd.concat([frame, counted("tuned/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
     section = analysis.analyse(frame).section
     why = "its counts do not follow the curve: deviance 35 on 12 degrees of freedom, p < 0.01"
     assert f"{why}, and 9 of 16 still solve the longest, 1280" in section.lead
     assert "(T50 in doubt, see below)" in section.lead
     cells, ratios = (table.frame for table in section.tables)
     assert cells.set_index("cell").caution.str.startswith(why).to_dict() == {"LSTM b_f=1": False, "RNN uniform": True}
-    assert ratios.caution.tolist() == ["T50 in doubt: RNN uniform on latch, default"]
+    assert ratios.caution.tolist() == ["T50 in doubt: RNN uniform on latch, tuned"]
     drawn = section.figures[0].canvas, section.figures[1].canvas
     said = [text.get_text() for canvas in drawn for text in canvas.findobj(Text)]
-    assert "default: RNN uniform, T50 139 (in doubt)" in said
-    assert "default: latch, in doubt\nLSTM b_f=1 / RNN uniform" in said
+    assert "tuned: RNN uniform, T50 139 (in doubt)" in said
+    assert "tuned: latch (in doubt)\nLSTM b_f=1 / RNN uniform" in said
+    assert section.figures[0].title.endswith("latch LSTM 23.7 and RNN 139 (in doubt)")
+    assert section.figures[1].title.endswith("less far on latch (in doubt) (99 %)")
+    assert section.figures[1].alt.startswith("T50 ratio, 99 % interval: tuned latch (in doubt): 0.")
     clean = analysis.analyse(made_up({("tuned", "latch"): {"lstm": 60, "rnn": 40}})).section
     assert "doubt" not in clean.lead and all("caution" not in table.frame for table in clean.tables)
 
@@ -157,6 +211,29 @@ def test_the_deviance_is_twice_the_log_likelihood_that_the_curve_lacks():
     assert found.deviance == pytest.approx(2 * lacks.sum(), rel=1e-9) and found.freedom == 2
     (two,) = reached(counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9}))
     assert fits.misfit(two.fit).p == 1 and fits.doubts(two.fit) == ""
+
+
+def test_half_at_the_longest_length_is_a_doubt_only_where_t50_surely_lies_below_it():
+    """Half of the seeds there, and T50 with its interval below: a doubt. Fewer, or an interval that goes on: none."""
+    for last, high, doubted in ((8, 30.0, True), (7, 30.0, False), (8, 40.0, False), (8, math.inf, False)):
+        (one,) = reached(counted("tuned/latch", "rnn_uniform", {20: 8, 40: last}))
+        fit = one.fit._replace(t50=one.fit.t50._replace(value=20.0, high=high))
+        assert fits.doubts(fit) == (f"{last} of 16 still solve the longest, 40" if doubted else "")
+
+
+def test_of_cells_run_at_one_length_no_curve_is_told():
+    """Alone they give no sentence; beside others they are not where the curves miss most."""
+    one, two = reached(
+        pd.concat(
+            [
+                counted("tuned/latch", "lstm_b1", {20: 9}),
+                counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9, 80: 0}),
+            ]
+        )
+    )
+    assert fits.misfit_sentence(analysis.names([one]), "length") == ""
+    both, alone = (fits.misfit_sentence(analysis.names(some), "length") for some in ([one, two], [two]))
+    assert both == alone and "(RNN orthogonal on latch, tuned at length " in both
 
 
 def test_ratios_are_the_lstms_over_the_rnns():

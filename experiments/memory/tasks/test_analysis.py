@@ -164,6 +164,15 @@ def test_who_solves_sooner_is_asked_of_the_starts_that_solve_soonest():
     assert table["soonest LSTM"][SCALES["flip_flop"].title] == "LSTM b_f=1"
 
 
+def test_of_starts_whose_median_runs_solve_at_once_the_surer_one_is_the_soonest():
+    """By where the interval of the steps begins, then by where it ends, then as they stand."""
+    rows = pd.DataFrame(
+        [("a", 200, 150, 250), ("b", 100, 75, 150), ("c", 100, 50, 175), ("d", 100, 50, 150), ("e", 100, 50, 150)],
+        columns=["arm", "step", "step_low", "step_high"],
+    )
+    assert [analysis.soonest(rows[:n]).arm for n in (1, 2, 3, 4, 5)] == ["a", "b", "c", "d", "d"]
+
+
 def test_a_cell_whose_median_never_solves_has_no_soonest_start():
     """3 of 8 seeds solve: the median lies beyond; the table says so, and of a task without a criterion nothing."""
     found = analysis.told_apart(analysis.cells_table(analysis.seeds_table(made_up("quick", solved=lambda t, a: 3))))
