@@ -6,12 +6,10 @@ import json
 import re
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.harness import figures
 from experiments.harness.engine import engine
 from experiments.harness.training import Batch
 from experiments.memory import learning
@@ -25,12 +23,7 @@ from properties.record import COLUMNS, Record
 OPTIONS, TWIN, DELAY = SimpleNamespace(engine="numpy"), engine("numpy"), 8
 
 
-@pytest.fixture(autouse=True)
-def drawing():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 # Exchange

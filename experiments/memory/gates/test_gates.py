@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.harness import arms, figures
+from experiments.harness import arms
 from experiments.harness.engine import engine
 from experiments.memory.gates import analysis, experiment, pictures, sweep
 from experiments.memory.gates.runs import compared
@@ -21,12 +20,7 @@ from properties.record import COLUMNS, Record
 OPTIONS, TWIN = SimpleNamespace(engine="numpy"), engine("numpy")
 
 
-@pytest.fixture(autouse=True)
-def drawing():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 # Starts and widths

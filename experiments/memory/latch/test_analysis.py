@@ -6,7 +6,6 @@ import math
 import re
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,12 +24,7 @@ T50S = {"lstm_b0": 12, "lstm_b1": 25, "rnn_uniform": 25, "lstm_b3": 65, "lstm_ch
 T50S |= {"rnn_orthogonal_torch_biases": 150, "rnn_identity": 60, "irnn": 90}
 
 
-@pytest.fixture(autouse=True)
-def drawing():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -8,7 +8,6 @@ import re
 from dataclasses import replace
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -30,12 +29,7 @@ CHOICE = Choice(20, Cell("lstm_chrono", 1e-2, 8), Cell("rnn_orthogonal", 3e-3, 1
 SECONDS = {"smoke": 3, "tour": 12, "quick": 110, "full": 1500}
 
 
-@pytest.fixture(autouse=True)
-def drawing():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 # What a stack starts from

@@ -6,12 +6,10 @@ import math
 import re
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.harness import figures
 from experiments.harness.statistics import Interval
 from experiments.memory.learning import NEVER
 from experiments.memory.tasks import analysis, experiment, pictures, sweep
@@ -22,12 +20,7 @@ from properties.record import COLUMNS, Record
 METRICS = ("solved", "cost", "accuracy", "first_solved_step", "updates", "updates_allowed", "held_out_rows")
 
 
-@pytest.fixture(autouse=True)
-def drawing():
-    """Figures are drawn in the reports' style and closed after each test."""
-    with figures.style():
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("drawing")
 
 
 @pytest.mark.parametrize("preset", ["tour", "quick"])
