@@ -114,6 +114,15 @@ def test_of_a_law_that_holds_it_is_said_what_was_not_run():
     assert list(table.frame.laws) == ["gates", "vjp"] and list(table.frame.why) == list(rows.note[:2])
 
 
+def test_what_ran_for_another_cell_is_not_said_to_be_left_out_in_a_report_either():
+    """Verdicts of two dtypes as one: a test that both ran for the rnn alone is not run for lstm, and no more."""
+    lacking = [Lacking("test_split", CAPABILITIES["cell state"], "lstm")]
+    each = [Checked("it", "1", [Verdict("split", 3, 0.5, ran={"test_split"}, lacking=list(lacking))]) for _ in range(2)]
+    whole = verify.merged([verify.Part("it", [one], [], 1.0) for one in each], ("split",))
+    (note,) = verify.results([], whole).note
+    assert note == "1 test not run for lstm (not declared: cell state)"
+
+
 @pytest.mark.parametrize("n", [1, 2, 6, 12])
 def test_the_matrix_has_room_for_few_subjects_and_for_many(n):
     """Legend, names and cells fit: layout that collapses is a warning, and so an error here."""

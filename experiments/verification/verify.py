@@ -159,6 +159,7 @@ def merged(parts: Iterable[Part], laws: Iterable[str] = ()) -> dict[str, Checked
             mine.worst = max((w for w in (mine.worst, more.worst) if w is not None), default=None)
             mine.breaks += more.breaks
             mine.lacking += more.lacking
+            mine.ran |= more.ran
             mine.lost = mine.lost or more.lost
     return found
 
