@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,8 @@ from scipy import special, stats
 from experiments.harness import statistics
 
 
-class Fit(NamedTuple):
+@dataclass(frozen=True)
+class Fit:
     """One arm: its delays, how many of its seeds solved each, and the logistic fit in ln delay; all (K,)."""
 
     arm: str
@@ -21,6 +24,18 @@ class Fit(NamedTuple):
     solved: np.ndarray
     seeds: np.ndarray
     t50: statistics.T50
+
+    @cached_property
+    def doubt(self) -> str:
+        """Why T50 and its interval are not to be trusted, where they are read from a curve that the counts refute."""
+        found, last = misfit(self), self.delays[-1]
+        parts = []
+        if found.p < REFUTED:
+            told = f"deviance {found.deviance:.3g} on {found.freedom} degrees of freedom, p < {REFUTED:g}"
+            parts.append(f"its counts do not follow the curve: {told}")
+        if 0 < self.t50.value < math.inf and self.t50.high < last and 2 * self.solved[-1] >= self.seeds[-1]:
+            parts.append(f"{self.solved[-1]} of {self.seeds[-1]} still solve the longest, {last:g}")
+        return ", and ".join(parts)
 
 
 def fitted(arm: str, rows: pd.DataFrame) -> Fit:
@@ -70,22 +85,16 @@ def misfit(fit: Fit) -> Misfit:
     return Misfit(deviance, freedom, float(stats.chi2.sf(deviance, freedom)))
 
 
-def doubts(fit: Fit) -> str:
-    """Why an arm's T50 and its interval are not to be trusted: they are read from a curve that its counts refute."""
-    found, last = misfit(fit), fit.delays[-1]
-    parts = []
-    if found.p < REFUTED:
-        told = f"deviance {found.deviance:.3g} on {found.freedom} degrees of freedom, p < {REFUTED:g}"
-        parts.append(f"its counts do not follow the curve: {told}")
-    if 0 < fit.t50.value < math.inf and fit.t50.high < last and 2 * fit.solved[-1] >= fit.seeds[-1]:
-        parts.append(f"{fit.solved[-1]} of {fit.seeds[-1]} still solve the longest, {last:g}")
-    return ", and ".join(parts)
-
-
 def told(fit: Fit) -> str:
     """T50 for figures and lists, which have no room for why it is in doubt."""
     value = in_steps(fit.t50.value, fit.delays)
-    return f"{value} (in doubt)" if doubts(fit) else value
+    return f"{value} (in doubt)" if fit.doubt else value
+
+
+def solved_of(fit: Fit) -> str:
+    """How many seeds solved, of those run, at each length: "16/16 at 10, 9/16 at 20"."""
+    counted = zip(fit.solved, fit.seeds, fit.delays, strict=True)
+    return ", ".join(f"{solved}/{seeds} at {delay:g}" for solved, seeds, delay in counted)
 
 
 def misfit_sentence(fits: list[tuple[str, Fit]], at: str) -> str:
@@ -102,7 +111,7 @@ def misfit_sentence(fits: list[tuple[str, Fit]], at: str) -> str:
     (name, fit), miss = max(zip(fits, misses, strict=True), key=lambda pair: round(pair[1].max(), 6))
     where = f"{name} at {at} {fit.delays[miss.argmax()]:g}"
     first = f"The logistic curves from which T50 is read miss a share by at most {miss.max():.2f} ({where})."
-    doubted = [f"{name} ({why})" for name, fit in fits if (why := doubts(fit))]
+    doubted = [f"{name} ({fit.doubt})" for name, fit in fits if fit.doubt]
     if not doubted:
         return first
     return f"{first} {DOUBTED} {'; '.join(doubted)}."
@@ -118,7 +127,7 @@ def cautions(frame: pd.DataFrame) -> pd.DataFrame:
 
 def ratio_caution(fits: list[tuple[str, Fit]]) -> str:
     """Whose T50 is in doubt, and the ratio with it."""
-    names = [name for name, fit in fits if doubts(fit)]
+    names = [name for name, fit in fits if fit.doubt]
     return f"T50 in doubt: {'; '.join(names)}" if names else ""
 
 

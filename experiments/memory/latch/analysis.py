@@ -16,7 +16,6 @@ from experiments.memory.fits import (
     Fit,
     cautions,
     chance_of,
-    doubts,
     fitted,
     in_steps,
     interval_text,
@@ -85,7 +84,7 @@ def order_pairs(fits: list[Fit]) -> list[Comparison]:
     """Every pair of arms from neighbouring tiers of ORDER that was run."""
     known = {fit.arm: fit for fit in fits}
     pairs = [(a, b) for low, high in pairwise(ORDER) for a in low for b in high if {a, b} <= known.keys()]
-    doubted = {arm for arm, fit in known.items() if doubts(fit)}
+    doubted = {arm for arm, fit in known.items() if fit.doubt}
     return [Comparison(a, b, ratio(known[b], known[a]), not doubted.isdisjoint((a, b))) for a, b in pairs]
 
 
@@ -142,7 +141,7 @@ def pilot_sentence(fits: list[Fit]) -> str:
     counts = f"{len(pairs)} counts that the pilot also has, {len(differ) or 'none'} differ{'s' * (len(differ) < 2)}"
     first = f"Of {counts} at 1 % over all (Fisher's exact test){': ' if differ else ''}{'; '.join(differ)}."
     outside = [fit for fit in fits if leaves_out(fit, PILOT_T50.get(fit.arm, math.nan))]
-    outside = [f"{label(fit.arm)} (in doubt)" if doubts(fit) else label(fit.arm) for fit in outside]
+    outside = [f"{label(fit.arm)} (in doubt)" if fit.doubt else label(fit.arm) for fit in outside]
     rest = " The pilot's T50 (how it was read off is not written down) lies outside our interval for "
     return first + (f"{rest}{'; '.join(outside)}." if outside else "")
 
@@ -195,7 +194,7 @@ def t50_table(fits: list[Fit]) -> Table:
                 "half-life at the start (steps)": f"{half_life:.3g}" if half_life else "",
                 "T50 / half-life": f"{fit.t50.value / half_life:.3g}" if inside else "",
                 "seeds": int(fit.seeds.max()),
-                "caution": doubts(fit),
+                "caution": fit.doubt,
             }
         )
     return Table("t50", "The delay that half of the seeds solve, by arm", cautions(pd.DataFrame(rows)))

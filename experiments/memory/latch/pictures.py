@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from experiments.harness import figures, statistics
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import Fit, delay_axis, doubts, in_steps, shares, told
+from experiments.memory.fits import Fit, delay_axis, in_steps, shares, solved_of, told
 from experiments.memory.latch.pilot import PILOT_DELAYS, PILOT_RANGE, PILOT_SEEDS, PILOT_SOLVED, PILOT_T50
 from experiments.memory.learning import NEVER
 
@@ -75,7 +75,7 @@ def success_panel(top: Axes, below: Axes, fit: Fit, rows: pd.DataFrame, hue: str
     figures.predicted(top, x, fit.t50.share(x))
     below.errorbar(rows.delay, rows.residual, reach, fmt="o", color=hue, ms=3, lw=1)
     figures.predicted(below, x[[0, -1]], [0, 0])
-    gap = "\n" if doubts(fit) else " "
+    gap = "\n" if fit.doubt else " "
     top.set_title(f"{label(fit.arm)}:{gap}T50 {told(fit)}", fontsize=9)
     if 0 < fit.t50.value < math.inf:
         top.vlines(fit.t50.value, 0, 0.5, color="k", lw=1)
@@ -93,7 +93,7 @@ def success_title(fits: list[Fit]) -> str:
         if ordered:
             ends = dict.fromkeys(told(fit) for fit in (ordered[0], ordered[-1]))
             spans.append(f"{' to '.join(ends)} over the {figures.NAMES[cell]}'s starts")
-    sure = [fit for fit in fits if not doubts(fit)]
+    sure = [fit for fit in fits if not fit.doubt]
     decides = all(start_decides(some) for some in (fits, sure))
     return f"T50 in steps is {' and '.join(spans)}{': the start decides more than the cell' if decides else ''}"
 
@@ -110,9 +110,7 @@ def start_decides(fits: list[Fit]) -> bool:
 
 def success_alt(fits: list[Fit]) -> str:
     """What the picture shows, for who cannot see it."""
-    parts = [
-        f"{label(fit.arm)} " + ", ".join(f"{k}/{n} at {d:g}" for d, k, n in zip(*fit[1:4], strict=True)) for fit in fits
-    ]
+    parts = [f"{label(fit.arm)} {solved_of(fit)}" for fit in fits]
     return "Seeds that solve, of those run, by delay: " + "; ".join(parts) + "."
 
 
@@ -143,7 +141,7 @@ def t50(fits: list[Fit]) -> Figure:
 def t50_label(fit: Fit) -> str:
     """What an arm is called below the figure, over several lines, with a warning where its T50 is in doubt."""
     name = label(fit.arm).replace(" ", "\n", 1).replace(", ", ",\n")
-    return f"{name}\n(in doubt)" if doubts(fit) else name
+    return f"{name}\n(in doubt)" if fit.doubt else name
 
 
 def t50_data(fits: list[Fit]) -> pd.DataFrame:

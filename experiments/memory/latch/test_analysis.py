@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -249,7 +250,7 @@ def test_the_title_says_that_the_start_decides_only_where_it_does(best_rnn, said
 def test_an_interval_leaves_out_a_t50_below_above_or_beyond_it(pilot, out):
     """The interval is 18 to 22; what lies beyond the pilot's 160 lies above it, and no T50 is nothing left out."""
     assert analysis.leaves_out(fit("lstm_b1", 20.0), pilot) is out
-    beyond = fit("lstm_b1", 20.0)._replace(t50=T50(150.0, 120.0, math.inf, math.log(150), 5.0))
+    beyond = replace(fit("lstm_b1", 20.0), t50=T50(150.0, 120.0, math.inf, math.log(150), 5.0))
     assert not analysis.leaves_out(beyond, math.inf)
 
 

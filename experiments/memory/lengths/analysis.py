@@ -12,7 +12,6 @@ from experiments.harness.report import Findings, Section, Table
 from experiments.memory.fits import (
     Fit,
     cautions,
-    doubts,
     in_steps,
     interval_text,
     misfit_sentence,
@@ -52,8 +51,8 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
 
 
 def names(found: list[Reached]) -> list[tuple[str, Fit]]:
-    """Every fit with what its cell is called."""
-    return [(called(one), one.fit) for one in found]
+    """Every fit that gives a T50, with what its cell is called."""
+    return [(called(one), one.fit) for one in found if not one.unmeasured]
 
 
 def pair_sentence(pair: Pair) -> str:
@@ -131,7 +130,7 @@ def t50_table(found: list[Reached]) -> Table:
                     "99 % interval": t50_interval(one),
                     "solved of 16 by length": counts(one),
                     "the longest": one.ends,
-                    "caution": doubts(one.fit),
+                    "caution": one.doubt,
                 }
             )
     return Table("lengths_t50", "The length that half of the seeds solve, chosen cells", cautions(pd.DataFrame(rows)))

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from experiments.harness import figures
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Figure
-from experiments.memory.fits import chance_of, delay_axis, interval_text, shares
+from experiments.memory.fits import chance_of, delay_axis, interval_text, shares, solved_of
 from experiments.memory.lengths.runs import COMPARISONS, DECIDING, Pair, Reached
 from experiments.memory.lengths.sweep import MORE, PILOT_SEEDS, TRIALS
 
@@ -93,8 +93,7 @@ def success_alt(found: list[Reached]) -> str:
     """What the picture shows, for who cannot see it."""
     parts = []
     for one in found:
-        counts = ", ".join(f"{k}/{n} at {d:g}" for d, k, n in zip(*one.fit[1:4], strict=True))
-        parts.append(f"{one.comparison} {one.task} {named(one)}: {counts}")
+        parts.append(f"{one.comparison} {one.task} {named(one)}: {solved_of(one.fit)}")
     return "Seeds that solve, of those run, by length: " + "; ".join(parts) + "."
 
 

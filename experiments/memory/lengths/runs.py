@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, chance_of, doubts, fitted, in_steps, ratio, told
+from experiments.memory.fits import Fit, chance_of, fitted, in_steps, ratio, told
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -53,7 +53,7 @@ class Reached(NamedTuple):
 
         A fall is looked for from the shortest length to one at least twice as long.
         """
-        _, lengths, solved, seeds, _ = self.fit
+        lengths, solved, seeds = self.fit.delays, self.fit.solved, self.fit.seeds
         if solved[-1] * seeds[0] > solved[0] * seeds[-1]:
             return True
         some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
@@ -68,6 +68,11 @@ class Reached(NamedTuple):
     def t50(self) -> str:
         """T50 for readers, in steps."""
         return NONE if self.unmeasured else in_steps(self.fit.t50.value, self.fit.delays)
+
+    @property
+    def doubt(self) -> str:
+        """Why T50 is not to be trusted, where it is a measure at all."""
+        return "" if self.unmeasured else self.fit.doubt
 
     @property
     def warned(self) -> str:
@@ -103,7 +108,7 @@ class Pair(NamedTuple):
     @property
     def doubted(self) -> bool:
         """Whether either T50 is in doubt, and the ratio with it."""
-        return any(doubts(one.fit) for one in (self.lstm, self.rnn))
+        return bool(self.lstm.doubt or self.rnn.doubt)
 
 
 def pairs(found: list[Reached]) -> list[Pair]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -139,7 +140,7 @@ def test_a_length_with_more_seeds_is_compared_by_its_share():
 
 
 def test_cells_in_a_list_are_kept_apart_by_semicolons():
-    """Their names hold commas: two that are told the length, two without a measure, two in doubt."""
+    """Their names hold commas: two that are told the length, and without a measure; two in doubt."""
     cells = [
         one
         for word in ("tuned", "default")
@@ -148,8 +149,20 @@ def test_cells_in_a_list_are_kept_apart_by_semicolons():
     both = "LSTM chrono on latch, tuned; LSTM chrono on latch, default"
     assert f"Told the length: {both}. " in analysis.chrono_sentence(cells)
     assert analysis.flat_sentence(cells).endswith(f"T50 is no measure and has no bound for {both}.")
-    assert fits.ratio_caution(analysis.names(cells)) == f"T50 in doubt: {both}"
     assert [one.warned for one in cells] == ["none (no fall seen)"] * 2
+    named = [(name, one.fit) for name, one in zip(both.split("; "), cells, strict=True)]
+    assert fits.ratio_caution(named) == f"T50 in doubt: {both}"
+
+
+def test_a_t50_that_is_no_measure_is_not_in_doubt_too():
+    """Counts that follow no curve, and do not fall: "none" says all of it, in text, tables and the ratio."""
+    wild = counted("tuned/latch", "rnn_uniform", {80: 8, 113: 1, 160: 15, 226: 1, 320: 8})
+    frame = pd.concat([wild, counted("tuned/latch", "lstm_b1", {20: 16, 28: 0, 40: 0})])
+    section = analysis.analyse(frame).section
+    assert reached(wild)[0].fit.doubt and "none (no fall seen)" in section.lead
+    assert "doubt" not in section.lead and "not to be trusted" not in section.lead
+    assert all("caution" not in table.frame for table in section.tables)
+    assert not any("doubt" in text for figure in section.figures for text in (figure.title, figure.alt))
 
 
 @pytest.mark.parametrize("cell", ["lstm_b1", "rnn_uniform"])
@@ -210,15 +223,15 @@ def test_the_deviance_is_twice_the_log_likelihood_that_the_curve_lacks():
     found = fits.misfit(one.fit)
     assert found.deviance == pytest.approx(2 * lacks.sum(), rel=1e-9) and found.freedom == 2
     (two,) = reached(counted("tuned/latch", "rnn_orthogonal", {20: 16, 40: 9}))
-    assert fits.misfit(two.fit).p == 1 and fits.doubts(two.fit) == ""
+    assert fits.misfit(two.fit).p == 1 and two.fit.doubt == ""
 
 
 def test_half_at_the_longest_length_is_a_doubt_only_where_t50_surely_lies_below_it():
     """Half of the seeds there, and T50 with its interval below: a doubt. Fewer, or an interval that goes on: none."""
     for last, high, doubted in ((8, 30.0, True), (7, 30.0, False), (8, 40.0, False), (8, math.inf, False)):
         (one,) = reached(counted("tuned/latch", "rnn_uniform", {20: 8, 40: last}))
-        fit = one.fit._replace(t50=one.fit.t50._replace(value=20.0, high=high))
-        assert fits.doubts(fit) == (f"{last} of 16 still solve the longest, 40" if doubted else "")
+        fit = replace(one.fit, t50=one.fit.t50._replace(value=20.0, high=high))
+        assert fit.doubt == (f"{last} of 16 still solve the longest, 40" if doubted else "")
 
 
 def test_of_cells_run_at_one_length_no_curve_is_told():
