@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,8 +30,10 @@ def analyse(frame: pd.DataFrame) -> Findings:
     mine = own(frame, "spectrum")
     table = spectra(mine)
     pictures = [linear_figure(table), rnn_figure(table), lstm_figure(table)]
-    tables = [largest_table(mine, table), rule_table(mine), exact_table(mine)]
-    section = Section("Spectra: all exponents", lead(mine, table), pictures, tables)
+    first = largest(table)
+    tables = [largest_table(mine, first), rule_table(mine), exact_table(mine)]
+    words = f"{lead(mine, table)}\n\n{largest_text(first)}"
+    section = Section("Spectra: all exponents", words, pictures, tables)
     return Findings(section, settings(mine))
 
 
@@ -147,8 +151,7 @@ def lead(mine: pd.DataFrame, table: pd.DataFrame) -> str:
         f"{lstm.residual.abs().median():.2g} (LSTM) of it, the farthest {farthest(rnn)} and {farthest(lstm)}. It fits "
         f"{worst_start(pd.concat([rnn, lstm]))}. The LSTM's spectrum needs its full state (h, c): at torch's default "
         f"the largest exponent is {first['median']:.3f} a step, and {frozen:.3f} to who freezes c and looks at h "
-        f"alone.\n\n"
-        f"{largest_text(table)}"
+        f"alone."
     )
 
 
@@ -165,9 +168,12 @@ def worst_start(rows: pd.DataFrame) -> str:
     return f"{called(by_start.idxmax())} worst, where half of the medians lie more than {by_start.max():.2g} off"
 
 
-def largest_text(table: pd.DataFrame) -> str:
-    """How far the two forms of the largest exponent are off, and what each of them leaves out."""
-    rows = largest(table)
+def largest_text(rows: pd.DataFrame) -> str:
+    """How far the two forms of the largest exponent are off, and what each of them leaves out where it shows.
+
+    Args:
+        rows: as `largest` gives them.
+    """
     cells = [rows[rows.setting.str.startswith(f"spectrum/{cell}/")] for cell in figures.NAMES]
     worst = [some.loc[some.residual.abs().idxmax()] for some in cells]
     far = " and ".join(f"{called(row.setting)} ({row['median']:.4f}, form {row.predicted:.4f})" for row in worst)
@@ -181,19 +187,73 @@ def largest_text(table: pd.DataFrame) -> str:
     )
     return (
         f"The largest exponent has two forms: the first of the spectrum's, and the mean field of the gradient. The "
-        f"spectrum's {outside} farthest off for {far}{sign}. Both are for infinite width. One Gaussian W "
-        f"of finite width has a largest eigenvalue beyond that of infinite width, and at small gains the exponent "
-        f"follows it; at large gains finite width slows growth, as the section on growth shows. The LSTM's spectrum "
-        f"gives every cell the same spread by the recurrent weights, but chrono's long-lived cells have a small input "
-        f"gate and so little of it: their form is too high. The LSTM's mean field is that of the first {T_MAX // 2} "
-        f"steps from c = 0; at b_f = 3 and 5 cells grow for longer, tanh c flattens, and the gradient then grows less."
+        f"spectrum's {outside} farthest off for {far}{sign}. Both are for infinite width.{causes(rows)}"
     )
 
 
-def largest_table(mine: pd.DataFrame, table: pd.DataFrame) -> Table:
-    """The largest exponent by start: measured, predicted, and its bounds."""
+class Cause(NamedTuple):
+    """What a form leaves out, whether a start shows it, and on which side of which form its interval then lies."""
+
+    says: str
+    shows: Callable[[Start], bool]
+    form: str
+    above: bool
+
+
+def drawn_freely(start: Start) -> bool:
+    """Whether W has independent entries."""
+    return start.cell == "rnn" and start.kind in ("gaussian", "torch")
+
+
+CAUSES = (
+    Cause(
+        "One W of independent entries has at finite width a largest eigenvalue beyond that of infinite width, and at "
+        "small gains the exponent follows it: above the spectrum's form",
+        lambda start: drawn_freely(start) and start.gain <= 1,
+        "predicted",
+        above=True,
+    ),
+    Cause(
+        "At large gains finite width slows growth, as the section on growth shows: below the spectrum's form",
+        lambda start: start.cell == "rnn" and start.gain > 1,
+        "predicted",
+        above=False,
+    ),
+    Cause(
+        "The LSTM's spectrum gives every cell the same spread by the recurrent weights, but long-lived cells of chrono "
+        "have a small input gate and so little of it: below its form",
+        lambda start: start.kind == "chrono",
+        "predicted",
+        above=False,
+    ),
+    Cause(
+        f"The LSTM's mean field is that of the first {T_MAX // 2} steps from c = 0; with a large b_f cells grow for "
+        "longer, tanh c flattens, and the gradient then grows less: below the mean field",
+        lambda start: start.kind == "forget_bias" and start.value >= 2,
+        "field",
+        above=False,
+    ),
+)
+"""Each is tested by itself, on what it speaks of."""
+
+
+def causes(rows: pd.DataFrame) -> str:
+    """Every cause with the starts that it is seen in, and of the spectrum's form those outside without a cause."""
+    parts, known = [], set()
+    for cause in CAUSES:
+        beyond = rows.low > rows[cause.form] if cause.above else rows.high < rows[cause.form]
+        seen = [setting for setting in rows.setting[beyond] if cause.shows(start_of(setting))]
+        parts += [f"{cause.says} lie the intervals of {'; '.join(map(called, seen))}."] if seen else []
+        known |= set(seen) if cause.form == "predicted" else set()
+    rest = [called(setting) for setting in rows.setting[rows.off] if setting not in known]
+    parts += [f"Off the spectrum's form too, by no cause that we know: {'; '.join(rest)}."] if rest else []
+    return "".join(f" {part}" for part in parts)
+
+
+def largest_table(mine: pd.DataFrame, largest: pd.DataFrame) -> Table:
+    """The largest exponent by start, as `largest` gives it: measured, predicted, and its bounds."""
     rows = []
-    for row in largest(table).itertuples():
+    for row in largest.itertuples():
         start, single = start_of(row.setting), mine[mine.setting == row.setting].groupby("metric").value
         rows.append(
             {
