@@ -253,11 +253,11 @@ def run(command: Run) -> int:
     options = Options(engine, corpus(command), command.data)
     workers = chosen_workers(command)
     check_files(command, names)
-    sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     out = command.out or (OWN if own_files(command) else OUT[command.preset])
     if command.report:
         refuse_unwritable(out)
-        sweeps = written(sweeps, out)
+        names = written(names, out)
+    sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     groups = [group for some in sweeps.values() for group in some]
     if not command.store.exists():
         refuse_absent(command, engine)
@@ -273,18 +273,18 @@ def run(command: Run) -> int:
     return 0
 
 
-def written(sweeps: dict[str, list[Group]], out: Path) -> dict[str, list[Group]]:
-    """The sweeps whose reports this machine writes; of the others it is told why they stay.
+def written(names: Sequence[str], out: Path) -> list[str]:
+    """The experiments whose reports this machine writes; of the others it is told why they stay.
 
     Raises:
         UsageError: that is all of them.
     """
-    stay = {name: why for name in sweeps if (why := catalogue.spared(name, out / name))}
-    if stay.keys() == sweeps.keys():
+    stay = {name: why for name in names if (why := catalogue.spared(name, out / name))}
+    if stay.keys() == set(names):
         raise UsageError("; ".join(f"{name}: {why}" for name, why in stay.items()))
     for name, why in stay.items():
         print(f"{name} is left out: {why}", file=sys.stderr)
-    return {name: groups for name, groups in sweeps.items() if name not in stay}
+    return [name for name in names if name not in stay]
 
 
 def refuse_absent(command: Run, engine: str) -> None:
