@@ -185,12 +185,12 @@ class Claim:
 
 
 class Existence(NamedTuple):
-    """Records that count, by seed, what a statistic is of; `what` says it in words."""
+    """Records of one setting that count, by seed, what a statistic is of; `what` says it in words."""
 
     what: str
     source: str
     metric: str
-    settings: str
+    setting: str
 
 
 class Elsewhere(NamedTuple):
@@ -481,7 +481,7 @@ CLAIMS = {
             (below(0.1),),
             ("memory",),
             "carried_units",
-            Existence("a unit that carries the bit alone", "memory", "carriers", "latch/carried/start=torch/delay=*"),
+            Existence("a unit that carries the bit alone", "memory", "carriers", "latch/carried/start=torch/delay=10"),
         ),
         Claim(
             "N15",
@@ -676,9 +676,8 @@ def existing(claim: Claim, frame: pd.DataFrame) -> pd.Series:
     """How often there is, by seed, what a claim's statistic is of; empty where nothing says so."""
     if claim.exists is None:
         return pd.Series(dtype=float)
-    _, source, metric, pattern = claim.exists
-    rows = frame[(frame.source == source) & (frame.metric == metric)]
-    return rows.value[[fnmatchcase(setting, pattern) for setting in rows.setting]]
+    _, source, metric, setting = claim.exists
+    return frame.value[(frame.source == source) & (frame.metric == metric) & (frame.setting == setting)]
 
 
 def presets(claim: Claim, frame: pd.DataFrame) -> str:

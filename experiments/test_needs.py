@@ -162,10 +162,12 @@ def test_what_is_measured_and_undecided_stands_beside_what_is_missing():
 
 
 def test_a_statistic_of_what_no_seed_has_is_said_to_have_no_value():
-    """N14 where no unit carries the bit; where one seed has such a unit it is measured, on too few seeds."""
+    """N14 where no unit carries the bit, at the length that it is judged at and whatever others say; where one seed
+    has such a unit it is measured, on too few seeds."""
     at = "latch/carried/start=torch"
     counts = [Record("memory", f"{at}/delay=10", s, "carriers", 0, 0.0) for s in range(14)]
-    found = claims.verdict(CLAIMS["N14"], frame(counts))
+    beside = [record._replace(setting=f"{at}/delay=14", value=1.0) for record in counts]
+    found = claims.verdict(CLAIMS["N14"], frame(counts, beside))
     assert found.word == "open" and found.note == "none of 14 seeds has a unit that carries the bit alone"
     assert found.needs.startswith("seeds with a unit that carries the bit alone")
     some = [counts[0]._replace(value=1.0), *counts[1:]]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.claims import CLAIMS
 from experiments.harness.engine import engine
 from experiments.harness.training import Batch
 from experiments.memory import learning
@@ -186,6 +187,13 @@ def test_what_n14_makes_of_seeds_without_a_carrier_is_said_of_the_length_that_it
     assert n14(others[:0], without_carriers(14, 6, 0.4)) == ""
     carries = [r._replace(value=1.0) if r.metric == "carriers" else r for r in judged]
     assert n14(carries, others) == ""
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_the_ledger_counts_carriers_where_n14_is_judged(preset):
+    """Of all lengths that are run its note reads that of the records that bear its name."""
+    judged = {sweep.setting(run) for run in sweep.PRESETS[preset] if "N14" in run.claims}
+    assert judged == {CLAIMS["N14"].exists.setting}
 
 
 def test_the_largest_product_of_any_unit_speaks_against_n14_where_its_whole_interval_does():
