@@ -27,8 +27,15 @@ from experiments.speed_gpu.sweep import LONE, ROUNDED
 from impl.spec import GATES
 from properties.record import parse_setting
 
-ROLES = ("projection", "forward", "backward", "steps", "gradient", "rest")
-"""What kernels are there for, in the order in which a reader meets them."""
+ROLES = {
+    "projection": "input's product",
+    "forward": "forward loop",
+    "backward": "backward loop",
+    "steps": "products of single steps",
+    "gradient": "weights' gradient",
+    "rest": "sums and copies",
+}
+"""What kernels are there for, and what readers call it, in the order in which they meet it."""
 
 PATTERNS = {
     "projection": r"^affine",

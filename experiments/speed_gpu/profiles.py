@@ -18,7 +18,7 @@ from experiments.speed.case import Case
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed.numbers import facts
 from experiments.speed.pictures import CELLS, spoken
-from experiments.speed_gpu.floors import LOOPS, Kernel, Profile, at, excess
+from experiments.speed_gpu.floors import LOOPS, ROLES, Kernel, Profile, at, excess
 from experiments.speed_gpu.targets import CEILING, TARGETS, WIDTHS, T, Target
 
 ASKED = {"E": 32, "H": WIDTHS[0], "B": 64, "T": T}
@@ -28,14 +28,6 @@ FUSED, RECORDED, ROUNDED = "cuda_fused", "cuda_fused_graph", "cuda_fused_bf16"
 BARS = {RECORDED: ", in a graph", ROUNDED: ", bf16"}
 """What a bar's name says of its form."""
 
-NAMES = {
-    "projection": "input's product",
-    "forward": "forward loop",
-    "backward": "backward loop",
-    "steps": "products of single steps",
-    "gradient": "weights' gradient",
-    "rest": "sums and copies",
-}
 WAITING = "no kernel runs"
 WHY = {
     "gap": "the card waiting for the processor",
@@ -218,7 +210,7 @@ def kernel_row(kernel: Kernel) -> dict[str, Any]:
     """A kernel as it is to be read."""
     floors = [floor for floor in (kernel.memory, kernel.product, kernel.latency) if floor > 0]
     return {
-        "kernel": NAMES[kernel.role],
+        "kernel": ROLES[kernel.role],
         "calls": number(kernel.calls),
         "measured": number(kernel.us),
         "memory alone": number(kernel.memory),
@@ -274,13 +266,13 @@ def panel(axis: Axes, cell: str, found: Sequence[Profile], most: int) -> None:
 
     The legend stands half an inch below a panel that is as high as `most` bars.
     """
-    shades, width = dict(zip(NAMES, figures.shades(cell, len(NAMES)), strict=True)), mode(one.case.H for one in found)
+    shades, width = dict(zip(ROLES, figures.shades(cell, len(ROLES)), strict=True)), mode(one.case.H for one in found)
     shown = {WAITING, *(kernel.role for one in found for kernel in one.kernels)}
     for y, one in enumerate(found):
         right = 0.0
         for name, us in pieces(one).items():
             how = {"color": shades.get(name, "white"), "edgecolor": "white" if name in shades else "0.5"}
-            label = NAMES.get(name, WAITING) if y == 0 and name in shown else None
+            label = ROLES.get(name, WAITING) if y == 0 and name in shown else None
             axis.barh(y, us, left=right, height=0.62, lw=0.6, label=label, **how)
             right += us
         axis.plot([one.ceiling] * 2, [y - 0.42, y + 0.42], **figures.PREDICTION)
@@ -297,7 +289,7 @@ def panel(axis: Axes, cell: str, found: Sequence[Profile], most: int) -> None:
 def pieces(one: Profile) -> dict[str, float]:
     """A bar's pieces: every role, and the time in which no kernel runs."""
     us = {kernel.role: kernel.us for kernel in one.kernels}
-    return {role: us.get(role, 0.0) for role in NAMES} | {WAITING: max(0.0, one.wall - one.busy)}
+    return {role: us.get(role, 0.0) for role in ROLES} | {WAITING: max(0.0, one.wall - one.busy)}
 
 
 def bar_name(one: Profile, width: int = 0) -> str:
@@ -310,7 +302,7 @@ def alt(found: Sequence[Profile]) -> str:
     """All bars, for who cannot see them."""
     bars = []
     for one in found:
-        words = ", ".join(f"{NAMES.get(name, name)} {number(us)}" for name, us in pieces(one).items() if us)
+        words = ", ".join(f"{ROLES.get(name, name)} {number(us)}" for name, us in pieces(one).items() if us)
         ceilings = "" if math.isnan(one.ceiling) else f" (ceilings {number(one.ceiling)})"
         bars.append(f"{CELLS[one.case.cell]} {bar_name(one)} {spoken(one.wall)}{ceilings}: {words}")
     return f"Microseconds a step by kernel: {'; '.join(bars)}."
