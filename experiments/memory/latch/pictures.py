@@ -147,12 +147,13 @@ def t50_label(fit: Fit) -> str:
 def t50_data(fits: list[Fit]) -> pd.DataFrame:
     """T50 by arm with its interval, the pilot's, and the prediction: one multiple of the half-life at the start.
 
-    The multiple is the geometric mean over the arms that have both a closed form and a T50 within the delays run.
+    The multiple is the geometric mean over the arms with a closed form and a T50 within the delays run, not in doubt.
     """
     fits = by_t50(fits)
     value = np.array([fit.t50.value for fit in fits])
     half_life = np.array([ARMS[fit.arm].half_life or math.nan for fit in fits])
-    both = (value > 0) & np.isfinite(value) & np.isfinite(half_life)
+    sure = np.array([not fit.doubt for fit in fits])
+    both = (value > 0) & np.isfinite(value) & np.isfinite(half_life) & sure
     multiple = np.exp(np.log(value[both] / half_life[both]).mean()) if both.any() else math.nan
     predicted = multiple * half_life
     columns = {"arm": [fit.arm for fit in fits], "t50": value}

@@ -239,6 +239,15 @@ def test_how_many_half_lives_t50_is_stands_beside_the_multiple_that_was_fitted_t
     assert "it is 3 to 12 half-lives" in title and title.endswith("fitted to these same 2 is off by up to a factor 2")
 
 
+def test_a_t50_in_doubt_is_no_part_of_the_multiple():
+    """A third start at 30 half-lives, of which half of the seeds still solve the longest delay: it stays 6."""
+    fits = [fit(arm, n * ARMS[arm].half_life) for arm, n in (("lstm_b1", 12.0), ("lstm_b3", 3.0), ("lstm_b0", 30.0))]
+    fits[2].solved[-1] = 9
+    data = pictures.t50_data(fits).set_index("arm")
+    assert fits[2].doubt and math.isnan(data.residual["lstm_b0"])
+    np.testing.assert_allclose((data.predicted / data.half_life).to_numpy(), 6.0, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("best_rnn", "said"), [(150.0, True), (30.0, False)])
 def test_the_title_says_that_the_start_decides_only_where_it_does(best_rnn, said):
     """It does where the cells' best starts are closer to each other than the starts of either cell are."""
