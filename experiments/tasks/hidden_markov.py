@@ -191,11 +191,32 @@ class Source:
         h = self.rungs(min(window, steps - 1))
         return float(h.sum() + (steps - len(h)) * h[-1]) / steps * math.log(2)
 
+    def first(self, steps: int) -> np.ndarray:
+        """h_0 .. h_{steps - 1}, bits a symbol; one within WITHIN / 10 of the rate stands for all after it: (steps,)."""
+        h: list[float] = []
+        for rung in self._levels(self.stationary[None], np.ones(1), steps - 1):
+            h.append(rung)
+            if rung - self.rate < WITHIN / 10:
+                break
+        return np.array(h + [h[-1]] * (steps - len(h)))
+
     # How good a model is
 
     def cost(self, y: np.ndarray, target: np.ndarray) -> np.ndarray:
         """The mean over steps of KL(Bayes || model), bits a symbol: logits (T, [E,] B, V) give ([E,] B)."""
         return divergence(y, self.bayes(target))
+
+
+def excess(first: np.ndarray, window: int) -> float:
+    """What who sees the last `window` symbols pays at least above the predictor of all, over the same sequences.
+
+    Args:
+        first: the rungs h_0 .. h_{T - 1} of sequences of T steps, bits a symbol.
+        window: how many symbols are seen; at step t both have no more than t, so that the excess of short sequences
+            lies below h_window minus the rate.
+    """
+    arguments.window(window)
+    return float((first[np.minimum(np.arange(len(first)), window)] - first).mean())
 
 
 def stationary_source(name: str, moves: np.ndarray) -> Source:

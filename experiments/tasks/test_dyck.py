@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,17 @@ from impl import draw
 def test_the_rate_is_the_closed_form(depth, kinds):
     """The mean entropy over the stacks is (1 - 1/d) + log2(kinds) / 2."""
     assert dyck.source(depth, kinds).rate == pytest.approx(dyck.rate(depth, kinds), abs=1e-12)
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 3])
+@pytest.mark.parametrize("depth", [1, 2, 5])
+def test_rungs_by_the_walk_are_those_of_all_beliefs(depth, kinds):
+    """To order 5, and by what a source says of its first steps; a walk that never comes lower would miss the kinds."""
+    found = dyck.rungs(depth, 5, kinds)
+    np.testing.assert_allclose(found, dyck.source(depth, kinds).rungs(5), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(dyck.source(depth, kinds).first(6), found)
+    if kinds > 1:
+        assert abs(found - dyck.source(depth, 1).rungs(5) - math.log2(kinds) / 2).max() > 0.1
 
 
 @pytest.mark.parametrize("depth", [2, 4])

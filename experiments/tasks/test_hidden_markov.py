@@ -114,6 +114,29 @@ def test_a_rung_is_the_difference_of_block_entropies(source):
     np.testing.assert_allclose(source.rungs(4), np.diff(blocks), rtol=0, atol=1e-10)
 
 
+@every
+@pytest.mark.parametrize("window", [0, 1, 3])
+def test_the_excess_of_a_window_is_its_loss_above_the_predictors_over_short_sequences(source, window):
+    """By enumeration of all strings of 6 symbols: who sees the last ones, and not at which step, pays so much more."""
+    T, seen = 6, {}
+    strings, chances = string_chances(source, T)
+    each = list(zip(map(tuple, strings), chances, strict=True))
+    for string, chance in each:
+        for t in range(T):
+            seen.setdefault(string[max(0, t - window) : t], np.zeros(source.V))[string[t]] += chance
+    pays = sum(total.sum() * entropy((total / total.sum())[total > 0]) for total in seen.values()) / T
+    best = entropy(chances) / T
+    assert hidden_markov.excess(source.first(T), window) == pytest.approx(pays - best, abs=2e-7)
+
+
+def test_rungs_that_have_come_to_the_rate_stand_for_all_that_follow():
+    """Of Mess3, whose beliefs triple a step, as far as rungs are told from the rate; of a chain to its order."""
+    mess3 = SOURCES["mess3"].first(60)
+    assert len(mess3) == 60 and len(np.unique(mess3)) == 10 and 0 < mess3[-1] - SOURCES["mess3"].rate < 1e-7
+    np.testing.assert_array_equal(mess3[:9], SOURCES["mess3"].rungs(8))
+    assert len(np.unique(SOURCES["markov_2"].first(60))) == 3
+
+
 def test_rungs_from_a_start_that_is_not_stationary_are_seen(monkeypatch):
     """A uniform vector in place of the stationary one changes the rungs of the Even process, which then also rise."""
     uniform = np.full(2, 0.5)

@@ -112,6 +112,16 @@ def test_the_loss_of_a_window_is_that_of_the_shares_in_a_drawn_batch(window):
     assert timer.CHANCE_LOSS(N) == timer.bayes_loss(0, N) >= timer.bayes_loss(window, N)
 
 
+@pytest.mark.parametrize("window", range(N + 2))
+def test_the_excess_of_a_window_is_its_loss_above_the_predictors_and_below_the_long_run(window):
+    """As divergence over the drawn batch; 0 for who counts to n; they begin after a 1, so it is less than later."""
+    _, target = timer.draw(draw.generator("excess", window), N, ROWS)
+    blind = timer.ages(target) >= min(window, N)
+    rows = timer.cost(logits(np.where(blind, target[blind].mean(), 0.0)), target, length=N)
+    assert holds(rows, timer.excess(window, N)) or (window >= N and timer.excess(window, N) == 0)
+    assert timer.excess(window, N) < timer.rung(window, N) or window >= N
+
+
 def test_the_mean_cost_is_the_loss_above_the_predictors():
     """For a model that is wrong in every way, KL and the difference of losses have the same mean, in bits."""
     _, target = timer.draw(draw.generator("kl"), N, ROWS)

@@ -98,6 +98,14 @@ def bayes_loss(window: int, n: int) -> float:
     return float(N * entropy(M / N) / steps(n))
 
 
+def excess(window: int, n: int) -> float:
+    """What who sees the last `window` steps of x pays above who counts, over the sequences of `draw`: bits a symbol.
+
+    It lies below `rung`, which is that of the long run: every sequence of `draw` starts right after a 1.
+    """
+    return (bayes_loss(window, n) - bayes_loss(n, n)) / math.log(2)
+
+
 def age_chances(n: int, T: int) -> np.ndarray:
     """The chances of ages 0 .. n - 1 and of n and above, at each of the first T steps after a 1: (T, n + 1)."""
     _check(n)

@@ -7,9 +7,9 @@ import pandas as pd
 from experiments.harness.figures import NAMES
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.words import few, listed, told
-from experiments.language_model.sources import pictures
+from experiments.language_model.sources import known, pictures, rates
 from experiments.language_model.sources.runs import Found, read
-from experiments.language_model.sources.sweep import FIXED
+from experiments.language_model.sources.sweep import FIXED, STARTS
 
 SHOWN = 8
 """The highest rung of the table."""
@@ -35,11 +35,30 @@ def lead(found: list[Found], timers: list[Found]) -> str:
     return (
         "The best predictor of each source is known: the exact filter of its hidden state, or timer's own. A cell is "
         "shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence from "
-        "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are what the best "
-        "predictors that see the last k symbols pay above the entropy rate in the long run. Both cells have about "
-        "equally many parameters and were searched alike for start and rate, on other seeds.\n\n"
+        "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are the excess of the "
+        "best predictors that see the last k symbols, over sequences of the same length; in the long run they would "
+        "be higher, since the first steps of a sequence show no more to anybody. Both cells have about equally many "
+        f"parameters. {searched_text(found)}\n\n"
         f"{n20_text(found)}\n\n{order_text(found)}\n\n{timer_text(timers)}"
     )
+
+
+def searched_text(found: list[Found]) -> str:
+    """How starts and rates were chosen, for which sources by another's search, and how often at the end of the grid."""
+    tried = [*map(few, rates.RATES)]
+    first = (
+        f"Start and rate are the best of one search, alike for both, on other seeds: {len(STARTS['rnn'])} starts each, "
+        f"rates {listed(tried)}."
+    )
+    taken = {one.label: rates.asked_of(one.name, one.n) for one in found}
+    lent = [
+        f"{one.label} by {known.label(*taken[one.label])}" for one in found if taken[one.label] != (one.name, one.n)
+    ]
+    lends = f" Not searched themselves, but by a source of their kind, are {listed(lent)}." if lent else ""
+    chosen = [one.one(cell, "lr") for one in found for cell in one.cells]
+    top = sum(rate == max(rates.RATES) for rate in chosen)
+    edge = f" Of {len(chosen)} choices {top} took the highest rate: a still higher one may be better." if top else ""
+    return first + lends + edge
 
 
 def n20_text(found: list[Found]) -> str:
@@ -53,9 +72,9 @@ def order_text(found: list[Found]) -> str:
     """The highest order whose rung the better cell's excess is below, where the order is infinite."""
     parts = []
     for one in found:
-        below = [k for k, gap in enumerate(one.above) if gap > one.interval(one.best()).value]
+        below = [k for k, gap in enumerate(one.gaps) if gap > one.interval(one.best()).value]
         if one.order == "infinite" and below:
-            more = "" if below[-1] < len(one.above) - 1 else " (the highest that was looked at)"
+            more = "" if below[-1] < len(one.gaps) - 1 else " (the highest that was looked at)"
             parts.append(f"{one.label} order {below[-1]}{more}")
     return f"The better cell's excess is below the rungs up to: {listed(parts)}. " if parts else ""
 
@@ -64,13 +83,13 @@ def timer_text(timers: list[Found]) -> str:
     """How each cell stands to order 1 by n: what stands beside N6."""
     parts = []
     for one in timers:
-        words = [f"{NAMES[cell]} {few(one.interval(cell).value / one.above[1])}" for cell in one.cells]
+        words = [f"{NAMES[cell]} {few(one.interval(cell).value / one.gaps[1])}" for cell in one.cells]
         parts.append(f"n = {one.n} {listed(words)}")
     if not parts:
         return ""
     return (
         "Beside N6: on timer(n), whose Markov order is n, a cell's excess over that of the best first-order predictor "
-        f"(1 would be first-order) is, at {'; '.join(parts)}. "
+        f"on such sequences (1 would be first-order) is, at {'; '.join(parts)}. "
     )
 
 
@@ -103,19 +122,19 @@ def excess_table(found: list[Found]) -> Table:
 
 
 def rung_table(found: list[Found]) -> Table:
-    """What the best predictor of each order pays above the rate."""
+    """What the best predictor of each order pays above that of all symbols."""
     orders = range(max((min(len(one.rungs), SHOWN + 1) for one in found), default=0))
     rows = [
         {"source": one.label, "rate": f"{one.rate:.5f}"} | {f"order {k}": gap_text(one, k) for k in orders}
         for one in found
     ]
-    return Table("sources_rungs", "Rungs: bits a symbol above the rate of who sees k symbols", pd.DataFrame(rows))
+    return Table("sources_rungs", "Rungs: the excess of who sees the last k symbols, bits a symbol", pd.DataFrame(rows))
 
 
 def gap_text(one: Found, order: int) -> str:
-    """A rung above the rate; 0 where the order is reached, nothing where it was not asked for."""
-    if order < len(one.above):
-        return few(one.above[order]) if one.above[order] else "0"
+    """A rung; 0 where the Markov order is reached, nothing where it was not asked for."""
+    if order < len(one.gaps):
+        return few(one.gaps[order]) if one.gaps[order] else "0"
     return "0" if one.order != "infinite" else ""
 
 

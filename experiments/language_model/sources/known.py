@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from experiments.tasks import dyck, processes, recall, timer
+from experiments.tasks.hidden_markov import excess
 
 PARAMETERS = {"timer": "n", "recall": "tau", "dyck": "depth"}
 """Of the sources that have one; the others are run with 0."""
@@ -70,6 +72,19 @@ def steps(name: str, n: int) -> int:
 def highest(name: str, n: int) -> int:
     """The highest order whose rung is recorded: of timer the one that knows all."""
     return n if name == "timer" else ORDERS
+
+
+@cache
+def rungs(name: str, n: int) -> np.ndarray:
+    """The excess of the best predictor who sees the last 0, 1, .. symbols, over sequences as they are drawn here: (K,).
+
+    In bits a symbol, as the cells' is; 0 from the Markov order on.
+    """
+    orders = range(highest(name, n) + 1)
+    if name == "timer":
+        return np.array([timer.excess(k, n) for k in orders])
+    first = source(name, n).first(STEPS)
+    return np.array([excess(first, k) for k in orders])
 
 
 def path(name: str, n: int) -> str:

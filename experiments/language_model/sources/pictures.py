@@ -65,9 +65,9 @@ def dots(axis: Axes, at: float, one: Found, cell: str) -> None:
 
 
 def rungs(axis: Axes, row: int, one: Found) -> None:
-    """A black tick for each rung above the rate, with its order where there is room."""
+    """A black tick for each rung, with its order where there is room."""
     last = math.inf
-    for order, gap in enumerate(one.above):
+    for order, gap in enumerate(one.gaps):
         if gap > LEFT:
             axis.plot([gap, gap], [row - 0.3, row + 0.3], color="black", lw=0.8)
             if math.log10(last / gap) > APART * len(str(order)):
@@ -99,10 +99,10 @@ def sources_alt(found: Sequence[Found]) -> str:
     parts = []
     for one in found:
         cells = listed([f"{figures.NAMES[cell]} {told(one.interval(cell))}" for cell in one.cells])
-        parts.append(f"{one.label}: {cells}; rungs {', '.join(few(gap) for gap in one.above[:4])}")
+        parts.append(f"{one.label}: {cells}; rungs {', '.join(few(gap) for gap in one.gaps[:4])}")
     return (
         "Excess over the Bayes-optimal predictor in bits a symbol, median over seeds with 99 % interval, and the "
-        f"rungs of orders 0 to 3 above the rate. {'. '.join(parts)}."
+        f"rungs of orders 0 to 3. {'. '.join(parts)}."
     )
 
 
@@ -133,7 +133,7 @@ def timer_table(found: Sequence[Found]) -> pd.DataFrame:
     for cell in CELLS:
         for one in (one for one in found if cell in one.cells):
             row = {"n": one.n, "cell": cell, "seeds": len(one.values(cell, "excess"))}
-            rows.append(row | against(one.interval(cell), one.above[1]))
+            rows.append(row | against(one.interval(cell), one.gaps[1]))
     return pd.DataFrame(rows)
 
 
@@ -141,7 +141,7 @@ def timer_title(found: Sequence[Found]) -> str:
     """Both cells at the largest n beside order 1."""
     one = found[-1]
     cells = listed([f"the {figures.NAMES[cell]} {told(one.interval(cell))}" for cell in one.cells])
-    return f"Excess on timer({one.n}) in bits a symbol: {cells}; who sees one symbol has {few(one.above[1])}"
+    return f"Excess on timer({one.n}) in bits a symbol: {cells}; who sees one symbol has {few(one.gaps[1])}"
 
 
 def timer_alt(table: pd.DataFrame) -> str:

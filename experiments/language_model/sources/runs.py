@@ -45,9 +45,14 @@ class Found(NamedTuple):
 
     @property
     def above(self) -> np.ndarray:
-        """How far each rung lies above the rate, bits a symbol, 0 where not at all: (K,)."""
+        """How far each rung lies above the rate in the long run, bits a symbol, 0 where not at all: (K,)."""
         gaps = self.rungs - self.rate
         return np.where(gaps > NO_RUNG, gaps, 0.0)
+
+    @property
+    def gaps(self) -> np.ndarray:
+        """What who sees the last 0, 1, .. symbols pays above the predictor on such sequences, bits a symbol: (K,)."""
+        return np.where(self.above > 0, known.rungs(self.name, self.n)[: len(self.above)], 0.0)
 
     @property
     def order(self) -> str:

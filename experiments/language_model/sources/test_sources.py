@@ -15,6 +15,7 @@ from experiments.harness.engine import engine
 from experiments.language_model.sources import analysis, experiment, known, pictures, rates, sweep
 from experiments.language_model.sources.runs import read
 from experiments.tasks import timer
+from experiments.tasks.testing import holds
 from impl import draw
 from impl.spec import leaves
 from properties.record import COLUMNS, Record
@@ -217,7 +218,8 @@ def test_titles_and_words_say_what_the_numbers_are():
     assert "0.001 bit a symbol (golden mean)" in title and "0.01 bit a symbol (Even)" in title
     timers = [one for one in found if one.name == "timer"]
     assert pictures.timer_title(timers).startswith("Excess on timer(40) in bits a symbol: the RNN 0.114")
-    assert timer.rung(1, 40) == pytest.approx(timers[-1].above[1])
+    assert timer.rung(1, 40) == pytest.approx(timers[-1].above[1]) and timers[-1].gaps[1] == timer.excess(1, 40)
+    assert pictures.timer_title(timers).endswith("; who sees one symbol has 0.101")
     lead = analysis.analyse(made_up({"even": (0.02, 0.01)}, {})).section.lead
     assert "Even LSTM 0.01 (0.01 to 0.01)" in lead and "Even order 8 (the highest that was looked at)" in lead
 
@@ -257,11 +259,36 @@ def test_a_title_names_n20_where_its_sources_were_run_alone():
 
 
 def test_the_residual_of_timer_is_what_order_one_leaves():
-    """Measured minus the rung of order 1, by cell and n."""
+    """Measured minus what order 1 pays on such sequences, by cell and n: not minus its rung in the long run."""
     found = read(made_up({}, {10: (0.1, 0.001), 40: (0.114, 0.002)}))
     table = pictures.timer_table(found).set_index(["cell", "n"])
-    assert table.residual["rnn", 40] == pytest.approx(0.114 - timer.rung(1, 40), abs=1e-9)
-    assert table.residual["lstm", 10] == pytest.approx(0.001 - timer.rung(1, 10), abs=1e-9)
+    assert table.residual["rnn", 40] == pytest.approx(0.114 - timer.excess(1, 40), abs=1e-9)
+    assert table.residual["lstm", 10] == pytest.approx(0.001 - timer.excess(1, 10), abs=1e-9)
+
+
+def test_a_rung_is_the_excess_of_its_predictor_on_sequences_as_they_are_drawn():
+    """Of who sees one symbol, by divergence over drawn sequences; on recall the long run's is a quarter higher."""
+    for name, n in (("even", 0), ("recall", 20), ("dyck", 4), ("timer", 10)):
+        source, T = known.source(name, n), known.steps(name, n)
+        _, target = source.draw(draw.generator("gap", name), T, 4000)
+        seen = np.concatenate([np.full_like(target[:1], source.V if name != "timer" else 1), target[:-1]])
+        counts = np.zeros((source.V + 1, source.V))
+        np.add.at(counts, (seen, target), 1)
+        logits = np.log(np.maximum(counts / np.maximum(counts.sum(1, keepdims=True), 1), 1e-30))[seen]
+        assert holds(experiment.divergence(logits, source.bayes(target)), known.rungs(name, n)[1])
+    recall = known.source("recall", 20)
+    assert (recall.rungs(2)[2] - recall.rate) > 1.5 * known.rungs("recall", 20)[2]
+
+
+def test_how_starts_and_rates_were_chosen_is_said():
+    """Which sources took another's choice, and how often the rate is the highest that was tried."""
+    frame = made_up({"even": (0.02, 0.01)}, {20: (0.1, 0.001), 30: (0.1, 0.001)})
+    said = analysis.searched_text(read(frame))
+    assert "2 starts each, rates 0.001, 0.003, 0.01 and 0.03." in said and "highest" not in said
+    assert said.endswith("Not searched themselves, but by a source of their kind, are timer(30) by timer(40).")
+    frame.loc[frame.setting.eq("even/cell=rnn") & frame.metric.eq("lr"), "value"] = max(rates.RATES)
+    assert "Of 6 choices 1 took the highest rate" in analysis.searched_text(read(frame))
+    assert "by a source" not in analysis.searched_text(read(made_up({"even": (0.02, 0.01)}, {})))
 
 
 def made_up(plain, timers):
