@@ -37,6 +37,14 @@ def chosen(cell: str, size: int, preset: str = "quick") -> dict[str, Any]:
     return {"start": start, "lr": float(lr)}
 
 
+def end_of_grid(cell: str, size: int, preset: str, how: tuple[str, float]) -> str:
+    """Whether a start's rate is the "lowest" or the "highest" that the search tried from it; "" if it lies inside."""
+    start, lr = how
+    tried = candidates(cell, size, preset)
+    tried = sorted(tried.loc[start].index) if start in tried.index else []
+    return "lowest" if lr in tried[:1] else "highest" if lr in tried[-1:] else ""
+
+
 def rate(cell: str, size: int) -> float:
     """The best rate from the wide start, as `chosen`."""
     return float(candidates(cell, size, "quick").loc["wide"].idxmin())

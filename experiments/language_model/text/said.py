@@ -6,19 +6,22 @@ import numpy as np
 
 from experiments.harness import figures
 from experiments.harness.words import listed, signed
+from experiments.language_model.models import end_of_grid
 from experiments.language_model.text import alone, reach
 from experiments.language_model.text.reading import Arm, Rungs, beaten, chance, name_of, paired, pairs, percent, spread
-from experiments.language_model.text.sweep import ORDER_OF_N6
+from experiments.language_model.text.sweep import ORDER_OF_N6, Preset
+from properties.record import parse_setting
 
 
-def lead(rungs: Rungs, arms: list[Arm], interleaved: list[Arm]) -> str:
+def lead(rungs: Rungs, arms: list[Arm], interleaved: list[Arm], sizes: Preset) -> str:
     """What was found, in words."""
     order_two = rungs.test[ORDER_OF_N6]
     losses = [
         *(what_arm(arm, rungs) for arm in arms),
         f"The order-{ORDER_OF_N6} rung, which N6 compares with, stands at {order_two:.3f}.",
     ]
-    compared = [*(which_leads(*pair) for pair in pairs(arms)), *what_interleaved(rungs, interleaved)]
+    compared = [*(which_leads(*pair) for pair in pairs(arms)), *at_the_end(arms, sizes)]
+    compared += what_interleaved(rungs, interleaved)
     beside = [
         f"{reach.finding(arms)}.",
         f"{alone.finding(arms, ends=True)}.",
@@ -56,6 +59,17 @@ def what_arm(arm: Arm, rungs: Rungs) -> str:
     )
 
 
+def at_the_end(arms: list[Arm], sizes: Preset) -> list[str]:
+    """Which rates are the lowest or the highest that were tried, so that the search leaves open what is beyond."""
+    found = []
+    for arm in arms:
+        size = int(parse_setting(arm.setting).get("parameters", f"{sizes.sizes[0]}k").removesuffix("k"))
+        end = end_of_grid(arm.cell, size, sizes.search, (arm.start, arm.rate))
+        named = f"the {figures.NAMES[arm.cell]} with {arm.parameters:,} parameters"
+        found += [f"that of {named}, {arm.rate:g}, is the {end} that was tried from its start"] if end else []
+    return [f"Of the rates, {listed(found)}: one beyond may be better."] if found else []
+
+
 def what_interleaved(rungs: Rungs, arms: list[Arm]) -> list[str]:
     """What cells that learnt the interleaved split lose on its test."""
     found = [
@@ -73,12 +87,12 @@ def passed(arm: Arm, rung: np.ndarray) -> list[str]:
     return [f"{(arm.test < rung[k]).sum()} of {n} seeds are below order {k} ({rung[k]:.3f})" for k in near]
 
 
-def which_leads(rnn: Arm, lstm: Arm) -> str:
-    """The paired difference of two cells, and what it decides."""
+def which_leads(rnn: Arm, lstm: Arm, rates: str = "each at its chosen rate") -> str:
+    """The paired difference of two cells, at rates as they are said to be, and what it decides."""
     d = spread(paired(rnn, lstm))
     near = max(rnn.parameters, lstm.parameters) <= 1.05 * min(rnn.parameters, lstm.parameters)
     same = "At equal parameters" if near else "At parameters that are not quite equal"
-    same = f"{same} ({rnn.parameters:,} and {lstm.parameters:,}) and equal updates, each at its chosen rate,"
+    same = f"{same} ({rnn.parameters:,} and {lstm.parameters:,}) and equal updates, {rates},"
     minus = f"{same} the RNN minus the LSTM, paired by seed, is {signed(d.median)} nats"
     if not d.interval:
         ends = f"({signed(d.low)} to {signed(d.high)} over {len(rnn.test)} seeds)"

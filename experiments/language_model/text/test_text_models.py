@@ -310,6 +310,23 @@ def test_who_leads_is_read_from_the_interval_of_the_pairs(rnn, verdict):
     assert "is open, since fewer than 8 seeds" in said.which_leads(arm("rnn", [1.5] * 7), arm("lstm", [1.4] * 7))
 
 
+def test_a_rate_at_an_end_of_what_was_tried_is_named():
+    """The choices of both searches: at quick all lie inside; at full some do not, in whichever order cells come."""
+    for preset, named in (("quick", 0), ("full", 2)):
+        sizes, made = sweep.PRESETS[preset], []
+        for size in sizes.sizes:
+            for cell in ("rnn", "lstm"):
+                how = models.chosen(cell, size, sizes.search)
+                setting = f"text/cell={cell}" + (f"/parameters={size}k" if size != sizes.sizes[0] else "")
+                made.append(arm(cell, [1.0])._replace(rate=how["lr"], start=how["start"], setting=setting))
+        found = said.at_the_end(made, sizes)
+        assert " ".join(found).count("that was tried from its start") == named
+    assert "the RNN with" in found[0] and "0.0025, is the lowest" in found[0] and "0.02, is the highest" in found[0]
+    assert (
+        models.end_of_grid("rnn", 60, "full", ("wide", 0.005)) == models.end_of_grid("rnn", 60, "full", ("", 1)) == ""
+    )
+
+
 def test_lost_seeds_and_infinite_rungs_do_not_break_the_report(source, corpus):
     """A seed whose loss is NaN counts as infinite, in both cells at once too; a rung may be infinite."""
     frame = frame_of(source, corpus)

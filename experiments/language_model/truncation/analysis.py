@@ -53,8 +53,9 @@ def analyse(frame: pd.DataFrame) -> Findings:
     arms, text = read_arms(rows), text_of(rows)
     if not arms:
         return Findings(Section(title, "", [], []), {})
-    section = Section(title, lead(arms, text), [figure(arms, rungs(rows, arms))], [table(arms)])
-    return Findings(section, settings(arms))
+    part = part_read(rows, arms)
+    section = Section(title, lead(arms, text, part), [figure(arms, rungs(rows, arms))], [table(arms)])
+    return Findings(section, settings(arms, part))
 
 
 # Reading
@@ -86,18 +87,35 @@ def text_of(rows: pd.DataFrame) -> str:
 
 def rungs(rows: pd.DataFrame, arms: list[Arm]) -> dict[int, float]:
     """The n-gram rungs on the test by order, where the models read the whole of it; else they are of another text."""
-    own = rows[rows.setting.str.match(r"(text|corpus=[^/]*)/rungs$")]
-    if (own[own.metric == "characters_test"].value != arms[0].read).any():
+    if not read_whole(rows, arms):
         return {}
+    own = of_the_text(rows)
     own = own[(own.metric == "rung_test") & own["index"].isin(RUNGS)]
     return {int(order): value for order, value in zip(own["index"], own.value, strict=True)}
+
+
+def of_the_text(rows: pd.DataFrame) -> pd.DataFrame:
+    """The text's own records."""
+    return rows[rows.setting.str.match(r"(text|corpus=[^/]*)/rungs$")]
+
+
+def read_whole(rows: pd.DataFrame, arms: list[Arm]) -> bool:
+    """Whether the models read the whole test, as far as its length is recorded."""
+    own = of_the_text(rows)
+    return bool((own[own.metric == "characters_test"].value == arms[0].read).any())
+
+
+def part_read(rows: pd.DataFrame, arms: list[Arm]) -> str:
+    """What the models read of the test, in words."""
+    n = f"{arms[0].read:,} characters"
+    return f"the whole test, {n}" if read_whole(rows, arms) else f"the first {n} of the test"
 
 
 # Text
 
 
-def lead(arms: list[Arm], text: str) -> str:
-    """What was done and found, in words."""
+def lead(arms: list[Arm], text: str, part: str) -> str:
+    """What was done and found, in words; `part` of the test was read."""
     T, own = FIXED["T"], name_of(text) if text else "the text"
     return (
         f"Training reads {own} in chunks of {T} characters, with one update a chunk by the loss of all its steps, and "
@@ -106,7 +124,7 @@ def lead(arms: list[Arm], text: str) -> str:
         f"beginning of its block and no further: k \N{MINUS SIGN} 1 steps at most, (k \N{MINUS SIGN} 1)/2 on "
         f"average. At k = 1 no gradient flows through time at all (the recurrent weights still learn, each step's "
         f"state before taken as given); k = {T} is the whole chunk. Text, chunks, start and the number of updates are "
-        f"the same for every k.\n\nLosses are on the first {arms[0].read:,} characters of the test. "
+        f"the same for every k.\n\nLosses are on {part}. "
         f"{rates_sentence(arms, text)}\n\n{' '.join(effect_sentence(arm) for arm in arms)} "
         f"{'' if text else 'N18 asks that it is above 0 for both. '}{between_sentence(arms)}"
     ).rstrip()
@@ -179,8 +197,8 @@ def table(arms: list[Arm]) -> Table:
     return Table("truncation", title, pd.DataFrame(rows))
 
 
-def settings(arms: list[Arm]) -> dict[str, str]:
-    """What was run."""
+def settings(arms: list[Arm], part: str) -> dict[str, str]:
+    """What was run; `part` of the test was read."""
     sizes = ", ".join(f"{arm.name} {arm.parameters:,} (H={arm.H})" for arm in arms)
     first, chunk = arms[0], FIXED["T"] * arms[0].B
     return {
@@ -191,8 +209,8 @@ def settings(arms: list[Arm]) -> dict[str, str]:
         "truncation: optimiser": "Adam, clipped to norm {clip:g}; the rate falls to 0 in the last {decay:.0%}".format(
             **FIXED
         ),
-        "truncation: evaluation": f"the first {first.read:,} characters of the test, in {READING['lanes']} lanes, each "
-        f"after {READING['warmup']} characters of context",
+        "truncation: evaluation": f"{part}, in {READING['lanes']} lanes, each after "
+        f"{READING['warmup']} characters of context",
     }
 
 

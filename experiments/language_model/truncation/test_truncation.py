@@ -278,7 +278,7 @@ def test_lost_seeds_do_not_break_the_section():
 
 
 def test_rungs_are_drawn_where_the_whole_test_was_read():
-    """A rung of the whole test does not stand beside losses on its beginning."""
+    """A rung of the whole test does not stand beside losses on its beginning; which of them was read is said."""
     frame = made({"rnn": 0.1, "lstm": 0.1})
     for characters, known in ((100, {1: 1.85, 2: 1.5}), (101, {})):
         told = [
@@ -289,6 +289,10 @@ def test_rungs_are_drawn_where_the_whole_test_was_read():
         ]
         both = pd.concat([frame, pd.DataFrame(Record("language_model", "text/rungs", 0, *some) for some in told)])
         assert analysis.rungs(both, analysis.read_arms(both)) == known
+        part = "the whole test, 100 characters" if known else "the first 100 characters of the test"
+        found = analysis.analyse(both)
+        assert f"Losses are on {part}. " in found.section.lead
+        assert found.settings["truncation: evaluation"].startswith(f"{part}, in ")
         written(both)
 
 

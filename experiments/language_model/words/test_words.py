@@ -302,6 +302,17 @@ def test_the_section_depends_on_the_records_alone_and_says_what_they_say(frame):
     section_of(PART, frame, drawn=True)
 
 
+def test_rates_that_were_guessed_are_said_to_be(frame):
+    """Full's, which the sweep says; those of a pilot are the chosen ones, and nothing is said of a guess."""
+    assert "guessed" not in analysis.analyse(frame).section.lead
+    rates = frame.setting.map(lambda setting: sweep.PRESETS["full"].rates.get(setting.rpartition("cell=")[2]))
+    mine = frame.metric.eq("rate") & rates.notna()
+    assert mine.any()
+    lead = analysis.analyse(frame.assign(value=frame.value.mask(mine, rates))).section.lead
+    assert "each at a guessed rate" in lead and "Rates were guessed, the RNN's 0.004 and the LSTM's 0.008." in lead
+    assert "is open" in lead and "pilot of two seeds" not in lead
+
+
 def test_without_records_there_is_nothing_to_say(frame):
     """A tour, or records of the other parts alone: no figure, no table, no settings."""
     others = frame.assign(setting=frame.setting.str.replace("/words/", "/"))
