@@ -186,8 +186,14 @@ def alarm_text(alarms: pd.DataFrame, nearest: float) -> str:
     """False alarms on torch.nn with the rate they leave possible, and the nearest approach."""
     cases, false = count_alarms(alarms)
     near = f"; the nearest case takes {nearest:.4g} of its bound" if nearest <= 1 else ""
-    high = interval(false, cases)[1]
-    return f"The referee accuses torch.nn in {false} of {cases:,} cases (at 99 %: fewer than {high:.1g} of all){near}."
+    high = rounded_up(interval(false, cases)[1])
+    return f"The referee accuses torch.nn in {false} of {cases:,} cases (at 99 %: fewer than {high:g} of all){near}."
+
+
+def rounded_up(share: float) -> float:
+    """A share to one digit, and not less than it is."""
+    unit = 10.0 ** math.floor(math.log10(share))
+    return min(float(f"{math.ceil(share / unit - 1e-9) * unit:.1g}"), 1.0)
 
 
 def count_alarms(alarms: pd.DataFrame) -> tuple[int, int]:
@@ -209,7 +215,10 @@ def demand_sentence(limits: pd.DataFrame, law: str) -> str:
     head = f"A relative error of {deltas} in any one {what} is"
     size = f"runs of {rows['size'].iloc[0]:.0f} cases"
     if missed.empty:
-        return f"{head} caught by 99 % of {size}: the fewest are {rows.caught.min()} of {rows.runs.iloc[0]}."
+        few = rows.loc[rows.caught.idxmin()]
+        low, high = interval(few.caught, few.runs)
+        ends = f"with an interval from {low:.1%} to {high:.1%}"
+        return f"{head} caught by 99 % of the {size}: the fewest are {few.caught} of {few.runs}, {ends}."
     worst = ", ".join(f"{r.quantity} {r.dtype} {r.caught} of {r.runs}" for r in missed.itertuples())
     return f"{head} not always caught by 99 % of {size} ({worst}); {fewest(rows.enough.max())} would be enough."
 
@@ -455,8 +464,8 @@ def curve_title(limits: pd.DataFrame) -> str:
         kept[law] = (int((rows.caught >= SHARE * rows.runs).sum()), len(rows))
     (gates, all_gates), (terms, all_terms) = kept.values()
     return (
-        f"99 % of runs catch the demanded errors in {gates} of {all_gates} gates and {terms} of {all_terms} gradient "
-        f"terms of an LSTM, both precisions counted"
+        f"Of the runs made 99 % or more catch the demanded errors in {gates} of {all_gates} gates and {terms} of "
+        f"{all_terms} gradient terms of an LSTM, both precisions counted"
     )
 
 

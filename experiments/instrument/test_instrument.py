@@ -292,6 +292,14 @@ def test_the_nearest_case_is_said_unless_it_is_an_alarm():
     assert "nearest" not in analysis.alarm_text(alarms, 1.5) + analysis.alarm_title(alarms, 1.5)
 
 
+@pytest.mark.parametrize(
+    ("share", "said"), [(5.298e-5, 6e-5), (5e-5, 5e-5), (9.5e-5, 1e-4), (0.5, 0.5), (0.97, 1.0), (1.0, 1.0)]
+)
+def test_a_bound_is_rounded_up(share, said):
+    """To one digit; one that has a single digit stays."""
+    assert analysis.rounded_up(share) == said
+
+
 def test_runs_of_ones_become_bars():
     """Start and length of each; none, one at either end, all."""
     assert analysis.runs_of(np.array([0, 1, 1, 0, 1])) == [(1, 2), (4, 1)]

@@ -262,7 +262,7 @@ def wide(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ceiling_tables(cost: pd.DataFrame, top: Ceilings) -> list[Table]:
-    """What the machine does at most with one thread, and the share of it that the contenders reach."""
+    """What NumPy's products and copies reach with one thread, and the share of it that the contenders reach."""
     if not top.products:
         return []
     rows = [
@@ -277,13 +277,14 @@ def ceiling_tables(cost: pd.DataFrame, top: Ceilings) -> list[Table]:
     tables = [
         Table(
             "ceilings",
-            "Ceilings of this machine, one thread",
+            "What products and copies of NumPy reach on this machine, one thread",
             pd.DataFrame(rows, columns=["what", "rate", "95 % interval"]),
         )
     ]
     if len(own):
         shares = own.assign(value=[100 * flops(r) / (r.us * 1e3 * top.product) for r in own.itertuples()])
-        title = f"Share of the fastest product's rate ({top.product:.3g} GFLOP/s), %, by the products that a step needs"
+        rate = f"the rate of NumPy's fastest product ({top.product:.3g} GFLOP/s)"
+        title = f"Share of {rate}, %, by the products that a step needs; above 100 where other products are faster"
         tables.append(Table("product_share", title, wide(shares)))
     if len(own) and top.copies:
         shares = own.assign(value=[100 * traffic(r) / (r.us * 1e3 * top.memory) for r in own.itertuples()])

@@ -216,7 +216,7 @@ def traffic(row: Any) -> float:
 
 
 class Ceilings(NamedTuple):
-    """What the machine does at most with one thread: GFLOP/s by product, the largest apart, and GB/s by size."""
+    """What NumPy reaches with one thread: GFLOP/s by product, the largest apart, and GB/s of copies by size."""
 
     products: dict[str, Interval]
     copies: dict[int, Interval]
