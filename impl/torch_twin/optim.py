@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from torch import amax, maximum, sqrt, where
+from torch import amax, inf, maximum, sqrt, where
 
 from impl.spec import Array, leaves, members, tree_map
 
@@ -80,11 +80,16 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     """Scales each model's whole gradient down to `max_norm` where its Euclidean norm is larger.
 
     Returns:
-        The scaled gradient, and the norm before, () or (E,).
+        The scaled gradient, and the norm before, () or (E,); of an infinite one what is finite becomes 0, the rest NaN,
+        as in torch.nn.utils.clip_grad_norm_.
+    Raises:
+        ValueError: max_norm is negative.
     Source: Pascanu, Mikolov, Bengio 2013, algorithm 1.
     """
+    if not max_norm >= 0:
+        raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
     norm = global_norm(gradient)
-    factor = where(norm > max_norm, max_norm / maximum(norm, norm * 0 + max_norm), 1)
+    factor = where(norm > max_norm, max_norm / where(norm > max_norm, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
 
 
@@ -94,5 +99,5 @@ def global_norm(gradient: Any) -> Array:
     largest = amax(abs(rows[0]), -1)
     for row in rows[1:]:
         largest = maximum(largest, amax(abs(row), -1))
-    scale = where(largest > 0, largest, 1)
+    scale = where((largest > 0) & (largest < inf), largest, 1)
     return scale * sqrt(sum(((row / scale[..., None]) ** 2).sum(-1) for row in rows))

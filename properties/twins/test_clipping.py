@@ -50,3 +50,23 @@ def test_zeros_stay_zeros_under_a_limit_of_zero(twin):
         clipped, norm = call(twin, "optim", "clip", zeros, 0.0)
     assert norm.tolist() == [0, 0]
     assert not any(a.any() for a in leaves(clipped))
+
+
+@both
+def test_an_infinite_entry_has_an_infinite_norm_and_leaves_the_other_models_alone(twin):
+    """What is finite beside it becomes 0, and itself NaN, as in torch; a NaN has the norm NaN."""
+    grown = tree_map(lambda a: a.copy(), gradient(3))
+    leaves(grown)[1][0].flat[0], leaves(grown)[1][1].flat[0] = -np.inf, np.nan
+    with np.errstate(invalid="ignore"):
+        clipped, norm = call(twin, "optim", "clip", grown, 1.0)
+    assert norm[0] == np.inf and np.isnan(norm[1]) and abs(norms(clipped)[2] - 1) < 60 * EPS
+    values = np.concatenate([a[0].ravel() for a in leaves(clipped)])
+    assert np.isnan(values).sum() == 1 and (values[~np.isnan(values)] == 0).all()
+
+
+@both
+@pytest.mark.parametrize("limit", [-1.0, np.nan])
+def test_a_limit_that_is_no_norm_is_refused(twin, limit):
+    """A negative one would turn gradients round."""
+    with pytest.raises(ValueError, match="`max_norm` must be at least 0, since it is a norm; got"):
+        call(twin, "optim", "clip", gradient(2), limit)
