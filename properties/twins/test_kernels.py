@@ -1,6 +1,7 @@
 """The Triton kernels, under triton's CPU interpreter: numbers within derived bounds, bits that no company changes."""
 
 import collections
+import contextlib
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ pytest.importorskip("triton", reason="the kernels need triton")
 import triton
 import triton.language as tl
 
+from impl import draw
 from impl.spec import COMMON, GATES, STATES, Parameters, leaves, tree_map
 from impl.torch_twin import module, scan
 from impl.torch_twin.kernels import common, compiled, fused, plan, stepped
@@ -450,3 +452,41 @@ def test_a_training_step_may_be_recorded_in_a_cuda_graph(kind, H):
         graph.replay()
         replayed = [a.clone() for a in found]
         assert same(tuple(replayed), tuple(step()))
+
+
+def test_torchs_products_in_the_kernels_path_are_of_float32_whatever_torch_allows():
+    """On a card the setting is put aside and comes back, after an error too; elsewhere nothing is touched."""
+    allowed = torch.get_float32_matmul_precision()
+    on_card, here = SimpleNamespace(is_cuda=True), SimpleNamespace(is_cuda=False)
+    try:
+        torch.set_float32_matmul_precision("high")
+        for x, inside in ((on_card, "highest"), (here, "high")):
+            with contextlib.suppress(KeyError), fused.float32_products(x):
+                assert torch.get_float32_matmul_precision() == inside
+                raise KeyError
+            assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+
+
+@interpreted
+def test_both_loops_and_the_weights_gradient_run_under_that_setting(monkeypatch):
+    """What runs products of torch's own: each within it, and nothing is left within it."""
+    within, seen = [], []
+
+    @contextlib.contextmanager
+    def watched(x):
+        within.append(x)
+        yield
+        within.pop()
+
+    monkeypatch.setattr(fused, "float32_products", watched)
+    for name in ("run_forward", "run_backward", "tied_gradient"):
+        plain = getattr(fused, name)
+        monkeypatch.setattr(
+            fused, name, lambda *a, plain=plain, name=name: seen.append((name, len(within))) or plain(*a)
+        )
+    params = tree_map(torch.tensor, draw.uniform(draw.generator("products"), "lstm", 2, 3))
+    run = fused.forward("lstm", params, torch.ones(2, 1, 2, dtype=torch.float64))
+    fused.backward("lstm", params, run.cache, torch.ones(2, 1, 3, dtype=torch.float64))
+    assert seen == [("run_forward", 1), ("run_backward", 1), ("tied_gradient", 1)] and not within

@@ -3,12 +3,13 @@
 Its semantics and messages are those of scan.py. Where the plan is persistent, what a row gives (its states, and its
 part of the gradient by x and by the initial state) has the same bits in every batch and group; the parameters'
 gradients are a library's sums over steps and rows. Products outside the persistent loops and project.py are torch's
-own: they take TF32 if torch.backends.cuda.matmul allows it, whatever the precision here.
+own, in float32 whatever torch.set_float32_matmul_precision allows: the precision that is asked for here alone decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -102,7 +103,8 @@ def forward(
     start, steps = states_of(state, (E, B, H)), steps_of(lengths, (E, B), x)
     if a.numel():
         project.forward(seen, w_ih, b, a, precision)
-        run_forward(cell, Forward(a, w_hh, start, steps, saved, after, last, way), H, chosen)
+        with float32_products(x):
+            run_forward(cell, Forward(a, w_hh, start, steps, saved, after, last, way), H, chosen)
     elif T == 0:
         last = handed_on(start, last)
     cache = Cache(chosen, w_ih, w_hh, seen, a if cell == "lstm" else None, saved, steps, tuple(x.shape), batch, way)
@@ -142,18 +144,35 @@ def backward(
     dx = None if "x" in skip else new(cache.x_shape)
     if da.numel():
         work = Backward(cache.a, cache.w_hh, cache.lengths, cache.saved, dh, end, da, dstates, dstate, cache.way)
-        run_backward(cell, work, H, chosen)
+        with float32_products(cache.x):
+            run_backward(cell, work, H, chosen)
         if dx is not None:
             project.backward(da, cache.w_ih, new(dx.shape[-1]).zero_(), dx, chosen.precision)
     else:
         dx = None if dx is None else dx.zero_()
         dstate = handed_on(end, dstate) if T == 0 else dstate
+    with float32_products(cache.x):
+        tied = tied_gradient(params, cache, da, H, G, P)
     return Gradient(
         dx,
-        tied_gradient(params, cache, da, H, G, P),
+        tied,
         kind(*(d.view(*batch, H) for d in dstate)),
         None if dstates is None else kind(*(d.view(T, *batch, H) for d in dstates)),
     )
+
+
+@contextmanager
+def float32_products(x: Array) -> Iterator[None]:
+    """Torch's products of float32 on CUDA without TF32, whatever torch.set_float32_matmul_precision says."""
+    kept = torch.get_float32_matmul_precision() if x.is_cuda else "highest"
+    if kept == "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(kept)
 
 
 def handed_on(came: tuple[Array, ...] | None, out: tuple[Array, ...]) -> tuple[Array, ...]:
