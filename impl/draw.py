@@ -7,6 +7,7 @@ alone (`gaussian`, `orthogonal`, `identity`) treat each of an LSTM's four blocks
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def with_forget_bias(params: Parameters, value: float, cell: str = "lstm") -> Pa
     """The same LSTM, or group, with its summed forget bias exactly `value`.
 
     Raises:
-        ValueError: the cell has no forget gate, or the parameters are not its own.
+        TypeError, ValueError: the cell has no forget gate, or the parameters are not its own, or not of NumPy.
     Source: Gers et al. 2000; Jozefowicz et al. 2015, where it is 1.
     """
     return _with_bias(cell, params, "f", float(value))
@@ -69,11 +70,15 @@ def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell
     A variant without an input gate of its own has b_f alone; where i = 1 - f, that is b_i = -b_f.
 
     Raises:
-        ValueError: T_max is below 2, the cell has no forget gate, or the parameters are not its own.
+        TypeError, ValueError: T_max is below 2 or infinite, the cell has no forget gate, or the parameters are not its
+            own, or not of NumPy.
     Source: Tallec, Ollivier 2018, equation 16.
     """
-    if not T_max >= 2:
-        raise ValueError(f"`T_max` must be at least 2, since ln u is drawn for u in [1, T_max - 1]; got {T_max}.")
+    if not 2 <= T_max < math.inf:
+        raise ValueError(
+            f"`T_max` must be at least 2 and finite, since ln u is drawn for u in [1, T_max - 1]; got {T_max}."
+        )
+    _require_biases(cell, params, "f")
     *group, _, H = params.weight_hh.shape
     b_f = np.log(rng.uniform(1.0, T_max - 1.0, (*group, H)))
     params = _with_bias(cell, params, "f", b_f)
@@ -115,15 +120,25 @@ def group(models: list[Any]) -> Any:
 
 
 def _with_bias(cell: str, params: Parameters, gate: str, value: float | np.ndarray) -> Parameters:
-    check_parameters(cell, params)
-    if gate not in GATES[cell]:
-        raise ValueError(f"`cell` must have the gate {gate}, since its bias is to be set; got {cell!r}.")
-    if params.bias_ih is None or params.bias_hh is None:
-        raise ValueError(f"`params` must have both biases, since that of gate {gate} is to be set; got none.")
+    _require_biases(cell, params, gate)
     rows = block(cell, gate, params.weight_hh.shape[-1])
     bias_ih, bias_hh = params.bias_ih.copy(), params.bias_hh.copy()
     bias_ih[..., rows], bias_hh[..., rows] = value, 0.0
     return params._replace(bias_ih=bias_ih, bias_hh=bias_hh)
+
+
+def _require_biases(cell: str, params: Parameters, gate: str) -> None:
+    check_parameters(cell, params)
+    for name, a in params._asdict().items():
+        if a is not None and not isinstance(a, np.ndarray):
+            raise TypeError(
+                f"`{name}` must be a NumPy array, since parameters are drawn in NumPy and then converted "
+                f"(array.asarray); got {type(a).__module__}.{type(a).__name__}."
+            )
+    if gate not in GATES[cell]:
+        raise ValueError(f"`cell` must have the gate {gate}, since its bias is to be set; got {cell!r}.")
+    if params.bias_ih is None or params.bias_hh is None:
+        raise ValueError(f"`params` must have both biases, since that of gate {gate} is to be set; got none.")
 
 
 def _haar(rng: np.random.Generator, H: int) -> np.ndarray:

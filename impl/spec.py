@@ -579,7 +579,10 @@ def require_array(name: str, array: Any, dtype: Any = None) -> None:
     if dtype is not None and not _judged(dtype):
         raise TypeError(f"`{name}` must be {' or '.join(DTYPES)}; got {dtype}.")
     if dtype is not None and array.dtype != dtype:
-        raise TypeError(f"`{name}` must be {dtype}, since all arrays of a call share one dtype; got {array.dtype}.")
+        wanted, got = str(dtype), str(array.dtype)
+        if ("." in wanted) != ("." in got):  # NumPy's and torch's: NumPy's own name does not say whose it is
+            wanted, got = (text if "." in text else f"numpy.{text}" for text in (wanted, got))
+        raise TypeError(f"`{name}` must be {wanted}, since all arrays of a call share one dtype; got {got}.")
 
 
 @lru_cache(maxsize=64)

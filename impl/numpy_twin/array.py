@@ -25,3 +25,12 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 def numpy(tree: Any) -> Any:
     """A tree of this twin's arrays as NumPy arrays, in memory of their own."""
     return tree_map(np.array, tree)
+
+
+def require_own(name: str, a: Any) -> None:
+    """Refuses what is no array of this twin, by name."""
+    if not isinstance(a, np.ndarray):
+        raise TypeError(
+            f"`{name}` must be a NumPy array, since this is the NumPy twin, whose arrays array.asarray makes; got "
+            f"{type(a).__module__}.{type(a).__name__}."
+        )

@@ -8,7 +8,8 @@ Source: torch.nn.LSTM; ONNX operator specification, RNN-22 and LSTM-22.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from numpy import concatenate, stack
 
@@ -32,6 +33,7 @@ from impl.spec import (
     tree_map,
 )
 
+from .array import require_own
 from .scan import copy
 
 
@@ -45,6 +47,7 @@ def to_torch(layers: Layers) -> dict[str, Array]:
     """
     check_layers(None, layers)
     check_one_model(layer_field(0, 0, "weight_ih"), layers[0][0].weight_ih, "torch.nn")
+    require_own_layers(layers, layer_field)
     return {
         torch_field(k, d, name): copy(a)
         for k, directions in enumerate(layers)
@@ -69,7 +72,22 @@ def from_torch(state_dict: Mapping[str, Array]) -> Layers:
     )
     check_layers(None, layers, torch_field)
     check_one_model(torch_field(0, 0, "weight_ih"), layers[0][0].weight_ih, "torch.nn")
+    require_own_layers(layers)
     return tree_map(copy, layers)
+
+
+def require_own_layers(layers: Layers, called: Callable[[int, int, str], str] = torch_field) -> None:
+    """Refuses layers whose parameters are no arrays of this twin, by name; `called` is what to call each."""
+    for k, directions in enumerate(layers):
+        require_own_directions(directions, partial(called, k))
+
+
+def require_own_directions(directions: tuple[Parameters, ...], called: Callable[[int, str], str]) -> None:
+    """The same of one layer's directions."""
+    for d, params in enumerate(directions):
+        for name, a in params._asdict().items():
+            if a is not None:
+                require_own(called(d, name), a)
 
 
 def to_onnx(cell: str, directions: tuple[Parameters, ...]) -> dict[str, Array]:
@@ -87,6 +105,7 @@ def to_onnx(cell: str, directions: tuple[Parameters, ...]) -> dict[str, Array]:
     check_directions(cell, directions, "directions", direction_field)
     check_one_model(direction_field(0, "weight_ih"), directions[0].weight_ih, "ONNX")
     check_onnx_biases(directions)
+    require_own_directions(directions, direction_field)
     turned = [tree_map(lambda a: reordered(cell, a, GATES, ONNX_GATES), params) for params in directions]
     tensors = {"W": stack([params.weight_ih for params in turned]), "R": stack([params.weight_hh for params in turned])}
     if turned[0].bias_ih is not None:
@@ -104,6 +123,8 @@ def from_onnx(cell: str, tensors: Mapping[str, Array]) -> tuple[Parameters, ...]
         TypeError, ValueError: a name is unknown or missing, or a tensor does not fit; the message names it.
     """
     check_onnx(cell, tensors)
+    for name, a in tensors.items():
+        require_own(name, a)
     W, R, B = tensors["W"], tensors["R"], tensors.get("B")
     biases = [(None, None)] * len(R) if B is None else [(b[: len(b) // 2], b[len(b) // 2 :]) for b in B]
     held = [Parameters(W[d], R[d], *biases[d]) for d in range(len(R))]

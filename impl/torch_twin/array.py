@@ -29,3 +29,12 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 def numpy(tree: Any) -> Any:
     """A tree of this twin's tensors as NumPy arrays, in memory of their own."""
     return tree_map(lambda a: a.detach().cpu().numpy().copy(), tree)
+
+
+def require_own(name: str, a: Any) -> None:
+    """Refuses what is no array of this twin, by name."""
+    if not isinstance(a, torch.Tensor):
+        raise TypeError(
+            f"`{name}` must be a tensor of torch, since this is the torch twin, whose arrays array.asarray makes; got "
+            f"{type(a).__module__}.{type(a).__name__}."
+        )

@@ -1,11 +1,13 @@
 """Initial parameters: what each initialiser promises, and that the words of a generator decide every bit."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from impl import draw
-from impl.spec import COMMON, GATES, VARIANTS, Parameters, block, leaves
+from impl.spec import COMMON, GATES, VARIANTS, Parameters, block, leaves, tree_map
 
 cells = pytest.mark.parametrize("cell", GATES)
 
@@ -116,10 +118,19 @@ def test_the_biases_of_a_group_are_those_of_its_models_in_order(cell):
 
 
 def test_chrono_and_forget_bias_refuse_what_they_cannot_do():
-    """A time range below 2, and parameters without biases."""
+    """A time range below 2 or without an end, what is no parameters or not NumPy's, and parameters without biases."""
     params = draw.uniform(rng(), "lstm", 2, 3)
-    with pytest.raises(ValueError, match=r"`T_max` must be at least 2, .*; got 1.5"):
-        draw.with_chrono(rng(), params, 1.5)
+    for T_max in (1.5, math.inf, math.nan):
+        with pytest.raises(ValueError, match=rf"`T_max` must be at least 2 and finite, .*; got {T_max}"):
+            draw.with_chrono(rng(), params, T_max)
+    foreign = params._replace(weight_hh=torch.tensor(params.weight_hh))
+    for give in (lambda p: draw.with_chrono(rng(), p, 9), lambda p: draw.with_forget_bias(p, 1.0)):
+        with pytest.raises(TypeError, match=r"`params` must be impl.spec.Parameters; got tuple"):
+            give((1, 2))
+        with pytest.raises(TypeError, match=r"`weight_hh` must be .*numpy.float64, .*; got torch.float64"):
+            give(foreign)
+        with pytest.raises(TypeError, match=r"`weight_ih` must be a NumPy array, .* got torch.Tensor"):
+            give(tree_map(torch.tensor, params))
     with pytest.raises(ValueError, match=r"`params` must have both biases, .* gate f"):
         draw.with_forget_bias(draw.uniform(rng(), "lstm", 2, 3, bias=False), 1.0)
 

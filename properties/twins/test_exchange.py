@@ -440,3 +440,37 @@ def test_tensors_that_are_no_layer_of_onnx_are_refused_by_onnxs_name(twin, what)
     """Unknown, missing and misfitting names; the same sentence from both twins."""
     given, kind, sentence = ONNX_IN[what]
     assert refusal(part(twin, "exchange").from_onnx, *held(twin, given)) == (kind, sentence)
+
+
+OTHER = {"numpy_twin": "torch_twin", "torch_twin": "numpy_twin"}
+OWN = {
+    "numpy_twin": "a NumPy array, since this is the NumPy twin",
+    "torch_twin": "a tensor of torch, since this is the",
+}
+THEIRS = {"numpy_twin": "torch.Tensor", "torch_twin": "numpy.ndarray"}
+
+
+@both
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("to_torch", "layers[0][0].weight_ih"),
+        ("from_torch", "weight_ih_l0"),
+        ("to_onnx", "directions[0].weight_ih"),
+        ("from_onnx", "W"),
+    ],
+)
+def test_the_other_twins_arrays_are_refused_by_name(twin, function, name):
+    """A state dict of torch for the NumPy twin, and so on; the sentence says what makes them this twin's."""
+    given = layers("lstm", 1, L=1)
+    named, tensors = (getattr(part("numpy_twin", "exchange"), f)(*a) for f, a in TO(given))
+    args = {"to_torch": (given,), "from_torch": (named,), "to_onnx": ("lstm", given[0]), "from_onnx": ("lstm", tensors)}
+    theirs = [held(OTHER[twin], a) for a in args[function]]
+    kind, sentence = refusal(getattr(part(twin, "exchange"), function), *theirs)
+    assert kind is TypeError and sentence.startswith(f"`{name}` must be {OWN[twin]}")
+    assert sentence.endswith(f"whose arrays array.asarray makes; got {THEIRS[twin]}.")
+
+
+def TO(given):
+    """What exports the layers, and of what."""
+    return (("to_torch", (given,)), ("to_onnx", ("lstm", given[0])))

@@ -233,6 +233,16 @@ LOOP = {
 
 
 @both
+def test_the_arrays_of_the_two_twins_are_told_apart_in_one_call(twin):
+    """Parameters of the one and x of the other have dtypes of one name: the sentence says whose."""
+    other = {"numpy_twin": "torch_twin", "torch_twin": "numpy_twin"}[twin]
+    params, x = into(twin, SEQUENCE.params), into(other, SEQUENCE.x)
+    mine, theirs = ("numpy.float64", "torch.float64") if twin == "numpy_twin" else ("torch.float64", "numpy.float64")
+    with pytest.raises(TypeError, match=f"`x` must be {mine}, {SHARED}; got {theirs}."):
+        part(twin, "scan").forward("lstm", params, x)
+
+
+@both
 @pytest.mark.parametrize("what", LOOP)
 def test_the_time_loop_says_which_argument_is_no_array_or_of_one_model(twin, what):
     """Parameters, inputs and states, field by field."""
