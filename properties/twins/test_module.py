@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import pickle
+import warnings
 import weakref
 
 import numpy as np
@@ -546,6 +547,44 @@ def test_what_does_not_fit_is_refused_in_a_sentence(ask, kind, sentence):
     with pytest.raises(kind) as error:
         ask()
     assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_last_state_may_be_detached_in_place(kind, layers):
+    """The idiom of truncated back-propagation: h.detach_() from chunk to chunk."""
+    net = getattr(module, kind)(3, 4, layers)
+    hx = None
+    for _ in range(2):
+        y, hx = net(torch.zeros(5, 2, 3), hx)
+        y.sum().backward()
+        for a in leaves(hx) if isinstance(hx, tuple) else [hx]:
+            assert not a.detach_().requires_grad
+
+
+def test_from_layers_refuses_what_the_parameters_say_and_arrays_of_numpy():
+    """An option that would be overwritten, by name; parameters as draw.py gives them, with what converts them."""
+    held = module.LSTM(3, 4, dtype=torch.float64).layers()
+    told = {"num_layers": 3, "bias": False, "bidirectional": True, "ensemble": 2, "device": "meta", "input_size": 3}
+    for name, value in (told | {"dtype": torch.float32, "hidden_size": 4}).items():
+        with pytest.raises(TypeError, match=f"`{name}` must not be given, since the parameters say it; got {value!r}"):
+            module.LSTM.from_layers(held, **{name: value})
+    assert module.LSTM.from_layers(held, batch_first=True, backend="eager").batch_first
+    with pytest.raises(
+        TypeError, match=r"`weight_ih_l0` must be a tensor of torch, .*array.asarray.* got numpy.ndarray"
+    ):
+        module.LSTM.from_layers(tree_map(lambda a: a.detach().numpy(), held))
+
+
+def test_what_is_exported_has_no_gradients_and_a_warning_says_so():
+    """torch.export keeps values and loses the gradients of our parameters; under no_grad nothing is warned of."""
+    net, x = module.LSTM(3, 4), torch.zeros(5, 2, 3)
+    with pytest.warns(UserWarning, match="gives no gradients of its parameters"):
+        made = torch.export.export(net, (x,)).module()
+    assert torch.equal(made(x)[0], net(x)[0]) and not made(x)[0].requires_grad
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.filterwarnings("error", message="What torch.export makes")
+        torch.export.export(net, (x,))
 
 
 def test_dropout_without_a_layer_above_is_warned_of():
