@@ -85,7 +85,7 @@ RULES = (
     ),
     Rule(
         "vendor",
-        "a single model whose weights do not stay on the chip: cuDNN takes .25 to 1 of the time of a graph of steps",
+        "a single model whose weights do not stay on the chip: cuDNN takes .25 to 1.1 of the time of a graph of steps",
         "measured on an H100, T=100 and 400, B=64: LSTM H=128, RNN H=256",
         device="cuda",
         models="one",
@@ -94,8 +94,8 @@ RULES = (
     ),
     Rule(
         "fused",
-        "all models and steps run in a few kernels: the vendor path takes 1.1 to 2.2 times as long for one model, and "
-        "for more 2 to 30 times",
+        "all models and steps run in a few kernels: our vendor path takes 1.1 to 2.2 times as long for one model (for "
+        "which torch.nn itself may be faster), and for more 2 to 30 times",
         "measured on an H100, T=100, B=64, H to 128, float32; an estimate elsewhere",
         device="cuda",
     ),
@@ -110,7 +110,7 @@ RULES = (
     Rule("eager", "the state of every step is asked for, which it keeps anyway", "its contract", states=True),
     Rule(
         "vendor",
-        "for one model torch's own kernels take at most 1.3 of eager's time, and .2 to .4 for a float32 LSTM",
+        "for one model torch's own kernels take at most 1.3 of eager's time, and .2 to .5 for a float32 LSTM",
         "measured on one core of an Intel Xeon, T=50",
         device="cpu",
         models="one",
