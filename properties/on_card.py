@@ -26,7 +26,7 @@ import torch
 
 import impl.torch_twin
 from impl.spec import COMMON
-from impl.torch_twin import backend, scan, stack  # noqa: F401  (Twin finds stack in the package)
+from impl.torch_twin import backend, scan, stack, tf32  # noqa: F401  (Twin finds stack in the package)
 from properties.guard import METHODS
 from properties.roundoff import Products
 from properties.subjects.torch_kernels import TorchKernels
@@ -177,9 +177,8 @@ def require(device: str) -> None:
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError("needs a CUDA device, and torch sees none.")
-    if torch.get_float32_matmul_precision() != "highest":
-        found = torch.get_float32_matmul_precision()
-        raise ValueError(f"needs torch.get_float32_matmul_precision() to be 'highest', torch's default; got {found!r}.")
+    if tf32.allowed():
+        raise ValueError("needs torch's products of float32 without TF32, its default; torch is set to allow it.")
 
 
 def products_of(precision: str, device: str) -> Products | None:

@@ -18,7 +18,7 @@ import torch
 
 from impl.spec import Array, Gradient, Parameters, Run, check_parameters, members, require_array
 
-from . import scan, vendor
+from . import scan, tf32, vendor
 
 BACKENDS = ("eager", "fused", "vendor")
 NAMES = ("auto", *BACKENDS)
@@ -226,8 +226,7 @@ def eager_refusal(x: Array, precision: str) -> str | None:
 
     On a CPU, where torch.set_float32_matmul_precision asks for less than float32 too, most machines ignore it.
     """
-    tf32 = x.is_cuda and x.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
-    has = "tf32" if tf32 else "ieee"
+    has = "tf32" if x.is_cuda and x.dtype == torch.float32 and tf32.allowed() else "ieee"
     if precision == has:
         return None
     return f"torch's products on {x.device.type} have the precision {has!r} as torch is set, not {precision!r}"

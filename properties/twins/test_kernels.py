@@ -16,7 +16,7 @@ import triton.language as tl
 
 from impl import draw
 from impl.spec import COMMON, GATES, STATES, Parameters, leaves, tree_map
-from impl.torch_twin import module, scan
+from impl.torch_twin import module, scan, tf32
 from impl.torch_twin.kernels import common, compiled, fused, plan, stepped
 from properties.on_card import products_of
 from properties.twins.referee import ran, worst
@@ -454,24 +454,9 @@ def test_a_training_step_may_be_recorded_in_a_cuda_graph(kind, H):
         assert same(tuple(replayed), tuple(step()))
 
 
-def test_torchs_products_in_the_kernels_path_are_of_float32_whatever_torch_allows():
-    """On a card the setting is put aside and comes back, after an error too; elsewhere nothing is touched."""
-    allowed = torch.get_float32_matmul_precision()
-    on_card, here = SimpleNamespace(is_cuda=True), SimpleNamespace(is_cuda=False)
-    try:
-        torch.set_float32_matmul_precision("high")
-        for x, inside in ((on_card, "highest"), (here, "high")):
-            with contextlib.suppress(KeyError), fused.float32_products(x):
-                assert torch.get_float32_matmul_precision() == inside
-                raise KeyError
-            assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision(allowed)
-
-
 @interpreted
-def test_both_loops_and_the_weights_gradient_run_under_that_setting(monkeypatch):
-    """What runs products of torch's own: each within it, and nothing is left within it."""
+def test_both_loops_and_the_weights_gradient_run_without_tf32(monkeypatch):
+    """What forms products of torch's own: each within the block, which then is left."""
     within, seen = [], []
 
     @contextlib.contextmanager
@@ -480,7 +465,7 @@ def test_both_loops_and_the_weights_gradient_run_under_that_setting(monkeypatch)
         yield
         within.pop()
 
-    monkeypatch.setattr(fused, "float32_products", watched)
+    monkeypatch.setattr(tf32, "without", watched)
     for name in ("run_forward", "run_backward", "tied_gradient"):
         plain = getattr(fused, name)
         monkeypatch.setattr(

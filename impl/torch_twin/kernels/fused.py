@@ -3,13 +3,12 @@
 Its semantics and messages are those of scan.py. Where the plan is persistent, what a row gives (its states, and its
 part of the gradient by x and by the initial state) has the same bits in every batch and group; the parameters'
 gradients are a library's sums over steps and rows. Products outside the persistent loops and project.py are torch's
-own, in float32 whatever torch.set_float32_matmul_precision allows: the precision that is asked for here alone decides.
+own, in float32 whether or not torch allows TF32 (tf32.py): the precision that is asked for here alone decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +29,7 @@ from impl.spec import (
     members,
     unpack,
 )
+from impl.torch_twin import tf32
 from impl.torch_twin.scan import batch_of, copy, over_rows, running_rows
 
 from . import lstm, project, rnn, stepped
@@ -103,7 +103,7 @@ def forward(
     start, steps = states_of(state, (E, B, H)), steps_of(lengths, (E, B), x)
     if a.numel():
         project.forward(seen, w_ih, b, a, precision)
-        with float32_products(x):
+        with tf32.without(x):
             run_forward(cell, Forward(a, w_hh, start, steps, saved, after, last, way), H, chosen)
     elif T == 0:
         last = handed_on(start, last)
@@ -144,14 +144,14 @@ def backward(
     dx = None if "x" in skip else new(cache.x_shape)
     if da.numel():
         work = Backward(cache.a, cache.w_hh, cache.lengths, cache.saved, dh, end, da, dstates, dstate, cache.way)
-        with float32_products(cache.x):
+        with tf32.without(cache.x):
             run_backward(cell, work, H, chosen)
         if dx is not None:
             project.backward(da, cache.w_ih, new(dx.shape[-1]).zero_(), dx, chosen.precision)
     else:
         dx = None if dx is None else dx.zero_()
         dstate = handed_on(end, dstate) if T == 0 else dstate
-    with float32_products(cache.x):
+    with tf32.without(cache.x):
         tied = tied_gradient(params, cache, da, H, G, P)
     return Gradient(
         dx,
@@ -159,20 +159,6 @@ def backward(
         kind(*(d.view(*batch, H) for d in dstate)),
         None if dstates is None else kind(*(d.view(T, *batch, H) for d in dstates)),
     )
-
-
-@contextmanager
-def float32_products(x: Array) -> Iterator[None]:
-    """Torch's products of float32 on CUDA without TF32, whatever torch.set_float32_matmul_precision says."""
-    kept = torch.get_float32_matmul_precision() if x.is_cuda else "highest"
-    if kept == "highest":
-        yield
-        return
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(kept)
 
 
 def handed_on(came: tuple[Array, ...] | None, out: tuple[Array, ...]) -> tuple[Array, ...]:
