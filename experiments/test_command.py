@@ -227,11 +227,15 @@ def test_a_report_that_this_machine_cannot_make_anew_is_left_out(tmp_path, monke
     """Of all experiments it alone, in a line; asked for by itself it is a mistake, before anything is computed."""
     rare = tmp_path / "out" / "speed_gpu"
     monkeypatch.setattr(catalogue, "spared", lambda name, folder: "it is rare" * (folder == rare))
-    sweeps = {"memory": [], "speed_gpu": []}
-    assert list(command.written(sweeps, tmp_path / "out")) == ["memory"]
+    assert command.written(["memory", "speed_gpu"], tmp_path / "out") == ["memory"]
     assert capsys.readouterr().err == "speed_gpu is left out: it is rare\n"
     assert command.main(["run", "speed_gpu", "--store", f"{tmp_path}/s.sqlite", "--out", f"{tmp_path}/out"]) == 2
     assert "speed_gpu: it is rare" in capsys.readouterr().err and not (tmp_path / "s.sqlite").exists()
+    built = []
+    monkeypatch.setattr(catalogue, "sweep", lambda name, *_: built.append(name) or [])
+    monkeypatch.setattr(command, "compute_all", Mock(side_effect=UsageError("far enough")))
+    assert command.main(["run", "all", "--store", f"{tmp_path}/s.sqlite", "--out", f"{tmp_path}/out"]) == 2
+    assert "memory" in built and "speed_gpu" not in built, "no sweep is built to be left out"
 
 
 def test_a_sweeps_own_mistake_is_not_told_as_the_users(monkeypatch):

@@ -217,7 +217,7 @@ def demand_sentence(limits: pd.DataFrame, law: str) -> str:
     if missed.empty:
         few = rows.loc[rows.caught.idxmin()]
         low, high = interval(few.caught, few.runs)
-        ends = f"with an interval from {low:.1%} to {high:.1%}"
+        ends = f"with a 99 % interval from {low:.1%} to {high:.1%}"
         return f"{head} caught by 99 % of the {size}: the fewest are {few.caught} of {few.runs}, {ends}."
     worst = ", ".join(f"{r.quantity} {r.dtype} {r.caught} of {r.runs}" for r in missed.itertuples())
     return f"{head} not always caught by 99 % of {size} ({worst}); {fewest(rows.enough.max())} would be enough."

@@ -200,6 +200,14 @@ class Source:
                 break
         return np.array(h + [h[-1]] * (steps - len(h)))
 
+    def excesses(self, order: int, steps: int) -> np.ndarray:
+        """What who sees the last 0 .. order symbols pays at least above the predictor of all, over so many steps.
+
+        In bits a symbol, (order + 1,); as for `bayes_loss`, the start is stationary.
+        """
+        first = self.first(steps)
+        return np.array([excess(first, k) for k in range(order + 1)])
+
     # How good a model is
 
     def cost(self, y: np.ndarray, target: np.ndarray) -> np.ndarray:

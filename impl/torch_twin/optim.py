@@ -81,7 +81,7 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
 
     Returns:
         The scaled gradient, and the norm before, () or (E,); of an infinite one what is finite becomes 0, the rest NaN,
-        as in torch.nn.utils.clip_grad_norm_.
+        as in torch.nn.utils.clip_grad_norm_. A gradient with a NaN, whose norm is NaN, comes back as it is.
     Raises:
         ValueError: max_norm is negative.
     Source: Pascanu, Mikolov, Bengio 2013, algorithm 1.

@@ -54,13 +54,14 @@ def test_zeros_stay_zeros_under_a_limit_of_zero(twin):
 
 @both
 def test_an_infinite_entry_has_an_infinite_norm_and_leaves_the_other_models_alone(twin):
-    """What is finite beside it becomes 0, and itself NaN, as in torch; a NaN has the norm NaN."""
+    """What is finite beside it becomes 0, and itself NaN, as in torch; a NaN has the norm NaN, and changes nothing."""
     grown = tree_map(lambda a: a.copy(), gradient(3))
     leaves(grown)[1][0].flat[0], leaves(grown)[1][1].flat[0] = -np.inf, np.nan
     with np.errstate(invalid="ignore"):
         clipped, norm = call(twin, "optim", "clip", grown, 1.0)
     assert norm[0] == np.inf and np.isnan(norm[1]) and abs(norms(clipped)[2] - 1) < 60 * EPS
     values = np.concatenate([a[0].ravel() for a in leaves(clipped)])
+    assert all(np.array_equal(a[1], b[1], equal_nan=True) for a, b in zip(leaves(clipped), leaves(grown), strict=True))
     assert np.isnan(values).sum() == 1 and (values[~np.isnan(values)] == 0).all()
 
 

@@ -337,6 +337,19 @@ def test_a_cause_is_told_of_the_starts_that_lie_where_it_puts_them_and_of_no_oth
         assert (told.endswith(f"by no cause that we know: {name}.")) == (form == "predicted" and at == -side)
 
 
+@pytest.mark.parametrize(
+    ("start", "form", "side"),
+    [("rnn/start=orthogonal/gain=0.8", "predicted", +1), ("lstm/start=forget_bias/b_f=1", "field", -1)],
+)
+def test_no_cause_is_told_of_a_start_that_it_does_not_speak_of(start, form, side):
+    """An orthogonal W has its largest eigenvalue where it must; b_f = 1 lets no cell grow for long."""
+    row = {"setting": f"spectrum/{start}/H=8", "low": side - 0.1, "high": side + 0.1}
+    row |= {"predicted": float(side), "field": float(side)} | {form: 0.0}
+    told = analysis.causes(pd.DataFrame([row]).assign(off=form == "predicted"))
+    called = analysis.called(row["setting"])
+    assert told == (f" Off the spectrum's form too, by no cause that we know: {called}." if form == "predicted" else "")
+
+
 def test_forms_of_the_largest_exponent_are_numbers_and_those_outside_its_interval_are_named(tmp_path):
     """The largest exponent of one start planted at .5: both its forms lie outside, and the spectrum's has the wrong
     sign; a start planted at its own form has neither."""

@@ -6,6 +6,7 @@ import pandas as pd
 
 from experiments.harness.figures import NAMES
 from experiments.harness.report import Findings, Section, Table
+from experiments.harness.statistics import Interval
 from experiments.harness.words import few, listed, told
 from experiments.language_model.sources import known, pictures, rates
 from experiments.language_model.sources.runs import Found, read
@@ -36,29 +37,29 @@ def lead(found: list[Found], timers: list[Found]) -> str:
         "The best predictor of each source is known: the exact filter of its hidden state, or timer's own. A cell is "
         "shown the symbols one by one and pays the cross entropy of the next; its excess is the mean divergence from "
         "the predictor on held-out sequences, 0 for who knows all there is to know. The rungs are the excess of the "
-        "best predictors that see the last k symbols, over sequences of the same length; in the long run they would "
-        "be higher, since the first steps of a sequence show no more to anybody. Both cells have about equally many "
-        f"parameters. {searched_text(found)}\n\n"
+        "best predictors that see the last k symbols, on such sequences too. They lie below those of endless "
+        "sequences: over the first k steps both see the same, and timer's begin right after a 1. Both cells have about "
+        f"equally many parameters. {searched_text(found)}\n\n"
         f"{n20_text(found)}\n\n{order_text(found)}\n\n{timer_text(timers)}"
     )
 
 
 def searched_text(found: list[Found]) -> str:
-    """How starts and rates were chosen, for which sources by another's search, and how often at the end of the grid."""
-    tried = [*map(few, rates.RATES)]
+    """How starts and rates were chosen: by how long a search, where by another source's, and how many at its end."""
+    searched = {run[:2]: run.updates for run in rates.SEARCHED}
+    asked = {one.label: rates.asked_of(one.name, one.n) for one in found}
+    parts = [searched[asked[one.label]] / one.one(cell, "updates") for one in found for cell in one.cells]
+    span = " to ".join(dict.fromkeys(f"{part:.0%}" for part in (min(parts), max(parts))))
     first = (
         f"Start and rate are the best of one search, alike for both, on other seeds: {len(STARTS['rnn'])} starts each, "
-        f"rates {listed(tried)}."
+        f"rates {listed([*map(few, rates.RATES)])}, for {span} of the updates."
     )
-    taken = {one.label: rates.asked_of(one.name, one.n) for one in found}
-    lent = [
-        f"{one.label} by {known.label(*taken[one.label])}" for one in found if taken[one.label] != (one.name, one.n)
-    ]
+    lent = [f"{one.label} by {known.label(*asked[one.label])}" for one in found if asked[one.label] != one[:2]]
     lends = f" Not searched themselves, but by a source of their kind, are {listed(lent)}." if lent else ""
-    chosen = [one.one(cell, "lr") for one in found for cell in one.cells]
-    top = sum(rate == max(rates.RATES) for rate in chosen)
-    edge = f" Of {len(chosen)} choices {top} took the highest rate: a still higher one may be better." if top else ""
-    return first + lends + edge
+    chosen = {(asked[one.label], cell): one.one(cell, "lr") for one in found for cell in one.cells}
+    top = sum(rate == max(rates.RATES) for rate in chosen.values())
+    edge = f" Of {len(chosen)} choices {top} took the highest rate, as short runs often do: another may be better."
+    return first + lends + (edge if top else "")
 
 
 def n20_text(found: list[Found]) -> str:
@@ -83,7 +84,8 @@ def timer_text(timers: list[Found]) -> str:
     """How each cell stands to order 1 by n: what stands beside N6."""
     parts = []
     for one in timers:
-        words = [f"{NAMES[cell]} {few(one.interval(cell).value / one.gaps[1])}" for cell in one.cells]
+        shares = {cell: Interval(*(end / one.gaps[1] for end in one.interval(cell))) for cell in one.cells}
+        words = [f"{NAMES[cell]} {told(share)}" for cell, share in shares.items()]
         parts.append(f"n = {one.n} {listed(words)}")
     if not parts:
         return ""
@@ -128,7 +130,11 @@ def rung_table(found: list[Found]) -> Table:
         {"source": one.label, "rate": f"{one.rate:.5f}"} | {f"order {k}": gap_text(one, k) for k in orders}
         for one in found
     ]
-    return Table("sources_rungs", "Rungs: the excess of who sees the last k symbols, bits a symbol", pd.DataFrame(rows))
+    return Table(
+        "sources_rungs",
+        "Rungs: the excess of who sees the last k symbols, on sequences as long as the cells', bits a symbol",
+        pd.DataFrame(rows),
+    )
 
 
 def gap_text(one: Found, order: int) -> str:

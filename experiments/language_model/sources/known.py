@@ -8,7 +8,6 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 
 from experiments.tasks import dyck, processes, recall, timer
-from experiments.tasks.hidden_markov import excess
 
 PARAMETERS = {"timer": "n", "recall": "tau", "dyck": "depth"}
 """Of the sources that have one; the others are run with 0."""
@@ -30,6 +29,8 @@ class Known(Protocol):
     def bayes(self, target: np.ndarray) -> np.ndarray: ...
 
     def rungs(self, order: int) -> np.ndarray: ...
+
+    def excesses(self, order: int, steps: int) -> np.ndarray: ...
 
 
 class Timer(NamedTuple):
@@ -57,6 +58,16 @@ class Timer(NamedTuple):
         """h_0 .. h_order in the long run, bits a symbol."""
         return np.array([timer.rung(k, self.n) for k in range(order + 1)]) + self.rate
 
+    def excesses(self, order: int, steps: int) -> np.ndarray:
+        """What who sees the last 0 .. order symbols pays above who counts, over the steps of timer(n): bits a symbol.
+
+        Raises:
+            ValueError: other steps are asked for.
+        """
+        if steps != timer.steps(self.n):
+            raise ValueError(f"`steps` must be {timer.steps(self.n)}, since they are those of timer; got {steps}.")
+        return np.array([timer.excess(k, self.n) for k in range(order + 1)])
+
 
 def source(name: str, n: int) -> Known:
     """A source by its name and parameter."""
@@ -75,16 +86,12 @@ def highest(name: str, n: int) -> int:
 
 
 @cache
-def rungs(name: str, n: int) -> np.ndarray:
+def gaps(name: str, n: int) -> np.ndarray:
     """The excess of the best predictor who sees the last 0, 1, .. symbols, over sequences as they are drawn here: (K,).
 
-    In bits a symbol, as the cells' is; 0 from the Markov order on.
+    In bits a symbol, as the cells' is; 0 from the Markov order on. The rungs minus the rate are those of the long run.
     """
-    orders = range(highest(name, n) + 1)
-    if name == "timer":
-        return np.array([timer.excess(k, n) for k in orders])
-    first = source(name, n).first(STEPS)
-    return np.array([excess(first, k) for k in orders])
+    return source(name, n).excesses(highest(name, n), steps(name, n))
 
 
 def path(name: str, n: int) -> str:

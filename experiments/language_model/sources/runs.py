@@ -25,7 +25,7 @@ NO_RUNG = 1e-8
 
 
 class Found(NamedTuple):
-    """One source: its name and parameter, its rate, its rungs h_0, h_1, .. (K,), and the records of its cells."""
+    """One source: name and parameter, its rate and rungs h_0, h_1, .. (K,) in the long run, its cells' records."""
 
     name: str
     n: int
@@ -52,7 +52,7 @@ class Found(NamedTuple):
     @property
     def gaps(self) -> np.ndarray:
         """What who sees the last 0, 1, .. symbols pays above the predictor on such sequences, bits a symbol: (K,)."""
-        return np.where(self.above > 0, known.rungs(self.name, self.n)[: len(self.above)], 0.0)
+        return np.where(self.above > 0, known.gaps(self.name, self.n)[: len(self.above)], 0.0)
 
     @property
     def order(self) -> str:

@@ -220,6 +220,17 @@ def test_titles_and_words_say_what_the_numbers_are():
     assert pictures.timer_title(timers).startswith("Excess on timer(40) in bits a symbol: the RNN 0.114")
     assert timer.rung(1, 40) == pytest.approx(timers[-1].above[1]) and timers[-1].gaps[1] == timer.excess(1, 40)
     assert pictures.timer_title(timers).endswith("; who sees one symbol has 0.101")
+    assert "n = 10 RNN 0.444 (0.444 to 0.444)" in analysis.timer_text(timers)
+    assert "n = 40 RNN 1.13 (1.13 to 1.13) and LSTM 0.0199" in analysis.timer_text(timers)
+    table = analysis.rung_table(found).frame.set_index("source")
+    assert (table["order 1"]["timer(40)"], table["order 1"]["Even"], table["order 8"]["Even"]) == (
+        "0.101",
+        "0.19",
+        "0.0121",
+    )
+    assert "rungs 0.233, 0.19, 0.112, 0.0909" in pictures.sources_alt(found)
+    below = analysis.order_text(read(made_up({"even": (0.02, 0.0125)}, {})))
+    assert "rungs up to: Even order 7." in below
     lead = analysis.analyse(made_up({"even": (0.02, 0.01)}, {})).section.lead
     assert "Even LSTM 0.01 (0.01 to 0.01)" in lead and "Even order 8 (the highest that was looked at)" in lead
 
@@ -267,7 +278,7 @@ def test_the_residual_of_timer_is_what_order_one_leaves():
 
 
 def test_a_rung_is_the_excess_of_its_predictor_on_sequences_as_they_are_drawn():
-    """Of who sees one symbol, by divergence over drawn sequences; on recall the long run's is a quarter higher."""
+    """Of who sees one symbol, by divergence over drawn sequences; on recall the long run's of order 2 is far higher."""
     for name, n in (("even", 0), ("recall", 20), ("dyck", 4), ("timer", 10)):
         source, T = known.source(name, n), known.steps(name, n)
         _, target = source.draw(draw.generator("gap", name), T, 4000)
@@ -275,19 +286,20 @@ def test_a_rung_is_the_excess_of_its_predictor_on_sequences_as_they_are_drawn():
         counts = np.zeros((source.V + 1, source.V))
         np.add.at(counts, (seen, target), 1)
         logits = np.log(np.maximum(counts / np.maximum(counts.sum(1, keepdims=True), 1), 1e-30))[seen]
-        assert holds(experiment.divergence(logits, source.bayes(target)), known.rungs(name, n)[1])
+        assert holds(experiment.divergence(logits, source.bayes(target)), known.gaps(name, n)[1])
     recall = known.source("recall", 20)
-    assert (recall.rungs(2)[2] - recall.rate) > 1.5 * known.rungs("recall", 20)[2]
+    assert (recall.rungs(2)[2] - recall.rate) > 1.5 * known.gaps("recall", 20)[2]
 
 
 def test_how_starts_and_rates_were_chosen_is_said():
     """Which sources took another's choice, and how often the rate is the highest that was tried."""
     frame = made_up({"even": (0.02, 0.01)}, {20: (0.1, 0.001), 30: (0.1, 0.001)})
     said = analysis.searched_text(read(frame))
-    assert "2 starts each, rates 0.001, 0.003, 0.01 and 0.03." in said and "highest" not in said
+    assert "2 starts each, rates 0.001, 0.003, 0.01 and 0.03, for " in said and "highest" not in said
+    assert "for 1875% to 10000% of the updates" in said
     assert said.endswith("Not searched themselves, but by a source of their kind, are timer(30) by timer(40).")
     frame.loc[frame.setting.eq("even/cell=rnn") & frame.metric.eq("lr"), "value"] = max(rates.RATES)
-    assert "Of 6 choices 1 took the highest rate" in analysis.searched_text(read(frame))
+    assert "Of 6 choices 1 took the highest rate, as" in analysis.searched_text(read(frame))
     assert "by a source" not in analysis.searched_text(read(made_up({"even": (0.02, 0.01)}, {})))
 
 

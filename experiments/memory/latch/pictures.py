@@ -207,8 +207,10 @@ def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
         return ends
     own, n = (data.t50 / data.half_life)[residuals.index], len(residuals)
     worst = math.exp(np.log(residuals).abs().max())
+    doubted = any(fit.doubt and ARMS[fit.arm].half_life for fit in fits)
+    which = f"{n} starts with a half-life in closed form{' and no doubt about T50' if doubted else ''}"
     return (
-        f"{ends}; of {n} starts with a half-life in closed form it is {own.min():.2g} to {own.max():.2g} half-lives, "
+        f"{ends}; of {which} it is {own.min():.2g} to {own.max():.2g} half-lives, "
         f"and one multiple fitted to these same {n} is off by up to a factor {worst:.2g}"
     )
 

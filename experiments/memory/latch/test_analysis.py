@@ -245,6 +245,8 @@ def test_a_t50_in_doubt_is_no_part_of_the_multiple():
     fits[2].solved[-1] = 9
     data = pictures.t50_data(fits).set_index("arm")
     assert fits[2].doubt and math.isnan(data.residual["lstm_b0"])
+    title = pictures.t50_title(fits, data.reset_index())
+    assert "of 2 starts with a half-life in closed form and no doubt about T50 it is 3 to 12 half-lives" in title
     np.testing.assert_allclose((data.predicted / data.half_life).to_numpy(), 6.0, rtol=1e-12)
 
 
