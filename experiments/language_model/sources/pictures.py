@@ -65,12 +65,13 @@ def dots(axis: Axes, at: float, one: Found, cell: str) -> None:
 
 
 def rungs(axis: Axes, row: int, one: Found) -> None:
-    """A black tick for each rung, with its order where there is room."""
+    """A tick for each rung: black with its order where there is room, else grey, behind the seeds."""
     last = math.inf
     for order, gap in enumerate(one.gaps):
         if gap > LEFT:
-            axis.plot([gap, gap], [row - 0.3, row + 0.3], color="black", lw=0.8)
-            if math.log10(last / gap) > APART * len(str(order)):
+            named = math.log10(last / gap) > APART * len(str(order))
+            axis.plot([gap, gap], [row - 0.3, row + 0.3], color="black" if named else "0.8", lw=0.8, zorder=0.5 + named)
+            if named:
                 axis.text(gap, row - 0.31, str(order), fontsize=6, ha="center", va="bottom")
                 last = gap
 
