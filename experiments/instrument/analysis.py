@@ -185,9 +185,15 @@ def break_text(breaks: pd.DataFrame) -> str:
 def alarm_text(alarms: pd.DataFrame, nearest: float) -> str:
     """False alarms on torch.nn with the rate they leave possible, and the nearest approach."""
     cases, false = count_alarms(alarms)
-    near = f"; the nearest case takes {nearest:.4g} of its bound" if nearest <= 1 else ""
+    near = f"; the nearest case takes {fraction(nearest)} of its bound" if nearest <= 1 else ""
     high = rounded_up(interval(false, cases)[1])
     return f"The referee accuses torch.nn in {false} of {cases:,} cases (at 99 %: fewer than {high:g} of all){near}."
+
+
+def fraction(value: float) -> str:
+    """Four digits of a fraction of a bound, or as many as tell it from the bound."""
+    text = f"{value:.4g}"
+    return f"{value:.{math.ceil(-math.log10(1 - value))}f}" if text == "1" and value < 1 else text
 
 
 def rounded_up(share: float) -> float:
@@ -305,7 +311,7 @@ def alarm_table(frame: pd.DataFrame) -> Table:
     rows = own(frame, "false_alarms", "worst fraction of the bound")
     rows["kind"] = [f"{CELLS[cell]} {dtype}" for cell, dtype in zip(rows.cell, rows.dtype, strict=True)]
     wide = rows.pivot_table(index="output", columns="kind", values="value", aggfunc="max", sort=False)
-    text = wide.map(lambda value: "" if math.isnan(value) else f"{value:.4g}").reset_index().rename_axis(columns=None)
+    text = wide.map(lambda value: "" if math.isnan(value) else fraction(value)).reset_index().rename_axis(columns=None)
     return Table("nearest", "torch.nn: the largest fraction of the bound by output or gradient", text)
 
 
@@ -498,7 +504,7 @@ def limit_alt(limits: pd.DataFrame) -> str:
 def alarm_title(alarms: pd.DataFrame, nearest: float) -> str:
     """Alarms and nearest approach."""
     cases, false = count_alarms(alarms)
-    rest = f"; the nearest comes to {nearest:.4g} of its bound" if nearest <= 1 else ""
+    rest = f"; the nearest comes to {fraction(nearest)} of its bound" if nearest <= 1 else ""
     return f"In {cases:,} cases the referee accuses torch.nn {false} times{rest}"
 
 

@@ -293,6 +293,15 @@ def test_the_nearest_case_is_said_unless_it_is_an_alarm():
 
 
 @pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.99934, "0.9993"), (0.9999927, "0.999993"), (1 - 4e-7, "0.9999996"), (1.0, "1"), (1.00001, "1"), (0.5, "0.5")],
+)
+def test_a_fraction_of_a_bound_is_told_from_the_bound(value, said):
+    """However near it comes."""
+    assert analysis.fraction(value) == said
+
+
+@pytest.mark.parametrize(
     ("share", "said"), [(5.298e-5, 6e-5), (5e-5, 5e-5), (9.5e-5, 1e-4), (0.5, 0.5), (0.97, 1.0), (1.0, 1.0)]
 )
 def test_a_bound_is_rounded_up(share, said):
