@@ -223,7 +223,7 @@ SMALL = (
     Small(r"(python -m properties\.table)", r"\1", r"^\| split \| "),
     Small(r"(python -m properties\.meta\.toothless)", rf"{IN_ROOT}\1 emission", r"^1 laws in turn .* found out"),
     Small(
-        r"(diff -r -x __pycache__ impl/numpy_twin impl/torch_twin)", rf"{IN_ROOT}\1", r"^diff -r \S+/lstm\.py", code=1
+        r"(diff -r -x __pycache__ impl/numpy_twin impl/torch_twin)", rf"{IN_ROOT}\1", r"^diff -r \S.*/lstm\.py", code=1
     ),
 )
 
