@@ -270,7 +270,7 @@ class Recurrent(nn.Module):
         require_own_layers(layers)
         first = layers[0][0]
         check_biases(layers)
-        for name in SAID.intersection(options):
+        for name in (name for name in SAID if name in options):
             raise TypeError(f"`{name}` must not be given, since the parameters say it; got {options[name]!r}.")
         options |= {"num_layers": len(layers), "bias": first.bias_ih is not None, "bidirectional": len(layers[0]) == 2}
         options |= {"ensemble": members(layers), "device": "meta", "dtype": first.weight_ih.dtype}
@@ -416,8 +416,8 @@ class Recurrent(nn.Module):
         return ", ".join([str(self.input_size), str(self.hidden_size), *shown])
 
 
-SAID = {"input_size", "hidden_size", "num_layers", "bias", "bidirectional", "ensemble", "device", "dtype"}
-"""What `from_layers` takes from the parameters."""
+SAID = ("input_size", "hidden_size", "num_layers", "bias", "bidirectional", "device", "dtype", "ensemble")
+"""What `from_layers` takes from the parameters, in the constructor's order."""
 
 
 class LSTM(Recurrent):
