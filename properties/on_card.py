@@ -170,15 +170,18 @@ class FusedBF16(Fused):
 
 
 def require(device: str) -> None:
-    """Refuses a device that torch does not see, and products that torch may round to TF32.
+    """Refuses a device that torch does not see, and products that torch may round below float32, a card's or a CPU's.
 
     Raises:
         ValueError: what is needed, in one line.
     """
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError("needs a CUDA device, and torch sees none.")
-    if tf32.allowed():
-        raise ValueError("needs torch's products of float32 without TF32, its default; torch is set to allow it.")
+    on_cpu = getattr(getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision", "ieee")  # none before torch 2.9
+    if tf32.allowed() or on_cpu in ("tf32", "bf16"):
+        raise ValueError(
+            "needs torch's products of float32 unrounded, its default; torch is set to allow TF32 or less."
+        )
 
 
 def products_of(precision: str, device: str) -> Products | None:

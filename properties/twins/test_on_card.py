@@ -268,15 +268,19 @@ def test_without_a_card_asking_for_one_ends_in_one_line(name, monkeypatch):
             load(f"properties.on_card:{name}")
 
 
-def test_products_of_tf32_are_refused_and_cudnns_are_turned_off():
-    """torch's default for its own products is float32, for cuDNN's kernels TF32."""
+def test_products_of_tf32_are_refused_and_cudnns_are_turned_off(monkeypatch):
+    """torch's default for its own products is float32, a card's and a CPU's, for cuDNN's kernels TF32."""
     torch.set_float32_matmul_precision("high")
     try:
-        with pytest.raises(ValueError, match="without TF32, its default; torch is set to allow it"):
+        with pytest.raises(ValueError, match="unrounded, its default; torch is set to allow TF32 or less"):
             Eager("cpu")
     finally:
         torch.set_float32_matmul_precision("highest")
     assert Eager("cpu").name == "eager_cpu"
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.backends.mkldnn, "matmul", SimpleNamespace(fp32_precision="bf16"), raising=False)
+        with pytest.raises(ValueError, match="unrounded, its default; torch is set to allow TF32 or less"):
+            Eager("cpu")
     before = torch.backends.cudnn.allow_tf32
     with vendor.products(SimpleNamespace(is_cuda=True), "ieee"):
         assert not torch.backends.cudnn.allow_tf32
