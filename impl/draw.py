@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from impl.numpy_twin.array import require_own
 from impl.spec import GATES, Head, Parameters, block, check_parameters, tree_map
 
 
@@ -61,7 +62,8 @@ def with_forget_bias(params: Parameters, value: float, cell: str = "lstm") -> Pa
         TypeError, ValueError: the cell has no forget gate, or the parameters are not its own, or not of NumPy.
     Source: Gers et al. 2000; Jozefowicz et al. 2015, where it is 1.
     """
-    return _with_bias(cell, params, "f", float(value))
+    _require_forget_bias(cell, params)
+    return _with_biases(cell, params, f=float(value))
 
 
 def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell: str = "lstm") -> Parameters:
@@ -78,11 +80,10 @@ def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell
         raise ValueError(
             f"`T_max` must be at least 2 and finite, since ln u is drawn for u in [1, T_max - 1]; got {T_max}."
         )
-    _require_biases(cell, params, "f")
+    _require_forget_bias(cell, params)
     *group, _, H = params.weight_hh.shape
     b_f = np.log(rng.uniform(1.0, T_max - 1.0, (*group, H)))
-    params = _with_bias(cell, params, "f", b_f)
-    return _with_bias(cell, params, "i", -b_f) if "i" in GATES[cell] else params
+    return _with_biases(cell, params, f=b_f, i=-b_f) if "i" in GATES[cell] else _with_biases(cell, params, f=b_f)
 
 
 def head(rng: np.random.Generator, V: int, H: int, bias: bool = True) -> Head:
@@ -119,26 +120,24 @@ def group(models: list[Any]) -> Any:
     return tree_map(lambda *arrays: np.stack(arrays), *models)
 
 
-def _with_bias(cell: str, params: Parameters, gate: str, value: float | np.ndarray) -> Parameters:
-    _require_biases(cell, params, gate)
-    rows = block(cell, gate, params.weight_hh.shape[-1])
+def _with_biases(cell: str, params: Parameters, **values: float | np.ndarray) -> Parameters:
+    """The parameters with the summed bias of each gate that is named."""
     bias_ih, bias_hh = params.bias_ih.copy(), params.bias_hh.copy()
-    bias_ih[..., rows], bias_hh[..., rows] = value, 0.0
+    for gate, value in values.items():
+        rows = block(cell, gate, params.weight_hh.shape[-1])
+        bias_ih[..., rows], bias_hh[..., rows] = value, 0.0
     return params._replace(bias_ih=bias_ih, bias_hh=bias_hh)
 
 
-def _require_biases(cell: str, params: Parameters, gate: str) -> None:
+def _require_forget_bias(cell: str, params: Parameters) -> None:
     check_parameters(cell, params)
     for name, a in params._asdict().items():
-        if a is not None and not isinstance(a, np.ndarray):
-            raise TypeError(
-                f"`{name}` must be a NumPy array, since parameters are drawn in NumPy and then converted "
-                f"(array.asarray); got {type(a).__module__}.{type(a).__name__}."
-            )
-    if gate not in GATES[cell]:
-        raise ValueError(f"`cell` must have the gate {gate}, since its bias is to be set; got {cell!r}.")
+        if a is not None:
+            require_own(name, a)
+    if "f" not in GATES[cell]:
+        raise ValueError(f"`cell` must have the gate f, since its bias is to be set; got {cell!r}.")
     if params.bias_ih is None or params.bias_hh is None:
-        raise ValueError(f"`params` must have both biases, since that of gate {gate} is to be set; got none.")
+        raise ValueError("`params` must have both biases, since that of gate f is to be set; got none.")
 
 
 def _haar(rng: np.random.Generator, H: int) -> np.ndarray:

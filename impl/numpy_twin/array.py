@@ -31,6 +31,6 @@ def require_own(name: str, a: Any) -> None:
     """Refuses what is no array of this twin, by name."""
     if not isinstance(a, np.ndarray):
         raise TypeError(
-            f"`{name}` must be a NumPy array, since this is the NumPy twin, whose arrays array.asarray makes; got "
+            f"`{name}` must be a NumPy array, as array.asarray of the NumPy twin makes them; got "
             f"{type(a).__module__}.{type(a).__name__}."
         )

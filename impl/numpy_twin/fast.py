@@ -32,6 +32,7 @@ from impl.spec import (
 )
 
 from . import fast_lstm, fast_rnn
+from .array import require_own
 from .fast_products import Place, chosen, memory, rows_of
 from .scan import batch_of, mask, running_rows
 
@@ -117,6 +118,7 @@ def forward(
     """
     check_common(cell, "the fast forms have no other")
     check_sequence(cell, params, x, state, lengths)
+    require_own("weight_ih", params.weight_ih)
     way, batch = -1 if reverse else 1, batch_of(params, x)
     running = running_rows(x, lengths, batch)
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)

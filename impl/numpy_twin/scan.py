@@ -33,6 +33,7 @@ from impl.spec import (
 )
 
 from . import lstm, rnn, rnn_relu, variants
+from .array import require_own
 
 CELLS = {"rnn": rnn, "rnn_relu": rnn_relu, "lstm": lstm, **variants.CELLS}
 
@@ -76,6 +77,7 @@ def forward(
         TypeError, ValueError: an argument has the wrong kind, dtype or shape; the message names it.
     """
     check_sequence(cell, params, x, state, lengths)
+    require_own("weight_ih", params.weight_ih)
     T, weights, batch, way = x.shape[0], unpack(params), batch_of(params, x), -1 if reverse else 1
     state = zero_state(cell, params, x) if state is None else tree_map(copy, state)
     running = running_rows(x, lengths, batch)
@@ -160,6 +162,7 @@ def feed_back(
     Source: Graves 2013, what it says is its next input; Sutskever, Vinyals, Le 2014, from the encoder's last state.
     """
     check_feed_back(cell, params, x, steps, following, state)
+    require_own("weight_ih", params.weight_ih)
     weights, shape = unpack(params), (*batch_of(params, x), x.shape[-1])
     x, state = broadcast_to(x, shape), zero_state(cell, params, x) if state is None else state
     fed, states = [], []

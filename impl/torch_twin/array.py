@@ -35,6 +35,6 @@ def require_own(name: str, a: Any) -> None:
     """Refuses what is no array of this twin, by name."""
     if not isinstance(a, torch.Tensor):
         raise TypeError(
-            f"`{name}` must be a tensor of torch, since this is the torch twin, whose arrays array.asarray makes; got "
+            f"`{name}` must be a tensor of torch, as array.asarray of the torch twin makes them; got "
             f"{type(a).__module__}.{type(a).__name__}."
         )

@@ -19,6 +19,7 @@ import torch
 from impl.spec import Array, Gradient, Parameters, Run, check_parameters, members, require_array
 
 from . import scan, tf32, vendor
+from .array import require_own
 
 BACKENDS = ("eager", "fused", "vendor")
 NAMES = ("auto", *BACKENDS)
@@ -185,6 +186,7 @@ def choose(
     check_names(backend, precision)
     check_parameters(cell, params)
     require_array("x", x)
+    require_own("x", x)
     if backend != "auto":
         return named(backend, precision, refusal(backend, cell, params, x, precision)[0])
     asked = {name: refusal(name, cell, params, x, precision, auto=True) for name in BACKENDS}

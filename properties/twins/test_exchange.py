@@ -444,8 +444,8 @@ def test_tensors_that_are_no_layer_of_onnx_are_refused_by_onnxs_name(twin, what)
 
 OTHER = {"numpy_twin": "torch_twin", "torch_twin": "numpy_twin"}
 OWN = {
-    "numpy_twin": "a NumPy array, since this is the NumPy twin",
-    "torch_twin": "a tensor of torch, since this is the",
+    "numpy_twin": "a NumPy array, as array.asarray of the NumPy twin makes them",
+    "torch_twin": "a tensor of torch, as array.asarray of the torch twin makes them",
 }
 THEIRS = {"numpy_twin": "torch.Tensor", "torch_twin": "numpy.ndarray"}
 
@@ -467,8 +467,7 @@ def test_the_other_twins_arrays_are_refused_by_name(twin, function, name):
     args = {"to_torch": (given,), "from_torch": (named,), "to_onnx": ("lstm", given[0]), "from_onnx": ("lstm", tensors)}
     theirs = [held(OTHER[twin], a) for a in args[function]]
     kind, sentence = refusal(getattr(part(twin, "exchange"), function), *theirs)
-    assert kind is TypeError and sentence.startswith(f"`{name}` must be {OWN[twin]}")
-    assert sentence.endswith(f"whose arrays array.asarray makes; got {THEIRS[twin]}.")
+    assert (kind, sentence) == (TypeError, f"`{name}` must be {OWN[twin]}; got {THEIRS[twin]}.")
 
 
 def TO(given):

@@ -124,6 +124,23 @@ def test_an_argument_that_is_no_array_and_an_unknown_cell_are_refused(twin):
         scan.forward("lstm", into(twin, half), into(twin, X))
 
 
+OTHERS = {
+    "numpy_twin": ("torch_twin", ("scan", "fast"), "`weight_ih` must be a NumPy array, .*; got torch.Tensor."),
+    "torch_twin": ("numpy_twin", ("scan", "backend"), "must be a tensor of torch, .*; got numpy.ndarray."),
+}
+
+
+@both
+def test_a_time_loop_refuses_the_other_twins_arrays_by_name(twin):
+    """All of them the other's, so that they agree among themselves."""
+    other, modules, sentence = OTHERS[twin]
+    for module in modules:
+        with pytest.raises(TypeError, match=sentence):
+            part(twin, module).forward("lstm", into(other, PARAMS), into(other, X))
+    with pytest.raises(TypeError, match=sentence):
+        part(twin, "scan").feed_back("lstm", into(other, PARAMS), into(other, X[0]), 2, lambda h: h)
+
+
 @both
 def test_the_backward_says_which_cotangent_does_not_fit(twin):
     """Its shape follows from the forward's outputs."""
