@@ -34,53 +34,44 @@ class Worst(NamedTuple):
     name: str
 
 
-def ran(
-    loop: Any,
-    cell: str,
-    params: Parameters,
-    x: Any,
-    state: Any,
-    dh: Any,
-    dlast: Any,
-    lengths: Any = None,
-    reverse: bool = False,
-    **options: Any,
-) -> tuple[Any, ...]:
-    """What a loop finds, as `shares` takes it; `options` are its forward's own."""
+class Given(NamedTuple):
+    """The arguments of a call of a loop: of its forward but for dh and dlast, which its backward has."""
+
+    cell: str
+    params: Parameters
+    x: Any
+    state: Any
+    dh: Any
+    dlast: Any
+    lengths: Any = None
+    reverse: bool = False
+
+
+def ran(loop: Any, *given: Any, **options: Any) -> tuple[Any, ...]:
+    """What a loop finds, as `shares` takes it, of a call as Given has it; `options` are its forward's own."""
+    cell, params, x, state, dh, dlast, lengths, reverse = Given(*given)
     run = loop.forward(cell, params, x, state, lengths, reverse, **options)
     return run.states, run.last, *loop.backward(cell, params, run.cache, dh, dlast)
 
 
-def worst(found: Sequence[Any], *call: Any, products: Products | None = None) -> Worst:
+def worst(found: Sequence[Any], *given: Any, products: Products | None = None) -> Worst:
     """Where the numbers that a loop found are nearest to their bounds, or farthest beyond them; see `shares`."""
-    return max(Worst(share, name) for name, share in shares(found, *call, products=products).items())
+    return max(Worst(share, name) for name, share in shares(found, *given, products=products).items())
 
 
-def shares(
-    found: Sequence[Any],
-    cell: str,
-    params: Parameters,
-    x: Any,
-    state: Any,
-    dh: Any,
-    dlast: Any,
-    lengths: Any = None,
-    reverse: bool = False,
-    *,
-    products: Products | None = None,
-) -> dict[str, float]:
+def shares(found: Sequence[Any], *given: Any, products: Products | None = None) -> dict[str, float]:
     """The largest error in each array that a loop found, as a fraction of its bound, by the referee's names.
 
     Args:
         found: states, last, and the gradients by x, parameters, initial state and the states of every step.
-        cell, params, x, state, lengths, reverse: as the loop's forward has them. dh, dlast: as its backward has them.
-            Tensors on any device, all in one dtype.
+        given: the call, as Given has it; tensors on any device, all in one dtype.
         products: how products of matrices are formed, where that is not in the dtype.
 
     Raises:
         ValueError: `found` has other arrays than the call asks for, or another dtype.
     """
-    params, x, state, dh, dlast, lengths = tree_map(_numpy, (params, x, state, dh, dlast, lengths))
+    cell, *tensors, reverse = Given(*given)
+    params, x, state, dh, dlast, lengths = tree_map(_numpy, tuple(tensors))
     with granted(SimpleNamespace(products=products)):
         judged = _judged(Call(cell, params, x, state, lengths), _cotangent(cell, params, x, dh, dlast), reverse)
     arrays = _checked(_named(*tree_map(_numpy, tuple(found))), judged, x.dtype)

@@ -250,10 +250,10 @@ def causes(rows: pd.DataFrame) -> str:
     return "".join(f" {part}" for part in parts)
 
 
-def largest_table(mine: pd.DataFrame, largest: pd.DataFrame) -> Table:
+def largest_table(mine: pd.DataFrame, first: pd.DataFrame) -> Table:
     """The largest exponent by start, as `largest` gives it: measured, predicted, and its bounds."""
     rows = []
-    for row in largest.itertuples():
+    for row in first.itertuples():
         start, single = start_of(row.setting), mine[mine.setting == row.setting].groupby("metric").value
         rows.append(
             {
