@@ -8,6 +8,7 @@ NumPy's own products should have one thread (OMP_NUM_THREADS=1).
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ from impl.spec import (
 from . import fast_lstm, fast_rnn
 from .array import require_own
 from .fast_products import Place, chosen, memory, rows_of
-from .scan import batch_of, mask, running_rows
+from .scan import batch_of, mask, running_rows, select
 
 CACHE = 2**20
 """Bytes that the models computed at once may take for their weights and one step: half a core's second-level cache."""
@@ -117,6 +118,7 @@ def forward(
         cells: the cells' fast forms: these, or others of the same functions.
     """
     check_common(cell, "the fast forms have no other")
+    check_threads(threads)
     check_sequence(cell, params, x, state, lengths)
     require_own("weight_ih", params.weight_ih)
     way, batch = -1 if reverse else 1, batch_of(params, x)
@@ -124,14 +126,17 @@ def forward(
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
     ended = None if running is None else ~grouped(running, 4)[::way].mT
     fields, shape, dtype = STATES[cell]._fields, (*batch, params.weight_hh.shape[-1]), x.dtype
-    state = STATES[cell](*(zeros(shape, dtype) for _ in fields)) if state is None else state
+    given = STATES[cell](*(zeros(shape, dtype) for _ in fields)) if state is None else state
+    stepped = None if running is None or len(x) == 0 else running[0]
     asked = (memory((len(x), *shape), dtype) if states or field == "h" else None for field in fields)
-    everywhere, given = STATES[cell](*asked), (state, grouped(seen, 4), ended)
+    everywhere, seen = STATES[cell](*asked), (mask(stepped, given), grouped(seen, 4), ended)
     weights = grouped(params.weight_ih, 3), grouped(params.weight_hh, 3), bias(params)
     threads = threads if weights[1].shape[1] * batch[-1] >= cells[cell].least else 1
-    work = partial(forward_part, cells[cell], *weights, *given, over_time(everywhere), way)
+    work = partial(forward_part, cells[cell], *weights, *seen, over_time(everywhere), way)
     parts, last = on_threads(threads, work, divided(params, batch))
-    return Run(mask(running, everywhere), joined(last, batch), Cache(parts, tuple(x.shape), batch, way))
+    last = joined(last, batch)
+    last = last if stepped is None else select(running, 0, last, given)
+    return Run(mask(running, everywhere), last, Cache(parts, tuple(x.shape), batch, way))
 
 
 def backward(
@@ -150,6 +155,7 @@ def backward(
         threads, cells: as in `forward`.
     """
     check_common(cell, "the fast forms have no other")
+    check_threads(threads)
     T, shape, way = cache.x_shape[0], (*cache.batch, params.weight_hh.shape[-1]), cache.way
     check_skip(skip)
     if dh is not None:
@@ -254,6 +260,16 @@ def on_threads(threads: int, work: Callable[[Any], tuple], parts: Sequence[Any])
 def helpers(count: int) -> ThreadPoolExecutor:
     """Threads of this process beside the one that calls, which last as long as it does."""
     return ThreadPoolExecutor(count)
+
+
+if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
+    os.register_at_fork(after_in_child=helpers.cache_clear)
+
+
+def check_threads(threads: Any) -> None:
+    """Refuses a number of threads that is no positive integer."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ValueError(f"`threads` must be an integer of at least 1, this thread among them; got {threads!r}.")
 
 
 def bias(params: Parameters) -> Array | None:

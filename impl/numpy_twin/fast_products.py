@@ -7,6 +7,7 @@ a row a sequence; in `columns`, `clear` and fast_lstm.py they are (E, rows, B), 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from ctypes import addressof, c_char
 from sys import getrefcount
@@ -26,6 +27,8 @@ UNUSED = next(iter([getrefcount(block) for block in [empty(0)]]))
 
 _held: dict[int, list[Array]] = {}
 _lock = Lock()
+if hasattr(os, "register_at_fork"):  # a child could not wait for its parent's thread
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 SMALL = 10**6
 """OpenBLAS multiplies without packing where rows * columns * terms is at most this: a third faster on AVX-512."""

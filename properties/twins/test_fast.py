@@ -1,5 +1,9 @@
 """What the fast and the compiled form promise beyond the laws: work divided anyhow, threads, exact blocks, tanh."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numba import njit
@@ -197,3 +201,45 @@ def test_states_that_are_not_asked_for_are_none(name):
     run, whole = (FORMS[name].forward("lstm", *args, states=states) for states in (False, True))
     assert run.states.c is None and np.array_equal(run.states.h, whole.states.h)
     assert all(np.array_equal(a, b) for a, b in zip(run.last, whole.last, strict=True))
+
+
+FORKED = """
+import os, signal, sys
+import os
+import subprocess
+import sys
+
+import numpy as np
+from impl import draw
+from impl.numpy_twin import compiled, fast
+
+models = draw.group([draw.uniform(draw.generator(e), "rnn", 3, 64) for e in range(4)])
+x = np.ones((2, 64, 3))
+form = {"fast": fast, "compiled": compiled}[sys.argv[1]]
+run = lambda: form.forward("rnn", models, x, threads=2).states.h
+first, child = run(), os.fork()
+if child == 0:
+    signal.alarm(20)
+    os._exit(0 if np.array_equal(run(), first) else 1)
+sys.exit(os.waitpid(child, 0)[1] != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("name", ["fast", "compiled"])
+def test_a_forked_child_has_threads_of_its_own(name):
+    """As multiprocessing.Pool makes them: those of its parent would be waited for without end."""
+    assert subprocess.run([sys.executable, "-c", FORKED, name], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("threads", [0, -1, 2.0, None, True])
+def test_threads_are_a_positive_integer(threads):
+    """Refused by name, forward and backward."""
+    case = Plan(3, 2, 2, 2, seed=1).case("rnn", "float32").call
+    run = fast.forward("rnn", case.params, case.x)
+    for call in (
+        lambda: fast.forward("rnn", case.params, case.x, threads=threads),
+        lambda: fast.backward("rnn", case.params, run.cache, threads=threads),
+    ):
+        with pytest.raises(ValueError, match="`threads` must be an integer of at least 1"):
+            call()
