@@ -117,6 +117,13 @@ def group(models: list[Any]) -> Any:
     """E models (equal trees of Parameters, Head or Model) as one tree whose arrays have a leading axis E."""
     if not models:
         raise ValueError("`models` must hold at least one model, since a group has E >= 1; got none.")
+    forms = [tree_map(lambda a: a.shape, model) for model in models]
+    for e, form in enumerate(forms):
+        if form != forms[0]:
+            raise ValueError(
+                f"`models` must have arrays of the same shapes, since each becomes one with axis E; got {form} at {e} "
+                f"after {forms[0]}."
+            )
     return tree_map(lambda *arrays: np.stack(arrays), *models)
 
 

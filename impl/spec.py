@@ -162,14 +162,18 @@ def leaves(tree: Any) -> list[Array]:
 
 
 def tree_map(function: Callable[..., Any], tree: Any, *more: Any) -> Any:
-    """Applies `function` to the arrays of one or more trees of the same form; None stays None."""
+    """Applies `function` to the arrays of one or more trees of the same form; None, in all or none, stays None."""
     if isinstance(tree, tuple):
         if more:
             branches = [tree_map(function, *branch) for branch in zip(tree, *more, strict=True)]
         else:
             branches = [tree_map(function, branch) for branch in tree]
         return tuple.__new__(type(tree), branches)  # quicker than the constructor of a NamedTuple
-    return None if tree is None else function(tree, *more)
+    if tree is None:
+        if any(other is not None for other in more):
+            raise ValueError("`more` must be absent (None) where `tree` is, since trees of one form are mapped.")
+        return None
+    return function(tree, *more)
 
 
 def rebuild(tree: Any, arrays: list[Array]) -> Any:
@@ -430,12 +434,10 @@ def check_state(name: str, cell: str, state: Any, shape: tuple[int, ...], like: 
 
 def check_lengths(lengths: Array, T: int, batch: tuple[int, ...]) -> None:
     """Refuses lengths that are not integers (B,) or (E, B) from 0 to T."""
-    require_array("lengths", lengths)
-    if "int" not in str(lengths.dtype):
-        raise TypeError(f"`lengths` must hold integers, since they count steps; got dtype {lengths.dtype}.")
+    counts = _integers("lengths", lengths, "they count steps")
     if tuple(lengths.shape) not in {batch, batch[-1:]}:
         raise ValueError(f"`lengths` must have shape {batch}, since x has that batch; got {_shape(lengths)}.")
-    wrong = (lengths < 0) | (lengths > T)
+    wrong = (counts < 0) | (counts > T)
     if wrong.any():
         raise ValueError(f"`lengths` must lie in 0..{T}, since x has T={T} steps; got {lengths[wrong].tolist()}.")
 
@@ -526,15 +528,14 @@ def check_look_up(table: Array, index: Array) -> None:
     if table.ndim not in (2, 3):
         raise ValueError(f"`table` must have shape (V, D) or (E, V, D); got {_shape(table)}.")
     require_array("index", index)
-    if "int" not in str(index.dtype):
-        raise TypeError(f"`index` must hold integers, since they number the table's rows; got dtype {index.dtype}.")
     if "uint64" in str(index.dtype):
         raise TypeError(f"`index` must fit int64, since rows are counted in it; got dtype {index.dtype}.")
+    places = _integers("index", index, "they number the table's rows")
     *group, V, _ = table.shape
     if index.ndim != 2 and (not group or index.ndim != 3 or index.shape[1] != group[0]):
         rule = "(T, B)" if not group else f"(T, B) or (T, E, B) with E={group[0]}"
         raise ValueError(f"`index` must have shape {rule}, since table is {_shape(table)}; got {_shape(index)}.")
-    wrong = (index < 0) | (index >= V)
+    wrong = (places < 0) | (places >= V)
     if wrong.any():
         raise ValueError(
             f"`index` must lie in 0..{V - 1}, since table has V={V} rows; got {index[wrong].tolist()[:5]}."
@@ -550,13 +551,12 @@ def check_like(name: str, array: Array, like: Array, why: str, shape: tuple[int,
 def check_targets(y: Array, targets: Array, mask: Array | None) -> None:
     """Refuses class targets that are not integers (T, [E,] B) in 0..V-1 where the mask (bool, same shape) is true."""
     require_array("y", y, getattr(y, "dtype", None))
-    require_array("targets", targets)
+    classes = _integers("targets", targets, "they are classes")
     V, steps = y.shape[-1], tuple(y.shape[:-1])
-    if "int" not in str(targets.dtype):
-        raise TypeError(f"`targets` must hold integers, since they are classes; got dtype {targets.dtype}.")
     _require_shape("targets", targets, steps, f"y is {_shape(y)}")
     check_mask(mask, steps)
-    wrong = (targets < 0) | (targets >= V) if mask is None else mask & ((targets < 0) | (targets >= V))
+    wrong = (classes < 0) | (classes >= V)
+    wrong = wrong if mask is None else mask & wrong
     if wrong.any():
         raise ValueError(
             f"`targets` must lie in 0..{V - 1}, since y has V={V} outputs; got {targets[wrong].tolist()[:5]}."
@@ -583,6 +583,20 @@ def require_array(name: str, array: Any, dtype: Any = None) -> None:
         if ("." in wanted) != ("." in got):  # NumPy's and torch's: NumPy's own name does not say whose it is
             wanted, got = (text if "." in text else f"numpy.{text}" for text in (wanted, got))
         raise TypeError(f"`{name}` must be {wanted}, since all arrays of a call share one dtype; got {got}.")
+
+
+def _integers(name: str, array: Array, why: str) -> Array:
+    """An array to compare with numbers; what holds no integers is refused, and what torch cannot compare.
+
+    Torch takes a number modulo the range of a narrow dtype before it compares, so its arrays become those of 64 bits.
+    """
+    require_array(name, array)
+    dtype = str(array.dtype)
+    if "int" not in dtype:
+        raise TypeError(f"`{name}` must hold integers, since {why}; got dtype {array.dtype}.")
+    if dtype in ("torch.uint16", "torch.uint32", "torch.uint64"):
+        raise TypeError(f"`{name}` must be signed or 8 bits wide, since torch compares no others; got dtype {dtype}.")
+    return array.long() if hasattr(array, "long") else array
 
 
 @lru_cache(maxsize=64)

@@ -1,8 +1,9 @@
 """The one time loop, in either direction: forward with a cache, backward through time, lengths, groups of models.
 
 The last state of a row is the state at its length; at padding its outputs are zero, and whatever x or cotangents hold
-there, NaN included, is set to zero before any product and so reaches no value and no gradient. In reverse the loop runs
-from the last step to the first: over its padding, which then comes first, a row keeps the initial state.
+there, NaN included, is set to zero before any product and so reaches no value and no gradient. A row of no steps hands
+its initial state on, which reaches nothing else. In reverse the loop runs from the last step to the first: over its
+padding, which then comes first, a row keeps the initial state.
 
 `feed_back` is the same loop on inputs that it makes itself.
 """
@@ -79,8 +80,10 @@ def forward(
     check_sequence(cell, params, x, state, lengths)
     require_own("weight_ih", params.weight_ih)
     T, weights, batch, way = x.shape[0], unpack(params), batch_of(params, x), -1 if reverse else 1
-    state = zero_state(cell, params, x) if state is None else tree_map(copy, state)
+    given = zero_state(cell, params, x) if state is None else tree_map(copy, state)
     running = running_rows(x, lengths, batch)
+    stepped = None if running is None or T == 0 else running[0]
+    state = mask(stepped, given)
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
     steps, states = [], []
     for t in range(T)[::way]:
@@ -90,7 +93,7 @@ def forward(
         states.append(state)
     states = mask(running, over_steps(states[::way], state))
     cache = Cache(weights, seen, steps[::way], running, tuple(x.shape), batch, way)
-    return Run(states, tree_map(copy, state), cache)
+    return Run(states, tree_map(copy, state if stepped is None else select(running, 0, state, given)), cache)
 
 
 def backward(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from impl import draw
-from impl.spec import Parameters, RNNState, leaves, members
+from impl.spec import COMMON, Parameters, RNNState, leaves, members, tree_map
+from properties.cases import Plan
 from properties.twins.both import both, into, out, part
 
 
@@ -100,3 +101,71 @@ def test_the_number_of_models_is_seen_in_any_tree_of_weights():
     heads = [draw.head(rng(), 5, 3, bias=bias) for bias in (True, False)]
     assert [members(head) for head in heads] == [None, None]
     assert [members(draw.group([head] * 4)) for head in heads] == [4, 4]
+
+
+NARROW = [("int8", 128), ("uint8", 256), ("uint8", 300), ("int16", 40000)]
+
+
+@both
+@pytest.mark.parametrize(("kind", "most"), NARROW)
+def test_a_narrow_integer_may_count_less_than_there_is(twin, kind, most):
+    """torch compares a tensor with a number modulo the range of the tensor's dtype: 200 < 300 would not hold."""
+    some = np.array([[0, 100, 127]])
+    y, table = rng().normal(size=(1, 3, most)), rng().normal(size=(most, 2))
+    x, params = np.ones((min(most, 300), 3, 1)), draw.uniform(rng(), "rnn", 1, 2)
+    y, table, x, params = into(twin, (y, table, x, params))
+    for make in (
+        lambda n: part(twin, "loss").softmax_cross_entropy(y, n),
+        lambda n: part(twin, "embedding").look_up(table, n),
+        lambda n: part(twin, "scan").forward("rnn", params, x, None, n[0]).states.h,
+    ):
+        found = (leaves(out(twin, make(into(twin, n)))) for n in (some.astype(kind), some))
+        assert same(*found)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "uint32", "uint64"])
+def test_integers_that_torch_cannot_compare_are_refused_by_name(kind):
+    """torch's own words would be that lt_cpu is not implemented; NumPy takes them."""
+    x, params, lengths = np.ones((3, 2, 1)), draw.uniform(rng(), "rnn", 1, 2), np.array([1, 2], kind)
+    assert part("numpy_twin", "scan").forward("rnn", params, x, None, lengths).last.h.all()
+    args = into("torch_twin", (params, x, lengths))
+    with pytest.raises(TypeError, match=f"`lengths` must be signed or 8 bits wide, .*; got dtype torch.{kind}"):
+        part("torch_twin", "scan").forward("rnn", *args[:2], None, args[2])
+
+
+LOOPS = {
+    "scan": ("numpy_twin", "scan"),
+    "fast": ("numpy_twin", "fast"),
+    "compiled": ("numpy_twin", "compiled"),
+    "eager": ("torch_twin", "scan"),
+    "vendor": ("torch_twin", "vendor"),
+    "fused": ("torch_twin", "kernels.fused"),
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("cell", COMMON)
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_state_of_a_row_of_no_steps_is_handed_on_and_reaches_nothing_else(name, cell, reverse):
+    """Not finite: it comes out as it went in, and every gradient is as if it were 0."""
+    if name == "fused":
+        pytest.importorskip("triton")
+    twin, module = LOOPS[name]
+    loop, case = part(twin, module), Plan(5, 3, 4, 2, seed=3, lengths=(4, 0, 5), E=2).case(cell, "float64")
+    found = {}
+    for value in (0.0, np.nan, np.inf):
+        state = tree_map(np.copy, case.call.state)
+        for a in state:
+            a[:, 1] = value
+        args = into(twin, (case.call.params, case.call.x, state, np.array([4, 0, 5])))
+        run = loop.forward(cell, *args, reverse)
+        assert same([a[:, 1] for a in out(twin, run.last)], [a[:, 1] for a in state])
+        assert np.isfinite(out(twin, run.states.h)).all()
+        found[value] = out(twin, loop.backward(cell, args[0], run.cache, into(twin, case.cotangent.h)))
+    for value in (np.nan, np.inf):
+        assert same(leaves(found[value]), leaves(found[0.0]))
+
+
+def same(one, other):
+    """Whether two arrays, or lists of arrays, hold the same numbers, NaN among them."""
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))

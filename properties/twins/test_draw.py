@@ -245,3 +245,11 @@ def test_one_layer_has_no_masks_and_dropout_refuses_what_is_no_rate():
     with pytest.raises(ValueError) as refused:
         draw.dropout(rng(), 0.5, 0, 5, 2, 4)
     assert str(refused.value) == "`L` must be at least 1, since a stack has a layer; got 0."
+
+
+def test_models_of_different_forms_are_no_group():
+    """A bias that one has and the other lacks would be lost, or an error of NumPy's."""
+    with_bias, without = (draw.uniform(rng(), "lstm", 2, 3, bias=bias) for bias in (True, False))
+    for models in ([without, with_bias], [with_bias, without], [with_bias, draw.uniform(rng(), "lstm", 2, 4)]):
+        with pytest.raises(ValueError, match=r"`models` must have arrays of the same shapes, .* at 1 after"):
+            draw.group(models)

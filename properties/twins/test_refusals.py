@@ -426,3 +426,5 @@ def test_trees_of_different_forms_are_not_mapped_as_far_as_they_agree():
     for one, other in (((1, 2), (1,)), ((1,), (1, 2))):
         with pytest.raises(ValueError, match=r"is (shorter|longer) than"):
             tree_map(lambda a, b: a + b, one, other)
+    with pytest.raises(ValueError, match=r"`more` must be absent \(None\) where `tree` is"):
+        tree_map(lambda a, b: a + b, (1, None), (1, 2))

@@ -103,8 +103,12 @@ def forward(
     start, steps = states_of(state, (E, B, H)), steps_of(lengths, (E, B), x)
     if a.numel():
         project.forward(seen, w_ih, b, a, precision)
+        stepped = None if start is None or steps is None else (steps > 0)[..., None]
+        entered = start if stepped is None else tuple(where(stepped, s, 0) for s in start)
         with tf32.without(x):
-            run_forward(cell, Forward(a, w_hh, start, steps, saved, after, last, way), H, chosen)
+            run_forward(cell, Forward(a, w_hh, entered, steps, saved, after, last, way), H, chosen)
+        if stepped is not None:  # a row of no steps hands its initial state on, which enters no product
+            last = tuple(where(stepped, new, old) for new, old in zip(last, start, strict=True))
     elif T == 0:
         last = handed_on(start, last)
     cache = Cache(chosen, w_ih, w_hh, seen, a if cell == "lstm" else None, saved, steps, tuple(x.shape), batch, way)
