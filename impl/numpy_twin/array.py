@@ -27,6 +27,11 @@ def numpy(tree: Any) -> Any:
     return tree_map(np.array, tree)
 
 
+def copy(a: Any) -> Any:
+    """An array's values in memory of their own."""
+    return a.copy()
+
+
 def require_own(name: str, a: Any) -> None:
     """Refuses what is no array of this twin, by name."""
     if not isinstance(a, np.ndarray):

@@ -33,8 +33,7 @@ from impl.spec import (
     tree_map,
 )
 
-from .array import require_own
-from .scan import copy
+from .array import copy, require_own
 
 
 def to_torch(layers: Layers) -> dict[str, Array]:
@@ -106,7 +105,7 @@ def to_onnx(cell: str, directions: tuple[Parameters, ...]) -> dict[str, Array]:
     check_one_model(direction_field(0, "weight_ih"), directions[0].weight_ih, "ONNX")
     check_onnx_biases(directions)
     require_own_directions(directions, direction_field)
-    turned = [tree_map(lambda a: reordered(cell, a, GATES, ONNX_GATES), params) for params in directions]
+    turned = [tree_map(lambda a: reordered(cell, copy(a), GATES, ONNX_GATES), params) for params in directions]
     tensors = {"W": stack([params.weight_ih for params in turned]), "R": stack([params.weight_hh for params in turned])}
     if turned[0].bias_ih is not None:
         tensors["B"] = stack([concatenate([params.bias_ih, params.bias_hh]) for params in turned])
@@ -128,7 +127,7 @@ def from_onnx(cell: str, tensors: Mapping[str, Array]) -> tuple[Parameters, ...]
     W, R, B = tensors["W"], tensors["R"], tensors.get("B")
     biases = [(None, None)] * len(R) if B is None else [(b[: len(b) // 2], b[len(b) // 2 :]) for b in B]
     held = [Parameters(W[d], R[d], *biases[d]) for d in range(len(R))]
-    return tuple(tree_map(lambda a: reordered(cell, a, ONNX_GATES, GATES), params) for params in held)
+    return tuple(tree_map(lambda a: reordered(cell, copy(a), ONNX_GATES, GATES), params) for params in held)
 
 
 def reordered(cell: str, a: Array, held: Mapping[str, tuple[str, ...]], wanted: Mapping[str, tuple[str, ...]]) -> Array:

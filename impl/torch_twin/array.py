@@ -20,7 +20,7 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
     """
 
     def convert(a: Any) -> torch.Tensor:
-        a = np.asarray(a)
+        a = np.asarray(a, order="C")  # torch takes no axis that runs backwards
         return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
 
     return tree_map(convert, tree)
@@ -29,6 +29,11 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 def numpy(tree: Any) -> Any:
     """A tree of this twin's tensors as NumPy arrays, in memory of their own."""
     return tree_map(lambda a: a.detach().cpu().numpy().copy(), tree)
+
+
+def copy(a: Any) -> Any:
+    """A tensor's values in memory of their own, without autograd's graph."""
+    return a.detach().clone()
 
 
 def require_own(name: str, a: Any) -> None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from torch import concatenate, sigmoid, tanh
+from torch import cat as concatenate
+from torch import sigmoid, tanh
 
 from impl.spec import GATES, Array, Weights, block
 from impl.spec import LSTMState as State

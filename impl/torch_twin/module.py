@@ -251,7 +251,10 @@ class Recurrent(nn.Module):
 
     def side(self, k: int, d: int) -> Parameters:
         """The parameters of layer k in direction d."""
-        return Parameters(*(getattr(self, torch_field(k, d, name), None) for name in Parameters._fields))
+        absent = () if self.bias else BIASES
+        return Parameters(
+            *(None if name in absent else getattr(self, torch_field(k, d, name)) for name in Parameters._fields)
+        )
 
     @classmethod
     def from_layers(cls, layers: Layers, **options: Any) -> Recurrent:

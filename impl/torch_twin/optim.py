@@ -5,6 +5,7 @@ A tree is Parameters, Head, Model or a tuple of these; its arrays have a leading
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, NamedTuple
 
 from torch import amax, inf, maximum, sqrt, where
@@ -22,6 +23,7 @@ class AdamState(NamedTuple):
 
 def sgd(params: Any, gradient: Any, lr: float) -> Any:
     """Gradient descent: params - lr * gradient."""
+    lr = float(lr)  # a NumPy scalar's dtype would be the parameters'
     return tree_map(lambda p, d: p - lr * d, params, gradient)
 
 
@@ -47,6 +49,7 @@ def adam(
         lr: step size; beta1, beta2: decay of the running means; eps: added to the root of the mean square.
     Source: Kingma, Ba 2015, algorithm 1; eps enters after the correction of the bias, as there and in torch.optim.Adam.
     """
+    lr, beta1, beta2, eps = map(float, (lr, beta1, beta2, eps))
     count = state.count + 1
     mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
     square = tree_map(lambda s, d: beta2 * s + (1 - beta2) * d * d, state.square, gradient)
@@ -71,6 +74,7 @@ def rmsprop(
         lr: step size; decay: that of the running mean; eps: added to the root of the mean square.
     Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
     """
+    lr, decay, eps = map(float, (lr, decay, eps))
     square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
     params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
     return params, square
@@ -88,14 +92,15 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     """
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
-    norm = global_norm(gradient)
+    norm, max_norm = global_norm(gradient), float(max_norm)
     factor = where(norm > max_norm, max_norm / where(norm > max_norm, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
 
 
 def global_norm(gradient: Any) -> Array:
     """Each model's Euclidean norm, () or (E,), after division by its largest entry, so that no square overflows."""
-    rows = [d.reshape(-1) if members(gradient) is None else d.reshape(d.shape[0], -1) for d in leaves(gradient)]
+    axes = 0 if members(gradient) is None else 1
+    rows = [d.reshape(*d.shape[:axes], prod(d.shape[axes:])) for d in leaves(gradient) if 0 not in d.shape[axes:]]
     largest = amax(abs(rows[0]), -1)
     for row in rows[1:]:
         largest = maximum(largest, amax(abs(row), -1))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from torch import concatenate, moveaxis
+from torch import cat as concatenate
+from torch import moveaxis
 
 from impl.spec import Array, Layers, Parameters, StackGradient, StackRun, check_like, check_stack, check_states
 

@@ -19,7 +19,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from torch import concatenate, tanh
+from torch import cat as concatenate
+from torch import tanh
 
 from impl.spec import GATES, VARIANTS, Array, Weights, block
 from impl.spec import LSTMState as State

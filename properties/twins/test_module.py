@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from impl.spec import STATES, Parameters, leaves, tree_map
 from impl.torch_twin import module
-from impl.torch_twin.exchange import from_torch
+from impl.torch_twin.exchange import from_torch, to_onnx, to_torch
 from properties.cases import Plan, gradients, judge, judge_once, judge_stack, outputs
 from properties.check import check_subject
 from properties.subject import Call, Cotangent, Stack
@@ -574,6 +574,34 @@ def test_from_layers_refuses_what_the_parameters_say_and_arrays_of_numpy():
         TypeError, match=r"`weight_ih_l0` must be a tensor of torch, .*array.asarray.* got numpy.ndarray"
     ):
         module.LSTM.from_layers(tree_map(lambda a: a.detach().numpy(), held))
+
+
+def test_what_goes_into_other_layouts_is_without_a_graph():
+    """As torch's own state dict: to be copied, pickled or handed to NumPy."""
+    net = module.LSTM(3, 4)
+    for named in (to_torch(net.layers()), to_onnx("lstm", net.layers()[0])):
+        assert not any(a.requires_grad for a in copy.deepcopy(named).values())
+        assert not any(a.requires_grad for a in leaves(from_torch(dict(net.named_parameters()))))
+
+
+def test_a_bias_that_is_gone_is_not_taken_for_none():
+    """A module has all biases or none: as torch.nn says."""
+    net = module.LSTM(3, 4)
+    del net.bias_hh_l0
+    with pytest.raises(AttributeError, match="bias_hh_l0"):
+        net(torch.zeros(5, 2, 3))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_cotangents_may_come_in_a_batch(kind, engine):
+    """What jacobian(vectorize=True) does; every one as alone."""
+    net, x = getattr(module, kind)(3, 4, backend=engine), torch.randn(5, 2, 3, requires_grad=True)
+    y, _ = net(x)
+    some = torch.randn(3, *y.shape)
+    batched = torch.autograd.grad(y, x, some, is_grads_batched=True, retain_graph=True)[0]
+    for one, d in zip(batched, some, strict=True):
+        torch.testing.assert_close(one, torch.autograd.grad(y, x, d, retain_graph=True)[0])
 
 
 def test_what_is_exported_has_no_gradients_and_a_warning_says_so():

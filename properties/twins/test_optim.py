@@ -172,3 +172,34 @@ def test_a_single_model_and_a_group_of_one_are_clipped_alike(twin):
     group, norms_ = call(twin, "optim", "clip", draw.group([gradient]), 0.5)
     assert np.shape(norm) == () and norms_.shape == (1,)
     assert close(tuple(leaves(tree_map(lambda a: a[0], group))), tuple(leaves(alone)), 8)
+
+
+@both
+def test_a_step_size_of_numpy_keeps_the_parameters_dtype(twin):
+    """Any schedule by np.cos gives one: the next forward would refuse parameters of float64."""
+    optim = part(twin, "optim")
+    params = into(twin, draw.uniform(draw.generator("steps"), "rnn", 2, 3)._replace(bias_hh=None))
+    params = into(twin, tree_map(lambda a: np.asarray(a, np.float32), out(twin, params)))
+    one = np.float64(0.1)
+    found = [
+        optim.sgd(params, params, one),
+        *optim.adam(params, params, optim.adam_start(params), one, one, one, one)[::2][:1],
+        *optim.rmsprop(params, params, optim.rmsprop_start(params), one, one, one),
+        optim.clip(params, one)[0],
+    ]
+    assert {str(a.dtype).removeprefix("torch.") for tree in found for a in leaves(tree)} == {"float32"}
+
+
+@both
+def test_clipping_takes_models_without_inputs_and_groups_without_models(twin):
+    """As the time loops do: what has no entries adds nothing to a norm."""
+    optim, model = part(twin, "optim"), draw.uniform(draw.generator("none"), "rnn", 2, 3)
+    less = model._replace(weight_ih=model.weight_ih[:, :0])
+    alone = out(twin, optim.clip(into(twin, less), 0.1))
+    assert alone[0].weight_ih.shape == (3, 0)
+    assert alone[1] == pytest.approx(sum((a**2).sum() for a in less[1:]) ** 0.5)
+    none = tree_map(lambda a: a[None][:0], model)
+    assert [a.shape for a in leaves(out(twin, optim.clip(into(twin, none), 0.1)))] == [
+        *((0, *a.shape) for a in model),
+        (0,),
+    ]
