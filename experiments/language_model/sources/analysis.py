@@ -50,9 +50,10 @@ def searched_text(found: list[Found]) -> str:
     asked = {one.label: rates.asked_of(one.name, one.n) for one in found}
     parts = [searched[asked[one.label]] / one.one(cell, "updates") for one in found for cell in one.cells]
     span = " to ".join(dict.fromkeys(f"{part:.0%}" for part in (min(parts), max(parts))))
+    length = "as many updates" if span == "100%" else f"{span} of the updates"
     first = (
         f"Start and rate are the best of one search, alike for both, on other seeds: {len(STARTS['rnn'])} starts each, "
-        f"rates {listed([*map(few, rates.RATES)])}, for {span} of the updates."
+        f"rates {listed([*map(few, rates.RATES)])}, for {length}."
     )
     lent = [f"{one.label} by {known.label(*asked[one.label])}" for one in found if asked[one.label] != one[:2]]
     lends = f" Not searched themselves, but by a source of their kind, are {listed(lent)}." if lent else ""

@@ -1,6 +1,6 @@
 """Which start and which of Adam's rates each cell learns each source with: `python -m
 experiments.language_model.sources.rates` tries two starts and four rates for both cells alike and writes rates.csv
-(269 core-seconds predicted).
+(559 core-seconds predicted).
 
 The choice is the pair whose seeds have the lowest median excess over the Bayes-optimal predictor on held-out sequences
 at the end. The seeds enter no verdict. timer(n) has the choice of timer(20) below n = 30 and of timer(40) from there
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.claims import SOURCES
 from experiments.harness import search
 from experiments.harness.sweep import Group, Options
 from experiments.language_model.sources import known, sweep
@@ -26,12 +25,14 @@ PROG = "experiments.language_model.sources.rates"
 MEASURED = Path(__file__).with_name("rates.csv")
 PROVENANCE = Path(__file__).with_name("rates.json")
 SEEDS = tuple(range(1000, 1004))
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
-SEARCHED = (
-    *(sweep.Run(name, 0, 150, 500) for name in SOURCES),
-    *(sweep.Run("timer", n, 800, 500) for n in (20, 40)),
-    *(sweep.Run(name, n, 300, 500) for name, n in (("markov_4", 0), ("recall", 10), ("dyck", 4))),
+RATES = (3e-3, 1e-2, 3e-2, 1e-1)
+OF_A_KIND = {"timer": (20, 40), "recall": (10,), "dyck": (4,)}
+"""The parameters that are searched, of sources that are run with several."""
+
+SEARCHED = tuple(
+    run._replace(rows=500) for run in sweep.PRESETS["full"].runs if run.n in OF_A_KIND.get(run.name, (run.n,))
 )
+"""As they are run, so that a rate is chosen for the updates that it will have."""
 
 
 def main() -> int:
@@ -71,7 +72,7 @@ def asked_of(name: str, n: int) -> tuple[str, int]:
     """The searched source whose choice holds for this one."""
     if name == "timer":
         return name, 20 if n < 30 else 40
-    return name, {"recall": 10, "dyck": 4}.get(name, n)
+    return name, OF_A_KIND.get(name, (n,))[0]
 
 
 @cache

@@ -295,12 +295,13 @@ def test_how_starts_and_rates_were_chosen_is_said():
     """Which sources took another's choice, and how often the rate is the highest that was tried."""
     frame = made_up({"even": (0.02, 0.01)}, {20: (0.1, 0.001), 30: (0.1, 0.001)})
     said = analysis.searched_text(read(frame))
-    assert "2 starts each, rates 0.001, 0.003, 0.01 and 0.03, for " in said and "highest" not in said
-    assert "for 1875% to 10000% of the updates" in said
+    assert "2 starts each, rates 0.003, 0.01, 0.03 and 0.1, for 5000% to 15000% of" in said and "highest" not in said
     assert said.endswith("Not searched themselves, but by a source of their kind, are timer(30) by timer(40).")
     frame.loc[frame.setting.eq("even/cell=rnn") & frame.metric.eq("lr"), "value"] = max(rates.RATES)
     assert "Of 6 choices 1 took the highest rate, as" in analysis.searched_text(read(frame))
-    assert "by a source" not in analysis.searched_text(read(made_up({"even": (0.02, 0.01)}, {})))
+    frame = made_up({"even": (0.02, 0.01)}, {})
+    frame.loc[frame.metric.eq("updates"), "value"] = rates.SEARCHED[1].updates
+    assert analysis.searched_text(read(frame)).endswith("0.03 and 0.1, for as many updates.")
 
 
 def made_up(plain, timers):
