@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import settings
 
-from properties.cases import Plan, head_of, plans
-from properties.laws import TALLY, agree, all_same_bits, law, registry, require, same_bits
+from properties.cases import Plan, _lengths, head_of, plans
+from properties.laws import TALLY, Guard, agree, all_same_bits, law, registry, require, same_bits
 from properties.loading import load
 from properties.oracle import Judged
+from properties.subject import USUAL
 from properties.test_chain_rule import forced, loss_bound
 from properties.test_modes import may_be_likeliest
 
@@ -143,6 +145,47 @@ def test_a_case_is_a_function_of_its_plan():
     first, second = plan.case("lstm", "float32").cotangent, plan.case("lstm", "float32")
     _ = second.judged(gradients=True)
     assert np.array_equal(first.h, second.cotangent.h), "the order of questions must not matter"
+
+
+class Noting(Guard):
+    """Runs nothing, and keeps the plans of the cases that a law asks for."""
+
+    name, pooled, share, capabilities = "noting", False, 1.0, USUAL
+
+    def __init__(self):
+        self.plans = []
+
+    def case(self, law, cell, dtype, plan):
+        self.plans.append(plan)
+
+
+DRAWN = (("value", 0), ("vjp", 0), ("lengths", 0), ("empty time", 1), ("ensemble", 1), ("saturation", 1), ("range", 0))
+
+
+@pytest.mark.parametrize(("name", "number"), DRAWN)
+def test_the_cases_of_a_law_have_seeds_of_their_own_and_reach_every_sub_case(name, number):
+    """Hypothesis draws small numbers and repeats them: seeds, lengths and batches of one were uneven for it."""
+    subject, how = Noting(), settings(settings.get_profile("ci"), max_examples=40)
+    registry()[name][number].judge(subject, "lstm", "float32", how)
+    found = subject.plans
+    assert len({plan.seed for plan in found}) >= 0.95 * len(found) >= 38
+    for k in (2, 3, 4, 5):
+        counts = np.bincount([plan.seed % k for plan in found], minlength=k)
+        assert counts.min() >= 0.25 * len(found) / k, f"sub-cases {counts.tolist()} of {k}"
+    assert np.mean([plan.B == 1 for plan in found]) < 0.3
+    lengths = [plan.lengths for plan in found if plan.lengths is not None]
+    assert np.mean([not np.any(n) for n in lengths] or [0]) < 0.15, "cases without a row that runs"
+
+
+def test_lengths_are_even_from_the_least_to_all_steps():
+    """Of groups by row as often as by model and row."""
+    rng = np.random.default_rng(0)
+    rows = [_lengths(rng, 4, 3, None, least) for least in (0, 1) for _ in range(200)]
+    assert {len(row) for row in rows} == {3}
+    for some, counts in ((rows[:200], [120] * 5), (rows[200:], [0, *[150] * 4])):
+        assert np.allclose(np.bincount(np.ravel(some)), counts, atol=40)
+    groups = [np.shape(_lengths(rng, 4, 3, 2, 0)) for _ in range(100)]
+    assert set(groups) == {(3,), (2, 3)} and 30 < groups.count((3,)) < 70
 
 
 def test_a_subject_without_a_method_says_so():
