@@ -354,9 +354,9 @@ def plans(
 ) -> Plan:
     """Plans with pairwise different sizes from 1 to `largest`, T >= 3; `lengths` and `group` add lengths and an axis E.
 
-    Biases, scales, numbers of layers and directions are drawn from what is given. The seed and the lengths depend on all
-    that was drawn: Hypothesis draws numbers unevenly and repeats them (of 200 seeds 45 were distinct, 29 of them 0), and
-    a law makes its numbers and takes its sub-cases by the seed alone.
+    Biases, scales, numbers of layers and directions are drawn from what is given. The seed and the lengths depend on
+    all that was drawn: Hypothesis draws numbers unevenly and repeats them (of 200 seeds 45 were distinct, 29 of them
+    0), and a law makes its numbers and takes its sub-cases by the seed alone.
     """
     T, B, D, H = draw_(st.sampled_from(_sizes(largest)))
     chosen = {
