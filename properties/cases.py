@@ -255,6 +255,21 @@ def by_name(names: tuple[str, ...], state: Any) -> dict[str, np.ndarray]:
     return {name: a for name, a in zip(names, state or (), strict=False) if a is not None}
 
 
+OUTPUTS = ("h", "hT", "cT")
+GRADIENTS = ("x", *PARAMETERS, "h0", "c0", "h_t", "c_t")
+"""The names of a forward's arrays, and of a backward's; those of a stack have torch's suffix but for h and x."""
+
+
+def part_of(name: str) -> str:
+    """A name without the suffix of a layer and direction."""
+    return name.partition("_l")[0]
+
+
+def only(found: dict[str, Any], parts: Any) -> dict[str, Any]:
+    """Of arrays by name, or what the referee says of them, those of some parts: of every layer and direction."""
+    return {name: a for name, a in found.items() if part_of(name) in parts}
+
+
 def outputs(output: Output) -> dict[str, np.ndarray]:
     """A forward's arrays under the referee's names."""
     return {"h": output.h, **by_name(("hT", "cT"), output.last)}

@@ -20,7 +20,7 @@ from properties.test_chain_rule import forced, loss_bound
 from properties.test_modes import may_be_likeliest
 
 ROOT = Path(__file__).parents[2]
-SUBJECT = SimpleNamespace(name="some subject")
+SUBJECT = SimpleNamespace(name="some subject", capabilities=USUAL)
 CASE = Plan(3, 2, 4, 5, seed=7).case("lstm", "float32")
 JUDGED = {"h": Judged(np.array([[1.0, 2.0]]), np.zeros((1, 2)), np.full((1, 2), 0.5))}
 
@@ -47,6 +47,30 @@ def test_disagreement_says_what_where_how_far_and_in_which_case():
 
 
 @pytest.mark.parametrize(
+    ("name", "optional_without"),
+    [
+        ("hT", None),
+        ("cT", "cell state"),
+        ("c0_l1_reverse", "cell state"),
+        ("h_t", "states"),
+        ("c_t", "states"),
+        ("weight_hh_l0", "backward"),
+        ("x", "backward"),
+    ],
+)
+def test_what_a_subject_leaves_out_is_missed_unless_it_does_not_declare_it(name, optional_without):
+    """Gradients and the cell's state need not come of who does not declare them; h must, and all that is declared."""
+    judged = JUDGED | {name: JUDGED["h"]}
+    got, lesser = {"h": JUDGED["h"].hi}, SimpleNamespace(name="lesser", capabilities=USUAL - {optional_without})
+    with pytest.raises(AssertionError, match=f"some subject: {name} must be given; got h alone. lstm float32, Plan"):
+        agree(SUBJECT, CASE, got, judged)
+    if optional_without is not None:
+        agree(lesser, CASE, got, judged)
+    with pytest.raises(AssertionError, match="lesser: h must be given; got nothing alone"):
+        agree(lesser, CASE, {}, JUDGED)
+
+
+@pytest.mark.parametrize(
     ("got", "says"),
     [
         (np.array([1.0, np.nextafter(2.0, 3), np.nan]), r"\[1\] must be 2.0, to the bit; got 2.0000000000000004"),
@@ -69,9 +93,10 @@ def test_equal_bits_pass_and_a_negative_zero_is_not_zero():
 
 
 def test_arrays_are_compared_by_name_and_the_sentence_says_whose_they_are():
-    """Only what came is compared: what must come is another condition."""
+    """What is wanted must come, and hold the bits."""
     zeros, ones = np.zeros(2), np.ones(2)
-    all_same_bits(SUBJECT, CASE, {"h": zeros}, {"h": zeros, "x": ones})
+    with pytest.raises(AssertionError, match=r"some subject: x of row 3 must be given; got h alone. lstm float32"):
+        all_same_bits(SUBJECT, CASE, {"h": zeros}, {"h": zeros, "x": ones}, "of row 3")
     with pytest.raises(AssertionError, match=r"some subject: x of row 3\[0\] must be 1.0, to the bit; got 0.0"):
         all_same_bits(SUBJECT, CASE, {"h": zeros, "x": zeros}, {"h": zeros, "x": ones}, "of row 3")
 
