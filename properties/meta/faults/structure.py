@@ -298,7 +298,7 @@ class OmittedStateIsSmallNotZero(Carrier):
         return replace(call, state=kind(*[np.full(shape, 1e-3, call.x.dtype)] * len(kind._fields)))
 
 
-@fault("omitted state")
+@fault("omitted state", "no memory")
 class OmittedStateIsTheLastOne(Carrier):
     kept = None
 
