@@ -147,6 +147,23 @@ class OwnLSTM(nn.Module):
         return torch.stack(hs), (h[None], c[None])
 
 
+ONE = "from torch import nn\n\n\nclass LSTM(nn.LSTM):\n    pass\n"
+
+
+def test_a_files_one_torch_module_is_taken_and_of_several_the_names_are_said(tmp_path):
+    """What the file imports is not its own, and a class of something else can be no subject."""
+    path = tmp_path / "own_module.py"
+    path.write_text(ONE + "\n\nclass Config:\n    pass\n")
+    (subject,) = load_all(str(path))
+    assert (subject.name, subject.cells) == ("LSTM", ("lstm",))
+    path.write_text(ONE + ONE.replace("class LSTM", "class Other"))
+    with pytest.raises(ValueError, match=r"has the classes LSTM, Other: name one as own_module\.py:LSTM\.$"):
+        load_all(str(path))
+    path.write_text("class Mine:\n    pass\n")  # which nothing can take by its name either
+    with pytest.raises(ValueError, match=r"got 'own_module', a module\.$"):
+        load_all(str(path))
+
+
 class KeepsItsState(nn.LSTM):
     """Where no state is given, it goes on from the last one."""
 
