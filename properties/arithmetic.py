@@ -252,7 +252,10 @@ class Carried(Arithmetic):
         return Value(v, carried + self.gamma(1) * (np.abs(v) + carried))
 
     def mul(self, *factors: Value) -> Value:
-        """The elementwise product, by the rule of two factors, repeated: one rounding each, in any order."""
+        """The elementwise product, by the rule of two factors, repeated: one rounding each.
+
+        A subject may take them in any order where no partial product underflows; here eta is granted in ours alone.
+        """
         return reduce(self._mul, factors)
 
     def _mul(self, a: Value, b: Value) -> Value:

@@ -17,7 +17,7 @@ from hypothesis.internal.conjecture import providers
 from hypothesis.stateful import run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy
 
-from properties.cases import Case, Plan, pooled
+from properties.cases import GRADIENTS, Case, Plan, part_of, pooled
 from properties.oracle import Judged
 from properties.reduce import smallest
 from properties.subject import CAPABILITIES, Subject
@@ -299,9 +299,11 @@ def agree(subject: Subject, case: Case, got: dict[str, np.ndarray], judged: dict
     """Each array is the exact one within the bound that the referee derives for a correct implementation.
 
     Raises:
-        Broken: one is not; a sentence with law, place, value, bound, sizes and dtype.
+        Broken: one is not, or one of those judged is not given; a sentence with law, place, value, bound, sizes and
+            dtype.
     """
     __tracebackhide__ = True  # what went wrong is in the sentence
+    _require_all(subject, case, got, judged)
     for name, array in got.items():
         fraction, place = judged[name].fraction(np.asarray(array))
         TALLY.see(fraction)
@@ -328,8 +330,9 @@ def same_bits(subject: Subject, case: Case, name: str, got: np.ndarray, wanted: 
 def all_same_bits(
     subject: Subject, case: Case, got: dict[str, np.ndarray], wanted: dict[str, np.ndarray], of: str = ""
 ) -> None:
-    """Each array holds the bits of the one wanted under its name; `of` says, after the name, which call's it is."""
+    """Each array wanted is given, and holds the same bits; `of` says, after the name, which call's it is."""
     __tracebackhide__ = True  # what went wrong is in the sentence
+    _require_all(subject, case, got, wanted, of)
     for name, array in got.items():
         same_bits(subject, case, f"{name} {of}".strip(), array, wanted[name])
 
@@ -339,6 +342,26 @@ def require(subject: Subject, case: Case, holds: bool, sentence: str) -> None:
     __tracebackhide__ = True  # what went wrong is in the sentence
     if not holds:
         raise Broken(f"{subject.name}: {sentence} {case.cell} {case.dtype}, {case.plan}")
+
+
+def _require_all(subject: Subject, case: Case, got: dict[str, Any], wanted: dict[str, Any], of: str = "") -> None:
+    """What is wanted is given, but for what a subject may leave out: see `may_leave_out`."""
+    __tracebackhide__ = True  # what went wrong is in the sentence
+    missing = [name for name in wanted if name not in got and not may_leave_out(subject, name)]
+    if missing:
+        names = f"{', '.join(missing)} {of}".strip()
+        at, rest = f"{subject.name}: {names} must be given", f"{case.cell} {case.dtype}, {case.plan}"
+        raise Broken(f"{at}; got {', '.join(got) or 'nothing'} alone. {rest}", name=missing[0])
+
+
+def may_leave_out(subject: Subject, name: str) -> bool:
+    """Whether a subject need not give an array of this name (of a stack with torch's suffix), by what it declares."""
+    part, has = part_of(name), subject.capabilities
+    return (
+        ("cell state" not in has and part in ("cT", "c0"))
+        or ("states" not in has and part in ("h_t", "c_t"))
+        or ("backward" not in has and part in GRADIENTS)
+    )
 
 
 def _outside(

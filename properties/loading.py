@@ -149,7 +149,21 @@ def adapted(found: Any, name: str) -> list[Subject]:
         return [Function(function, name if alone else f"{name}:{cell}", cell) for cell, function in functions.items()]
     if callable(found) and (name in ("rnn", "lstm") or takes_a_sequence(found)):
         return [Function(found, name, name)]
-    raise ValueError(f"a subject must be {FORMS}; got {name!r}, a {type(found).__name__}.")
+    classes = [kind for kind in own_classes(found) if is_torch_module(kind) or issubclass(kind, Subject)]
+    if len(classes) == 1:
+        return adapted(classes[0], classes[0].__name__)
+    choice = ""
+    if classes:
+        names = ", ".join(kind.__name__ for kind in classes)
+        choice = f", which has the classes {names}: name one as {Path(found.__file__).name}:{classes[0].__name__}"
+    raise ValueError(f"a subject must be {FORMS}; got {name!r}, a {type(found).__name__}{choice}.")
+
+
+def own_classes(found: Any) -> list[type]:
+    """The classes that a module (a file) defines itself, in its order; of anything else none."""
+    if not isinstance(found, ModuleType):
+        return []
+    return [a for a in vars(found).values() if isinstance(a, type) and a.__module__ == found.__name__]
 
 
 def takes_a_sequence(function: Callable[..., Any]) -> bool:

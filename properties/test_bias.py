@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import outputs, plans, results
+from properties.cases import named, only, outputs, plans, results
 from properties.laws import agree, law
 
 BOTH, ALONE = plans(biases=("both",)), plans(biases=("ih", "hh"))
@@ -26,7 +26,9 @@ def test_both_biases_have_the_same_gradient(subject, cell, dtype, plan):
     case = plan.case(cell, dtype)
     judged = case.judged(subject.alpha(dtype), gradients=True)
     params = subject.backward(case.call, case.cotangent).params
-    agree(subject, case, {"bias_ih": params.bias_hh, "bias_hh": params.bias_ih}, judged)
+    swapped = params._replace(bias_ih=params.bias_hh, bias_hh=params.bias_ih)
+    biases = ("bias_ih", "bias_hh")
+    agree(subject, case, only(named(swapped), biases), only(judged, biases))
 
 
 @law("bias", BOTH, seen_in=("pytorch#94889",))

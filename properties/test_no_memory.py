@@ -20,11 +20,10 @@ class Player:
         self.seen = []
 
     def results(self, case):
-        """All that the subject says of a case: outputs, gradients, and a loss."""
-        backward = "backward" in self.subject.capabilities
-        found = (
-            results(self.subject, case.call, case.cotangent) if backward else outputs(self.subject.forward(case.call))
-        )
+        """All that the subject says of a case: outputs without a state (what it kept would show), with it, and more."""
+        alone = outputs(self.subject.forward(replace(case.call, state=None)))
+        found = {f"{name} without a state": a for name, a in alone.items()}
+        found |= results(self.subject, case.call, case.cotangent)
         return found | (self.loss(case.cotangent.h) if "loss" in self.subject.capabilities else {})
 
     def loss(self, y):

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import named, plans
+from properties.cases import named, only, plans
 from properties.laws import agree, law
+from properties.oracle import PARAMETERS
 from properties.subject import Cotangent
 
 CELLS = ("rnn", "lstm", "rnn_relu")
@@ -28,7 +29,7 @@ def step_by_step(subject, case):
 def test_the_gradient_of_tied_weights_is_the_sum_of_the_steps_gradients(subject, cell, dtype, plan):
     """One set of weights serves every step: its gradient, and the sum over steps, are exact within the bound."""
     case = plan.case(cell, dtype)
-    judged = case.judged(subject.alpha(dtype), gradients=True)
+    judged = only(case.judged(subject.alpha(dtype), gradients=True), PARAMETERS)
     untied = [named(params) for params in step_by_step(subject, case)]
     agree(subject, case, {n: sum(step[n].astype(np.float64) for step in untied) for n in untied[0]}, judged)
     agree(subject, case, named(subject.backward(case.call, case.cotangent).params), judged)

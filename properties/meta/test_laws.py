@@ -9,16 +9,18 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
+from hypothesis import settings
 
-from properties.cases import Plan, head_of, plans
-from properties.laws import TALLY, agree, all_same_bits, law, registry, require, same_bits
+from properties.cases import Plan, _lengths, head_of, plans
+from properties.laws import TALLY, Guard, agree, all_same_bits, law, registry, require, same_bits
 from properties.loading import load
 from properties.oracle import Judged
+from properties.subject import USUAL
 from properties.test_chain_rule import forced, loss_bound
 from properties.test_modes import may_be_likeliest
 
 ROOT = Path(__file__).parents[2]
-SUBJECT = SimpleNamespace(name="some subject")
+SUBJECT = SimpleNamespace(name="some subject", capabilities=USUAL)
 CASE = Plan(3, 2, 4, 5, seed=7).case("lstm", "float32")
 JUDGED = {"h": Judged(np.array([[1.0, 2.0]]), np.zeros((1, 2)), np.full((1, 2), 0.5))}
 
@@ -45,6 +47,30 @@ def test_disagreement_says_what_where_how_far_and_in_which_case():
 
 
 @pytest.mark.parametrize(
+    ("name", "optional_without"),
+    [
+        ("hT", None),
+        ("cT", "cell state"),
+        ("c0_l1_reverse", "cell state"),
+        ("h_t", "states"),
+        ("c_t", "states"),
+        ("weight_hh_l0", "backward"),
+        ("x", "backward"),
+    ],
+)
+def test_what_a_subject_leaves_out_is_missed_unless_it_does_not_declare_it(name, optional_without):
+    """Gradients and the cell's state need not come of who does not declare them; h must, and all that is declared."""
+    judged = JUDGED | {name: JUDGED["h"]}
+    got, lesser = {"h": JUDGED["h"].hi}, SimpleNamespace(name="lesser", capabilities=USUAL - {optional_without})
+    with pytest.raises(AssertionError, match=f"some subject: {name} must be given; got h alone. lstm float32, Plan"):
+        agree(SUBJECT, CASE, got, judged)
+    if optional_without is not None:
+        agree(lesser, CASE, got, judged)
+    with pytest.raises(AssertionError, match="lesser: h must be given; got nothing alone"):
+        agree(lesser, CASE, {}, JUDGED)
+
+
+@pytest.mark.parametrize(
     ("got", "says"),
     [
         (np.array([1.0, np.nextafter(2.0, 3), np.nan]), r"\[1\] must be 2.0, to the bit; got 2.0000000000000004"),
@@ -67,9 +93,10 @@ def test_equal_bits_pass_and_a_negative_zero_is_not_zero():
 
 
 def test_arrays_are_compared_by_name_and_the_sentence_says_whose_they_are():
-    """Only what came is compared: what must come is another condition."""
+    """What is wanted must come, and hold the bits."""
     zeros, ones = np.zeros(2), np.ones(2)
-    all_same_bits(SUBJECT, CASE, {"h": zeros}, {"h": zeros, "x": ones})
+    with pytest.raises(AssertionError, match=r"some subject: x of row 3 must be given; got h alone. lstm float32"):
+        all_same_bits(SUBJECT, CASE, {"h": zeros}, {"h": zeros, "x": ones}, "of row 3")
     with pytest.raises(AssertionError, match=r"some subject: x of row 3\[0\] must be 1.0, to the bit; got 0.0"):
         all_same_bits(SUBJECT, CASE, {"h": zeros, "x": zeros}, {"h": zeros, "x": ones}, "of row 3")
 
@@ -143,6 +170,47 @@ def test_a_case_is_a_function_of_its_plan():
     first, second = plan.case("lstm", "float32").cotangent, plan.case("lstm", "float32")
     _ = second.judged(gradients=True)
     assert np.array_equal(first.h, second.cotangent.h), "the order of questions must not matter"
+
+
+class Noting(Guard):
+    """Runs nothing, and keeps the plans of the cases that a law asks for."""
+
+    name, pooled, share, capabilities = "noting", False, 1.0, USUAL
+
+    def __init__(self):
+        self.plans = []
+
+    def case(self, law, cell, dtype, plan):
+        self.plans.append(plan)
+
+
+DRAWN = (("value", 0), ("vjp", 0), ("lengths", 0), ("empty time", 1), ("ensemble", 1), ("saturation", 1), ("range", 0))
+
+
+@pytest.mark.parametrize(("name", "number"), DRAWN)
+def test_the_cases_of_a_law_have_seeds_of_their_own_and_reach_every_sub_case(name, number):
+    """Hypothesis draws small numbers and repeats them: seeds, lengths and batches of one were uneven for it."""
+    subject, how = Noting(), settings(settings.get_profile("ci"), max_examples=40)
+    registry()[name][number].judge(subject, "lstm", "float32", how)
+    found = subject.plans
+    assert len({plan.seed for plan in found}) >= 0.95 * len(found) >= 38
+    for k in (2, 3, 4, 5):
+        counts = np.bincount([plan.seed % k for plan in found], minlength=k)
+        assert counts.min() >= 0.25 * len(found) / k, f"sub-cases {counts.tolist()} of {k}"
+    assert np.mean([plan.B == 1 for plan in found]) < 0.3
+    lengths = [plan.lengths for plan in found if plan.lengths is not None]
+    assert np.mean([not np.any(n) for n in lengths] or [0]) < 0.15, "cases without a row that runs"
+
+
+def test_lengths_are_even_from_the_least_to_all_steps():
+    """Of groups by row as often as by model and row."""
+    rng = np.random.default_rng(0)
+    rows = [_lengths(rng, 4, 3, None, least) for least in (0, 1) for _ in range(200)]
+    assert {len(row) for row in rows} == {3}
+    for some, counts in ((rows[:200], [120] * 5), (rows[200:], [0, *[150] * 4])):
+        assert np.allclose(np.bincount(np.ravel(some)), counts, atol=40)
+    groups = [np.shape(_lengths(rng, 4, 3, 2, 0)) for _ in range(100)]
+    assert set(groups) == {(3,), (2, 3)} and 30 < groups.count((3,)) < 70
 
 
 def test_a_subject_without_a_method_says_so():

@@ -164,21 +164,34 @@ def stacked(cell: str, state: tuple) -> Any:
 
 
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
-    """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states."""
+    """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states.
+
+    By what the module does not use they are zero, for a law to compare: torch's own refusal would name nothing.
+    """
     asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
-    dx, *rest = (d.numpy() for d in torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True))
+    found = torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True, materialize_grads=True)
+    dx, *rest = (d.numpy() for d in found)
     params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 
 
+KEPT = 64
+"""How many modules of other sizes, options or dtypes a subject keeps."""
+
+
 class Module(Layers):
-    """A class of modules, or the class of one."""
+    """A class of modules, or the class of one.
+
+    A module is kept from call to call, as its users keep it, and given each call's parameters and mode: what it holds
+    itself, such as the last state, is there for the laws of memory to see.
+    """
 
     def __init__(self, found: Any, name: str) -> None:
         """Raises ValueError: it cannot be built like torch.nn's, or a parameter or attribute is not as it must be."""
         self.kind, self.name = found if isinstance(found, type) else type(found), name
+        self.kept: dict[tuple[Any, ...], nn.Module] = {}
         self.arguments = arguments_of(self.kind)
         try:
             tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3).named_parameters()}
@@ -201,6 +214,10 @@ class Module(Layers):
         if "layers" not in self.capabilities:
             self.capabilities -= {"dropout"}
         self.capabilities |= set() if self.one_step else {"torch layout"}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickles without the modules."""
+        return {**vars(self), "kept": {}}
 
     def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
         """See Subject."""
@@ -225,8 +242,14 @@ class Module(Layers):
         }
         usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False, "nonlinearity": "tanh"}
         taken = {n: o for n, o in options.items() if n in self.arguments and o != usual.get(n)}
-        module = self.kind(D, H, **taken).to(tensor(first.weight_hh).dtype)
-        return Stepped(module) if self.one_step else module
+        dtype = tensor(first.weight_hh).dtype
+        what = (D, H, dtype, *sorted(taken.items()))
+        if what not in self.kept:
+            module = self.kind(D, H, **taken).to(dtype)
+            self.kept[what] = Stepped(module) if self.one_step else module
+            if len(self.kept) > KEPT:
+                del self.kept[next(iter(self.kept))]
+        return self.kept[what]
 
     def refuse(self, call: Stack) -> None:
         """See Layers."""

@@ -88,3 +88,12 @@ class ModelsShareTheFirstOnesLengths(Carrier):
     def before(self, call):
         own = call.lengths is not None and call.lengths.ndim == 2
         return replace(call, lengths=call.lengths[0]) if own else call
+
+
+@fault("ensemble")
+class SomeGradientsOfAGroupAreNotGiven(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        if call.params.weight_hh.ndim == 2:
+            return result
+        return result._replace(params=result.params._replace(weight_ih=None, bias_hh=None))

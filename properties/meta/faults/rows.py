@@ -36,6 +36,12 @@ class LengthsIgnored(Carrier):
         return replace(call, lengths=None)
 
 
+@fault("lengths", cells=("lstm",))
+class LastCellOfPaddedRowsIsNotGiven(Carrier):
+    def after(self, call, output):
+        return output if call.lengths is None else output._replace(last=output.last._replace(c=None))
+
+
 @fault("lengths")
 class PaddingMultipliedAway(Carrier):
     def before(self, call):

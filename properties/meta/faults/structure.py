@@ -101,6 +101,19 @@ class TopLayerComputedTwice(Changed):
         return replace(call, layers=(*call.layers[:-1], call.layers[-2])) if len(call.layers) > 2 else call
 
 
+@fault("stack")
+class RecurrentGradientsOfLayersAreNotGiven(Changed):
+    def returned(self, call, result):
+        params = tuple(tuple(side._replace(weight_hh=None, bias_hh=None) for side in layer) for layer in result.params)
+        return result._replace(params=params)
+
+
+@fault("stack", cells=("lstm",))
+class LastCellsOfLayersAreNotGiven(Changed):
+    def given(self, call, output):
+        return output._replace(last=tuple(tuple(side._replace(c=None) for side in layer) for layer in output.last))
+
+
 # Layout
 
 
@@ -285,7 +298,7 @@ class OmittedStateIsSmallNotZero(Carrier):
         return replace(call, state=kind(*[np.full(shape, 1e-3, call.x.dtype)] * len(kind._fields)))
 
 
-@fault("omitted state")
+@fault("omitted state", "no memory")
 class OmittedStateIsTheLastOne(Carrier):
     kept = None
 
