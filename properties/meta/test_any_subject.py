@@ -13,13 +13,14 @@ from hypothesis import settings
 from torch import nn
 
 from properties import check as check_command
-from properties import child, reduce
+from properties import child, form, guard, reduce, test_adjoint
 from properties.cases import POOL, Plan, pooled, resized
 from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
 from properties.guard import InProcess
 from properties.laws import Broken
 from properties.loading import adapted, load_all
+from properties.meta.carrier import Carrier, patched
 from properties.meta.students import course as course_file
 from properties.meta.students import function as function_file
 from properties.reduce import smallest
@@ -395,6 +396,11 @@ def in_one_dtype(word, laws, examples):
     return check(guard, laws, settings(settings.get_profile("ci"), max_examples=examples), ("float64",))
 
 
+def here(subject, laws, dtypes):
+    """The verdicts on a subject in this process, of a few cases."""
+    return check(InProcess(subject), laws, settings(settings.get_profile("ci"), max_examples=2), dtypes)
+
+
 @pytest.mark.parametrize("deed", DEEDS)
 def test_whatever_a_subject_does_ends_as_a_verdict(deed, tmp_path, monkeypatch):
     """An abort or a case without an end breaks the law whose case it was, with the smallest input; the run goes on."""
@@ -428,6 +434,74 @@ def test_an_input_changed_once_is_noticed_whichever_law_it_was_for(tmp_path):
     words = {v.law: v.word for v in checked.verdicts}
     assert words == {"purity": "broken", "value": "holds"}
     assert re.search(r"forward changed an argument of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
+
+
+END = "\n\n\ndef lstm_b"
+RETURNED = {"hs": "np.stack(hs), h.copy()", "last": f"h.copy(), c.copy(){END}", "dx": "np.stack(dxs[::-1])"}
+FORMS = {
+    "first state too": ("hs", "np.stack([h0, *hs]), h.copy()", r"the h of forward must have shape .*; got \("),
+    "last alone": ("hs", "hs[-1].copy(), h.copy()", r"the h of forward must have shape \(1, 1, 1\); got \(1, 1\)"),
+    "complex": ("hs", "np.stack(hs) + 0j, h.copy()", "the h of forward must hold real numbers; got dtype complex"),
+    "objects": ("hs", "np.stack(hs).astype(object), h.copy()", "must hold real numbers; got dtype object"),
+    "torch's hT": ("last", f"h[None], c.copy(){END}", r"the hT of forward must have shape \(1, 1\); got \(1, 1, 1\)"),
+    "number": ("last", f"h.copy(), c.sum(){END}", r"the cT of forward must have shape \(1, 1\); got \(\)"),
+    "rows first": ("dx", "np.stack(dxs[::-1], 1)", "the gradient by x of backward must have shape"),
+}
+
+
+@pytest.mark.parametrize("came", FORMS)
+def test_a_result_of_another_form_is_a_break_in_words(came, tmp_path):
+    """Of every law that needs it, with shape or dtype; NumPy's exception in a law's own lines ended the whole check."""
+    what, new, says = FORMS[came]
+    path = changed(tmp_path, "function", (RETURNED[what], new))
+    checked = here(load_all(f"{path}:lstm")[0], ("adjoint", "purity", "value", "vjp"), ("float64",))
+    words = {v.law: v.word for v in checked.verdicts}
+    values, gradients = ("holds", "broken") if what == "dx" else ("broken", "holds")
+    assert (words["adjoint"], words["value"], words["vjp"]) == ("broken", values, gradients)
+    assert all(re.search(says, told.sentence) for told in checked.breaks if told.law != "purity"), str(checked)
+
+
+def test_a_form_that_is_asked_for_is_that_of_every_method():
+    """Of groups, stacks, read-outs and losses too: no result of the twins is taken for another form."""
+    looked_at, laws = set(), ("backward again", "chain rule", "ensemble", "layout", "modes", "reversal", "vjp")
+    with patched(guard, wrong_form=lambda method, *of: looked_at.add(method) or form.wrong_form(method, *of)):
+        assert here(load_all("numpy_twin")[0], laws, ("float64",)).holds
+        assert here(load_all("torch_twin")[0], ("second order",), ("float64",)).holds
+    assert looked_at == set(form.PARTS)
+
+
+class WithoutStates(Carrier):
+    """Gives no gradient by the initial state."""
+
+    def backward(self, call, cotangent):
+        return super().backward(call, cotangent)._replace(state=None)
+
+
+class Nothing(Carrier):
+    """Returns nothing."""
+
+    def forward(self, call):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (WithoutStates, "the gradient by h0 of backward, the gradient by c0 of backward must be given; None came."),
+        (Nothing, "forward must return an Output, as properties/subject.py has it; got a NoneType."),
+    ],
+)
+def test_a_result_that_is_not_there_is_a_break_in_words(kind, says):
+    """Not an exception of the law that looks for it."""
+    told = here(kind(), ("adjoint",), ("float64",)).breaks
+    assert any(says in one.sentence and one.cell == "lstm" for one in told), told
+
+
+def test_an_exception_in_a_law_of_the_suites_own_is_none_of_the_subjects(monkeypatch):
+    """Where nothing was wrong with the results it ends the check."""
+    monkeypatch.setattr(test_adjoint, "inner", wide)
+    with pytest.raises(ValueError, match="a ball is too wide"):
+        here(load_all("numpy_twin")[0], ("adjoint",), ("float64",))
 
 
 def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
