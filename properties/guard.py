@@ -8,6 +8,7 @@ of the subject's own.
 from __future__ import annotations
 
 import contextlib
+import copy
 import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -192,6 +193,7 @@ class Watched:
         def call(*args: Any, **kwargs: Any) -> Any:
             given = [a for a in arrays_in((args, kwargs)) if a.flags.writeable] if self.compared else []
             before = [a.copy() for a in given]
+            result = None
             try:
                 result = found(*args, **kwargs)
             except Exception as error:
@@ -199,6 +201,8 @@ class Watched:
                 raise
             finally:
                 pairs = [(a, b) for a, b in zip(given, before, strict=True) if a.tobytes() != b.tobytes()]
+                if pairs:
+                    result = copy.deepcopy(result)  # it may be, or see, what is put back
                 for array, was in pairs:
                     self.put_back(name, array, was)
             self.look_at(name, args, kwargs, result)

@@ -504,6 +504,39 @@ def test_an_exception_in_a_law_of_the_suites_own_is_none_of_the_subjects(monkeyp
         here(load_all("numpy_twin")[0], ("adjoint",), ("float64",))
 
 
+LOOP = "c = sigma(f) * c + sigma(i) * np.tanh(g)\n        h = sigma(o) * np.tanh(c)\n        hs"
+IN_PLACE = [
+    (LOOP, LOOP.replace("c = sigma(f) * c +", "c *= sigma(f)\n        c +=")),
+    ("h.copy(), c.copy()\n\n\ndef lstm_b", "h.copy(), c\n\n\ndef lstm_b"),
+]
+
+
+def test_a_result_that_is_a_changed_argument_keeps_its_numbers(tmp_path):
+    """`c *= ...` on c0, which is handed back as cT: cT was told to be c0, and every law on it to be broken."""
+    (subject,) = load_all(f"{changed(tmp_path, 'function', *IN_PLACE)}:lstm")
+    checked = here(subject, ("adjoint", "rows", "split", "value", "vjp"), ("float64",))
+    assert {v.law: v.word for v in checked.verdicts if v.word != "holds"} == {"purity": "broken"}
+    assert re.search(r"forward changed an argument of shape \(\d+, \d+\): its entry", str(checked))
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.0, -0.0), (1.0, np.nan), (np.nan, 1.0)])
+def test_a_change_of_an_argument_that_compares_as_none_is_told(was, now):
+    """A zero's sign, and to or from NaN."""
+
+    class Writes(Carrier):
+        def forward(self, call):
+            output = super().forward(call)
+            call.x[-1, 0, 0] = now
+            return output
+
+    watched = guard.Watched(Writes(), "value", "")
+    call = Plan(3, 2, 4, 5, seed=1).case("rnn", "float64").call
+    call.x[-1, 0, 0] = was
+    watched.forward(call)
+    assert watched.changed.endswith(f"its entry [2, 0, 0] was {np.float64(was)!s}, is {np.float64(now)!s}.")
+    assert str(call.x[-1, 0, 0]) == str(np.float64(was))
+
+
 def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
     """They say so, and are no breaks."""
     monkeypatch.setattr(child, "LOST", 0.5)
