@@ -203,7 +203,8 @@ def tell(subject: Any, law: Law, cell: str, dtype: str, broken: Broken) -> Told:
         shown = Shown("" if broken.plan is None else of_plan(cell, dtype, broken.plan))
     explanation = subject.explain(cell, dtype) if broken.kind in ("value", "bits", "condition") else ""
     example = f"{cell} {dtype}, {broken.plan}" if broken.plan else f"{cell} {dtype}"
-    about = (broken.law or law.name, law.test, cell, dtype, str(broken), example)
+    told = registry()[broken.law][0] if broken.law else law  # another law's first test has its name
+    about = (told.name, told.test, cell, dtype, str(broken), example)
     return Told(*about, explanation, shown.numbers, shown.program, shown.place)
 
 

@@ -517,6 +517,7 @@ def test_a_result_that_is_a_changed_argument_keeps_its_numbers(tmp_path):
     checked = here(subject, ("adjoint", "rows", "split", "value", "vjp"), ("float64",))
     assert {v.law: v.word for v in checked.verdicts if v.word != "holds"} == {"purity": "broken"}
     assert re.search(r"forward changed an argument of shape \(\d+, \d+\): its entry", str(checked))
+    assert checked.breaks[0].test == "test_inputs_parameters_states_and_cotangents_stay_as_they_are"
 
 
 @pytest.mark.parametrize(("was", "now"), [(0.0, -0.0), (1.0, np.nan), (np.nan, 1.0)])
