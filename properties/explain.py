@@ -18,6 +18,7 @@ import numpy as np
 from impl.spec import GATES, Parameters, block, tree_map
 from properties.cases import Case, Plan, gradients, judge, outputs, resized
 from properties.oracle import PARAMETERS, Judged
+from properties.snippet import copied
 from properties.subject import Call, Cotangent, Subject
 
 PLANS = tuple(Plan(T, B, D, H, seed=s) for s, (T, B, D, H) in enumerate(((3, 2, 4, 5), (4, 3, 2, 5), (5, 2, 3, 4))))
@@ -28,12 +29,15 @@ Way = Callable[[Call], Call]
 
 
 def explain(subject: Subject, cell: str, dtype: str) -> str:
-    """A sentence, or "" where nothing is wrong or nothing tried explains it."""
+    """A sentence, or "" where nothing is wrong or nothing tried explains it.
+
+    The subject gets copies: what it writes to its arguments is not to change what its results are compared with.
+    """
     whole = "cell state" in subject.capabilities
     cases = [replace(plan, cell_state=whole).case(cell, dtype) for plan in PLANS]
     alpha = subject.alpha(dtype)
     try:
-        found = [outputs(subject.forward(case.call)) for case in cases]
+        found = [outputs(subject.forward(*copied((case.call,)))) for case in cases]
         if all(within(got, judged_values(case.call, dtype, alpha)) for got, case in zip(found, cases, strict=True)):
             return explain_gradients(subject, cases, alpha) if "backward" in subject.capabilities else ""
     except Exception:
@@ -192,7 +196,7 @@ def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
     one, many = (what_is_wrong(subject, some, alpha) for some in (single, cases))
     if not many:
         return ""
-    found = [gradients(subject.backward(case.call, case.cotangent)) for case in cases]
+    found = [gradients_of(subject, case) for case in cases]
     for words, way in cotangents(cases[0].cell):
         other = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
         if all(within(got, j) for got, j in zip(found, other, strict=True)):
@@ -202,6 +206,11 @@ def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
     return f"in a single step, {one}" if one else f"a single step is right; over several, {many}"
 
 
+def gradients_of(subject: Subject, case: Case) -> dict[str, np.ndarray]:
+    """A case's gradients by name."""
+    return gradients(subject.backward(*copied((case.call, case.cotangent))))
+
+
 def sizes(plan: Plan) -> tuple[int, int, int]:
     """All sizes but T."""
     return plan.B, plan.D, plan.H
@@ -209,7 +218,7 @@ def sizes(plan: Plan) -> tuple[int, int, int]:
 
 def what_is_wrong(subject: Subject, cases: list[Case], alpha: float) -> str:
     """Which gradients are wrong in some cases, and how; those of which the same is to be said, together."""
-    found = [gradients(subject.backward(case.call, case.cotangent)) for case in cases]
+    found = [gradients_of(subject, case) for case in cases]
     exact = [case.judged(alpha, gradients=True) for case in cases]
     pairs = list(zip(found, exact, strict=True))
     said: dict[str, list[str]] = {}

@@ -617,6 +617,23 @@ def test_nothing_is_explained_where_nothing_is_wrong():
             assert InProcess(subject).explain(cell, "float64") == ""
 
 
+def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_given(tmp_path):
+    """`dc = dnext_c; dc += ...`: the gradients are right, and were told to be wrong beside the changed cotangent."""
+    dc = "dc = dnext_c + dnext_h * o * (1 - tc**2)"
+    path = changed(tmp_path, "course", (dc, dc.replace("= dnext_c +", "= dnext_c\n    dc +=")))
+    assert InProcess(load_all(str(path))[1]).explain("lstm", "float64") == ""
+
+
+def test_a_dtype_is_not_explained_by_a_gradient(tmp_path):
+    """Both are wrong: each is told of its own law."""
+    wide = (f"h.copy(), c.copy(){END}", f"h.copy(), c.astype('f8'){END}")
+    path = changed(tmp_path, "function", wide, ("dh.copy(), dc.copy()", "dh.copy(), 0 * dc"))
+    checked = here(load_all(f"{path}:lstm")[0], ("adjoint", "dtype"), ("float32",))
+    says = {told.law: (told.sentence, told.explanation) for told in checked.breaks}
+    assert "results must be float32" in says["dtype"][0] and says["dtype"][1] == ""
+    assert says["adjoint"][1] == "the gradient by c0 is zero"
+
+
 def test_a_gate_order_is_said_in_the_subjects_own_convention(tmp_path):
     """A course's file has i, f, o, g: one that has i, f, g, o is told so."""
     old = "sigmoid(a[:, 2 * H : 3 * H]), np.tanh(a[:, 3 * H :])"
