@@ -27,6 +27,9 @@ GATES_OF = "ifgo"
 Way = Callable[[Call], Call]
 """What a wrong subject makes of a call."""
 
+Back = Callable[[Cotangent], Cotangent]
+"""What a wrong subject makes of its cotangents."""
+
 
 def explain(subject: Subject, cell: str, dtype: str) -> str:
     """A sentence, or "" where nothing is wrong or nothing tried explains it.
@@ -198,9 +201,14 @@ def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
         return ""
     found = [gradients_of(subject, case) for case in cases]
     for words, way in cotangents(cases[0].cell):
-        other = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
-        if all(within(got, j) for got, j in zip(found, other, strict=True)):
+        if follows(found, cases, way, alpha):
             return words
+    if first_left_out(subject, cases, found, alpha):
+        return "the first step has no part in the gradients"
+    alone = [gradients_of(subject, case) for case in single] if one else []
+    for words, way in cotangents(cases[0].cell) if one else ():
+        if follows(alone, single, way, alpha):
+            return f"{words}; over several steps, beside that, {what_is_wrong(subject, cases, alpha, way)}"
     if one == many:
         return many
     return f"in a single step, {one}" if one else f"a single step is right; over several, {many}"
@@ -216,10 +224,35 @@ def sizes(plan: Plan) -> tuple[int, int, int]:
     return plan.B, plan.D, plan.H
 
 
-def what_is_wrong(subject: Subject, cases: list[Case], alpha: float) -> str:
-    """Which gradients are wrong in some cases, and how; those of which the same is to be said, together."""
+def follows(found: list[dict[str, np.ndarray]], cases: list[Case], way: Back, alpha: float) -> bool:
+    """Whether gradients are those of what a way makes of the cotangents."""
+    other = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
+    return all(within(got, j) for got, j in zip(found, other, strict=True))
+
+
+def first_left_out(subject: Subject, cases: list[Case], found: list[dict[str, np.ndarray]], alpha: float) -> bool:
+    """Whether the gradients by x and the parameters are those of the steps after the first, from its state on."""
+    for case, got in zip(cases, found, strict=True):
+        call, cotangent = case.call, case.cotangent
+        if got["x"].shape != call.x.shape or got["x"][0].any():
+            return False
+        state = subject.forward(*copied((replace(call, x=call.x[:1]),))).last
+        if any(part is None for part in state):
+            return False
+        later = replace(call, x=call.x[1:], state=state)
+        exact = judge(later, cotangent._replace(h=cotangent.h[1:]), case.dtype, alpha)
+        if not within({name: a for name, a in got.items() if name in PARAMETERS} | {"x": got["x"][1:]}, exact):
+            return False
+    return True
+
+
+def what_is_wrong(subject: Subject, cases: list[Case], alpha: float, way: Back = lambda c: c) -> str:
+    """Which gradients are wrong in some cases, and how; those of which the same is to be said, together.
+
+    They are compared with those of what a way makes of the cotangents.
+    """
     found = [gradients_of(subject, case) for case in cases]
-    exact = [case.judged(alpha, gradients=True) for case in cases]
+    exact = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
     pairs = list(zip(found, exact, strict=True))
     said: dict[str, list[str]] = {}
     for name in found[0]:
@@ -233,7 +266,7 @@ def said_of(names: list[str]) -> str:
     return f"gradients by {', '.join(names)} are" if len(names) > 1 else f"gradient by {names[0]} is"
 
 
-def cotangents(cell: str) -> Iterator[tuple[str, Callable[[Cotangent], Cotangent]]]:
+def cotangents(cell: str) -> Iterator[tuple[str, Back]]:
     """What a backward may make of what comes back."""
     yield "the gradient that comes in by hT is ignored", lambda c: c._replace(last=zeroed(c.last, "h"))
     if cell == "lstm":

@@ -600,6 +600,10 @@ MISTAKES = [
     ("da.sum(0)", "da.mean(0)", "the gradients by bias_ih, bias_hh are 1/B times (an average over the batch"),
     ("dc * c * f * (1 - f)", "dc * c * f", "wrong in the rows of gate f alone"),
     ("dc, dh = dc * f,", "dc, dh = dc,", "the gradient by c0 is wrong"),
+    ("dh = dh + dh_t", "dh = dh_t", "the gradient that comes in by hT is ignored; over several steps, beside that, the "
+     "gradient by x is wrong but at the last step: it does not pass from step to step"),
+    ("da = np.concatenate(parts, -1)", "da = (len(dxs) < len(x) - 1) * np.concatenate(parts, -1)",
+     "the first step has no part in the gradients"),
 ]  # fmt: skip
 
 
