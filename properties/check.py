@@ -194,6 +194,10 @@ def first_of_each(breaks: Iterable[Told]) -> list[Told]:
     return sorted(found.values(), key=lambda told: PLAINEST.index(told.law) if told.law in PLAINEST else len(PLAINEST))
 
 
+CONDUCT = ("dtype", "honesty", "purity", "shapes")
+"""Laws whose conditions are no matter of numbers: what would explain wrong ones does not explain their breaks."""
+
+
 def tell(subject: Any, law: Law, cell: str, dtype: str, broken: Broken) -> Told:
     """A break with its numbers and what would explain it; `subject` is a guard."""
     shown = None
@@ -201,9 +205,11 @@ def tell(subject: Any, law: Law, cell: str, dtype: str, broken: Broken) -> Told:
         shown = subject.shown(law, cell, dtype, broken.plan)
     if shown is None:
         shown = Shown("" if broken.plan is None else of_plan(cell, dtype, broken.plan))
-    explanation = subject.explain(cell, dtype) if broken.kind in ("value", "bits", "condition") else ""
+    numbers = broken.kind in ("value", "bits") or (broken.kind == "condition" and law.name not in CONDUCT)
+    explanation = subject.explain(cell, dtype) if numbers else ""
     example = f"{cell} {dtype}, {broken.plan}" if broken.plan else f"{cell} {dtype}"
-    about = (broken.law or law.name, law.test, cell, dtype, str(broken), example)
+    told = registry()[broken.law][0] if broken.law else law  # another law's first test has its name
+    about = (told.name, told.test, cell, dtype, str(broken), example)
     return Told(*about, explanation, shown.numbers, shown.program, shown.place)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from impl.spec import GATES, Parameters, block, tree_map
 from properties.cases import Case, Plan, gradients, judge, outputs, resized
 from properties.oracle import PARAMETERS, Judged
+from properties.snippet import copied
 from properties.subject import Call, Cotangent, Subject
 
 PLANS = tuple(Plan(T, B, D, H, seed=s) for s, (T, B, D, H) in enumerate(((3, 2, 4, 5), (4, 3, 2, 5), (5, 2, 3, 4))))
@@ -26,14 +27,20 @@ GATES_OF = "ifgo"
 Way = Callable[[Call], Call]
 """What a wrong subject makes of a call."""
 
+Back = Callable[[Cotangent], Cotangent]
+"""What a wrong subject makes of its cotangents."""
+
 
 def explain(subject: Subject, cell: str, dtype: str) -> str:
-    """A sentence, or "" where nothing is wrong or nothing tried explains it."""
+    """A sentence, or "" where nothing is wrong or nothing tried explains it.
+
+    The subject gets copies: what it writes to its arguments is not to change what its results are compared with.
+    """
     whole = "cell state" in subject.capabilities
     cases = [replace(plan, cell_state=whole).case(cell, dtype) for plan in PLANS]
     alpha = subject.alpha(dtype)
     try:
-        found = [outputs(subject.forward(case.call)) for case in cases]
+        found = [outputs(subject.forward(*copied((case.call,)))) for case in cases]
         if all(within(got, judged_values(case.call, dtype, alpha)) for got, case in zip(found, cases, strict=True)):
             return explain_gradients(subject, cases, alpha) if "backward" in subject.capabilities else ""
     except Exception:
@@ -192,14 +199,24 @@ def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
     one, many = (what_is_wrong(subject, some, alpha) for some in (single, cases))
     if not many:
         return ""
-    found = [gradients(subject.backward(case.call, case.cotangent)) for case in cases]
+    found = [gradients_of(subject, case) for case in cases]
     for words, way in cotangents(cases[0].cell):
-        other = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
-        if all(within(got, j) for got, j in zip(found, other, strict=True)):
+        if follows(found, cases, way, alpha):
             return words
+    if first_left_out(subject, cases, found, alpha):
+        return "the first step has no part in the gradients"
+    alone = [gradients_of(subject, case) for case in single] if one else []
+    for words, way in cotangents(cases[0].cell) if one else ():
+        if follows(alone, single, way, alpha):
+            return f"{words}; over several steps, beside that, {what_is_wrong(subject, cases, alpha, way)}"
     if one == many:
         return many
     return f"in a single step, {one}" if one else f"a single step is right; over several, {many}"
+
+
+def gradients_of(subject: Subject, case: Case) -> dict[str, np.ndarray]:
+    """A case's gradients by name."""
+    return gradients(subject.backward(*copied((case.call, case.cotangent))))
 
 
 def sizes(plan: Plan) -> tuple[int, int, int]:
@@ -207,10 +224,35 @@ def sizes(plan: Plan) -> tuple[int, int, int]:
     return plan.B, plan.D, plan.H
 
 
-def what_is_wrong(subject: Subject, cases: list[Case], alpha: float) -> str:
-    """Which gradients are wrong in some cases, and how; those of which the same is to be said, together."""
-    found = [gradients(subject.backward(case.call, case.cotangent)) for case in cases]
-    exact = [case.judged(alpha, gradients=True) for case in cases]
+def follows(found: list[dict[str, np.ndarray]], cases: list[Case], way: Back, alpha: float) -> bool:
+    """Whether gradients are those of what a way makes of the cotangents."""
+    other = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
+    return all(within(got, j) for got, j in zip(found, other, strict=True))
+
+
+def first_left_out(subject: Subject, cases: list[Case], found: list[dict[str, np.ndarray]], alpha: float) -> bool:
+    """Whether the gradients by x and the parameters are those of the steps after the first, from its state on."""
+    for case, got in zip(cases, found, strict=True):
+        call, cotangent = case.call, case.cotangent
+        if got["x"].shape != call.x.shape or got["x"][0].any():
+            return False
+        state = subject.forward(*copied((replace(call, x=call.x[:1]),))).last
+        if any(part is None for part in state):
+            return False
+        later = replace(call, x=call.x[1:], state=state)
+        exact = judge(later, cotangent._replace(h=cotangent.h[1:]), case.dtype, alpha)
+        if not within({name: a for name, a in got.items() if name in PARAMETERS} | {"x": got["x"][1:]}, exact):
+            return False
+    return True
+
+
+def what_is_wrong(subject: Subject, cases: list[Case], alpha: float, way: Back = lambda c: c) -> str:
+    """Which gradients are wrong in some cases, and how; those of which the same is to be said, together.
+
+    They are compared with those of what a way makes of the cotangents.
+    """
+    found = [gradients_of(subject, case) for case in cases]
+    exact = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
     pairs = list(zip(found, exact, strict=True))
     said: dict[str, list[str]] = {}
     for name in found[0]:
@@ -224,7 +266,7 @@ def said_of(names: list[str]) -> str:
     return f"gradients by {', '.join(names)} are" if len(names) > 1 else f"gradient by {names[0]} is"
 
 
-def cotangents(cell: str) -> Iterator[tuple[str, Callable[[Cotangent], Cotangent]]]:
+def cotangents(cell: str) -> Iterator[tuple[str, Back]]:
     """What a backward may make of what comes back."""
     yield "the gradient that comes in by hT is ignored", lambda c: c._replace(last=zeroed(c.last, "h"))
     if cell == "lstm":

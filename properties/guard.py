@@ -1,12 +1,14 @@
 """Where a subject's cases are run: guarded, so that whatever it does ends as a sentence about the law it broke.
 
-`InProcess` runs a subject here: exceptions become sentences, changed arguments are noticed and put back, and a
-failing case can be shown with its numbers and explained. `properties.child` runs one in a process of the subject's own.
+`InProcess` runs a subject here: exceptions and results of a wrong form become sentences, changed arguments are noticed
+and put back, and a failing case can be shown with its numbers and explained. `properties.child` runs one in a process
+of the subject's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import traceback
 import warnings
 from collections.abc import Callable, Collection, Iterator
@@ -18,6 +20,7 @@ import numpy as np
 
 from properties.cases import Plan
 from properties.explain import explain
+from properties.form import PARTS, WHATEVER_FORM, wrong_form
 from properties.laws import TALLY, Broken, Guard, Law
 from properties.roundoff import granted
 from properties.snippet import Shown, shown
@@ -115,8 +118,8 @@ class InProcess(Described):
     @contextlib.contextmanager
     def caught(self, law: Law, cell: str, dtype: str, plan: Plan | None) -> Iterator[Any]:
         """The subject to ask, watched: what it raises becomes Broken, and so does the first argument it changes."""
-        watched = Watched(self.subject, law.name != "purity")  # whose cases look for themselves
         of = f"{cell} {dtype}, {plan}"
+        watched = Watched(self.subject, law.name, of)
         try:
             with warnings.catch_warnings(), granted(self.subject):
                 warnings.simplefilter("ignore")
@@ -125,8 +128,11 @@ class InProcess(Described):
             self.report(watched, of)  # first: it may be why the law is broken
             raise
         except Exception as error:
-            if error is not watched.raised:
-                raise
+            if error is not watched.raised:  # it arose in the law's own lines
+                self.report(watched, of)
+                if not watched.bad:
+                    raise
+                raise Broken(f"{self.name}: {watched.bad} {of}") from error
             sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
             raise Broken(sentence, kind="raised", name=type(error).__name__) from error
         self.report(watched, of)
@@ -169,10 +175,15 @@ class Player:
 
 
 class Watched:
-    """A subject whose arguments are compared before and after each call; what it changed is put back and said."""
+    """A subject whose calls are looked at: what it changed of its arguments is put back and said, and so is a result
+    that has not the form that its call asks for."""
 
-    def __init__(self, subject: Subject, compared: bool) -> None:
-        self.watched, self.compared, self.changed, self.raised = subject, compared, "", None
+    def __init__(self, subject: Subject, law: str, of: str) -> None:
+        self.watched, self.of = subject, of
+        self.compared = law != "purity"  # whose cases look for themselves
+        self.strict = law not in WHATEVER_FORM
+        self.changed, self.raised = "", None
+        self.malformed, self.absent = "", {}
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.watched, name)
@@ -182,28 +193,54 @@ class Watched:
         def call(*args: Any, **kwargs: Any) -> Any:
             given = [a for a in arrays_in((args, kwargs)) if a.flags.writeable] if self.compared else []
             before = [a.copy() for a in given]
+            result = None
             try:
-                return found(*args, **kwargs)
+                result = found(*args, **kwargs)
             except Exception as error:
                 self.raised = None if isinstance(error, AssertionError) else error
                 raise
             finally:
-                for array, copy in zip(given, before, strict=True):
-                    self.compare(name, array, copy)
+                pairs = [(a, b) for a, b in zip(given, before, strict=True) if a.tobytes() != b.tobytes()]
+                if pairs:
+                    result = copy.deepcopy(result)  # it may be, or see, what is put back
+                for array, was in pairs:
+                    self.put_back(name, array, was)
+            self.look_at(name, args, kwargs, result)
+            return result
 
         return call
 
-    def compare(self, name: str, array: np.ndarray, copy: np.ndarray) -> None:
+    def put_back(self, name: str, array: np.ndarray, was: np.ndarray) -> None:
         """Says what changed, once, and undoes it."""
-        if array.tobytes() == copy.tobytes():
-            return
         if not self.changed:
-            place = tuple(map(int, np.argwhere((array != copy) & ~(np.isnan(array) & np.isnan(copy)))[0]))
-            was, now = copy[place], array[place]
+            other = (array != was) & ~(np.isnan(array) & np.isnan(was)) | (np.signbit(array) != np.signbit(was))
+            place = tuple(map(int, np.argwhere(other)[0])) if other.any() else (0,) * array.ndim
             self.changed = (
-                f"{name} changed an argument of shape {copy.shape}: its entry {list(place)} was {was!s}, is {now!s}."
+                f"{name} changed an argument of shape {was.shape}: its entry {list(place)} was {was[place]!s}, "
+                f"is {array[place]!s}."
             )
-        array[...] = copy
+        array[...] = was
+
+    def look_at(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Looks at a result's form.
+
+        Raises:
+            Broken: it has not the one that the call asks for, and the law cannot do with another.
+        """
+        if name not in PARTS:
+            return
+        wrong, absent = wrong_form(name, args, kwargs, result)
+        without = () if "cell state" in self.watched.capabilities else ("cT", "gradient by c0")
+        self.malformed = self.malformed or wrong
+        self.absent |= {one: name for one in absent if one not in without}
+        if wrong and self.strict:
+            raise Broken(f"{self.watched.name}: {wrong} {self.of}")
+
+    @property
+    def bad(self) -> str:
+        """What of the results so far a law may have stumbled over, in words, or ""."""
+        absent = ", ".join(f"the {what} of {method}" for what, method in self.absent.items())
+        return self.malformed or (f"{absent} must be given; None came." if absent else "")
 
 
 def arrays_in(tree: Any) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from properties.cases import Plan, arrays, gradients, named, outputs
+from properties.form import PARTS, WHATEVER_FORM, wrong_form
 from properties.laws import Broken, Law
 from properties.subject import Call, Subject
 from properties.subjects.plain import Plain
@@ -47,10 +48,10 @@ class Made(NamedTuple):
 
 
 class Recorder:
-    """A subject whose calls are kept."""
+    """A subject whose calls are kept, up to one whose result has a form that the law cannot do with."""
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, self.made = subject, []
+    def __init__(self, subject: Subject, law: str) -> None:
+        self.subject, self.law, self.made = subject, law, []
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.subject, name)
@@ -65,6 +66,10 @@ class Recorder:
                 self.made.append(Made(name, kept, None, error))
                 raise
             self.made.append(Made(name, kept, result, None))
+            if name in PARTS and self.law not in WHATEVER_FORM:
+                wrong, _ = wrong_form(name, args, kwargs, result)
+                if wrong:
+                    raise Broken(wrong)
             return result
 
         return call
@@ -77,7 +82,7 @@ def copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Shown:
     """The case of a plan, shown; `subject` is that of the process it runs in."""
-    recorder, broken = Recorder(subject), None
+    recorder, broken = Recorder(subject, law.name), None
     with np.errstate(all="ignore"):
         try:
             law.body(subject=recorder, cell=cell, dtype=dtype, plan=plan)

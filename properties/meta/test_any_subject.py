@@ -14,13 +14,14 @@ from hypothesis import settings
 from torch import nn
 
 from properties import check as check_command
-from properties import child, reduce
+from properties import child, form, guard, reduce, test_adjoint
 from properties.cases import POOL, Plan, pooled, resized
 from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
 from properties.guard import InProcess
 from properties.laws import Broken
 from properties.loading import adapted, load_all
+from properties.meta.carrier import Carrier, patched
 from properties.meta.students import course as course_file
 from properties.meta.students import function as function_file
 from properties.reduce import smallest
@@ -461,6 +462,11 @@ def in_one_dtype(word, laws, examples):
     return check(guard, laws, settings(settings.get_profile("ci"), max_examples=examples), ("float64",))
 
 
+def here(subject, laws, dtypes):
+    """The verdicts on a subject in this process, of a few cases."""
+    return check(InProcess(subject), laws, settings(settings.get_profile("ci"), max_examples=2), dtypes)
+
+
 @pytest.mark.parametrize("deed", DEEDS)
 def test_whatever_a_subject_does_ends_as_a_verdict(deed, tmp_path, monkeypatch):
     """An abort or a case without an end breaks the law whose case it was, with the smallest input; the run goes on."""
@@ -494,6 +500,108 @@ def test_an_input_changed_once_is_noticed_whichever_law_it_was_for(tmp_path):
     words = {v.law: v.word for v in checked.verdicts}
     assert words == {"purity": "broken", "value": "holds"}
     assert re.search(r"forward changed an argument of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
+
+
+END = "\n\n\ndef lstm_b"
+RETURNED = {"hs": "np.stack(hs), h.copy()", "last": f"h.copy(), c.copy(){END}", "dx": "np.stack(dxs[::-1])"}
+FORMS = {
+    "first state too": ("hs", "np.stack([h0, *hs]), h.copy()", r"the h of forward must have shape .*; got \("),
+    "last alone": ("hs", "hs[-1].copy(), h.copy()", r"the h of forward must have shape \(1, 1, 1\); got \(1, 1\)"),
+    "complex": ("hs", "np.stack(hs) + 0j, h.copy()", "the h of forward must hold real numbers; got dtype complex"),
+    "objects": ("hs", "np.stack(hs).astype(object), h.copy()", "must hold real numbers; got dtype object"),
+    "torch's hT": ("last", f"h[None], c.copy(){END}", r"the hT of forward must have shape \(1, 1\); got \(1, 1, 1\)"),
+    "number": ("last", f"h.copy(), c.sum(){END}", r"the cT of forward must have shape \(1, 1\); got \(\)"),
+    "rows first": ("dx", "np.stack(dxs[::-1], 1)", "the gradient by x of backward must have shape"),
+}
+
+
+@pytest.mark.parametrize("came", FORMS)
+def test_a_result_of_another_form_is_a_break_in_words(came, tmp_path):
+    """Of every law that needs it, with shape or dtype; NumPy's exception in a law's own lines ended the whole check."""
+    what, new, says = FORMS[came]
+    path = changed(tmp_path, "function", (RETURNED[what], new))
+    checked = here(load_all(f"{path}:lstm")[0], ("adjoint", "purity", "value", "vjp"), ("float64",))
+    words = {v.law: v.word for v in checked.verdicts}
+    values, gradients = ("holds", "broken") if what == "dx" else ("broken", "holds")
+    assert (words["adjoint"], words["value"], words["vjp"]) == ("broken", values, gradients)
+    assert all(re.search(says, told.sentence) for told in checked.breaks if told.law != "purity"), str(checked)
+
+
+def test_a_form_that_is_asked_for_is_that_of_every_method():
+    """Of groups, stacks, read-outs and losses too: no result of the twins is taken for another form."""
+    looked_at, laws = set(), ("backward again", "chain rule", "ensemble", "layout", "modes", "reversal", "vjp")
+    with patched(guard, wrong_form=lambda method, *of: looked_at.add(method) or form.wrong_form(method, *of)):
+        assert here(load_all("numpy_twin")[0], laws, ("float64",)).holds
+        assert here(load_all("torch_twin")[0], ("second order",), ("float64",)).holds
+    assert looked_at == set(form.PARTS)
+
+
+class WithoutStates(Carrier):
+    """Gives no gradient by the initial state."""
+
+    def backward(self, call, cotangent):
+        return super().backward(call, cotangent)._replace(state=None)
+
+
+class Nothing(Carrier):
+    """Returns nothing."""
+
+    def forward(self, call):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (WithoutStates, "the gradient by h0 of backward, the gradient by c0 of backward must be given; None came."),
+        (Nothing, "forward must return an Output, as properties/subject.py has it; got a NoneType."),
+    ],
+)
+def test_a_result_that_is_not_there_is_a_break_in_words(kind, says):
+    """Not an exception of the law that looks for it."""
+    told = here(kind(), ("adjoint",), ("float64",)).breaks
+    assert any(says in one.sentence and one.cell == "lstm" for one in told), told
+
+
+def test_an_exception_in_a_law_of_the_suites_own_is_none_of_the_subjects(monkeypatch):
+    """Where nothing was wrong with the results it ends the check."""
+    monkeypatch.setattr(test_adjoint, "inner", wide)
+    with pytest.raises(ValueError, match="a ball is too wide"):
+        here(load_all("numpy_twin")[0], ("adjoint",), ("float64",))
+
+
+LOOP = "c = sigma(f) * c + sigma(i) * np.tanh(g)\n        h = sigma(o) * np.tanh(c)\n        hs"
+IN_PLACE = [
+    (LOOP, LOOP.replace("c = sigma(f) * c +", "c *= sigma(f)\n        c +=")),
+    ("h.copy(), c.copy()\n\n\ndef lstm_b", "h.copy(), c\n\n\ndef lstm_b"),
+]
+
+
+def test_a_result_that_is_a_changed_argument_keeps_its_numbers(tmp_path):
+    """`c *= ...` on c0, which is handed back as cT: cT was told to be c0, and every law on it to be broken."""
+    (subject,) = load_all(f"{changed(tmp_path, 'function', *IN_PLACE)}:lstm")
+    checked = here(subject, ("adjoint", "rows", "split", "value", "vjp"), ("float64",))
+    assert {v.law: v.word for v in checked.verdicts if v.word != "holds"} == {"purity": "broken"}
+    assert re.search(r"forward changed an argument of shape \(\d+, \d+\): its entry", str(checked))
+    assert checked.breaks[0].test == "test_inputs_parameters_states_and_cotangents_stay_as_they_are"
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.0, -0.0), (1.0, np.nan), (np.nan, 1.0)])
+def test_a_change_of_an_argument_that_compares_as_none_is_told(was, now):
+    """A zero's sign, and to or from NaN."""
+
+    class Writes(Carrier):
+        def forward(self, call):
+            output = super().forward(call)
+            call.x[-1, 0, 0] = now
+            return output
+
+    watched = guard.Watched(Writes(), "value", "")
+    call = Plan(3, 2, 4, 5, seed=1).case("rnn", "float64").call
+    call.x[-1, 0, 0] = was
+    watched.forward(call)
+    assert watched.changed.endswith(f"its entry [2, 0, 0] was {np.float64(was)!s}, is {np.float64(now)!s}.")
+    assert str(call.x[-1, 0, 0]) == str(np.float64(was))
 
 
 def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
@@ -559,6 +667,10 @@ MISTAKES = [
     ("da.sum(0)", "da.mean(0)", "the gradients by bias_ih, bias_hh are 1/B times (an average over the batch"),
     ("dc * c * f * (1 - f)", "dc * c * f", "wrong in the rows of gate f alone"),
     ("dc, dh = dc * f,", "dc, dh = dc,", "the gradient by c0 is wrong"),
+    ("dh = dh + dh_t", "dh = dh_t", "the gradient that comes in by hT is ignored; over several steps, beside that, the "
+     "gradient by x is wrong but at the last step: it does not pass from step to step"),
+    ("da = np.concatenate(parts, -1)", "da = (len(dxs) < len(x) - 1) * np.concatenate(parts, -1)",
+     "the first step has no part in the gradients"),
 ]  # fmt: skip
 
 
@@ -574,6 +686,23 @@ def test_nothing_is_explained_where_nothing_is_wrong():
     for subject in (*adapted(course_file, "course"), *adapted(function_file, "function")):
         for cell in subject.cells:
             assert InProcess(subject).explain(cell, "float64") == ""
+
+
+def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_given(tmp_path):
+    """`dc = dnext_c; dc += ...`: the gradients are right, and were told to be wrong beside the changed cotangent."""
+    dc = "dc = dnext_c + dnext_h * o * (1 - tc**2)"
+    path = changed(tmp_path, "course", (dc, dc.replace("= dnext_c +", "= dnext_c\n    dc +=")))
+    assert InProcess(load_all(str(path))[1]).explain("lstm", "float64") == ""
+
+
+def test_a_dtype_is_not_explained_by_a_gradient(tmp_path):
+    """Both are wrong: each is told of its own law."""
+    wide = (f"h.copy(), c.copy(){END}", f"h.copy(), c.astype('f8'){END}")
+    path = changed(tmp_path, "function", wide, ("dh.copy(), dc.copy()", "dh.copy(), 0 * dc"))
+    checked = here(load_all(f"{path}:lstm")[0], ("adjoint", "dtype"), ("float32",))
+    says = {told.law: (told.sentence, told.explanation) for told in checked.breaks}
+    assert "results must be float32" in says["dtype"][0] and says["dtype"][1] == ""
+    assert says["adjoint"][1] == "the gradient by c0 is zero"
 
 
 def test_a_gate_order_is_said_in_the_subjects_own_convention(tmp_path):
