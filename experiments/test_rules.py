@@ -91,7 +91,7 @@ MISSED = {
     ("N13", "supported", "low"): (7 / 8) ** 8,
     ("N14", "supported", "low"): stats.binom.cdf(1, 14, 1 / 14),
     ("N18", "contradicted", "high"): (7 / 8) ** 8,
-    ("N20", "supported", "high"): 0.12,
+    ("N20", "supported", "high"): 0.24,
     ("N21", "supported", "low"): (6 / 8) ** 8,
 }
 """Where an effect two deviations beyond is found fewer than 320 times of 400, against the page, and the share that is.
