@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,9 @@ def dropout(
     return tuple((rng.random(shape) >= rate) / (1 - rate) for _ in range(L - 1))
 
 
-def group(models: list[Any]) -> Any:
+def group(models: Iterable[Any]) -> Any:
     """E models (equal trees of Parameters, Head or Model) as one tree whose arrays have a leading axis E."""
+    models = list(models)
     if not models:
         raise ValueError("`models` must hold at least one model, since a group has E >= 1; got none.")
     forms = [tree_map(lambda a: a.shape, model) for model in models]

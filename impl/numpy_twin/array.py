@@ -27,7 +27,7 @@ def numpy(tree: Any) -> Any:
     return tree_map(np.array, tree)
 
 
-def copy(a: Any) -> Any:
+def detached(a: Any) -> Any:
     """An array's values in memory of their own."""
     return a.copy()
 

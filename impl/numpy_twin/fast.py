@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from numpy import concatenate, empty, where, zeros
@@ -268,7 +269,7 @@ if hasattr(os, "register_at_fork"):  # a child has none of its parent's threads
 
 def check_threads(threads: Any) -> None:
     """Refuses a number of threads that is no positive integer."""
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+    if not isinstance(threads, Integral) or isinstance(threads, bool) or threads < 1:
         raise ValueError(f"`threads` must be an integer of at least 1, this thread among them; got {threads!r}.")
 
 

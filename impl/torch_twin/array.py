@@ -20,7 +20,7 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
     """
 
     def convert(a: Any) -> torch.Tensor:
-        a = np.asarray(a, order="C")  # torch takes no axis that runs backwards
+        a = np.array(a, order="C")  # torch takes no axis that runs backwards, one of length 1 neither
         return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
 
     return tree_map(convert, tree)
@@ -31,7 +31,7 @@ def numpy(tree: Any) -> Any:
     return tree_map(lambda a: a.detach().cpu().numpy().copy(), tree)
 
 
-def copy(a: Any) -> Any:
+def detached(a: Any) -> Any:
     """A tensor's values in memory of their own, without autograd's graph."""
     return a.detach().clone()
 

@@ -34,7 +34,8 @@ from impl.spec import (
     tree_map,
 )
 
-from .array import copy, require_own
+from .array import detached, require_own
+from .scan import copy
 
 
 def to_torch(layers: Layers) -> dict[str, Array]:
@@ -49,7 +50,7 @@ def to_torch(layers: Layers) -> dict[str, Array]:
     check_one_model(layer_field(0, 0, "weight_ih"), layers[0][0].weight_ih, "torch.nn")
     require_own_layers(layers, layer_field)
     return {
-        torch_field(k, d, name): copy(a)
+        torch_field(k, d, name): detached(a)
         for k, directions in enumerate(layers)
         for d, params in enumerate(directions)
         for name, a in params._asdict().items()
@@ -106,7 +107,7 @@ def to_onnx(cell: str, directions: tuple[Parameters, ...]) -> dict[str, Array]:
     check_one_model(direction_field(0, "weight_ih"), directions[0].weight_ih, "ONNX")
     check_onnx_biases(directions)
     require_own_directions(directions, direction_field)
-    turned = [tree_map(lambda a: reordered(cell, copy(a), GATES, ONNX_GATES), params) for params in directions]
+    turned = [tree_map(lambda a: reordered(cell, detached(a), GATES, ONNX_GATES), params) for params in directions]
     tensors = {"W": stack([params.weight_ih for params in turned]), "R": stack([params.weight_hh for params in turned])}
     if turned[0].bias_ih is not None:
         tensors["B"] = stack([concatenate([params.bias_ih, params.bias_hh]) for params in turned])
@@ -128,7 +129,7 @@ def from_onnx(cell: str, tensors: Mapping[str, Array]) -> tuple[Parameters, ...]
     W, R, B = tensors["W"], tensors["R"], tensors.get("B")
     biases = [(None, None)] * len(R) if B is None else [(b[: len(b) // 2], b[len(b) // 2 :]) for b in B]
     held = [Parameters(W[d], R[d], *biases[d]) for d in range(len(R))]
-    return tuple(tree_map(lambda a: reordered(cell, copy(a), ONNX_GATES, GATES), params) for params in held)
+    return tuple(tree_map(lambda a: reordered(cell, a, ONNX_GATES, GATES), params) for params in held)
 
 
 def reordered(cell: str, a: Array, held: Mapping[str, tuple[str, ...]], wanted: Mapping[str, tuple[str, ...]]) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any, NamedTuple
 
+from numpy import generic, ndarray
 from torch import amax, inf, maximum, sqrt, where
 
 from impl.spec import Array, leaves, members, tree_map
@@ -23,7 +24,7 @@ class AdamState(NamedTuple):
 
 def sgd(params: Any, gradient: Any, lr: float) -> Any:
     """Gradient descent: params - lr * gradient."""
-    lr = float(lr)  # a NumPy scalar's dtype would be the parameters'
+    lr = plain(lr)
     return tree_map(lambda p, d: p - lr * d, params, gradient)
 
 
@@ -49,7 +50,7 @@ def adam(
         lr: step size; beta1, beta2: decay of the running means; eps: added to the root of the mean square.
     Source: Kingma, Ba 2015, algorithm 1; eps enters after the correction of the bias, as there and in torch.optim.Adam.
     """
-    lr, beta1, beta2, eps = map(float, (lr, beta1, beta2, eps))
+    lr, beta1, beta2, eps = map(plain, (lr, beta1, beta2, eps))
     count = state.count + 1
     mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
     square = tree_map(lambda s, d: beta2 * s + (1 - beta2) * d * d, state.square, gradient)
@@ -74,7 +75,7 @@ def rmsprop(
         lr: step size; decay: that of the running mean; eps: added to the root of the mean square.
     Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
     """
-    lr, decay, eps = map(float, (lr, decay, eps))
+    lr, decay, eps = map(plain, (lr, decay, eps))
     square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
     params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
     return params, square
@@ -92,9 +93,14 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     """
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
-    norm, max_norm = global_norm(gradient), float(max_norm)
+    norm, max_norm = global_norm(gradient), plain(max_norm)
     factor = where(norm > max_norm, max_norm / where(norm > max_norm, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
+
+
+def plain(a: Any) -> Any:
+    """A number of NumPy's as Python's: its dtype would become the parameters'."""
+    return a.item() if isinstance(a, generic | ndarray) and a.ndim == 0 else a
 
 
 def global_norm(gradient: Any) -> Array:

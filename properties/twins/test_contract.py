@@ -246,7 +246,7 @@ def test_arrays_go_in_and_out_in_memory_of_their_own(twin):
 @both
 def test_arrays_that_run_backwards_come_in(twin):
     """A sequence turned in time, x[::-1], and a number without an axis."""
-    for a in (np.arange(6.0).reshape(2, 3)[::-1, ::-1], np.float64(2)):
+    for a in (np.arange(6.0).reshape(2, 3)[::-1, ::-1], np.ones((1, 2, 1))[::-1, :, ::-1], np.float64(2)):
         np.testing.assert_array_equal(out(twin, into(twin, a)), a)
 
 

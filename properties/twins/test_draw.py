@@ -247,6 +247,11 @@ def test_one_layer_has_no_masks_and_dropout_refuses_what_is_no_rate():
     assert str(refused.value) == "`L` must be at least 1, since a stack has a layer; got 0."
 
 
+def test_models_may_come_one_after_the_other():
+    """From a generator, as from a list."""
+    assert draw.group(draw.uniform(rng(), "rnn", 2, 3) for _ in range(4)).weight_ih.shape == (4, 3, 2)
+
+
 def test_models_of_different_forms_are_no_group():
     """A bias that one has and the other lacks would be lost, or an error of NumPy's."""
     with_bias, without = (draw.uniform(rng(), "lstm", 2, 3, bias=bias) for bias in (True, False))

@@ -205,10 +205,6 @@ def test_states_that_are_not_asked_for_are_none(name):
 
 FORKED = """
 import os, signal, sys
-import os
-import subprocess
-import sys
-
 import numpy as np
 from impl import draw
 from impl.numpy_twin import compiled, fast
@@ -230,6 +226,36 @@ sys.exit(os.waitpid(child, 0)[1] != 0)
 def test_a_forked_child_has_threads_of_its_own(name):
     """As multiprocessing.Pool makes them: those of its parent would be waited for without end."""
     assert subprocess.run([sys.executable, "-c", FORKED, name], timeout=120).returncode == 0
+
+
+HELD = """
+import os, signal, sys, threading
+import numpy as np
+from impl.numpy_twin import fast_products
+
+held, go = threading.Event(), threading.Event()
+
+def hold():
+    with fast_products._lock:
+        held.set()
+        go.wait(1)
+
+threading.Thread(target=hold).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    fast_products.memory((1000, 1000), np.dtype("f8"))
+    os._exit(0)
+go.set()
+sys.exit(os.waitpid(child, 0)[1] != 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_waits_for_a_thread_that_holds_the_lock_on_memory():
+    """In the child nobody would give it back."""
+    assert subprocess.run([sys.executable, "-c", HELD], timeout=120).returncode == 0
 
 
 @pytest.mark.parametrize("threads", [0, -1, 2.0, None, True])

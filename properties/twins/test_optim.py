@@ -180,14 +180,19 @@ def test_a_step_size_of_numpy_keeps_the_parameters_dtype(twin):
     optim = part(twin, "optim")
     params = into(twin, draw.uniform(draw.generator("steps"), "rnn", 2, 3)._replace(bias_hh=None))
     params = into(twin, tree_map(lambda a: np.asarray(a, np.float32), out(twin, params)))
-    one = np.float64(0.1)
+    for one in (np.float64(0.1), np.array(0.1)):
+        assert dtypes(optim, params, one) == {"float32"}
+
+
+def dtypes(optim, params, one):
+    """Those of what each function makes of parameters and a number of NumPy's."""
     found = [
         optim.sgd(params, params, one),
         *optim.adam(params, params, optim.adam_start(params), one, one, one, one)[::2][:1],
         *optim.rmsprop(params, params, optim.rmsprop_start(params), one, one, one),
         optim.clip(params, one)[0],
     ]
-    assert {str(a.dtype).removeprefix("torch.") for tree in found for a in leaves(tree)} == {"float32"}
+    return {str(a.dtype).removeprefix("torch.") for tree in found for a in leaves(tree)}
 
 
 @both
