@@ -272,12 +272,12 @@ def only(found: dict[str, Any], parts: Any) -> dict[str, Any]:
 
 def outputs(output: Output) -> dict[str, np.ndarray]:
     """A forward's arrays under the referee's names."""
-    return {"h": output.h, **by_name(("hT", "cT"), output.last)}
+    return by_name(("h",), (output.h,)) | by_name(("hT", "cT"), output.last)
 
 
 def gradients(result: Result) -> dict[str, np.ndarray]:
     """A backward's arrays under the referee's names; those by every h_t and c_t where the subject gives them."""
-    found = {"x": result.x, **named(result.params), **by_name(("h0", "c0"), result.state)}
+    found = by_name(("x",), (result.x,)) | named(result.params) | by_name(("h0", "c0"), result.state)
     return found | by_name(("h_t", "c_t"), result.states)
 
 

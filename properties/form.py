@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.spec import STATES, Head, torch_field
+from impl.spec import STATES, Head, members, torch_field
 from properties.subject import Call, Cotangent, Output, Result, Stack
 
 Part = tuple[str, Any, tuple[int, ...]]
@@ -36,11 +36,12 @@ def wrong_form(method: str, given: tuple[Any, ...], options: dict[str, Any], fou
             if array is None:
                 absent.append(name)
                 continue
-            a = array if isinstance(array, np.ndarray) else np.asarray(array)
-            if a.shape != shape:
-                return f"the {name} of {method} must have shape {shape}; got {a.shape}.", absent
-            if a.dtype.kind not in REAL:
-                return f"the {name} of {method} must hold real numbers; got dtype {a.dtype}.", absent
+            if not isinstance(array, np.ndarray | np.generic):
+                return f"the {name} of {method} must be a NumPy array; got a {type(array).__name__}.", absent
+            if array.shape != shape:
+                return f"the {name} of {method} must have shape {shape}; got {array.shape}.", absent
+            if array.dtype.kind not in REAL:
+                return f"the {name} of {method} must hold real numbers; got dtype {array.dtype}.", absent
     except MISSHAPEN:
         return f"{method} must return {RETURNS[method]}, as properties/subject.py has it; got {kind(found)}.", absent
     return "", absent
@@ -96,6 +97,8 @@ def of_results(
     found: list[Result], call: Call, cotangents: Sequence[Cotangent], frozen: Sequence[str] = ()
 ) -> Iterator[Part]:
     """What several backwards give."""
+    if not isinstance(found, list | tuple):  # what can be gone through once is left to the law
+        raise TypeError
     for result, _ in zip(found, cotangents, strict=True):
         yield from of_result(result, call, frozen=frozen)
 
@@ -157,10 +160,51 @@ def of_loss(found: Any, y: np.ndarray, *_: Any, **__: Any) -> Iterator[Part]:
     yield "gradient by y", dy, y.shape
 
 
+def of_tree(name: str, found: Any, like: Any) -> Iterator[Part]:
+    """The arrays of a tree that has the form of another."""
+    if isinstance(like, tuple):
+        for one, other in zip(found, like, strict=True):
+            yield from of_tree(name, one, other)
+    elif like is not None:
+        yield name, found, like.shape
+
+
+def of_updates(found: list[Any], rule: str, params: Any, gradients: Sequence[Any], lr: float) -> Iterator[Part]:
+    """What an optimiser gives after each gradient."""
+    if not isinstance(found, list | tuple):
+        raise TypeError
+    for after, _ in zip(found, gradients, strict=True):
+        yield from of_tree("updated parameter", after, params)
+
+
+def of_clip(found: Any, gradient: Any, max_norm: float) -> Iterator[Part]:
+    """A clipped gradient, and one norm a model."""
+    clipped, norm = found
+    E = members(gradient)
+    yield from of_tree("clipped gradient", clipped, gradient)
+    yield "norm", norm, () if E is None else (E,)
+
+
+def of_export(found: Any, *_: Any) -> Iterator[Part]:
+    """Arrays by another layout's names, whose shapes are the law's matter."""
+    for name, array in dict(found).items():
+        yield name, array, array.shape
+
+
+def of_restored(found: Any, *_: Any) -> Iterator[Part]:
+    """Parameters by layer and direction, likewise."""
+    for layer in found:
+        for side in layer:
+            for name, array in side._asdict().items():
+                if array is not None:
+                    yield name, array, array.shape
+
+
 PARTS: dict[str, Callable[..., Iterator[Part]]] = {
     **{"forward": of_output, "backward": of_result, "backwards": of_results, "double_backward": of_result},
     **{"stack": of_stack, "stack_backward": of_stack_result, "feed_back": of_fed},
     **{"head": of_head, "head_backward": of_head_result, "loss": of_loss},
+    **{"updates": of_updates, "clip": of_clip, "export": of_export, "restore": of_restored},
 }
 """The methods whose results are looked at."""
 
@@ -169,5 +213,7 @@ RETURNS = {
     **dict.fromkeys(("backward", "double_backward", "stack_backward"), "a Result"),
     **{"backwards": "a list of one Result a cotangent", "feed_back": "what was fed and an Output"},
     **{"head": "an array", "head_backward": "dh and a Head", "loss": "the loss and dy"},
+    **{"updates": "a list of the parameters after each gradient", "clip": "the clipped gradient and its norm"},
+    **{"export": "arrays by name", "restore": "Parameters by layer and direction"},
 }
 """In words."""

@@ -21,7 +21,7 @@ import numpy as np
 from properties.cases import Plan
 from properties.explain import explain
 from properties.form import PARTS, WHATEVER_FORM, wrong_form
-from properties.laws import TALLY, Broken, Guard, Law
+from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
 from properties.roundoff import granted
 from properties.snippet import Shown, shown
 from properties.subject import Subject
@@ -230,9 +230,9 @@ class Watched:
         if name not in PARTS:
             return
         wrong, absent = wrong_form(name, args, kwargs, result)
-        without = () if "cell state" in self.watched.capabilities else ("cT", "gradient by c0")
         self.malformed = self.malformed or wrong
-        self.absent |= {one: name for one in absent if one not in without}
+        asked = (one for one in absent if not may_leave_out(self.watched, one.removeprefix("gradient by ")))
+        self.absent |= dict.fromkeys(asked, name)
         if wrong and self.strict:
             raise Broken(f"{self.watched.name}: {wrong} {self.of}")
 

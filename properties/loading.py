@@ -155,7 +155,7 @@ def adapted(found: Any, name: str) -> list[Subject]:
     choice = ""
     if classes:
         names = ", ".join(kind.__name__ for kind in classes)
-        choice = f", which has the classes {names}: name one as {Path(found.__file__).name}:{classes[0].__name__}"
+        choice = f", which has the classes {names}: name one as {Path(found.__file__).name}:{classes[-1].__name__}"
     raise ValueError(f"a subject must be {FORMS}; got {name!r}, a {type(found).__name__}{choice}.")
 
 
@@ -163,7 +163,8 @@ def own_classes(found: Any) -> list[type]:
     """The classes that a module (a file) defines itself, in its order; of anything else none."""
     if not isinstance(found, ModuleType):
         return []
-    return [a for a in vars(found).values() if isinstance(a, type) and a.__module__ == found.__name__]
+    own = (a for a in vars(found).values() if isinstance(a, type) and a.__module__ == found.__name__)
+    return list(dict.fromkeys(own))  # one may have several names
 
 
 def takes_a_sequence(function: Callable[..., Any]) -> bool:

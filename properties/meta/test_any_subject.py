@@ -15,7 +15,7 @@ from torch import nn
 
 from properties import check as check_command
 from properties import child, form, guard, reduce, test_adjoint
-from properties.cases import POOL, Plan, pooled, resized
+from properties.cases import POOL, Plan, gradients, pooled, resized
 from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
 from properties.guard import InProcess
@@ -27,6 +27,7 @@ from properties.meta.students import function as function_file
 from properties.reduce import smallest
 from properties.subject import CAPABILITIES
 from properties.subjects import module
+from properties.subjects.plain import Conventions
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = Path(__file__).parent / "students"
@@ -157,8 +158,10 @@ def test_a_files_one_torch_module_is_taken_and_of_several_the_names_are_said(tmp
     path.write_text(ONE + "\n\nclass Config:\n    pass\n")
     (subject,) = load_all(str(path))
     assert (subject.name, subject.cells) == ("LSTM", ("lstm",))
-    path.write_text(ONE + ONE.replace("class LSTM", "class Other"))
-    with pytest.raises(ValueError, match=r"has the classes LSTM, Other: name one as own_module\.py:LSTM\.$"):
+    path.write_text(ONE + "\n\nSame = LSTM\n")
+    assert load_all(str(path))[0].name == "LSTM"
+    path.write_text(ONE.replace("class LSTM", "class Helper") + ONE)
+    with pytest.raises(ValueError, match=r"has the classes Helper, LSTM: name one as own_module\.py:LSTM\.$"):
         load_all(str(path))
     path.write_text("class Mine:\n    pass\n")  # which nothing can take by its name either
     with pytest.raises(ValueError, match=r"got 'own_module', a module\.$"):
@@ -203,6 +206,22 @@ class Detaches(nn.LSTM):
     def forward(self, x, hx=None):
         """As torch.nn.LSTM."""
         return super().forward(x, None if hx is None else tuple(a.detach() for a in hx))
+
+
+class DetachesItsLast(nn.LSTM):
+    """So is the last state."""
+
+    def forward(self, x, hx=None):
+        """As torch.nn.LSTM."""
+        h, last = super().forward(x, hx)
+        return h, tuple(a.detach() for a in last)
+
+
+def test_a_module_that_detaches_its_last_state_ignores_the_gradient_by_it():
+    """As truncated backpropagation does: told as that, and not that an element of a tuple requires no grad."""
+    (checked,) = check_subject(DetachesItsLast, ("vjp",), 4)
+    assert checked.verdicts[0].word == "broken" and "requires_grad" not in str(checked)
+    assert re.search(r"explain it: the gradients? that comes? in by hT and cT", str(checked)), str(checked)
 
 
 def test_a_module_that_detaches_its_state_breaks_vjp_by_the_states_name():
@@ -529,7 +548,8 @@ def test_a_result_of_another_form_is_a_break_in_words(came, tmp_path):
 
 def test_a_form_that_is_asked_for_is_that_of_every_method():
     """Of groups, stacks, read-outs and losses too: no result of the twins is taken for another form."""
-    looked_at, laws = set(), ("backward again", "chain rule", "ensemble", "layout", "modes", "reversal", "vjp")
+    looked_at = set()
+    laws = ("backward again", "chain rule", "ensemble", "exchange", "layout", "modes", "reversal", "training", "vjp")
     with patched(guard, wrong_form=lambda method, *of: looked_at.add(method) or form.wrong_form(method, *of)):
         assert here(load_all("numpy_twin")[0], laws, ("float64",)).holds
         assert here(load_all("torch_twin")[0], ("second order",), ("float64",)).holds
@@ -548,6 +568,74 @@ class Nothing(Carrier):
 
     def forward(self, call):
         return None
+
+
+class Lists(Carrier):
+    """Gives h as lists of numbers."""
+
+    def forward(self, call):
+        output = super().forward(call)
+        return output._replace(h=output.h.tolist())
+
+
+class NeverUpdates(Carrier):
+    """Returns nothing where parameters are asked for."""
+
+    def updates(self, rule, params, gradients, lr):
+        return None
+
+
+class FewBackwards(Carrier):
+    """Several backwards come one after the other."""
+
+    def backwards(self, call, cotangents, frozen=()):
+        found = super().backwards(call, cotangents, frozen)
+        return (result for result in found)
+
+
+OTHER_KINDS = {
+    Lists: ("adjoint", "the h of forward must be a NumPy array; got a list."),
+    NeverUpdates: ("training", "updates must return a list of the parameters after each gradient, as "),
+    FewBackwards: ("backward again", "backwards must return a list of one Result a cotangent, as "),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_what_is_no_array_or_list_is_told_so(kind):
+    """Lists passed as arrays until a law computed with them; a generator was used up by being looked at."""
+    law, says = OTHER_KINDS[kind]
+    told = here(kind(), (law,), ("float64",)).breaks
+    assert told and all(says in one.sentence for one in told), told
+
+
+NO_C = "the cT_l0 of stack, the cT_l1 of stack must be given; None came."
+
+
+def test_a_stack_may_leave_out_what_a_subject_does_not_declare():
+    """A c that is not there under any layer's name is none that an error in a law's own lines could be laid on."""
+
+    class Bare(Carrier):
+        def stack(self, call):
+            output = super().stack(call)
+            return output._replace(last=tuple(tuple(s._replace(c=None) for s in layer) for layer in output.last))
+
+    subject = Bare()
+    case = Plan(3, 2, 4, 5, seed=1, L=2).case("lstm", "float64")
+    for without, bad in ((set(), NO_C), ({"cell state"}, "")):
+        subject.capabilities = Carrier.capabilities - without
+        watched = guard.Watched(subject, "stack", "")
+        watched.stack(case.stack)
+        assert watched.bad == bad
+
+
+@pytest.mark.parametrize("options", [{}, {"transposed": True}, {"batch_first": True}, {"gates": "ifog"}])
+def test_a_gradient_that_is_none_is_missing_in_any_convention(options):
+    """For the laws that need it: no error of a conversion, which names nothing."""
+    case = Plan(3, 2, 4, 5, seed=1).case("lstm", "float64")
+    conventions = Conventions(**options)
+    given = conventions.given(case.call)._replace(x=None, weight_ih=None)
+    found = gradients(conventions.result(case.call, given))
+    assert found.keys() == {"weight_hh", "bias_ih", "bias_hh", "h0", "c0"}
 
 
 @pytest.mark.parametrize(

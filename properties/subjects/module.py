@@ -60,7 +60,7 @@ class Layers(Subject):
         module, given, outputs = self.record(stack)
         wanted = [given[0], *module.parameters(), *leaves(given[1])]
         cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
-        first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True)
+        first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True, materialize_grads=True)
         inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
         second = torch.autograd.grad(inner, wanted, materialize_grads=True)
         return rebuild(Result(call.x, call.params, call.state), [d.numpy() for d in second])
@@ -166,12 +166,20 @@ def stacked(cell: str, state: tuple) -> Any:
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
     """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states.
 
-    By what the module does not use they are zero, for a law to compare: torch's own refusal would name nothing.
+    By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
+    refusal would name nothing.
     """
     asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
-    found = torch.autograd.grad(outputs, wanted, cotangents, retain_graph=True, materialize_grads=True)
+    attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
+    found = torch.autograd.grad(
+        [outputs[n] for n in attached],
+        wanted,
+        [cotangents[n] for n in attached],
+        retain_graph=True,
+        materialize_grads=True,
+    )
     dx, *rest = (d.numpy() for d in found)
     params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))

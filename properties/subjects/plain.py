@@ -90,7 +90,7 @@ class Conventions:
     def result(self, call: Call, gradients: Given) -> Result:
         """Gradients in these conventions, in ours: each bias has that of the sum; what the call has not has none."""
         g, params = gradients, call.params
-        W, R = (self.weight_back(call.cell, d) for d in (g.weight_ih, g.weight_hh))
+        W, R = (None if d is None else self.weight_back(call.cell, d) for d in (g.weight_ih, g.weight_hh))
         only = {"input": g.bias_ih, "hidden": g.bias_hh}.get(self.biases)
         by_bias = (g.bias_ih, g.bias_hh) if self.biases == "both" else (only, only)
         biases = [
@@ -101,8 +101,8 @@ class Conventions:
         return Result(self.sequence(g.x), Parameters(W, R, *biases), state)
 
     def sequence(self, a: Any) -> Any:
-        """A sequence to or from these conventions."""
-        return a.swapaxes(0, 1) if self.batch_first else a
+        """A sequence to or from these conventions; None, which is none, stays."""
+        return a.swapaxes(0, 1) if self.batch_first and a is not None else a
 
     def weight(self, cell: str, W: np.ndarray) -> np.ndarray:
         """A weight in these conventions."""
