@@ -10,7 +10,6 @@ import pickle
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property, lru_cache
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -371,9 +370,12 @@ def plans(
 
     Biases, scales, numbers of layers and directions are drawn from what is given. The seed and the lengths depend on
     all that was drawn: Hypothesis draws numbers unevenly and repeats them (of 200 seeds 45 were distinct, 29 of them
-    0), and a law makes its numbers and takes its sub-cases by the seed alone.
+    0), and a law makes its numbers and takes its sub-cases by the seed alone. Sizes stay as it draws them, small ones
+    more often, whose bounds are narrow: drawn evenly, an error of 1e-5 in a gradient by biases shows half as often.
     """
-    T, B, D, H = draw_(st.sampled_from(_sizes(largest)))
+    sizes = draw_(st.lists(st.integers(1, largest), min_size=4, max_size=4, unique=True))
+    T = next(n for n in sizes if n >= 3)
+    B, D, H = (n for n in sizes if n != T)
     chosen = {
         "scale": draw_(st.sampled_from(scales)),
         "opposed": draw_(st.sampled_from((0.0, 6.0, 30.0))),
@@ -387,11 +389,6 @@ def plans(
     seed = int(rng.integers(2**32))
     by_row = None if not lengths else _lengths(rng, T, B, chosen["E"], least=0 if empty_rows else 1)
     return Plan(T, B, D, H, seed, lengths=by_row, **chosen)
-
-
-@lru_cache
-def _sizes(largest: int) -> tuple[tuple[int, ...], ...]:
-    return tuple(sizes for sizes in permutations(range(1, largest + 1), 4) if sizes[0] >= 3)
 
 
 def _lengths(rng: np.random.Generator, T: int, B: int, E: int | None, least: int) -> tuple[Any, ...]:
