@@ -17,10 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +44,14 @@ GRACE = 1.0
 """Seconds in which a part that is told to end may say its last."""
 
 SHOWN = 12
-"""Lines of what a tool said that are shown."""
+"""Lines of what a tool said last that are shown, and of its findings by kernel."""
+
+FINDING = re.compile(r"========= (?P<what>(?!COMPUTE-SANITIZER|ERROR SUMMARY)\S.*)")
+PLACE = re.compile(r"=========\s+at (?:0x[0-9a-f]+ in (?:.*?:\d+:)?)?(?P<kernel>.+?)(?:\+0x[0-9a-f]+)?(?: in \S+:\d+)?")
+"""Lines of a tool's report: what it found, and below it the kernel where."""
+
+WIDTH = 100
+"""Characters of a kernel's name that are shown: a template's has hundreds."""
 
 CLEAN, LEFT = "clean", "left"
 
@@ -143,8 +152,24 @@ def judged(
             remember(file, at, piece, ended)
         print(f"{piece.tool} {piece.part}: {told(found)} ({time.monotonic() - began:.0f} s)", flush=True)
         if found not in (CLEAN, LEFT):
-            print("\n".join(f"    {line}" for line in said.splitlines()[-SHOWN:]), flush=True)
+            lines = said.splitlines()
+            print("\n".join(f"    {line}" for line in (*findings(lines), *lines[-SHOWN:])), flush=True)
         yield piece, ended
+
+
+def findings(lines: Sequence[str]) -> list[str]:
+    """What a tool found, by kernel, the most frequent first: the libraries' kernels, which torch calls, are among them.
+
+    A tool prints some hundred findings and counts the others alone.
+    """
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        if what := FINDING.fullmatch(line):
+            found.append((what["what"], "no kernel named"))
+        elif found and (place := PLACE.fullmatch(line)) and found[-1][1] == "no kernel named":
+            found[-1] = found[-1][0], place["kernel"][:WIDTH]
+    counted = Counter(found).most_common(SHOWN)
+    return [f"{count} times: {what}: {kernel}" for (what, kernel), count in counted]
 
 
 def told(found: str) -> str:

@@ -26,7 +26,7 @@ assert (os.environ["PYTORCH_NO_CUDA_MEMORY_CACHING"], os.environ["TRITON_INTERPR
 tool, part = sys.argv[sys.argv.index("--tool") + 1], sys.argv[-1]
 how = {how!r}.get(f"{{tool}} {{part}}", "passes")
 if how == "finds":
-    print("========= Invalid __global__ read of size 4 bytes")
+    print(open(os.path.join(folder, "report")).read())
     sys.exit(int(sys.argv[sys.argv.index("--error-exitcode") + 1]))
 if how == "hangs":
     print("hangs", flush=True)
@@ -170,6 +170,7 @@ def fake(tmp_path, monkeypatch):
         path.write_text(FAKE.format(python=sys.executable, folder=str(tmp_path), how=how, version=version, wrong=4))
         path.chmod(0o755)
         (tmp_path / "calls").write_text("")
+        (tmp_path / "report").write_text(REPORT)
 
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(revision, "commit", lambda *root: "commit abc")
@@ -224,6 +225,35 @@ def test_clean_parts_are_remembered_for_what_they_hold_for_alone(fake, capsys, m
     assert fake.run() == 0 and len(fake.calls()) == 6
 
 
+REPORT = """\
+========= COMPUTE-SANITIZER
+========= Invalid __global__ read of size 4 bytes
+=========     at forward_loop+0x1a70 in rnn.py:77
+=========     by thread (96,0,0) in block (0,0,0)
+=========     Saved host backtrace up to driver entry point at kernel launch time
+=========         Host Frame: main in run.c:9
+=========
+========= Invalid __global__ read of size 4 bytes
+=========     at 0x70 in rnn.py:77:forward_loop
+========= Uninitialized __global__ memory read of size 4 bytes
+=========     at void gemm<float, 32, (int)4>(const T1 *, int)+0x70
+========= Invalid __global__ read of size 4 bytes
+=========     at forward_loop+0x1a80 in rnn.py:78
+========= Program hit cudaErrorInvalidValue (error 1) due to "invalid argument" on CUDA API call to cudaFree.
+========= ERROR SUMMARY: 5 errors
+"""
+
+
+def test_what_a_tool_found_is_told_by_kernel():
+    """Whatever stands between: a report has a hundred findings of thirty lines, and its end names none."""
+    assert sanitize.findings(REPORT.splitlines()) == [
+        "3 times: Invalid __global__ read of size 4 bytes: forward_loop",
+        "1 times: Uninitialized __global__ memory read of size 4 bytes: void gemm<float, 32, (int)4>(const T1 *, int)",
+        '1 times: Program hit cudaErrorInvalidValue (error 1) due to "invalid argument" on CUDA API call to cudaFree.: '
+        "no kernel named",
+    ]
+
+
 @pytest.mark.parametrize(
     ("how", "says"),
     [
@@ -241,7 +271,8 @@ def test_what_is_found_is_told_ends_with_1_and_is_run_again(fake, capsys, how, s
         assert len(fake.calls()) == calls
         out = capsys.readouterr().out
         assert says in out and "racecheck          1       1       0" in out
-        assert ("    ========= Invalid __global__ read of size 4 bytes" in out) == (how == "finds")
+        found = "    3 times: Invalid __global__ read of size 4 bytes: forward_loop" in out
+        assert found == ("    ========= ERROR SUMMARY: 5 errors" in out) == (how == "finds")
         assert ("    ImportError: no module" in out) == (how == "raises")
     fake()
     assert fake.run() == 0 and len(fake.calls()) == 1
