@@ -8,7 +8,7 @@ again: its forward and its written backward are plain torch, which autograd diff
 On a card a call of few or small models takes what the processor needs to start it, one to two milliseconds forward and
 backward: record the training step in a CUDA graph (torch.cuda.graph), as torch.nn's users do; without lengths, which
 are looked at. Groups are what it is for: one model alone, without a graph, takes longer than torch.nn's, but for an
-LSTM of 256 units.
+LSTM of 144 units or more.
 
 Not as in torch.nn: projections (proj_size), half precision and torch.jit.script are refused; under autocast the layers
 compute in the parameters' own dtype; torch.func's transforms and forward-mode differentiation raise. What torch.export
