@@ -7,6 +7,10 @@ their own ends.
 
 The kernels tell neither c_t nor the gradient by h_t and c_t of a step. Where those are asked for the sequence runs once
 more, a kernel a step, which costs as much as a loop; all other results are those of the run in one piece.
+
+On CUDA the kernels are cuDNN's. Their products of float32 are float32's; their tanh of float32 is not, being off by
+9e-6 of itself at 1, 150 roundings (an H100, cuDNN 9.19; decisions/0048). The slope of their relu at 0 is 1, where the
+cell's is 0: that cell is refused there.
 """
 
 from __future__ import annotations
@@ -41,6 +45,9 @@ KERNELS = {"rnn": torch.rnn_tanh, "rnn_relu": torch.rnn_relu, "lstm": torch.lstm
 PRECISIONS = {"cpu": ("ieee",), "cuda": ("ieee", "tf32")}
 """How the kernels may round products, by device: in the dtype itself, or float32 by TF32."""
 
+OTHERWISE = {("cuda", "rnn_relu"): "the slope of cuDNN's relu at 0 is 1, where that of the cell is 0"}
+"""What the kernels compute otherwise than the cell that they are named after, by device and cell."""
+
 
 class Given(NamedTuple):
     """What a gradient is taken by: x, the parameters and the initial state, as leaves of a graph of their own."""
@@ -68,6 +75,8 @@ def why_not(cell: str, params: Parameters, x: Array, precision: str = "ieee") ->
     known = PRECISIONS.get(x.device.type, ("ieee",))
     if cell not in KERNELS:
         return f"torch has no kernel of the cell {cell}"
+    if (x.device.type, cell) in OTHERWISE:
+        return OTHERWISE[x.device.type, cell]
     if members(params) == 0:
         return "a group of no models gives torch's kernels nothing to run"
     if precision not in known:
@@ -211,9 +220,10 @@ def idle(x: Array, params: Parameters, state: Any) -> tuple[Array, Any]:
 def kernel(cell: str, params: Parameters, x: Array, state: Any, batch_sizes: Array | None = None) -> tuple[Array, Any]:
     """torch's kernel: one layer in one direction on x (T, B, D), or on packed rows (N, D) with `batch_sizes`.
 
-    The argument that torch calls `train` decides for cuDNN whether it keeps what a backward needs.
+    The argument that torch calls `train` decides for cuDNN whether it keeps what a backward needs. Weights and states
+    with gaps, which a CPU's kernels take, cuDNN's refuse.
     """
-    flat, hx = flat_weights(params), [a[None] for a in state]
+    flat, hx = [a.contiguous() for a in flat_weights(params)], [a[None].contiguous() for a in state]
     hx = hx if len(hx) > 1 else hx[0]
     setting = (flat, len(flat) == 4, 1, 0.0, torch.is_grad_enabled(), False)
     if batch_sizes is None:

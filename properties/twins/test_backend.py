@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +166,14 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(options, sentence, monkeyp
     assert str(error.value) == sentence
 
 
+def test_the_cell_whose_slope_at_zero_cudnn_has_otherwise_is_refused_on_a_card_alone():
+    """cuDNN's relu lets a gradient through a unit that is 0: seen by the law "exact" on an H100."""
+    _, (params, x, *_) = arguments("rnn_relu")
+    there = SimpleNamespace(device=torch.device("cuda"))
+    assert vendor.why_not("rnn_relu", params, x) is None and vendor.why_not("rnn", params, there) is None
+    assert "the slope of cuDNN's relu at 0 is 1" in vendor.why_not("rnn_relu", params, there)
+
+
 def test_kernels_that_cannot_be_imported_are_a_reason(monkeypatch):
     """Without triton the fused backend is refused with the import's own words."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
@@ -230,6 +239,23 @@ def judged_in(case, reverse):
         given = (call.cell, call.params._asdict(), call.x, call.state, call.lengths, *cotangent)
         models.append(judge_once("judge", *given, dtype=case.dtype, reverse=reverse))
     return models[0] if E is None else judge_group(models, case.call.x.ndim == 3, dtype=case.dtype)
+
+
+@pytest.mark.parametrize("cell", COMMON)
+def test_vendor_hands_torchs_kernels_weights_and_states_without_gaps(cell, monkeypatch):
+    """Which cuDNN's ask for, and a CPU's do not; the law "strides" saw it on an H100."""
+    taken, kernel = [], vendor.KERNELS[cell]
+
+    def noted(x, hx, flat, *rest):
+        taken.extend([*flat, *(hx if isinstance(hx, list) else [hx])])
+        return kernel(x, hx, flat, *rest)
+
+    monkeypatch.setitem(vendor.KERNELS, cell, noted)
+    _, (params, x, state, _) = arguments(cell)
+    gaps = lambda a: torch.stack([a, a], -1)[..., 0]  # noqa: E731
+    run = vendor.forward(cell, tree_map(gaps, params), x, tree_map(lambda a: gaps(a.mT).mT, state))
+    assert len(taken) == 4 + len(state) and all(a.is_contiguous() for a in taken)
+    assert torch.equal(run.states.h, vendor.forward(cell, params, x, state).states.h)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
