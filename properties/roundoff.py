@@ -1,9 +1,10 @@
-"""Bounds for a subject whose products of matrices are not formed in its dtype: factors of bfloat16, sums cut off.
+"""Bounds for a subject that does not compute in its dtype throughout: products of bfloat16's factors, a coarse tanh.
 
 One unit roundoff for all rules would be wrong both ways: 2^-7, which bfloat16's products need, lets every sum and slope
 be off by as much, so that four bits lost from every factor break no bound of a gradient, and makes bounds of large
-inputs overflow. So a subject may have an attribute `products`; within `granted` the referee sits in the subject's own
-process and grants products that, and all else the dtype's own roundoff. Laws that compare bits grant nothing.
+inputs overflow. So a subject may have an attribute `products`, or `activation_error`; within `granted` the referee sits
+in the subject's own process and grants products, or sigma and tanh, that, and all else the dtype's own roundoff. Laws
+that compare bits grant nothing.
 """
 
 from __future__ import annotations
@@ -69,22 +70,55 @@ class Rounded(Carried):
         return Value(found.v, np.minimum(found.e, most * (1 + self.rho) + self.alpha + self.eta))
 
 
+class Coarse(Carried):
+    """Carried whose tanh of float32 may be off by more, and its sigma by half as much, since it may be made of a tanh.
+
+    Args:
+        error: how far tanh(a) may be off, relative to it; so (1 + tanh(a / 2)) / 2 is off by error / 2 at most.
+        others: as Carried has them. Of float64 nothing more is granted.
+    """
+
+    def __init__(self, error: float, u: float, eta: float, alpha: float = 0.0) -> None:
+        super().__init__(u, eta, alpha)
+        self.error = error if u == FLOAT32 else 0.0
+
+    def sigma(self, a: Value) -> Value:
+        """See Carried."""
+        found = super().sigma(a)
+        return Value(found.v, found.e + self.error / 2)
+
+    def tanh(self, a: Value) -> Value:
+        """See Carried."""
+        found = super().tanh(a)
+        return Value(found.v, found.e + self.error * found.size)
+
+
+FLOAT32 = 2.0**-24
+"""Its unit roundoff."""
+
+
 @contextmanager
 def granted(subject: Any) -> Iterator[None]:
-    """Within it the referee grants what a subject's `products` declare; nothing changes for one without them."""
-    products = getattr(subject, "products", None)
-    if products is None:
+    """Within it the referee grants what a subject's `products` or `activation_error` declares; else nothing changes."""
+    kind, declared = declared_by(subject)
+    if declared is None:
         yield
         return
     kept = oracle.Carried, cases.answer
-    oracle.Carried, cases.answer = partial(Rounded, products), answers(products)
+    oracle.Carried, cases.answer = partial(kind, declared), answers(declared)
     try:
         yield
     finally:
         oracle.Carried, cases.answer = kept
 
 
+def declared_by(subject: Any) -> tuple[Any, Products | float | None]:
+    """The arithmetic that grants what a subject declares, and that; None where it declares neither."""
+    products = getattr(subject, "products", None)
+    return (Coarse, getattr(subject, "activation_error", None)) if products is None else (Rounded, products)
+
+
 @lru_cache
-def answers(products: Products) -> Callable[[bytes], Any]:
-    """What the referee says of subjects with such products, apart from what it says of others."""
+def answers(declared: Products | float) -> Callable[[bytes], Any]:
+    """What the referee says of subjects that declare this, apart from what it says of others."""
     return cases.answers(1 << 12)

@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, Phase, settings
 from torch.overrides import TorchFunctionMode
 
-from impl.spec import Parameters, tree_map
+from impl.spec import LSTMState, Parameters, tree_map
 from impl.torch_twin import scan, vendor
 from properties import cases, on_card, oracle
 from properties.arithmetic import Carried
@@ -23,7 +23,7 @@ from properties.check import check, check_subject
 from properties.false_alarms import judge_case
 from properties.guard import InProcess
 from properties.loading import load
-from properties.on_card import BF16, TF32X3, Eager, Fused, FusedBF16, FusedTF32x3, OnCard, Vendor, products_of
+from properties.on_card import BF16, CUDNN, TF32X3, Eager, Fused, FusedBF16, FusedTF32x3, OnCard, Vendor, products_of
 from properties.roundoff import Products, granted
 from properties.subject import Output
 
@@ -202,6 +202,51 @@ def test_only_what_is_declared_is_granted_and_only_meanwhile():
     assert (oracle.Carried, cases.answer) == before
 
 
+class Off(TorchFunctionMode):
+    """tanh of float32 is off by some of itself, at most at 1 and in either direction, as cuDNN's is."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if function is not torch.tanh or found.dtype != torch.float32:
+            return found
+        return found * (1 + self.error * torch.sin(np.pi / 2 * args[0].clamp(-2, 2) ** 2))
+
+
+def coarse(error, declared=CUDNN):
+    """A subject whose written loop has such a tanh, and what it declares."""
+
+    def off(function):
+        def run(*args, **options):
+            with Off(error):
+                return function(*args, **options)
+
+        return run
+
+    loop = SimpleNamespace(forward=off(scan.forward), backward=off(scan.backward))
+    subject = object.__new__(Eager)
+    OnCard.__init__(subject, "cpu", loop)
+    subject.activation_error, subject.share = declared, 1.0
+    return subject
+
+
+@pytest.mark.slow
+def test_a_tanh_as_coarse_as_declared_breaks_no_law_and_one_that_is_coarser_does():
+    """9e-6 is cuDNN's at 1, which the bounds of float32 do not grant; of float64 nothing more is granted."""
+    found = judged(coarse(9e-6), ("value", "vjp", "split"), 3)
+    assert {v.word for v in found.values()} == {"holds"}, [v.why for v in found.values() if v.word != "holds"]
+    assert found["value"].worst > 0.3
+    for other in (coarse(9e-6, None), coarse(4 * CUDNN)):
+        assert judged(other, ("value",), 3)["value"].word == "broken"
+    case = Plan(3, 2, 4, 5, seed=7).case("lstm", "float64")
+    plain = case.judged(gradients=True)
+    with granted(coarse(0.0)):
+        assert all((case.judged(gradients=True)[name].bound == one.bound).all() for name, one in plain.items())
+
+
 def test_the_count_of_false_alarms_grants_the_products_that_are_declared():
     """The referee's bounds for the dtype's own products would accuse the same right numbers many times over."""
     subject, plan = stand_in(FusedBF16, factors(bf16)), Plan(3, 2, 4, 5, seed=7)
@@ -246,6 +291,39 @@ def test_sums_of_products_in_the_kernels_lie_within_what_is_declared(kind, devic
         sums = Carried(products.sums, 0.0).gamma(D)
         off = np.abs(run.last.h.cpu().numpy() - np.maximum(exact, 0))
         assert (off <= (products.factors * (1 + sums) + sums) * size).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=card)])
+@pytest.mark.parametrize(("T", "B"), [(1, 4096), (64, 64)])
+def test_sigma_and_tanh_of_torchs_kernels_lie_within_what_is_declared(T, B, device):
+    """Of either sign from 2^-20 to 2^5: of an RNN that sees x alone, and a forget gate that does, of a cell of 1."""
+    subject, rng, H = Vendor(device), np.random.default_rng(1003), 16
+    put = lambda a: torch.tensor(a, dtype=torch.float32, device=device)  # noqa: E731
+    x = put(rng.choice([-1, 1], (T, B, H)) * 2.0 ** rng.uniform(-20, 5, (T, B, H)))
+    eye, none = torch.eye(H, device=device), torch.zeros(H, H, device=device)
+    h = vendor.forward("rnn", Parameters(eye, none, None, None), x).states.h
+    weights = Parameters(torch.cat([none, eye, none, none]), none.repeat(4, 1), None, None)
+    state = LSTMState(torch.zeros_like(x[0]), torch.ones_like(x[0]))
+    c = vendor.forward("lstm", weights, x[:1], state).last.c
+    exact, u = (x.double().tanh(), x[0].double().sigmoid()), 2.0**-24
+    of_tanh, of_sigma = ((found.double() - a).abs() for found, a in zip((h, c), exact, strict=True))
+    error = subject.activation_error or 0.0
+    assert (of_tanh / exact[0].abs()).max().item() <= error + 4 * u
+    assert (of_sigma - 4 * u * exact[1]).max().item() <= error / 2 + u
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_what_vendor_refuses_on_a_card_cudnn_computes_otherwise():
+    """A unit that is 0 lets the gradient through, which a CPU's does not: where that has changed, OTHERWISE may go."""
+    found = {}
+    for device in ("cpu", "cuda"):
+        layer = torch.nn.RNN(1, 1, nonlinearity="relu", bias=False, device=device)
+        for weight in layer.parameters():
+            torch.nn.init.zeros_(weight)
+        layer(torch.ones(1, 1, 1, device=device))[0].sum().backward()
+        found[device] = layer.weight_ih_l0.grad.item()
+    assert found == {"cpu": 0.0, "cuda": 1.0} and ("cuda", "rnn_relu") in vendor.OTHERWISE
 
 
 # What surrounds them
