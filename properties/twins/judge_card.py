@@ -31,8 +31,12 @@ SUBJECTS = ("fused", "fused_tf32x3", "fused_bf16", "vendor", "eager")
 """Of properties.on_card; the plain loop, a dozen kernels a step, takes longest."""
 
 TESTS = ["properties/twins", "experiments/speed", "experiments/speed_gpu", "-m", "gpu", "--subject", "torch_twin"]
-LAWS = ["properties", "--ignore=properties/meta", "--ignore=properties/twins", "-n", "8"]
-"""Each process of pytest has one for its subject, and each of those a context on the card."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+LAWS = ["properties", "--ignore=properties/meta", "--ignore=properties/twins", "-n", str(max(2, min(CORES, 12)))]
+"""A process of pytest a core: it waits while its subject's process computes. Each of those has a context on the card.
+
+On an H100 beside 16 cores runs of 8 processes, two at a time, took 65 to 80 seconds (vendor, fused_bf16) and more.
+"""
 
 RUNS = {"tests": TESTS} | {name: [*LAWS, "--subject", f"properties.on_card:{name}"] for name in SUBJECTS}
 NEEDED = {"pytest": "pytest", "pytest-xdist": "xdist", "hypothesis": "hypothesis", "python-flint": "flint"}
