@@ -74,7 +74,8 @@ class Coarse(Carried):
     """Carried whose tanh of float32 may be off by more, and its sigma by half as much, since it may be made of a tanh.
 
     Args:
-        error: how far tanh(a) may be off, relative to it; so (1 + tanh(a / 2)) / 2 is off by error / 2 at most.
+        error: how far tanh(a) may be off, relative to it; so (1 + tanh(a / 2)) / 2 is off by error / 2 at most, and by
+            u where its sum rounds.
         others: as Carried has them. Of float64 nothing more is granted.
     """
 
@@ -85,7 +86,7 @@ class Coarse(Carried):
     def sigma(self, a: Value) -> Value:
         """See Carried."""
         found = super().sigma(a)
-        return Value(found.v, found.e + self.error / 2)
+        return Value(found.v, found.e + (self.error / 2 + self.u if self.error else 0.0))
 
     def tanh(self, a: Value) -> Value:
         """See Carried."""

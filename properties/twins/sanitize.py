@@ -46,12 +46,20 @@ GRACE = 1.0
 SHOWN = 12
 """Lines of what a tool said last that are shown, and of its findings by kernel."""
 
-FINDING = re.compile(r"========= (?P<what>(?!COMPUTE-SANITIZER|ERROR SUMMARY)\S.*)")
-PLACE = re.compile(r"=========\s+at (?:0x[0-9a-f]+ in (?:.*?:\d+:)?)?(?P<kernel>.+?)(?:\+0x[0-9a-f]+)?(?: in \S+:\d+)?")
-"""Lines of a tool's report: what it found, and below it the kernel where."""
+FINDING = re.compile(
+    r"========= (?!COMPUTE-SANITIZER|\w+ SUMMARY|Target application)"
+    r"(?P<what>\S.*?)(?: between (?P<race>\w+ access) at (?P<place>.+))?"
+)
+BELOW = re.compile(r"=========\s+at (?P<place>.+)")
+"""Lines of a tool's report: what it found, of a race with a place in the same line, else below it."""
+
+KERNEL = re.compile(r"(?:0x[0-9a-f]+ in (?:.*?:\d+:)?)?(?P<kernel>.+?)(?:\+0x[0-9a-f]+)?(?: in .+:\d+)?")
+"""A place, and the kernel in it."""
 
 WIDTH = 100
 """Characters of a kernel's name that are shown: a template's has hundreds."""
+
+NAMELESS = "no kernel named"
 
 CLEAN, LEFT = "clean", "left"
 
@@ -164,12 +172,17 @@ def findings(lines: Sequence[str]) -> list[str]:
     """
     found: list[tuple[str, str]] = []
     for line in lines:
-        if what := FINDING.fullmatch(line):
-            found.append((what["what"], "no kernel named"))
-        elif found and (place := PLACE.fullmatch(line)) and found[-1][1] == "no kernel named":
-            found[-1] = found[-1][0], place["kernel"][:WIDTH]
+        if one := FINDING.fullmatch(line):
+            found.append((one["what"], kernel_of(one["place"]) if one["place"] else NAMELESS))
+        elif found and found[-1][1] == NAMELESS and (below := BELOW.fullmatch(line)):
+            found[-1] = found[-1][0], kernel_of(below["place"])
     counted = Counter(found).most_common(SHOWN)
     return [f"{count} times: {what}: {kernel}" for (what, kernel), count in counted]
+
+
+def kernel_of(place: str) -> str:
+    """The kernel's name in a place that a tool tells, shortened."""
+    return KERNEL.fullmatch(place)["kernel"][:WIDTH]
 
 
 def told(found: str) -> str:

@@ -17,14 +17,14 @@ from torch.overrides import TorchFunctionMode
 from impl.spec import LSTMState, Parameters, tree_map
 from impl.torch_twin import scan, vendor
 from properties import cases, on_card, oracle
-from properties.arithmetic import Carried
+from properties.arithmetic import Carried, Value
 from properties.cases import Plan
 from properties.check import check, check_subject
 from properties.false_alarms import judge_case
 from properties.guard import InProcess
 from properties.loading import load
 from properties.on_card import BF16, CUDNN, TF32X3, Eager, Fused, FusedBF16, FusedTF32x3, OnCard, Vendor, products_of
-from properties.roundoff import Products, granted
+from properties.roundoff import Coarse, Products, granted
 from properties.subject import Output
 
 HOW = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
@@ -203,17 +203,22 @@ def test_only_what_is_declared_is_granted_and_only_meanwhile():
 
 
 class Off(TorchFunctionMode):
-    """tanh of float32 is off by some of itself, at most at 1 and in either direction, as cuDNN's is."""
+    """tanh of float32 is off by some of itself, at most at 1 and in either direction, as cuDNN's; sigma is made of it."""
 
     def __init__(self, error):
         super().__init__()
         self.error = error
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        found = function(*args, **(kwargs or {}))
-        if function is not torch.tanh or found.dtype != torch.float32:
-            return found
-        return found * (1 + self.error * torch.sin(np.pi / 2 * args[0].clamp(-2, 2) ** 2))
+        if function not in (torch.tanh, torch.sigmoid) or args[0].dtype != torch.float32:
+            return function(*args, **(kwargs or {}))
+        with torch._C.DisableTorchFunction():
+            (a,) = args
+            return self.tanh(a) if function is torch.tanh else (1 + self.tanh(a / 2)) / 2
+
+    def tanh(self, a):
+        """Off by nothing at 0, in between by as much as is said, in either direction."""
+        return torch.tanh(a) * (1 + self.error * torch.sin(np.pi / 2 * a.clamp(-2, 2) ** 2))
 
 
 def coarse(error, declared=CUDNN):
@@ -241,6 +246,18 @@ def test_a_tanh_as_coarse_as_declared_breaks_no_law_and_one_that_is_coarser_does
     assert found["value"].worst > 0.3
     for other in (coarse(9e-6, None), coarse(4 * CUDNN)):
         assert judged(other, ("value",), 3)["value"].word == "broken"
+
+
+def test_a_coarse_tanh_widens_the_bounds_of_tanh_and_sigma_of_float32_alone_and_by_no_more():
+    """tanh by its error relative to it, sigma by half of that and a rounding; what follows from them follows."""
+    a, u = Value(np.array([[-20, 0, 2.0**-10, 1]]), np.zeros((1, 4))), 2.0**-24
+    plain, wide = Carried(u, 0.0), Coarse(CUDNN, u, 0.0)
+    more = {
+        name: getattr(wide, name)(a).e - getattr(plain, name)(a).e for name in ("tanh", "sigma", "exp", "one_minus")
+    }
+    assert np.allclose(more["tanh"], CUDNN * np.abs(np.tanh(a.v)), rtol=1e-6, atol=0)
+    assert np.allclose(more["sigma"], CUDNN / 2 + u, rtol=1e-6, atol=0)
+    assert not more["exp"].any() and not more["one_minus"].any()
     case = Plan(3, 2, 4, 5, seed=7).case("lstm", "float64")
     plain = case.judged(gradients=True)
     with granted(coarse(0.0)):

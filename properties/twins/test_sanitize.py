@@ -238,8 +238,15 @@ REPORT = """\
 ========= Uninitialized __global__ memory read of size 4 bytes
 =========     at void gemm<float, 32, (int)4>(const T1 *, int)+0x70
 ========= Invalid __global__ read of size 4 bytes
-=========     at forward_loop+0x1a80 in rnn.py:78
+=========     at forward_loop+0x1a80 in /a b/rnn.py:78
+========= Error: Race reported between Write access at sum(int *, int *)+0xa0 in race.cu:21
+=========     and Read access at sum(int *, int *)+0xc0 in race.cu:27 [508 hazards]
+=========
+========= Error: Race reported between Read access at sum(int *, int *)+0xb0 in race.cu:22
 ========= Program hit cudaErrorInvalidValue (error 1) due to "invalid argument" on CUDA API call to cudaFree.
+========= RACECHECK SUMMARY: 2 hazards displayed (2 errors, 0 warnings)
+========= LEAK SUMMARY: 0 bytes leaked in 0 allocations
+========= Target application returned an error
 ========= ERROR SUMMARY: 5 errors
 """
 
@@ -248,6 +255,7 @@ def test_what_a_tool_found_is_told_by_kernel():
     """Whatever stands between: a report has a hundred findings of thirty lines, and its end names none."""
     assert sanitize.findings(REPORT.splitlines()) == [
         "3 times: Invalid __global__ read of size 4 bytes: forward_loop",
+        "2 times: Error: Race reported: sum(int *, int *)",
         "1 times: Uninitialized __global__ memory read of size 4 bytes: void gemm<float, 32, (int)4>(const T1 *, int)",
         '1 times: Program hit cudaErrorInvalidValue (error 1) due to "invalid argument" on CUDA API call to cudaFree.: '
         "no kernel named",

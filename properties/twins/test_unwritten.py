@@ -19,27 +19,25 @@ from properties.twins import referee, small_kernels
 
 pytestmark = pytest.mark.slow
 
-MARKS = {torch.float32: (torch.int32, 0x7FC0DEAD), torch.float64: (torch.int64, 0x7FF8DEAD0000DEAD)}
-"""By dtype the integers of its size, and the NaN that stands for what nobody has written."""
+MARKS = {
+    torch.float32: (torch.int32, 0x7FC0DEAD),
+    torch.float64: (torch.int64, 0x7FF8DEAD0000DEAD),
+    torch.bfloat16: (torch.int16, 0x7FED),
+    torch.int32: (torch.int32, 0x5EADDEAD),
+    torch.int64: (torch.int64, 0x5EADDEAD5EADDEAD),
+}
+"""By dtype the integers of its size, and what stands for a number that nobody has written: of floats a NaN."""
 
-SHAPES_ALONE = (
-    "empty",
-    "new_",
-    "zeros",
-    "view",
-    "alias",
-    "select",
-    "slice",
-    "expand",
-    "permute",
-    "transpose",
-    "detach",
-)
-SHAPES_ALONE += ("squeeze", "aten.t.", "unbind", "split")
-"""Names of what looks at no value of what it is given."""
+MADE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
+"""Operations that make a tensor without values."""
 
-WRITES = ("copy_", "fill_", "zero_")
-"""Names of what writes its first argument without looking at it."""
+SHAPES_ALONE = MADE | {"new_zeros", "new_full", "new_ones", "zeros_like", "full_like", "ones_like"}
+SHAPES_ALONE |= {"view", "_unsafe_view", "as_strided", "alias", "detach", "expand", "permute", "transpose", "t"}
+SHAPES_ALONE |= {"select", "slice", "squeeze", "unsqueeze", "unbind", "split"}
+"""Operations that look at no value of what they are given."""
+
+WRITES = {"copy_", "fill_", "zero_"}
+"""Operations that write their first argument without looking at it."""
 
 
 def marks(a):
@@ -57,14 +55,14 @@ class Marked(TorchDispatchMode):
         self.read = Counter()
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        name = str(operation)
-        if not any(word in name for word in SHAPES_ALONE):
-            given = args[1:] if any(word in name for word in WRITES) else args
+        name = operation.overloadpacket.__name__
+        if name not in SHAPES_ALONE:
+            given = args[1:] if name in WRITES else args
             for a in given:
                 for one in a if isinstance(a, (list, tuple)) else [a]:
                     self.note(name, marks(one) if isinstance(one, torch.Tensor) else 0)
         made = operation(*args, **(kwargs or {}))
-        if "empty" in name and made.dtype in MARKS:
+        if name in MADE and made.dtype in MARKS:
             whole, mark = MARKS[made.dtype]
             made.view(whole).fill_(mark)
         return made
@@ -84,6 +82,7 @@ def marked(monkeypatch):
         pytest.skip("kernels are compiled: TRITON_INTERPRET is not 1")
     from triton.runtime.interpreter import InterpreterBuilder
 
+    common._nothing.cache_clear()  # what is kept was not made under the mode
     mode, load = Marked(), InterpreterBuilder.create_masked_load
 
     def counted(self, pointers, mask, *rest):
