@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.numpy_twin.array import require_own
+from impl.numpy_twin.array import require_own_each
 from impl.spec import GATES, Head, Parameters, block, check_parameters, tree_map
 
 
@@ -140,9 +140,7 @@ def _with_biases(cell: str, params: Parameters, **values: float | np.ndarray) ->
 
 def _require_forget_bias(cell: str, params: Parameters) -> None:
     check_parameters(cell, params)
-    for name, a in params._asdict().items():
-        if a is not None:
-            require_own(name, a)
+    require_own_each(params._asdict())
     if "f" not in GATES[cell]:
         raise ValueError(f"`cell` must have the gate f, since its bias is to be set; got {cell!r}.")
     if params.bias_ih is None or params.bias_hh is None:
