@@ -84,7 +84,8 @@ def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell
     _require_forget_bias(cell, params)
     *group, _, H = params.weight_hh.shape
     b_f = np.log(rng.uniform(1.0, T_max - 1.0, (*group, H)))
-    return _with_biases(cell, params, f=b_f, i=-b_f) if "i" in GATES[cell] else _with_biases(cell, params, f=b_f)
+    biases = {"i": -b_f, "f": b_f}
+    return _with_biases(cell, params, **{gate: b for gate, b in biases.items() if gate in GATES[cell]})
 
 
 def head(rng: np.random.Generator, V: int, H: int, bias: bool = True) -> Head:
