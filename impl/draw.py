@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.numpy_twin.array import require_own
+from impl.numpy_twin.array import require_own_each
 from impl.spec import GATES, Head, Parameters, block, check_parameters, tree_map
 
 
@@ -84,7 +84,8 @@ def with_chrono(rng: np.random.Generator, params: Parameters, T_max: float, cell
     _require_forget_bias(cell, params)
     *group, _, H = params.weight_hh.shape
     b_f = np.log(rng.uniform(1.0, T_max - 1.0, (*group, H)))
-    return _with_biases(cell, params, f=b_f, i=-b_f) if "i" in GATES[cell] else _with_biases(cell, params, f=b_f)
+    biases = {"i": -b_f, "f": b_f}
+    return _with_biases(cell, params, **{gate: b for gate, b in biases.items() if gate in GATES[cell]})
 
 
 def head(rng: np.random.Generator, V: int, H: int, bias: bool = True) -> Head:
@@ -140,9 +141,7 @@ def _with_biases(cell: str, params: Parameters, **values: float | np.ndarray) ->
 
 def _require_forget_bias(cell: str, params: Parameters) -> None:
     check_parameters(cell, params)
-    for name, a in params._asdict().items():
-        if a is not None:
-            require_own(name, a)
+    require_own_each(params._asdict())
     if "f" not in GATES[cell]:
         raise ValueError(f"`cell` must have the gate f, since its bias is to be set; got {cell!r}.")
     if params.bias_ih is None or params.bias_hh is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -39,3 +40,10 @@ def require_own(name: str, a: Any) -> None:
             f"`{name}` must be a NumPy array, as array.asarray of the NumPy twin makes them; got "
             f"{type(a).__module__}.{type(a).__name__}."
         )
+
+
+def require_own_each(named: Mapping[str, Any]) -> None:
+    """Refuses arrays by name, of which some may be None, where one is no array of this twin."""
+    for name, a in named.items():
+        if a is not None:
+            require_own(name, a)

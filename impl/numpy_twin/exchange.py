@@ -33,7 +33,7 @@ from impl.spec import (
     tree_map,
 )
 
-from .array import detached, require_own
+from .array import detached, require_own_each
 from .scan import copy
 
 
@@ -85,9 +85,7 @@ def require_own_layers(layers: Layers, called: Callable[[int, int, str], str] = 
 def require_own_directions(directions: tuple[Parameters, ...], called: Callable[[int, str], str]) -> None:
     """The same of one layer's directions."""
     for d, params in enumerate(directions):
-        for name, a in params._asdict().items():
-            if a is not None:
-                require_own(called(d, name), a)
+        require_own_each({called(d, name): a for name, a in params._asdict().items()})
 
 
 def to_onnx(cell: str, directions: tuple[Parameters, ...]) -> dict[str, Array]:
@@ -123,8 +121,7 @@ def from_onnx(cell: str, tensors: Mapping[str, Array]) -> tuple[Parameters, ...]
         TypeError, ValueError: a name is unknown or missing, or a tensor does not fit; the message names it.
     """
     check_onnx(cell, tensors)
-    for name, a in tensors.items():
-        require_own(name, a)
+    require_own_each(tensors)
     W, R, B = tensors["W"], tensors["R"], tensors.get("B")
     biases = [(None, None)] * len(R) if B is None else [(b[: len(b) // 2], b[len(b) // 2 :]) for b in B]
     held = [Parameters(W[d], R[d], *biases[d]) for d in range(len(R))]

@@ -36,7 +36,7 @@ from impl.spec import (
 from . import fast_lstm, fast_rnn
 from .array import require_own
 from .fast_products import Place, chosen, memory, rows_of
-from .scan import batch_of, mask, running_rows, select
+from .scan import batch_of, entering, mask, running_rows
 
 CACHE = 2**20
 """Bytes that the models computed at once may take for their weights and one step: half a core's second-level cache."""
@@ -128,15 +128,14 @@ def forward(
     ended = None if running is None else ~grouped(running, 4)[::way].mT
     fields, shape, dtype = STATES[cell]._fields, (*batch, params.weight_hh.shape[-1]), x.dtype
     given = STATES[cell](*(zeros(shape, dtype) for _ in fields)) if state is None else state
-    stepped = None if running is None or len(x) == 0 else running[0]
+    state, handed_on = entering(running, given)
     asked = (memory((len(x), *shape), dtype) if states or field == "h" else None for field in fields)
-    everywhere, seen = STATES[cell](*asked), (mask(stepped, given), grouped(seen, 4), ended)
+    everywhere, seen = STATES[cell](*asked), (state, grouped(seen, 4), ended)
     weights = grouped(params.weight_ih, 3), grouped(params.weight_hh, 3), bias(params)
     threads = threads if weights[1].shape[1] * batch[-1] >= cells[cell].least else 1
     work = partial(forward_part, cells[cell], *weights, *seen, over_time(everywhere), way)
     parts, last = on_threads(threads, work, divided(params, batch))
-    last = joined(last, batch)
-    last = last if stepped is None else select(running, 0, last, given)
+    last = handed_on(joined(last, batch))
     return Run(mask(running, everywhere), last, Cache(parts, tuple(x.shape), batch, way))
 
 

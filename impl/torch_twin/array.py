@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 
     def convert(a: Any) -> torch.Tensor:
         a = np.array(a, order="C")  # torch takes no axis that runs backwards, one of length 1 neither
+        # copied again, since NumPy's memory begins anywhere in a line of cache, and that may decide how products sum
         return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
 
     return tree_map(convert, tree)
@@ -43,3 +45,10 @@ def require_own(name: str, a: Any) -> None:
             f"`{name}` must be a tensor of torch, as array.asarray of the torch twin makes them; got "
             f"{type(a).__module__}.{type(a).__name__}."
         )
+
+
+def require_own_each(named: Mapping[str, Any]) -> None:
+    """Refuses arrays by name, of which some may be None, where one is no array of this twin."""
+    for name, a in named.items():
+        if a is not None:
+            require_own(name, a)

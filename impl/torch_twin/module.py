@@ -273,8 +273,9 @@ class Recurrent(nn.Module):
         require_own_layers(layers)
         first = layers[0][0]
         check_biases(layers)
-        for name in (name for name in SAID if name in options):
-            raise TypeError(f"`{name}` must not be given, since the parameters say it; got {options[name]!r}.")
+        for name in SAID:
+            if name in options:
+                raise TypeError(f"`{name}` must not be given, since the parameters say it; got {options[name]!r}.")
         options |= {"num_layers": len(layers), "bias": first.bias_ih is not None, "bidirectional": len(layers[0]) == 2}
         options |= {"ensemble": members(layers), "device": "meta", "dtype": first.weight_ih.dtype}
         D, H = first.weight_ih.shape[-1], first.weight_hh.shape[-1]

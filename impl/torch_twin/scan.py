@@ -82,8 +82,7 @@ def forward(
     T, weights, batch, way = x.shape[0], unpack(params), batch_of(params, x), -1 if reverse else 1
     given = zero_state(cell, params, x) if state is None else tree_map(copy, state)
     running = running_rows(x, lengths, batch)
-    stepped = None if running is None or T == 0 else running[0]
-    state = mask(stepped, given)
+    state, handed_on = entering(running, given)
     seen = x if running is None else where(running, x if x.ndim == running.ndim else x[:, None], 0)
     steps, states = [], []
     for t in range(T)[::way]:
@@ -93,7 +92,7 @@ def forward(
         states.append(state)
     states = mask(running, over_steps(states[::way], state))
     cache = Cache(weights, seen, steps[::way], running, tuple(x.shape), batch, way)
-    return Run(states, tree_map(copy, state if stepped is None else select(running, 0, state, given)), cache)
+    return Run(states, tree_map(copy, handed_on(state)), cache)
 
 
 def backward(
@@ -216,6 +215,13 @@ def running_rows(x: Array, lengths: Array | None, batch: tuple[int, ...]) -> Arr
         return None
     steps = arange(x.shape[0], device=x.device).reshape(-1, *[1] * len(batch))
     return (steps < broadcast_to(lengths, batch))[..., None]
+
+
+def entering(running: Array | None, given: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The initial state as the loop takes it, zero in rows of no steps; and what hands theirs on in the last state."""
+    if running is None or len(running) == 0:
+        return given, lambda last: last
+    return mask(running[0], given), lambda last: select(running, 0, last, given)
 
 
 def select(running: Array | None, t: int, new: Any, old: Any) -> Any:

@@ -166,6 +166,21 @@ def test_the_state_of_a_row_of_no_steps_is_handed_on_and_reaches_nothing_else(na
         assert same(leaves(found[value]), leaves(found[0.0]))
 
 
+@pytest.mark.parametrize("cell", COMMON)
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_sequence_of_no_steps_hands_the_state_on_with_lengths_too(name, cell):
+    """T = 0, every length 0: there is no first step at which to look which rows run."""
+    if name == "fused":
+        pytest.importorskip("triton")
+    twin, module = LOOPS[name]
+    loop, case = part(twin, module), Plan(3, 3, 4, 2, seed=3, E=2).case(cell, "float64")
+    args = into(twin, (case.call.params, case.call.x[:0], case.call.state, np.zeros(3, int)))
+    run = loop.forward(cell, *args)
+    found = loop.backward(cell, args[0], run.cache, None, into(twin, case.cotangent.last))
+    assert same(leaves(out(twin, (run.last, found.state))), leaves((case.call.state, case.cotangent.last)))
+    assert run.states.h.shape[0] == 0 and not any(a.any() for a in leaves(out(twin, found.params)))
+
+
 def same(one, other):
     """Whether two arrays, or lists of arrays, hold the same numbers, NaN among them."""
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))

@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -248,6 +249,26 @@ def test_arrays_that_run_backwards_come_in(twin):
     """A sequence turned in time, x[::-1], and a number without an axis."""
     for a in (np.arange(6.0).reshape(2, 3)[::-1, ::-1], np.ones((1, 2, 1))[::-1, :, ::-1], np.float64(2)):
         np.testing.assert_array_equal(out(twin, into(twin, a)), a)
+
+
+def test_a_tensor_lies_in_memory_of_torch_and_in_one_layout():
+    """Whatever the array's layout, also one that cannot be written: from the start of a line of cache, without gaps."""
+    locked, a = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3)
+    locked.flags.writeable = False
+    for given in (a, locked, a.T, a[::-1], a[:, ::2], np.broadcast_to(a, (2, 2, 3)), np.array(2.0), np.ones((2, 0))):
+        with warnings.catch_warnings(action="error"):
+            tensor = into("torch_twin", given)
+        assert out("torch_twin", tensor).tobytes() == given.tobytes() and tensor.shape == given.shape
+        assert tensor.is_contiguous() and tensor.data_ptr() % 64 == 0
+        tensor.fill_(7)
+        assert not (given == 7).any()
+
+
+def test_tensors_are_made_on_torchs_default_device():
+    """As torch makes its own, unless another is named."""
+    with torch.device("meta"):
+        assert into("torch_twin", np.ones(3)).device.type == "meta"
+        assert part("torch_twin", "array").asarray(np.ones(3), device="cpu").device.type == "cpu"
 
 
 @both
