@@ -203,7 +203,7 @@ def test_only_what_is_declared_is_granted_and_only_meanwhile():
 
 
 class Off(TorchFunctionMode):
-    """tanh of float32 is off by some of itself, at most at 1 and in either direction, as cuDNN's; sigma is made of it."""
+    """tanh of float32 is off by some of itself, most at 1 and in either direction, as cuDNN's; sigma is made of it."""
 
     def __init__(self, error):
         super().__init__()
