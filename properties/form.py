@@ -8,7 +8,7 @@ law "dtype", and a result that is not there at all (None) for the laws that need
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,26 @@ MISSHAPEN = (AttributeError, TypeError, ValueError, LookupError, RuntimeError)
 
 WHATEVER_FORM = ("honesty", "purity", "shapes")
 """Laws that take results of any form: those of calls that need not fit, and what is only compared with itself."""
+
+
+class Look(NamedTuple):
+    """A result that was looked at for a law.
+
+    Attributes:
+        wrong: what is wrong with its form, in words or "".
+        absent: the names of what is not there.
+        breaks: whether something is wrong that the law cannot do with.
+    """
+
+    wrong: str
+    absent: list[str]
+    breaks: bool
+
+
+def look(law: str, method: str, given: tuple[Any, ...], options: dict[str, Any], found: Any) -> Look:
+    """Looks for a law at the form of a method's result; nothing is asked of that of a method without PARTS."""
+    wrong, absent = wrong_form(method, given, options, found) if method in PARTS else ("", [])
+    return Look(wrong, absent, bool(wrong) and law not in WHATEVER_FORM)
 
 
 def wrong_form(method: str, given: tuple[Any, ...], options: dict[str, Any], found: Any) -> tuple[str, list[str]]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from properties.cases import Plan
 from properties.explain import explain
-from properties.form import PARTS, WHATEVER_FORM, wrong_form
+from properties.form import look
 from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
 from properties.roundoff import granted
 from properties.snippet import Shown, shown
@@ -179,9 +179,8 @@ class Watched:
     that has not the form that its call asks for."""
 
     def __init__(self, subject: Subject, law: str, of: str) -> None:
-        self.watched, self.of = subject, of
+        self.watched, self.law, self.of = subject, law, of
         self.compared = law != "purity"  # whose cases look for themselves
-        self.strict = law not in WHATEVER_FORM
         self.changed, self.raised = "", None
         self.malformed, self.absent = "", {}
 
@@ -227,13 +226,11 @@ class Watched:
         Raises:
             Broken: it has not the one that the call asks for, and the law cannot do with another.
         """
-        if name not in PARTS:
-            return
-        wrong, absent = wrong_form(name, args, kwargs, result)
+        wrong, absent, breaks = look(self.law, name, args, kwargs, result)
         self.malformed = self.malformed or wrong
         asked = (one for one in absent if not may_leave_out(self.watched, one.removeprefix("gradient by ")))
         self.absent |= dict.fromkeys(asked, name)
-        if wrong and self.strict:
+        if breaks:
             raise Broken(f"{self.watched.name}: {wrong} {self.of}")
 
     @property

@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import settings
 from torch import nn
 
 from properties import check as check_command
-from properties import child, form, guard, reduce, test_adjoint
+from properties import child, form, guard, reduce, snippet, test_adjoint
 from properties.cases import POOL, Plan, gradients, pooled, resized
 from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
@@ -550,7 +551,7 @@ def test_a_form_that_is_asked_for_is_that_of_every_method():
     """Of groups, stacks, read-outs and losses too: no result of the twins is taken for another form."""
     looked_at = set()
     laws = ("backward again", "chain rule", "ensemble", "exchange", "layout", "modes", "reversal", "training", "vjp")
-    with patched(guard, wrong_form=lambda method, *of: looked_at.add(method) or form.wrong_form(method, *of)):
+    with patched(guard, look=lambda law, method, *of: looked_at.add(method) or form.look(law, method, *of)):
         assert here(load_all("numpy_twin")[0], laws, ("float64",)).holds
         assert here(load_all("torch_twin")[0], ("second order",), ("float64",)).holds
     assert looked_at == set(form.PARTS)
@@ -606,6 +607,15 @@ def test_what_is_no_array_or_list_is_told_so(kind):
     law, says = OTHER_KINDS[kind]
     told = here(kind(), (law,), ("float64",)).breaks
     assert told and all(says in one.sentence for one in told), told
+
+
+@pytest.mark.parametrize(("law", "stops"), [("value", True), *((law, False) for law in form.WHATEVER_FORM)])
+def test_a_case_is_judged_and_shown_as_far_as_the_same_result(law, stops):
+    """What a law cannot do with ends the case in either; a law that takes any form goes on in both."""
+    call = Plan(3, 2, 4, 5, seed=1).case("rnn", "float64").call
+    for subject in (guard.Watched(Lists(), law, ""), snippet.Recorder(Lists(), law)):
+        with pytest.raises(Broken, match="must be a NumPy array; got a list") if stops else nullcontext():
+            subject.forward(call)
 
 
 NO_C = "the cT_l0 of stack, the cT_l1 of stack must be given; None came."
