@@ -19,6 +19,7 @@ from properties import child, form, guard, reduce, snippet, test_adjoint
 from properties.cases import POOL, Plan, gradients, pooled, resized
 from properties.check import Lacking, Verdict, check, check_subject
 from properties.child import isolated
+from properties.explain import PLANS, explain
 from properties.guard import InProcess
 from properties.laws import Broken
 from properties.loading import adapted, load_all
@@ -791,6 +792,24 @@ def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_giv
     dc = "dc = dnext_c + dnext_h * o * (1 - tc**2)"
     path = changed(tmp_path, "course", (dc, dc.replace("= dnext_c +", "= dnext_c\n    dc +=")))
     assert InProcess(load_all(str(path))[1]).explain("lstm", "float64") == ""
+
+
+def test_each_gradient_is_asked_for_once_and_kept_as_it_came(tmp_path, monkeypatch):
+    """Over a step and over several, also where a later call writes to the gradients of an earlier one."""
+    (subject,) = load_all(f"{changed(tmp_path, 'function', ('dh = dh + dh_t', 'dh = dh_t'))}:lstm")
+    says, own, given, buffers = explain(subject, "lstm", "float64"), subject.backward, [], {}
+
+    def in_one_buffer(call, cotangent):
+        given.append(call.x.shape)
+        fresh = own(call, cotangent)
+        kept = buffers.setdefault(call.params.weight_ih.shape, fresh.params)
+        for array, gradient in zip(kept, fresh.params, strict=True):
+            array[...] = gradient
+        return fresh._replace(params=kept)
+
+    monkeypatch.setattr(subject, "backward", in_one_buffer)
+    assert explain(subject, "lstm", "float64") == says and "hT is ignored; over several steps" in says
+    assert len(given) == len(set(given)) == 2 * len(PLANS)
 
 
 def test_a_dtype_is_not_explained_by_a_gradient(tmp_path):
