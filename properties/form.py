@@ -7,6 +7,7 @@ law "dtype", and a result that is not there at all (None) for the laws that need
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -65,6 +66,11 @@ def wrong_form(method: str, given: tuple[Any, ...], options: dict[str, Any], fou
     except MISSHAPEN:
         return f"{method} must return {RETURNS[method]}, as properties/subject.py has it; got {kind(found)}.", absent
     return "", absent
+
+
+def mistake(sentence: str) -> str:
+    """What a sentence says of a form before any shape and what came: the same of calls of all sizes."""
+    return re.split(r" \(|;", sentence)[0]
 
 
 def kind(found: Any) -> str:

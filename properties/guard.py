@@ -20,7 +20,7 @@ import numpy as np
 
 from properties.cases import Plan
 from properties.explain import explain
-from properties.form import look
+from properties.form import look, mistake
 from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
 from properties.roundoff import granted
 from properties.snippet import Shown, shown
@@ -132,7 +132,7 @@ class InProcess(Described):
                 self.report(watched, of)
                 if not watched.bad:
                     raise
-                raise Broken(f"{self.name}: {watched.bad} {of}") from error
+                raise Broken(f"{self.name}: {watched.bad} {of}", form=mistake(watched.bad)) from error
             sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
             raise Broken(sentence, kind="raised", name=type(error).__name__) from error
         self.report(watched, of)
@@ -197,6 +197,8 @@ class Watched:
                 result = found(*args, **kwargs)
             except Exception as error:
                 self.raised = None if isinstance(error, AssertionError) else error
+                if isinstance(error, Broken):  # an adapter has looked at what its function gives
+                    error.facts["form"] = mistake(str(error))
                 raise
             finally:
                 pairs = [(a, b) for a, b in zip(given, before, strict=True) if a.tobytes() != b.tobytes()]
@@ -231,7 +233,7 @@ class Watched:
         asked = (one for one in absent if not may_leave_out(self.watched, one.removeprefix("gradient by ")))
         self.absent |= dict.fromkeys(asked, name)
         if breaks:
-            raise Broken(f"{self.watched.name}: {wrong} {self.of}")
+            raise Broken(f"{self.watched.name}: {wrong} {self.of}", form=mistake(wrong))
 
     @property
     def bad(self) -> str:

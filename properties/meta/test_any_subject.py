@@ -17,7 +17,7 @@ from torch import nn
 from properties import check as check_command
 from properties import child, form, guard, reduce, snippet, test_adjoint
 from properties.cases import POOL, Plan, gradients, pooled, resized
-from properties.check import Lacking, Verdict, check, check_subject
+from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
 from properties.explain import PLANS, explain
 from properties.guard import InProcess
@@ -617,6 +617,33 @@ def test_a_case_is_judged_and_shown_as_far_as_the_same_result(law, stops):
     for subject in (guard.Watched(Lists(), law, ""), snippet.Recorder(Lists(), law)):
         with pytest.raises(Broken, match="must be a NumPy array; got a list") if stops else nullcontext():
             subject.forward(call)
+
+
+@pytest.mark.parametrize(
+    ("instead", "says"),
+    [("h.copy()[None], c.copy()", "the hT of forward must have shape "), ("h.tolist(), c", "`hT` must be a NumPy ")],
+)
+def test_a_wrong_form_is_told_once_with_the_names_of_all_laws_that_it_breaks(instead, says, tmp_path):
+    """Whatever the sizes of their cases; each law has its verdict and its own break."""
+    path = changed(tmp_path, "function", (RETURNED["last"], instead + END))
+    laws = ("adjoint", "causality", "no memory", "split", "value")
+    checked = in_one_dtype(f"{path}:lstm", (*laws, "vjp"), 2)
+    words = {v.law: v.word for v in checked.verdicts}
+    assert words == dict.fromkeys(laws, "broken") | {"vjp": "holds"}
+    assert {told.law for told in checked.breaks} == set(laws) and all(says in told.sentence for told in checked.breaks)
+    assert str(checked).count(says) == 1 and str(checked).endswith(
+        "\nit breaks these other laws too: split, adjoint, causality, no memory"
+    )
+
+
+def test_breaks_of_other_forms_other_cells_or_none_are_each_told():
+    """As one are told those alone by the same result of the same cell."""
+    about = {"test": "a_test", "dtype": "float64", "example": "", "sentence": "as it was"}
+    forms = [("a", "h", "rnn"), ("b", "hT", "rnn"), ("c", "h", "lstm"), ("d", "", "rnn"), ("e", "", "rnn")]
+    breaks = [Told(law=law, form=form, cell=cell, **about) for law, form, cell in [*forms, ("f", "h", "rnn")]]
+    first, *others = check_command.once(breaks)
+    assert first == f"{breaks[0]}\nit breaks these other laws too: f"
+    assert others == [str(told) for told in breaks[1:5]]
 
 
 NO_C = "the cT_l0 of stack, the cT_l1 of stack must be given; None came."
