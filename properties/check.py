@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
@@ -42,6 +42,7 @@ class Told:
         explanation: what would explain it, or "".
         numbers, program: the arguments of the wrong call, and a program that makes it with the plain library; or "".
         place: the wrong entry in the subject's own arrays, or "".
+        form: what is wrong with the form of a result, whatever the sizes; or "".
     """
 
     law: str
@@ -54,6 +55,7 @@ class Told:
     numbers: str = ""
     program: str = ""
     place: str = ""
+    form: str = ""
 
     def __str__(self) -> str:
         """All of it but the program."""
@@ -162,7 +164,7 @@ class Checked:
             worst = ", ".join(filter(None, ("" if v.worst is None else f"{v.worst:.3g}", v.left)))
             lines.append(form.format(v.law, v.word, v.cases or "", v.why if v.word in ("cannot", "not run") else worst))
         lines += [f"it printed {self.printed:,} bytes"] if self.printed else []
-        return "\n".join([*lines, *(f"\n{told}" for told in first_of_each(self.breaks))])
+        return "\n".join([*lines, *(f"\n{words}" for words in once(first_of_each(self.breaks)))])
 
 
 class Checks(tuple):
@@ -194,6 +196,16 @@ def first_of_each(breaks: Iterable[Told]) -> list[Told]:
     return sorted(found.values(), key=lambda told: PLAINEST.index(told.law) if told.law in PLAINEST else len(PLAINEST))
 
 
+def once(breaks: Iterable[Told]) -> Iterator[str]:
+    """Breaks in words; of those by a result of one wrong form the first, and the other laws by name."""
+    alike: dict[tuple[str, str], list[Told]] = {}
+    for told in breaks:
+        alike.setdefault((told.form, told.cell) if told.form else (told.law, ""), []).append(told)
+    for first, *others in alike.values():
+        laws = ", ".join(told.law for told in others)
+        yield f"{first}\nit breaks these other laws too: {laws}" if laws else str(first)
+
+
 CONDUCT = ("dtype", "honesty", "purity", "shapes")
 """Laws whose conditions are no matter of numbers: what would explain wrong ones does not explain their breaks."""
 
@@ -210,7 +222,8 @@ def tell(subject: Any, law: Law, cell: str, dtype: str, broken: Broken) -> Told:
     example = f"{cell} {dtype}, {broken.plan}" if broken.plan else f"{cell} {dtype}"
     told = registry()[broken.law][0] if broken.law else law  # another law's first test has its name
     about = (told.name, told.test, cell, dtype, str(broken), example)
-    return Told(*about, explanation, shown.numbers, shown.program, shown.place)
+    form = broken.facts.get("form", "")
+    return Told(*about, explanation, shown.numbers, shown.program, shown.place, form)
 
 
 def check(

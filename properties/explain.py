@@ -196,27 +196,27 @@ def less_precise(cases: list[Case], found: list[dict[str, np.ndarray]]) -> str:
 def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
     """Which gradients are wrong, where, and what would explain it."""
     single = [resized(case.plan, 1, *sizes(case.plan)).case(case.cell, case.dtype) for case in cases]
-    one, many = (what_is_wrong(subject, some, alpha) for some in (single, cases))
+    alone, found = gradients_of(subject, single), gradients_of(subject, cases)
+    one, many = what_is_wrong(alone, single, alpha), what_is_wrong(found, cases, alpha)
     if not many:
         return ""
-    found = [gradients_of(subject, case) for case in cases]
     for words, way in cotangents(cases[0].cell):
         if follows(found, cases, way, alpha):
             return words
     if first_left_out(subject, cases, found, alpha):
         return "the first step has no part in the gradients"
-    alone = [gradients_of(subject, case) for case in single] if one else []
     for words, way in cotangents(cases[0].cell) if one else ():
         if follows(alone, single, way, alpha):
-            return f"{words}; over several steps, beside that, {what_is_wrong(subject, cases, alpha, way)}"
+            return f"{words}; over several steps, beside that, {what_is_wrong(found, cases, alpha, way)}"
     if one == many:
         return many
     return f"in a single step, {one}" if one else f"a single step is right; over several, {many}"
 
 
-def gradients_of(subject: Subject, case: Case) -> dict[str, np.ndarray]:
-    """A case's gradients by name."""
-    return gradients(subject.backward(*copied((case.call, case.cotangent))))
+def gradients_of(subject: Subject, cases: list[Case]) -> list[dict[str, np.ndarray]]:
+    """Each case's gradients by name; copies, since later calls may write to what these gave."""
+    given = (copied((case.call, case.cotangent)) for case in cases)
+    return list(copied(tuple([gradients(subject.backward(*each)) for each in given])))
 
 
 def sizes(plan: Plan) -> tuple[int, int, int]:
@@ -246,12 +246,11 @@ def first_left_out(subject: Subject, cases: list[Case], found: list[dict[str, np
     return True
 
 
-def what_is_wrong(subject: Subject, cases: list[Case], alpha: float, way: Back = lambda c: c) -> str:
-    """Which gradients are wrong in some cases, and how; those of which the same is to be said, together.
+def what_is_wrong(found: list[dict[str, np.ndarray]], cases: list[Case], alpha: float, way: Back = lambda c: c) -> str:
+    """Which of the gradients found in some cases are wrong, and how; those of which the same is to be said, together.
 
     They are compared with those of what a way makes of the cotangents.
     """
-    found = [gradients_of(subject, case) for case in cases]
     exact = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
     pairs = list(zip(found, exact, strict=True))
     said: dict[str, list[str]] = {}

@@ -7,8 +7,9 @@ law "dtype", and a result that is not there at all (None) for the laws that need
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,26 @@ WHATEVER_FORM = ("honesty", "purity", "shapes")
 """Laws that take results of any form: those of calls that need not fit, and what is only compared with itself."""
 
 
+class Look(NamedTuple):
+    """A result that was looked at for a law.
+
+    Attributes:
+        wrong: what is wrong with its form, in words or "".
+        absent: the names of what is not there.
+        breaks: whether something is wrong that the law cannot do with.
+    """
+
+    wrong: str
+    absent: list[str]
+    breaks: bool
+
+
+def look(law: str, method: str, given: tuple[Any, ...], options: dict[str, Any], found: Any) -> Look:
+    """Looks for a law at the form of a method's result; nothing is asked of that of a method without PARTS."""
+    wrong, absent = wrong_form(method, given, options, found) if method in PARTS else ("", [])
+    return Look(wrong, absent, bool(wrong) and law not in WHATEVER_FORM)
+
+
 def wrong_form(method: str, given: tuple[Any, ...], options: dict[str, Any], found: Any) -> tuple[str, list[str]]:
     """What is wrong with the form of a method's result, in words or "", and the names of what is not there."""
     absent = []
@@ -45,6 +66,11 @@ def wrong_form(method: str, given: tuple[Any, ...], options: dict[str, Any], fou
     except MISSHAPEN:
         return f"{method} must return {RETURNS[method]}, as properties/subject.py has it; got {kind(found)}.", absent
     return "", absent
+
+
+def mistake(sentence: str) -> str:
+    """What a sentence says of a form before any shape and what came: the same of calls of all sizes."""
+    return re.split(r" \(|;", sentence)[0]
 
 
 def kind(found: Any) -> str:

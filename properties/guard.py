@@ -20,7 +20,7 @@ import numpy as np
 
 from properties.cases import Plan
 from properties.explain import explain
-from properties.form import PARTS, WHATEVER_FORM, wrong_form
+from properties.form import look, mistake
 from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
 from properties.roundoff import granted
 from properties.snippet import Shown, shown
@@ -132,7 +132,7 @@ class InProcess(Described):
                 self.report(watched, of)
                 if not watched.bad:
                     raise
-                raise Broken(f"{self.name}: {watched.bad} {of}") from error
+                raise Broken(f"{self.name}: {watched.bad} {of}", form=mistake(watched.bad)) from error
             sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
             raise Broken(sentence, kind="raised", name=type(error).__name__) from error
         self.report(watched, of)
@@ -179,9 +179,8 @@ class Watched:
     that has not the form that its call asks for."""
 
     def __init__(self, subject: Subject, law: str, of: str) -> None:
-        self.watched, self.of = subject, of
+        self.watched, self.law, self.of = subject, law, of
         self.compared = law != "purity"  # whose cases look for themselves
-        self.strict = law not in WHATEVER_FORM
         self.changed, self.raised = "", None
         self.malformed, self.absent = "", {}
 
@@ -198,6 +197,8 @@ class Watched:
                 result = found(*args, **kwargs)
             except Exception as error:
                 self.raised = None if isinstance(error, AssertionError) else error
+                if isinstance(error, Broken):  # an adapter has looked at what its function gives
+                    error.facts["form"] = mistake(str(error))
                 raise
             finally:
                 pairs = [(a, b) for a, b in zip(given, before, strict=True) if a.tobytes() != b.tobytes()]
@@ -227,14 +228,12 @@ class Watched:
         Raises:
             Broken: it has not the one that the call asks for, and the law cannot do with another.
         """
-        if name not in PARTS:
-            return
-        wrong, absent = wrong_form(name, args, kwargs, result)
+        wrong, absent, breaks = look(self.law, name, args, kwargs, result)
         self.malformed = self.malformed or wrong
         asked = (one for one in absent if not may_leave_out(self.watched, one.removeprefix("gradient by ")))
         self.absent |= dict.fromkeys(asked, name)
-        if wrong and self.strict:
-            raise Broken(f"{self.watched.name}: {wrong} {self.of}")
+        if breaks:
+            raise Broken(f"{self.watched.name}: {wrong} {self.of}", form=mistake(wrong))
 
     @property
     def bad(self) -> str:

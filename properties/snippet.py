@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from properties.cases import Plan, arrays, gradients, named, outputs
-from properties.form import PARTS, WHATEVER_FORM, wrong_form
+from properties.form import look
 from properties.laws import Broken, Law
 from properties.subject import Call, Subject
 from properties.subjects.plain import Plain
@@ -66,10 +66,9 @@ class Recorder:
                 self.made.append(Made(name, kept, None, error))
                 raise
             self.made.append(Made(name, kept, result, None))
-            if name in PARTS and self.law not in WHATEVER_FORM:
-                wrong, _ = wrong_form(name, args, kwargs, result)
-                if wrong:
-                    raise Broken(wrong)
+            wrong, _, breaks = look(self.law, name, args, kwargs, result)
+            if breaks:
+                raise Broken(wrong)
             return result
 
         return call

@@ -145,6 +145,16 @@ def test_breaks_of_all_dtypes_are_joined_and_causes_named():
     assert [c.name for c in causes] == ["onnx_runtime_no_rows"] and list(breaks.cause) == ["onnx_runtime_no_rows"]
 
 
+def test_a_result_of_a_wrong_form_is_one_cause_of_all_breaks_by_it():
+    """Named after the plainest law, with all of them; a break without a form has a cause of its own."""
+    forms = {"adjoint": "the hT of forward", "bias": "", "split": "the hT of forward", "value": "the hT of forward"}
+    told = [Told(law, "a_test", "lstm", "float32", "of 3", "lstm float32", form=form) for law, form in forms.items()]
+    verdicts = [Verdict(one.law, 1, None, [one]) for one in told]
+    causes, breaks = verify.explained({"own": Checked("own", "1", verdicts)})
+    assert {c.name: c.laws for c in causes} == {"own_value": {"adjoint", "split", "value"}, "own_bias": {"bias"}}
+    assert sorted(breaks.cause) == ["own_bias", *["own_value"] * 3]
+
+
 def test_a_library_that_is_not_installed_is_not_run_or_an_error(tmp_path):
     """Under `all` its laws are not run, and say so; asked for by name it is a usage error in one line."""
     missing = next((n for n, m in OUTSIDE.items() if importlib.util.find_spec(n.split("_")[0]) is None), None)

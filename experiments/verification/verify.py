@@ -172,11 +172,11 @@ def explained(subjects: dict[str, Checked]) -> tuple[list[Cause], pd.DataFrame]:
     causes: dict[str, Cause] = {}
     rows = []
     for checked in subjects.values():
-        alike: dict[str, str] = {}  # breaks of one explanation have one cause, named after its plainest law
+        alike: dict[str, str] = {}  # breaks of one explanation or form have one cause, named after its plainest law
         for told in plainest_first(checked.breaks):
             mine = [k for k in known() if k.explains(checked.name, told.law, told.cell, told.dtype)]
             own = re.sub(r"\W+", "_", f"{checked.name} {told.law}").strip("_")
-            names = [k.name for k in mine] or [alike.setdefault(told.explanation or told.law, own)]
+            names = [k.name for k in mine] or [alike.setdefault(told.explanation or told.form or told.law, own)]
             for name, one in zip(names, mine or [None], strict=True):
                 cause = causes.setdefault(name, cause_of(name, checked.name, told, one))
                 cause.subjects.add(checked.name)

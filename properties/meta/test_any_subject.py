@@ -4,6 +4,7 @@ import pickle
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from hypothesis import settings
 from torch import nn
 
 from properties import check as check_command
-from properties import child, form, guard, reduce, test_adjoint
+from properties import child, form, guard, reduce, snippet, test_adjoint
 from properties.cases import POOL, Plan, gradients, pooled, resized
-from properties.check import Lacking, Verdict, check, check_subject
+from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
+from properties.explain import PLANS, explain
 from properties.guard import InProcess
 from properties.laws import Broken
 from properties.loading import adapted, load_all
@@ -550,7 +552,7 @@ def test_a_form_that_is_asked_for_is_that_of_every_method():
     """Of groups, stacks, read-outs and losses too: no result of the twins is taken for another form."""
     looked_at = set()
     laws = ("backward again", "chain rule", "ensemble", "exchange", "layout", "modes", "reversal", "training", "vjp")
-    with patched(guard, wrong_form=lambda method, *of: looked_at.add(method) or form.wrong_form(method, *of)):
+    with patched(guard, look=lambda law, method, *of: looked_at.add(method) or form.look(law, method, *of)):
         assert here(load_all("numpy_twin")[0], laws, ("float64",)).holds
         assert here(load_all("torch_twin")[0], ("second order",), ("float64",)).holds
     assert looked_at == set(form.PARTS)
@@ -606,6 +608,42 @@ def test_what_is_no_array_or_list_is_told_so(kind):
     law, says = OTHER_KINDS[kind]
     told = here(kind(), (law,), ("float64",)).breaks
     assert told and all(says in one.sentence for one in told), told
+
+
+@pytest.mark.parametrize(("law", "stops"), [("value", True), *((law, False) for law in form.WHATEVER_FORM)])
+def test_a_case_is_judged_and_shown_as_far_as_the_same_result(law, stops):
+    """What a law cannot do with ends the case in either; a law that takes any form goes on in both."""
+    call = Plan(3, 2, 4, 5, seed=1).case("rnn", "float64").call
+    for subject in (guard.Watched(Lists(), law, ""), snippet.Recorder(Lists(), law)):
+        with pytest.raises(Broken, match="must be a NumPy array; got a list") if stops else nullcontext():
+            subject.forward(call)
+
+
+@pytest.mark.parametrize(
+    ("instead", "says"),
+    [("h.copy()[None], c.copy()", "the hT of forward must have shape "), ("h.tolist(), c", "`hT` must be a NumPy ")],
+)
+def test_a_wrong_form_is_told_once_with_the_names_of_all_laws_that_it_breaks(instead, says, tmp_path):
+    """Whatever the sizes of their cases; each law has its verdict and its own break."""
+    path = changed(tmp_path, "function", (RETURNED["last"], instead + END))
+    laws = ("adjoint", "causality", "no memory", "split", "value")
+    checked = in_one_dtype(f"{path}:lstm", (*laws, "vjp"), 2)
+    words = {v.law: v.word for v in checked.verdicts}
+    assert words == dict.fromkeys(laws, "broken") | {"vjp": "holds"}
+    assert {told.law for told in checked.breaks} == set(laws) and all(says in told.sentence for told in checked.breaks)
+    assert str(checked).count(says) == 1 and str(checked).endswith(
+        "\nit breaks these other laws too: split, adjoint, causality, no memory"
+    )
+
+
+def test_breaks_of_other_forms_other_cells_or_none_are_each_told():
+    """As one are told those alone by the same result of the same cell."""
+    about = {"test": "a_test", "dtype": "float64", "example": "", "sentence": "as it was"}
+    forms = [("a", "h", "rnn"), ("b", "hT", "rnn"), ("c", "h", "lstm"), ("d", "", "rnn"), ("e", "", "rnn")]
+    breaks = [Told(law=law, form=form, cell=cell, **about) for law, form, cell in [*forms, ("f", "h", "rnn")]]
+    first, *others = check_command.once(breaks)
+    assert first == f"{breaks[0]}\nit breaks these other laws too: f"
+    assert others == [str(told) for told in breaks[1:5]]
 
 
 NO_C = "the cT_l0 of stack, the cT_l1 of stack must be given; None came."
@@ -781,6 +819,24 @@ def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_giv
     dc = "dc = dnext_c + dnext_h * o * (1 - tc**2)"
     path = changed(tmp_path, "course", (dc, dc.replace("= dnext_c +", "= dnext_c\n    dc +=")))
     assert InProcess(load_all(str(path))[1]).explain("lstm", "float64") == ""
+
+
+def test_each_gradient_is_asked_for_once_and_kept_as_it_came(tmp_path, monkeypatch):
+    """Over a step and over several, also where a later call writes to the gradients of an earlier one."""
+    (subject,) = load_all(f"{changed(tmp_path, 'function', ('dh = dh + dh_t', 'dh = dh_t'))}:lstm")
+    says, own, given, buffers = explain(subject, "lstm", "float64"), subject.backward, [], {}
+
+    def in_one_buffer(call, cotangent):
+        given.append(call.x.shape)
+        fresh = own(call, cotangent)
+        kept = buffers.setdefault(call.params.weight_ih.shape, fresh.params)
+        for array, gradient in zip(kept, fresh.params, strict=True):
+            array[...] = gradient
+        return fresh._replace(params=kept)
+
+    monkeypatch.setattr(subject, "backward", in_one_buffer)
+    assert explain(subject, "lstm", "float64") == says and "hT is ignored; over several steps" in says
+    assert len(given) == len(set(given)) == 2 * len(PLANS)
 
 
 def test_a_dtype_is_not_explained_by_a_gradient(tmp_path):

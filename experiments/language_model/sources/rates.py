@@ -69,10 +69,8 @@ def chosen(name: str, n: int, cell: str) -> tuple[str, float]:
 
 
 def asked_of(name: str, n: int) -> tuple[str, int]:
-    """The searched source whose choice holds for this one."""
-    if name == "timer":
-        return name, 20 if n < 30 else 40
-    return name, OF_A_KIND.get(name, (n,))[0]
+    """The searched source whose choice holds for this one: the nearest of its kind, of two as near the larger."""
+    return name, min(OF_A_KIND.get(name, (n,)), key=lambda searched: (abs(n - searched), -searched))
 
 
 @cache

@@ -97,6 +97,8 @@ def test_the_choice_is_the_lowest_median(monkeypatch):
     assert rates.chosen("timer", 29, "rnn") == ("rnn_identity", 0.001)
     assert rates.asked_of("timer", 30) == ("timer", 40) and rates.asked_of("recall", 5) == ("recall", 10)
     assert rates.asked_of("dyck", 8) == ("dyck", 4) and rates.asked_of("even", 0) == ("even", 0)
+    monkeypatch.setitem(rates.OF_A_KIND, "timer", (20, 60))  # another search, another choice
+    assert [rates.asked_of("timer", n)[1] for n in (5, 39, 40, 90)] == [20, 20, 60, 60]
 
 
 def test_beside_a_text_of_the_users_own_no_source_is_run():
