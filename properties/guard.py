@@ -22,7 +22,7 @@ from properties.cases import Plan
 from properties.explain import explain
 from properties.form import look, mistake
 from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
-from properties.roundoff import granted
+from properties.roundoff import declared_by, granted
 from properties.snippet import Shown, shown
 from properties.subject import Subject
 from properties.subjects.plain import in_roundoffs
@@ -53,8 +53,10 @@ def description(subject: Subject) -> Description:
     """A subject's own words.
 
     Raises:
-        ValueError: its cells, dtypes or capabilities are no words, or its alpha is no number from 0 to 4 roundoffs.
+        ValueError: its cells, dtypes or capabilities are no words, its alpha is no number from 0 to 4 roundoffs, or its
+            `activation_error` is out of bounds.
     """
+    declared_by(subject)
     cells, dtypes, capabilities = (words_of(subject, name) for name in ("cells", "dtypes", "capabilities"))
     alphas = {dtype: alpha_of(subject, dtype) for dtype in dtypes}
     about = (subject.name, subject.version, cells, dtypes, frozenset(capabilities))

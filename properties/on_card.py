@@ -29,7 +29,7 @@ from impl.spec import COMMON
 from impl.torch_twin import backend, scan, stack, tf32  # noqa: F401  (Twin finds stack in the package)
 from impl.torch_twin import vendor as vendor_kernels
 from properties.guard import METHODS
-from properties.roundoff import Products
+from properties.roundoff import COARSEST, Products
 from properties.subjects.torch_kernels import TorchKernels
 from properties.subjects.torch_twin import TorchTwin, tensor
 from properties.subjects.torch_vendor import TorchVendor
@@ -61,7 +61,7 @@ BF16 = Products(factors=(1 + 1 / 257) ** 2 - 1, sums=CUT)
 INTERPRETED_BF16 = Products(factors=(1 + 2.0**-7) ** 2 - 1, sums=CUT)
 """Triton's interpreter cuts a factor off after 8 bits, where a card rounds (cvt.rn.bf16x2 in what is compiled)."""
 
-CUDNN = 2.0**-16
+CUDNN = COARSEST
 """How far cuDNN's tanh of float32 may be off, relative to it, 256 units of roundoff; its sigma by half as much.
 
 Seen on an H100 with cuDNN 9.19, by the smallest breaks of what float32 grants: tanh at 1/4, 1/2, 1 and 2 is off by
@@ -148,7 +148,9 @@ class Vendor(OnCard, TorchVendor):
         super().__init__(device, loop)
         where = torch.device(device).type
         self.cells = tuple(cell for cell in self.cells if (where, cell) not in vendor_kernels.OTHERWISE)
-        self.activation_error = CUDNN if where == "cuda" else None
+        if where == "cuda":
+            self.activation_error = CUDNN
+            self.version += f", tanh of float32 granted {CUDNN:.2g} of itself"
 
 
 class Fused(OnCard, TorchKernels):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +98,9 @@ class Coarse(Carried):
 FLOAT32 = 2.0**-24
 """Its unit roundoff."""
 
+COARSEST = 2.0**-16
+"""The most that a subject may declare: cuDNN's (on_card.py)."""
+
 
 @contextmanager
 def granted(subject: Any) -> Iterator[None]:
@@ -114,9 +118,15 @@ def granted(subject: Any) -> Iterator[None]:
 
 
 def declared_by(subject: Any) -> tuple[Any, Products | float | None]:
-    """The arithmetic that grants what a subject declares, and that; None where it declares neither."""
-    products = getattr(subject, "products", None)
-    return (Coarse, getattr(subject, "activation_error", None)) if products is None else (Rounded, products)
+    """The arithmetic that grants what a subject declares, and that; None where it declares neither.
+
+    Raises:
+        ValueError: its `activation_error` is no number from 0 to COARSEST.
+    """
+    products, error = (getattr(subject, name, None) for name in ("products", "activation_error"))
+    if error is not None and not (isinstance(error, Real) and 0 <= error <= COARSEST):
+        raise ValueError(f"`activation_error` of {subject.name} must be from 0 to {COARSEST:.2g}; got {error!r}.")
+    return (Coarse, error) if products is None else (Rounded, products)
 
 
 @lru_cache

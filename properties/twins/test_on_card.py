@@ -248,6 +248,13 @@ def test_a_tanh_as_coarse_as_declared_breaks_no_law_and_one_that_is_coarser_does
         assert judged(other, ("value",), 3)["value"].word == "broken"
 
 
+@pytest.mark.parametrize("error", [2 * CUDNN, -1e-9, float("nan"), "1e-6"])
+def test_no_subject_declares_a_tanh_coarser_than_cudnns(error):
+    """As with alpha: what one may declare is limited, or a constant would pass."""
+    with pytest.raises(ValueError, match=r"`activation_error` of eager_cpu must be from 0 to 1\.5e-05; got "):
+        InProcess(coarse(0.0, error))
+
+
 def test_a_coarse_tanh_widens_the_bounds_of_tanh_and_sigma_of_float32_alone_and_by_no_more():
     """tanh by its error relative to it, sigma by half of that and a rounding; what follows from them follows."""
     a, u = Value(np.array([[-20, 0, 2.0**-10, 1]]), np.zeros((1, 4))), 2.0**-24
@@ -324,7 +331,7 @@ def test_sigma_and_tanh_of_torchs_kernels_lie_within_what_is_declared(T, B, devi
     c = vendor.forward("lstm", weights, x[:1], state).last.c
     exact, u = (x.double().tanh(), x[0].double().sigmoid()), 2.0**-24
     of_tanh, of_sigma = ((found.double() - a).abs() for found, a in zip((h, c), exact, strict=True))
-    error = subject.activation_error or 0.0
+    error = getattr(subject, "activation_error", 0.0)
     assert (of_tanh / exact[0].abs()).max().item() <= error + 4 * u
     assert (of_sigma - 4 * u * exact[1]).max().item() <= error / 2 + u
 
