@@ -48,7 +48,7 @@ SHOWN = 12
 
 FINDING = re.compile(
     r"========= (?!COMPUTE-SANITIZER|\w+ SUMMARY|Target application)"
-    r"(?P<what>\S.*?)(?: between (?P<race>\w+ access) at (?P<place>.+))?"
+    r"(?P<what>\S.*?)(?: between \w+ access at (?P<place>.+))?"
 )
 BELOW = re.compile(r"=========\s+at (?P<place>.+)")
 """Lines of a tool's report: what it found, of a race with a place in the same line, else below it."""
