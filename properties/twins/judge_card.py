@@ -31,6 +31,7 @@ SUBJECTS = ("fused", "fused_tf32x3", "fused_bf16", "vendor", "eager")
 """Of properties.on_card; the plain loop, a dozen kernels a step, takes longest."""
 
 TESTS = ["properties/twins", "experiments/speed", "experiments/speed_gpu", "-m", "gpu", "--subject", "torch_twin"]
+TESTS += ["-n", "4"]  # most of their time goes to compiling kernels
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 LAWS = ["properties", "--ignore=properties/meta", "--ignore=properties/twins", "-n", str(max(2, min(CORES, 12)))]
 """A process of pytest a core: it waits while its subject's process computes. Each of those has a context on the card.
