@@ -177,7 +177,7 @@ def engine_words(frame: pd.DataFrame) -> str:
     """What `auto` takes, and at which of the widths that are demanded of one model it was not asked."""
     asked = {int(fact["H"]) for fact in facts(frame, "explain") if fact["cell"] == "lstm" and fact["E"] == "1"}
     left = [f"{H}" for H in AHEAD if H not in asked]
-    unasked = f" Of one LSTM of H={listed(left)} `auto` was not asked." if asked and left else ""
+    unasked = f" Which it takes for one LSTM of H={listed(left)} was not asked." if asked and left else ""
     return engine_sentence(frame) + unasked
 
 

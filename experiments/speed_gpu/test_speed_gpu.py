@@ -190,10 +190,10 @@ def test_widths_of_which_auto_was_not_asked_are_named():
         asked = pd.DataFrame([("speed_gpu", s, 0, metric, 0.0, 1.0, "") for s, metric in said], columns=COLUMNS)
         return made(facts("A card"), records({("cuda_fused", lstm(32, 64)): 13.0}), asked)[0].lead
 
-    named = "Of one LSTM of H=144, 160 and 192 `auto` was not asked."
+    named = "Which it takes for one LSTM of H=144, 160 and 192 was not asked."
     assert named in lead(("lstm", 1, 128), ("lstm", 1, 256), ("lstm", 8, 144), ("rnn", 1, 160))
     assert "was not asked" not in lead(*(("lstm", 1, H) for H in AHEAD))
-    assert "takes was not asked." in lead() and "Of one LSTM" not in lead()
+    assert "takes was not asked." in lead() and "for one LSTM" not in lead()
 
 
 def test_open_is_explained_where_something_is():
