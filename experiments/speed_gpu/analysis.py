@@ -36,6 +36,7 @@ from experiments.speed.pictures import CELLS
 from experiments.speed.targets import Slope
 from experiments.speed_gpu import floors, profiles
 from experiments.speed_gpu.targets import AHEAD, CAPPED, CEILING, DTYPE, TARGETS, T, Target
+from experiments.speed_gpu.tried import TRIED
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
@@ -55,6 +56,7 @@ def analyse(frame: pd.DataFrame) -> Report:
     judged = [
         target_table(found),
         *spending_table(found, looked_into),
+        *tried_table(asked),
         ceiling_table(share),
         slope_table(asked.slopes, f"; {FULL}"),
     ]
@@ -306,6 +308,19 @@ def spending_table(found: Found, looked_into: Sequence[floors.Profile]) -> list[
     shown = [row for row in rows if row["where ours goes"]]
     title = "Where the time of what is demanded goes, as the nearest width that was profiled tells it"
     return [Table("spending", title, pd.DataFrame(shown))] if shown else []
+
+
+def tried_table(asked: Asked) -> list[Table]:
+    """What was tried before, where something is missed."""
+    if not missed(asked, ()):
+        return []
+    rows = [
+        {"what was tried": one.what, "setting": one.where, "before": one.before, "after": one.after}
+        | {"kept": one.came, "told in": f"decisions/{one.decision}"}
+        for one in TRIED
+    ]
+    title = "What was tried against what is missed, µs of a kernel, T=100, B=64, by hand on an H100 before this run"
+    return [Table("tried", title, pd.DataFrame(rows))]
 
 
 def ceiling_table(found: Sequence[Share]) -> Table:

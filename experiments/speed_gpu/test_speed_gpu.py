@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -18,9 +19,11 @@ from experiments.speed.case import Case
 from experiments.speed.contenders import CONTENDERS
 from experiments.speed_gpu import analysis, experiment, sweep
 from experiments.speed_gpu.targets import AHEAD, BETWEEN, EXACT, RECORDED, TARGETS
+from experiments.speed_gpu.tried import TRIED
 from properties.record import COLUMNS
 
 ROUNDS = 15
+ROOT = Path(__file__).parents[2]
 
 
 def records(us, part="card"):
@@ -194,6 +197,18 @@ def test_widths_of_which_auto_was_not_asked_are_named():
     assert named in lead(("lstm", 1, 128), ("lstm", 1, 256), ("lstm", 8, 144), ("rnn", 1, 160))
     assert "was not asked" not in lead(*(("lstm", 1, H) for H in AHEAD))
     assert "takes was not asked." in lead() and "for one LSTM" not in lead()
+
+
+def test_what_was_tried_stands_beside_what_is_missed_as_the_decisions_tell_it():
+    """Each number is in its decision; where nothing is missed nothing of it is said."""
+    for one in TRIED:
+        (told,) = (path.read_text("utf-8") for path in (ROOT / "decisions").glob(f"{one.decision}-*.md"))
+        assert all(number in told for number in (one.before, one.after))
+    missing = {("cuda_fused", lstm(32, 64)): 13.0, ("cuda_nn", lstm(32, 64)): 14.0}
+    _, tables = made(facts("A card"), records(missing))
+    assert len(tables["tried"]) == len(TRIED)
+    _, tables = made(facts("A card"), records({("cuda_nn", lstm(32, 64)): 14.0}))
+    assert "tried" not in tables
 
 
 def test_open_is_explained_where_something_is():
