@@ -62,8 +62,7 @@ def _backward(work: Backward, H: int, relu: bool, precision: str) -> None:
     W, steps = _factor(work.w_hh, precision), range(T)[:: -work.way]
     for t in steps:
         pointwise.backward(work, H, t, relu, product, carry)
-        product.zero_()
-        _add_product(product, work.da[:, t], W, precision)
+        _put_product(product, work.da[:, t], W, precision)
     took = steps[-1] < work.lengths[..., None]
     work.dstate[0].copy_(torch.where(took, product, carry[0])[..., :H])
     for d, carried in zip(work.dstate[1:], carry[1:], strict=True):
@@ -89,6 +88,14 @@ def _add_product(total: Array, a: Array, W: Array, precision: str) -> None:
         total += torch.bmm(_factor(a, precision), W, out_dtype=total.dtype)
     else:
         total.baddbmm_(_factor(a, precision), W)
+
+
+def _put_product(out: Array, a: Array, W: Array, precision: str) -> None:
+    """out (E, B, N) = a (E, B, K) @ W (E, K, N), without a kernel that would fill it with zeros first."""
+    if precision == "bf16" and a.is_cuda:
+        out.copy_(torch.bmm(_factor(a, precision), W, out_dtype=out.dtype))
+    else:
+        torch.bmm(_factor(a, precision), W, out=out)
 
 
 Arrays = tuple[Array, ...]
