@@ -87,19 +87,23 @@ class Formed(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def stand_in(kind, product, outer=torch.matmul):
-    """A subject of a kind on a card whose loop is the written one with such products; it promises no row its bits."""
+def loop_within(mode, *how):
+    """The written loop, each call of it within a mode made of `how`."""
 
-    def formed(function):
+    def within(function):
         def run(*args, **options):
-            with Formed(product, outer):
+            with mode(*how):
                 return function(*args, **options)
 
         return run
 
+    return SimpleNamespace(forward=within(scan.forward), backward=within(scan.backward))
+
+
+def stand_in(kind, product, outer=torch.matmul):
+    """A subject of a kind on a card whose loop is the written one with such products; it promises no row its bits."""
     subject = object.__new__(kind)
-    loop = SimpleNamespace(forward=formed(scan.forward), backward=formed(scan.backward))
-    OnCard.__init__(subject, "cpu", loop)
+    OnCard.__init__(subject, "cpu", loop_within(Formed, product, outer))
     subject.products = products_of(kind.precision, "cuda")
     subject.capabilities, subject.share, subject.pooled = subject.capabilities - {"row bits"}, 1.0, False
     return subject
@@ -223,17 +227,8 @@ class Off(TorchFunctionMode):
 
 def coarse(error, declared=CUDNN):
     """A subject whose written loop has such a tanh, and what it declares."""
-
-    def off(function):
-        def run(*args, **options):
-            with Off(error):
-                return function(*args, **options)
-
-        return run
-
-    loop = SimpleNamespace(forward=off(scan.forward), backward=off(scan.backward))
     subject = object.__new__(Eager)
-    OnCard.__init__(subject, "cpu", loop)
+    OnCard.__init__(subject, "cpu", loop_within(Off, error))
     subject.activation_error, subject.share = declared, 1.0
     return subject
 
