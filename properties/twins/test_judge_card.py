@@ -313,7 +313,7 @@ def test_pytest_itself_goes_on(card, judged, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_there_are_tests_for_a_card_and_every_subject_is_one():
     """What is collected where the runs point to; the subjects' own laws are collected on a card alone."""
-    words = ["-W", "default", "-p", "no:xdist", "--collect-only", "-q", *judge_card.TESTS]
+    words = ["-W", "default", "--collect-only", "-q", *judge_card.TESTS, "-n", "0"]
     done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.count("::test_") > 50, done.stdout[-2000:]
     from properties import on_card
