@@ -166,18 +166,9 @@ def laid_out(canvas: Canvas) -> Bbox:
     canvas.set_dpi(DOTS)
     if (engine := canvas.get_layout_engine()) is not None:
         engine.execute(canvas)
-        for axis in canvas.axes:
-            snap(axis)
     canvas.set_layout_engine()  # none: savefig would lay out again
     renderer = RendererSVG(*(canvas.get_size_inches() * DOTS), io.StringIO())
     return canvas.get_tightbbox(renderer).padded(matplotlib.rcParams["savefig.pad_inches"])
-
-
-def snap(axis: Axes) -> None:
-    """Rounds where a layout has put it: its last bits are a processor's own, and a coordinate may lie on an edge."""
-    for which in ("original", "active"):
-        box = axis.get_position(original=which == "original")
-        axis.set_position([round(number, 11) for number in box.bounds], which)
 
 
 def svg(canvas: Canvas, name: str) -> str:
