@@ -2,6 +2,7 @@
 """Options, profiles and the closing table of the whole suite."""
 
 import os
+import signal
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before the first import of triton, wherever that may come
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -78,6 +79,16 @@ def pytest_unconfigure(config):
     for subject in getattr(config, "subjects", ()):
         if hasattr(subject, "process"):
             subject.process.stop()
+
+
+@pytest.fixture
+def hears_signals():
+    """A signal ends what a test starts, also where this run of tests ignores it, as behind a shell's & or nohup."""
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def pytest_report_header(config):

@@ -185,6 +185,7 @@ def test_what_runs_when_workers_are_closed_is_given_up(log, monkeypatch):
     wait_for(lambda: not any(alive(pid) for pid in pids(log)), None)
 
 
+@pytest.mark.usefixtures("hears_signals")
 def test_workers_do_not_hear_ctrl_c_even_in_their_start(log, monkeypatch):
     """The terminal sends it to all: the driver alone says so, in a line, and ends them at once."""
     for count in (0, 2):  # groups that are begun: in their imports; in a group

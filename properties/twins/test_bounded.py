@@ -12,6 +12,8 @@ import pytest
 
 from properties.twins import bounded
 
+pytestmark = pytest.mark.usefixtures("hears_signals")
+
 ROOT = Path(__file__).parents[2]
 STUBBORN = "trap 'echo told >> told' INT; sleep 60 & echo $$ $! > new; mv new pids; while :; do wait $!; done"
 """A shell and its child: it writes both numbers, notes each SIGINT, and does not end by it."""

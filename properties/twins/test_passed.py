@@ -146,11 +146,13 @@ SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "interrupt": signal.S
         *(pytest.param(how, ("-n", "2"), id=f"{how}, two workers", marks=pytest.mark.slow) for how in SIGNALS),
     ],
 )
+@pytest.mark.usefixtures("hears_signals")
 def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, run, how, more):
     """What was reported before the end is not run again, whatever ended it; no test is lost."""
     (folder / "slow").touch()
     (folder / "mended").touch()
-    started = begun(command("-k", "good", *more), folder)
+    line, quiet = command("-k", "good", *more), {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+    started = subprocess.Popen(line, cwd=folder, env=surroundings(), **quiet)
     limit = time.monotonic() + 60
     while time.monotonic() < limit and count(folder) < 2 and started.poll() is None:
         time.sleep(0.05)
@@ -162,17 +164,6 @@ def test_a_run_that_is_ended_goes_on_with_the_same_command(folder, run, how, mor
     code, _, ran = run("-k", "good")
     assert code == 0 and len(ran) == 6 - len(kept)
     assert held(folder) == GOOD
-
-
-def begun(line, folder):
-    """A run of its own that SIGINT ends, also where this one ignores it, as behind a shell's &."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return subprocess.Popen(
-            line, cwd=folder, env=surroundings(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def count(folder):
