@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
@@ -784,6 +785,22 @@ def too_few(seeds: int, least: int) -> str:
     return f"{seeds} seeds, the rule asks for {least}" if seeds < least else ""
 
 
+def beyond_lengths(v: Verdict, end: float | None) -> bool:
+    """Whether a number is a ratio of T50 that is only known to lie beyond the lengths that were run."""
+    ratio = any(quantity.kind == "t50 ratio" for quantity in CLAIMS[v.number].quantities)
+    return ratio and end is not None and (end == 0 or math.isinf(end))
+
+
+def repeated(claim: Claim, frame: pd.DataFrame, others: pd.DataFrame) -> float:
+    """The part of a claim's records, but for those of laws, that others hold too, to the bit; 0 where it has none."""
+    mine = [records_of(quantity, frame) for quantity in claim.quantities if quantity.kind != "breaks"]
+    if not sum(map(len, mine)):
+        return 0.0
+    of = ["source", "setting", "metric", "index", "seed", "value"]
+    rows = pd.concat(mine)[of].drop_duplicates()
+    return len(rows.merge(others[of].drop_duplicates())) / len(rows)
+
+
 LEDGER = (
     *("claim", "statement", "statistic", "effect", "low", "high", "verdict", "preset", "report"),
     *("needs", "rule", "seeds", "note", "decided_by"),
@@ -792,7 +809,8 @@ LEDGER = (
 
 
 def ledger(found: Iterable[Verdict]) -> pd.DataFrame:
-    """A row a verdict, with the columns LEDGER."""
-    rows = pd.DataFrame(list(found), columns=Verdict._fields)
+    """A row a verdict, with the columns LEDGER; a ratio beyond the lengths that were run has no effect."""
+    found = [v._replace(effect=None) if beyond_lengths(v, v.effect) else v for v in found]
+    rows = pd.DataFrame(found, columns=Verdict._fields)
     rows = rows.astype({"effect": float, "low": float, "high": float, "seeds": "Int64"})
     return rows.rename(columns={"number": "claim", "word": "verdict"})[list(LEDGER)]

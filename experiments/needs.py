@@ -87,11 +87,13 @@ def by_share(verb: str, condition: Condition, rows: pd.DataFrame) -> str:
 
 
 def close(verb: str, condition: Condition, rows: pd.DataFrame) -> str:
-    """That on which side of a threshold most seeds lie is not known; "" where most surely lie on the other."""
-    found = count(condition, rows)
-    if clopper_pearson(found, len(rows))[1] < 0.5:
+    """That on which side of a threshold the median lies is not known; "" where it surely lies on the other."""
+    found, seeds = count(condition, rows), len(rows)
+    if clopper_pearson(found, seeds)[1] < 0.5:
         return ""
-    return f"too close to call from {len(rows)} seeds: {found} {lie(condition)}, where most must lie to {verb} it"
+    least = seeds + 1 - rank(seeds)  # of so many seeds the end of the interval is beyond the threshold
+    must = f"all {seeds}" if least == seeds else f"{least} of {seeds}"
+    return f"too close to call from {seeds} seeds: {found} {lie(condition)}, where {must} must lie to {verb} it"
 
 
 def count(condition: Condition, rows: pd.DataFrame) -> int:

@@ -496,6 +496,24 @@ def test_the_ledger_has_a_row_a_claim_in_order():
     assert at.effect.isna().sum() == 19 and at.note["N6"] == "3 seeds, the rule asks for 8: N6 at text/cell=rnn"
 
 
+def test_a_ratio_beyond_the_lengths_that_were_run_has_no_effect_in_the_ledger():
+    """As on the page: 0 would read as a ratio."""
+    rows = frame(n12(*[(80, 20)] * 3))
+    none = rows[rows.setting.str.contains("lstm")].index
+    rows.loc[none, "value"] = 0.0
+    found = claims.verdict(CLAIMS["N12"], rows)
+    assert found.effect == 0 and claims.ledger([found]).effect.isna().all()
+
+
+def test_records_that_another_preset_has_too_are_no_second_measurement():
+    """Some, all or none of a claim's, counted once each; laws' are left out."""
+    mine = frame(medians("N7", [0.5, 0.6, 0.7, 0.8]), laws("N2"))
+    assert claims.repeated(CLAIMS["N7"], mine, mine) == 1
+    assert claims.repeated(CLAIMS["N7"], mine, mine[mine.seed < 3]) == 0.75
+    assert claims.repeated(CLAIMS["N7"], mine, mine.assign(value=mine.value + 1e-16)) < 1
+    assert claims.repeated(CLAIMS["N2"], mine, mine) == claims.repeated(CLAIMS["N8"], mine, mine) == 0
+
+
 def test_a_verdict_names_the_preset_and_the_figure_of_its_records():
     """The preset is what the harness recorded of the claim's experiments; without records there is no link."""
     ran = [Record("run", f"{name}/preset={preset}", 0, "groups", 0, 1.0) for name, preset in RAN.items()]

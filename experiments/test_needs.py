@@ -55,11 +55,10 @@ def test_an_open_effect_says_how_many_seeds_would_do_if_the_share_stays():
 
 def test_a_share_near_one_half_is_too_close_to_call():
     """Its interval holds 1/2, so that nothing is said to be impossible; of the far side, surely empty, nothing."""
-    lie = "where most must lie to support it"
     said = needed("N16", medians("N16", [4.0] * 9 + [2.0] * 7))
-    assert said == f"too close to call from 16 seeds: 9 lie above 3, {lie}"
+    assert said == "too close to call from 16 seeds: 9 lie above 3, where 14 of 16 must lie to support it"
     said = needed("N13", medians("N13", [0.05] * 5 + [0.2] * 3))
-    assert said == f"too close to call from 8 seeds: 3 lie above 0.1, {lie}"
+    assert said == "too close to call from 8 seeds: 3 lie above 0.1, where all 8 must lie to support it"
 
 
 def test_an_effect_between_both_thresholds_says_where_its_seeds_lie():

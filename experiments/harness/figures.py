@@ -29,6 +29,9 @@ NAMES = {"rnn": "RNN", "lstm": "LSTM"}
 DOTS = 72
 """Of an SVG, an inch."""
 
+PLACES = 4
+"""Decimals of an SVG's coordinates: see `rounded`."""
+
 PREDICTION = {"color": "black", "linestyle": "--", "linewidth": 1.2}
 
 
@@ -157,6 +160,22 @@ def numbered(text: str) -> str:
     return re.sub(r"\b[a-z][0-9a-f]{10}\b", lambda match: names.get(match[0], match[0]), text)
 
 
+def rounded(text: str) -> str:
+    """An SVG's coordinates, of which matplotlib writes six decimals, with PLACES.
+
+    A layout halves what is left of a canvas. A pixel halved seven times has seven decimals, the last a 5: there a sum's
+    last bits, which are a processor's own, decide the sixth. None of these lies where the fourth is decided, and
+    five decimals that end in 5 come here as they are, since matplotlib has rounded those bits away.
+    """
+
+    def shorter(number: re.Match[str]) -> str:
+        return f"{round(float(number[0]), PLACES) + 0.0:.{PLACES}f}".rstrip("0").rstrip(".")  # no -0
+
+    long = rf"-?\d+\.\d{{{PLACES + 1},}}"
+    given = r'(?<= )(d|transform|viewBox|x|y|width|height)="[^"]*"'
+    return re.sub(given, lambda attribute: re.sub(long, shorter, attribute[0]), text)
+
+
 def laid_out(canvas: Canvas) -> Bbox:
     """Lays a canvas out for an SVG; the room that its parts take, in inches, with a margin.
 
@@ -178,5 +197,5 @@ def svg(canvas: Canvas, name: str) -> str:
     canvas.savefig(out, format="svg", dpi=DOTS, metadata={"Date": None, "Creator": None}, bbox_inches=box)
     plt.close(canvas)
     text = out.getvalue()
-    text = numbered(re.sub(r"[ \t]+\n", "\n", text[text.index("<svg") :]))
+    text = rounded(numbered(re.sub(r"[ \t]+\n", "\n", text[text.index("<svg") :])))
     return re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)

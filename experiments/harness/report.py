@@ -32,6 +32,7 @@ from experiments.harness import catalogue, figures, ran, verdicts
 from experiments.harness.endings import Told, UsageError
 from experiments.harness.markup import coded, escaped, html, markdown, slug
 from experiments.harness.parts import Parts
+from experiments.harness.words import listed
 from properties.record import COLUMNS, read_csv
 
 PROVENANCE, COST = "provenance.json", "cost.html"
@@ -552,8 +553,8 @@ def index_files(out: Path) -> dict[str, str]:
     lead = (
         f"What a lecture says of recurrent networks, claim by claim, beside what was measured{by}: each verdict is "
         "computed from the records by a rule that was fixed before."
-        + f" Of {without} claims there are no records here: they read open."
-        * bool(without)
+        + f" Of {without} claims there are no records here: they read open." * bool(without)
+        + shared(frame, out)
     )
     page = {
         **{"title": TITLE, "lead": lead, "lead_md": escaped(lead), "counts": verdicts.counted(found)},
@@ -562,6 +563,25 @@ def index_files(out: Path) -> dict[str, str]:
     }
     texts = [render(f"{template}.j2", page) for template in ("index.html", "ledger.html", "index.md")]
     return dict(zip(ABOVE, [*texts, csv_of(claims.ledger(found))], strict=True))
+
+
+def shared(frame: pd.DataFrame, out: Path) -> str:
+    """Which claims' records those of another preset hold too, in the folder above: no second measurement."""
+    if not above(out):
+        return ""
+    folders = [out.parent / name for name in catalogue.reported("all") if there(name, out.parent)]
+    others = records([folder for folder in folders if folder.name != catalogue.VERDICTS])
+    parts = {number: claims.repeated(claim, frame, others) for number, claim in claims.CLAIMS.items()}
+    whole = [number for number, part in parts.items() if part == 1]
+    some = [number for number, part in parts.items() if 0 < part < 1]
+    if not whole and not some:
+        return ""
+    told = [f"what decides {listed(whole)}"] * bool(whole) + [f"a part of what decides {listed(some)}"] * bool(some)
+    by = " and ".join(sorted(set(ran.presets(others).values())))
+    return (
+        f" Seeds are the same in every preset: {', and '.join(told)}, stands in the records of preset {by} too, number "
+        "by number, and is no second measurement."
+    )
 
 
 def records(folders: Iterable[Path]) -> pd.DataFrame:

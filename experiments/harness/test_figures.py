@@ -1,4 +1,4 @@
-"""Names of lines: apart, in the lines' order, within the panel."""
+"""Names of lines: apart, in the lines' order, within the panel; and the coordinates of a picture."""
 
 from __future__ import annotations
 
@@ -44,3 +44,26 @@ def test_what_is_drawn_lies_beside_the_panel(ends):
         places = [text.xy[1] for text in axis.texts]
         plt.close(canvas)
     assert min(places) >= 0 and max(places) <= 1 and min(np.diff(sorted(places))) > 0.02
+
+
+@given(st.integers(-200_000, 200_000), st.integers(0, 9), st.floats(-1e-10, 1e-10))
+def test_the_last_bits_of_a_layout_do_not_change_a_picture(n, halvings, bits):
+    """Wherever a pixel is halved: with matplotlib's six decimals alone, those at 1/128 do."""
+    place = n / 2**halvings
+    assert written(place + bits) == written(place)
+    assert abs(float(written(place)) - place) <= 0.5e-4 + 1e-6
+
+
+def written(place: float) -> str:
+    """A coordinate as a picture has it."""
+    found = figures.rounded(f'<use x="{place:f}"/>')
+    return found.removeprefix('<use x="').removesuffix('"/>')
+
+
+def test_what_is_rounded_are_coordinates_alone():
+    """Not what a picture says; and no number keeps a sign or a point that it does not need."""
+    text = (
+        '<!-- 0.1234567 --><g id="a-0.1234567" x="1.99999951" y="-0.000001"><path d="M 0.123451 2\\nL 10.000049 3.25"/>'
+    )
+    rounded = '<!-- 0.1234567 --><g id="a-0.1234567" x="2" y="0"><path d="M 0.1235 2\\nL 10 3.25"/>'
+    assert figures.rounded(text) == rounded

@@ -247,6 +247,17 @@ def test_the_pages_above_the_verdicts_alone_say_that_nothing_was_measured(out):
     assert pd.read_csv(out / "ledger.csv").verdict.eq("open").all() and report.check_index(out) == []
 
 
+def test_a_ledger_below_another_says_which_records_stand_in_both(out, monkeypatch):
+    """A larger preset's verdict that rests on the smaller one's records is no second measurement."""
+    monkeypatch.setattr(
+        report.claims, "repeated", lambda claim, mine, theirs: {"N7": 1.0, "N9": 0.5}.get(claim.number, 0)
+    )
+    assert "second measurement" not in report.publish_index(out).read_text("utf-8")
+    shutil.copytree(out / NAME, out / "full" / NAME)
+    page = report.publish_index(out / "full").read_text("utf-8")
+    assert "what decides N7, and a part of what decides N9, stands in the records of preset" in page
+
+
 def test_text_with_markup_is_shown_as_it_is(out):
     """Neither the page nor the Markdown takes a title's or a table's characters for markup."""
     page, text = ((out / NAME / name).read_text() for name in ("index.html", "README.md"))

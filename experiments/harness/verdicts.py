@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.claims import CLAIMS, Claim, Condition, Verdict
+from experiments.claims import CLAIMS, Claim, Condition, Verdict, beyond_lengths
 from experiments.harness.markup import escaped_cell, number, piped
 
 HEADINGS = {
@@ -86,12 +86,6 @@ def interval(v: Verdict) -> str:
     below, above = (beyond_lengths(v, end) for end in (v.low, v.high))
     words = {(False, False): f"{low} to {high}", (False, True): f"> {low}", (True, False): f"< {high}"}
     return words.get((below, above), "any")
-
-
-def beyond_lengths(v: Verdict, end: float | None) -> bool:
-    """Whether a number is a ratio of T50 that is only known to lie beyond the lengths that were run."""
-    ratio = any(quantity.kind == "t50 ratio" for quantity in CLAIMS[v.number].quantities)
-    return ratio and end is not None and (end == 0 or math.isinf(end))
 
 
 def link(report: str, at: str) -> str:

@@ -60,7 +60,7 @@ def cost_figure(rows: pd.DataFrame, title: str) -> Figure:
     sizes = sorted(set(zip(rows.H, rows.B, strict=True)))
     names = {cell: order(rows[rows.cell == cell]) for cell in cells}
     heights = {"height_ratios": [len(names[cell]) for cell in cells], "squeeze": False, "layout": "constrained"}
-    size = (2.63 + 2.2 * len(sizes), 0.24 * sum(map(len, names.values())) + 1.4)
+    size = (2.6 + 2.2 * len(sizes), 0.24 * sum(map(len, names.values())) + 1.4)
     canvas, axes = plt.subplots(len(cells), len(sizes), figsize=size, **heights)
     for line, cell in zip(axes, cells, strict=True):
         for axis, (H, B) in zip(line, sizes, strict=True):

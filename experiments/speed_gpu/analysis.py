@@ -35,7 +35,7 @@ from experiments.speed.numbers import (
 from experiments.speed.pictures import CELLS
 from experiments.speed.targets import Slope
 from experiments.speed_gpu import floors, profiles
-from experiments.speed_gpu.targets import AHEAD, CAPPED, CEILING, DTYPE, TARGETS, T, Target
+from experiments.speed_gpu.targets import AHEAD, CAPPED, CEILING, DTYPE, RECORDED, TARGETS, T, Target
 from experiments.speed_gpu.tried import TRIED
 
 COMMAND = "python -m experiments run speed_gpu --preset quick"
@@ -168,7 +168,7 @@ def demands(asked: Asked) -> list[str]:
     unsure = any(answer.word == "open" for _, answer in (*demanded, *asked.slopes))
     explained = " Open: the interval holds a bound." if unsure else ""
     return [
-        f"Targets set before anything was measured (the fastest peer's time over ours): {ratios}.",
+        f"Targets set before anything was measured (the time of the fastest of the peers named, over ours): {ratios}.",
         f"Ours over what the card's ceilings allow, LSTM E={CAPPED[0].E} B={CAPPED[0].B}, "
         f"{CONTENDERS[OURS[0]].label}: {ceilings}.",
         f"Log-log slopes of cost, {CONTENDERS[OURS[0]].label}: {slopes}.{explained}",
@@ -249,7 +249,7 @@ def cost_title(rows: pd.DataFrame) -> str:
     """How many times as long the peers take as our kernels in float32."""
     wide = rows.pivot_table(index=["cell", "H"], columns="contender", values="us")
     parts = []
-    for peer in ("cuda_nn", "cuda_graph"):
+    for peer in ("cuda_nn", "cuda_graph", RECORDED):
         if {peer, OURS[0]} <= set(wide):
             times = (wide[peer] / wide[OURS[0]]).dropna()
             parts.append(f"{CONTENDERS[peer].label} takes {number(times.min())} to {number(times.max())} times as long")
@@ -294,7 +294,7 @@ def target_table(found: Found) -> Table:
         }
         for target, answer in found
     ]
-    return Table("targets", "The fastest peer's time over ours, T=100, D=H", pd.DataFrame(rows))
+    return Table("targets", "The time of the fastest of the peers named, over ours, T=100, D=H", pd.DataFrame(rows))
 
 
 def spending_table(found: Found, looked_into: Sequence[floors.Profile]) -> list[Table]:

@@ -104,7 +104,8 @@ def title(found: Sequence[Profile]) -> str:
     if not known or known[0] is not told[0]:
         return "Microseconds a step, by kernel"
     words = (
-        f"An LSTM's step at E={ASKED['E']}, H={ASKED['H']}, B={ASKED['B']} takes {spent(known[0])} "
+        f"An LSTM's step at E={ASKED['E']}, H={ASKED['H']}, B={ASKED['B']} takes, in a profile's own calls, "
+        f"{spent(known[0])} "
         f"(at most {CEILING:g}: {judged(known[0])}){above(known[0])}"
     )
     words += "".join(f"; in a CUDA graph {spent(one)}{above(one, 1)}" for one in known[1:])

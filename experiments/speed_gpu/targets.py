@@ -52,6 +52,7 @@ TARGETS = (
     *(Target(1, H, 64, "cuda_fused_graph", (*EXACT, RECORDED), BESIDE) for H in AHEAD),
     *(Target(E, H, 64, "cuda_fused", ("cuda_nn",), BESIDE) for E in (8, 32) for H in (32, 64)),
     *(Target(E, H, 64, "cuda_fused_graph", (*EXACT, RECORDED), BESIDE) for E in (8, 32) for H in (32, 64)),
+    *(Target(32, H, 64, "cuda_fused", (RECORDED,), BESIDE) for H in (32, 64)),
     *(Target(32, H, 64, "cuda_fused_tf32x3", ("flashrnn",), BESIDE) for H in (32, 64)),
 )
 CEILING = 2.0

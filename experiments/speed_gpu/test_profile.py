@@ -657,7 +657,7 @@ def test_a_target_that_is_met_is_said_to_be():
     """Kernels at 12 of 6.53: met, with what lies above them."""
     us = {"affine": 2.0, "forward_loop": 2.5, "backward_loop": 2.5, GEMM: 3.0, COPY: 0.5}
     words = profiles.title(found(12.0, us))
-    assert "takes 12 µs, 1.84 times what the ceilings allow (at most 2: met)" in words
+    assert "takes, in a profile's own calls, 12 µs, 1.84 times what the ceilings allow (at most 2: met)" in words
     assert "of 5.47 µs above them" in words
 
 

@@ -32,6 +32,20 @@ def test_chrono_keeps_a_seventh_at_its_longest_time():
     assert predictions.chrono_survival(10**7, 10**7) == pytest.approx(limit, abs=1e-6)
 
 
+@pytest.mark.parametrize("lag", [1, 10, 100, 1000])
+def test_torchs_two_biases_are_uniform_each(lag):
+    """E f^lag by another integrator, over one bias and then the other; it lies below the largest gate's."""
+    H = 64
+    edge = 1 / math.sqrt(H)
+
+    def over_one(b):
+        return integrate.quad(lambda a: special.expit(a + b) ** lag, -edge, edge, epsabs=0)[0] / (2 * edge)
+
+    truth = integrate.quad(over_one, -edge, edge, epsabs=0)[0] / (2 * edge)
+    assert predictions.torch_survival(lag, H) == pytest.approx(truth, rel=1e-9)
+    assert truth < special.expit(2 * edge) ** lag
+
+
 @pytest.mark.parametrize("gain", [0.5, 0.8])
 def test_an_undriven_rnn_below_gain_one_shrinks_gradients_by_its_gain(gain):
     """Wide and small, tanh' = 1: chi = g^2; the drive of variance (D + 2) / (3 H) changes it by that order."""

@@ -323,10 +323,16 @@ def literature_alt(data: pd.DataFrame) -> str:
     """What the picture shows, for who cannot see it."""
     parts = []
     for task, some in data.groupby("task", sort=False):
-        theirs = ", ".join(f"{row.cell} {row.value:g}" for row in some[some.source != "ours"].itertuples())
+        theirs = ", ".join(told(row) for row in some[some.source != "ours"].itertuples())
         medians = some[some.source == "ours"].groupby("cell", sort=False).x.median()
         ours = ", ".join(
             f"{ARMS[arm].label} {f'{x:.3g}' if math.isfinite(x) else 'never'}" for arm, x in medians.items()
         )
         parts.append(f"{SCALES[task].title}: published {theirs}; our medians on the axis {ours}")
     return "Published numbers over our seeds. " + "; ".join(parts) + "."
+
+
+def told(row: Any) -> str:
+    """A published number in words, and where it stands on the axis if that is not its own scale."""
+    there = f" ({row.x:.3g} on the axis)" if row.x != row.value else ""
+    return f"{row.cell} {row.value:g}{row.unit}{there}"
