@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.harness.catalogue import EXPERIMENTS, VERDICTS
 from experiments.harness.report import check_index
 
 ROOT = Path(__file__).parent.parent
@@ -18,33 +19,35 @@ OLDER = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR", "OPE
 LARGEST = "gradient_flow"
 """Half of the work: a test of its own, so that workers share it."""
 
-OTHERS = (
-    "import sys; from experiments.command import main\n"
-    "from experiments.harness.catalogue import EXPERIMENTS, VERDICTS\n"
-    f"sys.exit(max(main(['report', name, '--check']) for name in (*EXPERIMENTS, VERDICTS) if name != {LARGEST!r}))"
+CHECK = """
+import sys
+from pathlib import Path
+from experiments.command import main
+from experiments.harness.report import there
+names, out = sys.argv[2:], sys.argv[1]
+sys.exit(max(main(["report", name, "--check", "--out", out]) for name in names if there(name, Path(out))))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("largest", [True, False], ids=[LARGEST, "the others"])
+@pytest.mark.parametrize(
+    ("out", "processor"),
+    [("reports", {}), ("reports", OLDER), ("reports/full", {})],
+    ids=["this processor", "an older one", "full, this processor"],
 )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("what", [["-m", "experiments", "report", LARGEST, "--check"], ["-c", OTHERS]], ids=["1", "2"])
-@pytest.mark.parametrize("processor", [{}, OLDER], ids=["this processor", "an older one"])
-def test_committed_reports_are_what_their_records_give(processor, what):
+def test_committed_reports_are_what_their_records_give(out, processor, largest):
     """Made again they are the same bytes, also where exp, tanh and products round otherwise."""
-    done = subprocess.run([sys.executable, *what], cwd=ROOT, env=os.environ | processor, capture_output=True, text=True)
+    names = [name for name in (*EXPERIMENTS, VERDICTS) if (name == LARGEST) == largest]
+    command = [sys.executable, "-c", CHECK, out, *names]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | processor, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("identical: "), done.stdout + done.stderr
 
 
-@pytest.mark.slow
-def test_the_committed_full_reports_are_what_their_records_give():
-    """Those of the largest presets, on this processor."""
-    command = [sys.executable, "-m", "experiments", "report", "--check", "--out", "reports/full"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.startswith("identical: "), done.stdout + done.stderr
-
-
-def test_the_pages_above_the_reports_are_what_the_reports_give():
+@pytest.mark.parametrize("out", ["reports", pytest.param("reports/full", marks=pytest.mark.slow)])
+def test_the_pages_above_the_reports_are_what_the_reports_give(out):
     """Index, its Markdown and the ledger."""
-    assert check_index(ROOT / "reports") == []
+    assert check_index(ROOT / out) == []
 
 
 def test_the_page_above_the_reports_lists_each_on_a_line_of_its_own():

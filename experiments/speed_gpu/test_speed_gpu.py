@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from experiments.speed.contenders import CONTENDERS
 from experiments.speed_gpu import analysis, experiment, sweep
 from experiments.speed_gpu.targets import AHEAD, BETWEEN, EXACT, RECORDED, TARGETS
 from experiments.speed_gpu.tried import TRIED
-from properties.record import COLUMNS
+from properties.record import COLUMNS, read_csv
 
 ROUNDS = 15
 ROOT = Path(__file__).parents[2]
@@ -250,3 +251,25 @@ def test_what_a_card_gave_is_said_to_come_from_it(tmp_path, monkeypatch):
             compute([facts], store, InProcess(), quiet=True)
             (found,) = provenance.collect([facts], store, "a command")["computed_on"]
         assert found["device"] == device and names == {"torch"} & set(found)
+
+
+def test_the_readme_says_what_one_model_takes():
+    """Over torch.nn in turn: `auto` where it was measured with what it takes today, and fused where it takes that."""
+    times = analysis.timed(read_csv(ROOT / "reports" / "speed_gpu" / "results.csv"))
+
+    def over(cell, H, form):
+        where = {"part": "card", "cell": cell, "E": 1, "H": H, "B": 64, "T": sweep.T, "dtype": "float32"}
+        ours, theirs = (analysis.series(times, contender=name, **where) for name in (form, "cuda_nn"))
+        return analysis.ratio(ours, theirs).value
+
+    behind = [over("lstm", H, "cuda_auto") for H in (32, 64, 128)]
+    behind += [over("rnn", H, "cuda_auto") for H in (32, 64, 128, *AHEAD)]
+    ahead = [over("lstm", H, "cuda_fused") for H in AHEAD]
+    text = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    some, others = (
+        "takes (.+?) to (.+?) times torch.nn's time on a GPU",
+        "of 144 to 256 units, which takes (.+?) to (.+?) by",
+    )
+    said = re.search(f"one model alone {some}, but for an LSTM {others} the kernels", text)
+    found = [min(behind), max(behind), min(ahead), max(ahead)]
+    assert [float(number) for number in said.groups()] == [float(f"{value:.2g}") for value in found]
