@@ -124,6 +124,19 @@ def test_an_argument_that_is_no_array_and_an_unknown_cell_are_refused(twin):
         scan.forward("lstm", into(twin, half), into(twin, X))
 
 
+@both
+def test_a_dtype_that_is_none_of_ours_is_told_of_the_array_that_has_it(twin):
+    """Not of the one that is compared with it, whose dtype is right."""
+    half, y = PARAMS._replace(weight_ih=PARAMS.weight_ih.astype(np.float16)), CASE.cotangent.h
+    with pytest.raises(TypeError, match=r"^`weight_ih` must be float32 or float64; got .*float16\.$"):
+        call(twin, "scan", "forward", "lstm", half, X)
+    for name in ("squared_error", "logistic"):
+        with pytest.raises(TypeError, match=r"^`y` must be float32 or float64; got .*float16\.$"):
+            call(twin, "loss", name, y.astype(np.float16), y)
+        with pytest.raises(TypeError, match=r"^`y` must be an array; got list\.$"):
+            call(twin, "loss", name, y.tolist(), y)
+
+
 OTHERS = {
     "numpy_twin": ("torch_twin", ("scan", "fast"), "`weight_ih` must be a NumPy array, .*; got torch.Tensor."),
     "torch_twin": ("numpy_twin", ("scan", "backend"), "must be a tensor of torch, .*; got numpy.ndarray."),
