@@ -224,6 +224,19 @@ def test_a_sequence_without_a_batch_is_a_batch_of_one(kind, engine):
         assert torch.equal(got[0], whole.squeeze(0 if batch_first else 1))
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_lengths_of_numpy_are_kept_as_they_were_in_whatever_layout(step):
+    """A caller that reuses its buffer gets the same gradient of a gradient, and sorted lengths may run backwards."""
+    lstm, x = module.LSTM(3, 4), X.clone().requires_grad_()
+    found = []
+    for overwrite in (False, True):
+        lengths = np.array([5, 2][::step])[::step]
+        h, _ = lstm(x, lengths=lengths)
+        lengths[...] = 1 if overwrite else lengths
+        found += torch.autograd.grad(h.square().sum(), x, create_graph=True)
+    assert torch.equal(*found) and found[0][4, 0].any() and not found[0][2:, 1].any()
+
+
 def packed_case(order):
     """Rows of lengths in some order, packed; and what the lengths are."""
     lengths = torch.tensor(order)
