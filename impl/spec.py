@@ -580,13 +580,14 @@ def check_mask(mask: Array | None, steps: tuple[int, ...]) -> None:
 
 
 def require_array(name: str, array: Any, dtype: Any = None, source: str | None = None) -> None:
-    """Refuses what is no array; with `dtype`, also what has another dtype, or one that is not float32 or float64.
+    """Refuses what is no array, or a masked one; with `dtype`, also another dtype, and one that is none of DTYPES.
 
     Args:
         name: what to call the array; source: the array that has `dtype`, where it was not looked at before.
     """
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
         raise TypeError(f"`{name}` must be an array; got {type(array).__name__}.")
+    require_unmasked(name, array)
     if dtype is not None and not _judged(dtype):
         wrong = name if source is None or array.dtype == dtype else source
         raise TypeError(f"`{wrong}` must be {' or '.join(DTYPES)}; got {dtype}.")
@@ -595,6 +596,15 @@ def require_array(name: str, array: Any, dtype: Any = None, source: str | None =
         if ("." in wanted) != ("." in got):  # NumPy's and torch's: NumPy's own name does not say whose it is
             wanted, got = (text if "." in text else f"numpy.{text}" for text in (wanted, got))
         raise TypeError(f"`{name}` must be {wanted}, since all arrays of a call share one dtype; got {got}.")
+
+
+def require_unmasked(name: str, array: Any) -> None:
+    """Refuses NumPy's masked arrays, by name: what computes looks at no mask of theirs."""
+    if hasattr(array, "mask"):
+        raise TypeError(
+            f"`{name}` must be an array without a mask of its own, since that is not looked at: `lengths` says where "
+            f"rows end, a loss's `mask` what counts; got {type(array).__name__}."
+        )
 
 
 def _integers(name: str, array: Array, why: str) -> Array:

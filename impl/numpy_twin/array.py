@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.spec import tree_map
+from impl.spec import require_unmasked, tree_map
 
 
 def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> Any:
@@ -20,7 +20,12 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
     """
     if device not in (None, "cpu"):
         raise ValueError(f"`device` must be cpu, since this is the NumPy twin; got {device!r}.")
-    return tree_map(lambda a: np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None), tree)
+
+    def convert(a: Any) -> np.ndarray:
+        require_unmasked("tree", a)
+        return np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None)
+
+    return tree_map(convert, tree)
 
 
 def numpy(tree: Any) -> Any:

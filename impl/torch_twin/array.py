@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from impl.spec import tree_map
+from impl.spec import require_unmasked, tree_map
 
 
 def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> Any:
@@ -21,6 +21,7 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
     """
 
     def convert(a: Any) -> torch.Tensor:
+        require_unmasked("tree", a)
         a = np.array(a, order="C")  # torch takes no axis that runs backwards, one of length 1 neither
         # copied again, since NumPy's memory begins anywhere in a line of cache, and that may decide how products sum
         return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
