@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import numpy as np
@@ -390,6 +391,36 @@ def one_model(cell, model, x):
 
 
 S = 4
+
+
+def test_steps_at_which_nothing_can_be_asked_are_refused():
+    """With lengths the last steps are padding, whose outputs are zero; before the first step there is none."""
+    twin, lengths = engine("numpy"), np.full((E, B), T - 1)
+    model, batch, some = group("rnn"), classes(1), np.ones((T, E, B), bool)
+    short = batch._replace(target=batch.target[-1:], mask=some[-1:], lengths=lengths)
+    long = batch._replace(target=np.zeros((T + 1, E, B), int))
+    unmasked = batch._replace(target=np.zeros((T, E, B), int), mask=None, lengths=lengths)
+    halves, pairs = coder("rnn")
+    for asked, sentence in (
+        (
+            (model, short),
+            f"`target` must be of all T={T} steps, since with `lengths` the last steps are padding; got 1.",
+        ),
+        ((model, long), f"`target` must be of 0..{T} steps, since x has T={T}; got {T + 1}."),
+        (
+            (model, unmasked),
+            "`mask` must be given, since with `lengths` the steps at padding would count too; got None.",
+        ),
+        (
+            (halves, pairs._replace(target=pairs.target[-1:])),
+            f"`target` must be of all T={T} steps, since of an encoder-decoder all are asked for; got 1.",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+            loss_and_gradient(twin, "rnn", "softmax_cross_entropy", *asked)
+    for K, given in ((T + 1, None), (-1, None), (1, lengths)):
+        with pytest.raises(ValueError, match=rf"^`K` must be of .* steps, since .*; got {K}\.$"):
+            outputs(twin, "rnn", model, batch.x, K, lengths=given)
 
 
 def coder(cell):

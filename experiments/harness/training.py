@@ -49,7 +49,8 @@ class Batch(NamedTuple):
 
     Shapes: x (T, [E,] B, D), of an Embedded integers (T, [E,] B), without E if the group shares it, or a Pair; target
     (K, [E,] B) classes, or (K, [E,] B, V) values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths
-    (B,) or (E, B), of a Pair those of the source, or None; with lengths of x, and with a Pair, K is all steps.
+    (B,) or (E, B), of a Pair those of the source, or None; with lengths of x, and with a Pair, K is all steps, and with
+    lengths of x a mask says which of them count: padding does not by itself.
     """
 
     x: Array
@@ -158,8 +159,13 @@ def loss_and_gradient(
         batch: x (T, [E,] B, D) or a Pair, target at the last K steps.
         state: the initial state, h (and c), each ([E,] B, H), for a stack a tuple of them, for a Coder the encoder's;
             zeros if None. No gradient flows past it.
+    Raises:
+        ValueError: the targets stand at other steps than Batch says, or padding would count.
     """
     K = batch.target.shape[0]
+    check_steps("target", K, model.cell, batch.x, batch.lengths)
+    if batch.lengths is not None and batch.mask is None and not isinstance(model.cell, Coder):
+        raise ValueError("`mask` must be given, since with `lengths` the steps at padding would count too; got None.")
     runs = through(engine.scan, cell, model.cell, shown(engine, model.cell, batch.x), state, batch.lengths)
     top = runs[-1].states.h
     h = top[top.shape[0] - K :]
@@ -172,6 +178,24 @@ def loss_and_gradient(
     if isinstance(model.cell, Embedded):
         dcell = Embedded(engine.embedding.backward(model.cell.table, batch.x, gradients[0].x), dcell)
     return total / n, Model(dcell, dhead), last
+
+
+def check_steps(name: str, K: int, params: Any, x: Any, lengths: Array | None) -> None:
+    """Refuses to ask for outputs at more steps than there are, and at the last few where rows end before; `name` is
+    what says K.
+
+    Args:
+        params, x, lengths: as in `through`.
+    Raises:
+        ValueError: K does not fit.
+    """
+    coder = isinstance(params, Coder)
+    T = (x.forced if coder else x).shape[0]
+    if (coder or lengths is not None) and K != T:
+        why = "of an encoder-decoder all are asked for" if coder else "with `lengths` the last steps are padding"
+        raise ValueError(f"`{name}` must be of all T={T} steps, since {why}; got {K}.")
+    if not 0 <= K <= T:
+        raise ValueError(f"`{name}` must be of 0..{T} steps, since x has T={T}; got {K}.")
 
 
 def shown(engine: Any, params: Any, x: Array) -> Array:
@@ -325,7 +349,11 @@ def outputs(
 
     The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
     lengths, as in Batch, K is T; of a Coder, K is that of what its decoder is shown.
+
+    Raises:
+        ValueError: K is another, or more than T.
     """
+    check_steps("K", K, model.cell, x, lengths)
 
     def run(x: Array, state: Any, lengths: Array | None = None) -> list[Run]:
         return through(engine.scan, cell, model.cell, shown(engine, model.cell, x), state, lengths)
