@@ -423,6 +423,18 @@ def test_steps_at_which_nothing_can_be_asked_are_refused():
             outputs(twin, "rnn", model, batch.x, K, lengths=given)
 
 
+def test_an_update_holds_no_graph_of_those_before():
+    """Also of a torch.nn.Module's parameters, which require gradients: memory would grow with every update."""
+    twin, model = engine("torch"), group("rnn")
+    plain, wanting = (tree_map(lambda a, r=r: a.requires_grad_(r), twin.asarray(model)) for r in (False, True))
+    batches = [twin.asarray(classes(1, n)) for n in range(2)]
+    both = (train(twin, "rnn", "softmax_cross_entropy", some, batches, 0.1) for some in (plain, wanting))
+    for one, other in zip(*both, strict=True):
+        assert not any(a.requires_grad for a in leaves((other.model, other.loss, other.memory.mean, other.last)))
+        assert all(torch.equal(a, b) for a, b in zip(leaves(one.model), leaves(other.model), strict=True))
+    assert all(a.requires_grad for a in leaves(wanting))
+
+
 def coder(cell):
     """A group of encoder-decoders, and rows for it whose sources have lengths of their own."""
     models, rng = [group(cell), group(cell)], draw.generator("coder", cell)

@@ -103,12 +103,18 @@ def train(
     done, memory, state = 0, engine.optim.adam_start(model), None
     if after is not None:
         done, model, memory, state = after.step, after.model, after.memory, after.carried
+    model, memory, state = without_graph((model, memory, state))
     for step, batch in enumerate(batches, done + 1):
         value, gradient, last = (gradient_of or loss_and_gradient)(engine, cell, loss, model, batch, state)
         gradient, norm = clipped(engine, gradient, max_norm)
         model, memory = engine.optim.adam(model, gradient, memory, lr(step) if callable(lr) else lr)
         state = carry(last) if carry else None
         yield Update(step, model, value, norm, last, memory, state)
+
+
+def without_graph(tree: Any) -> Any:
+    """A tree whose tensors autograd does not follow, since each update would hold all before; all else as it is."""
+    return tree_map(lambda a: a.detach() if hasattr(a, "detach") else a, tree)
 
 
 def falling(lr: float, updates: int, share: float = 0.0) -> Callable[[int], float]:
