@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.harness import training
+from experiments.harness import arms, training
 from experiments.harness.engine import engine
 from experiments.harness.training import (
     Batch,
@@ -421,6 +421,14 @@ def test_steps_at_which_nothing_can_be_asked_are_refused():
     for K, given in ((T + 1, None), (-1, None), (1, lengths)):
         with pytest.raises(ValueError, match=rf"^`K` must be of .* steps, since .*; got {K}\.$"):
             outputs(twin, "rnn", model, batch.x, K, lengths=given)
+
+
+def test_an_unknown_loss_and_an_unknown_arm_are_refused():
+    """By name, with those there are."""
+    with pytest.raises(ValueError, match=r"^`loss` must be one of softmax_cross_entropy, .*; got 'cross_entropy'\.$"):
+        loss_and_gradient(engine("numpy"), "rnn", "cross_entropy", group("rnn"), classes(1))
+    with pytest.raises(ValueError, match=r"^`arm` must be one of lstm_b0, .*; got 'lstm'\.$"):
+        arms.model("lstm", ("arms",), T, D, V, 2)
 
 
 def test_an_update_holds_no_graph_of_those_before():

@@ -17,6 +17,9 @@ import numpy as np
 
 from impl.spec import Array, Gradient, Model, Parameters, Run, members, tree_map
 
+LOSSES = ("softmax_cross_entropy", "squared_error", "logistic")
+"""The functions of a twin's loss.py that are losses."""
+
 Rngs = Sequence[np.random.Generator]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
 
@@ -90,7 +93,7 @@ def train(
     Args:
         engine: the twin that computes.
         cell: "rnn" or "lstm", of every layer.
-        loss: a function of the twin's loss.py by name.
+        loss: a name in LOSSES.
         model: cell, or a stack, a Coder or an Embedded, and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
@@ -166,8 +169,10 @@ def loss_and_gradient(
         state: the initial state, h (and c), each ([E,] B, H), for a stack a tuple of them, for a Coder the encoder's;
             zeros if None. No gradient flows past it.
     Raises:
-        ValueError: the targets stand at other steps than Batch says, or padding would count.
+        ValueError: there is no such loss, the targets stand at other steps than Batch says, or padding would count.
     """
+    if loss not in LOSSES:
+        raise ValueError(f"`loss` must be one of {', '.join(LOSSES)}; got {loss!r}.")
     K = batch.target.shape[0]
     check_steps("target", K, model.cell, batch.x, batch.lengths)
     if batch.lengths is not None and batch.mask is None and not isinstance(model.cell, Coder):
