@@ -598,6 +598,12 @@ def require_array(name: str, array: Any, dtype: Any = None, source: str | None =
         raise TypeError(f"`{name}` must be {wanted}, since all arrays of a call share one dtype; got {got}.")
 
 
+def check_dtype(dtype: Any) -> None:
+    """Refuses what is neither a name in DTYPES nor None."""
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"`dtype` must be None or one of {', '.join(DTYPES)}; got {dtype!r}.")
+
+
 def require_unmasked(name: str, array: Any) -> None:
     """Refuses NumPy's masked arrays, by name: what computes looks at no mask of theirs."""
     if hasattr(array, "mask"):
