@@ -187,6 +187,8 @@ def members(tree: Any) -> int | None:
     weight = tree
     while isinstance(weight, tuple):  # what comes first in each of them is a weight, and never absent
         weight = weight[0]
+    if not hasattr(weight, "ndim"):
+        raise TypeError(f"`tree` must be (named) tuples of arrays, a weight first; got {type(weight).__name__}.")
     return weight.shape[0] if weight.ndim == 3 else None
 
 

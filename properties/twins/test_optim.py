@@ -185,6 +185,15 @@ def test_a_step_size_of_numpy_keeps_the_parameters_dtype(twin):
 
 
 @both
+def test_clipping_refuses_what_is_no_tree(twin):
+    """Gradients in a list or a dict, as torch has them, are no tuples."""
+    optim, a = part(twin, "optim"), into(twin, np.ones((2, 3)))
+    for given in ([a], {"a": a}):
+        with pytest.raises(TypeError, match=rf"^`tree` must be \(named\) tuples .*; got {type(given).__name__}\.$"):
+            optim.clip(given, 1.0)
+
+
+@both
 def test_what_is_not_one_number_is_refused_by_name(twin):
     """An array of step sizes, one a model, would meet the parameters' last axis: with E = H in silence."""
     optim, params = part(twin, "optim"), into(twin, draw.group([draw.uniform(draw.generator("lr"), "rnn", 3, 3)] * 3))
