@@ -288,7 +288,7 @@ def written(names: Sequence[str], out: Path) -> list[str]:
 
 
 def refuse_absent(command: Run, engine: str) -> None:
-    """Refuses a device that is not here; a cluster's workers look for theirs themselves, where its name is one."""
+    """Refuses a device or numba that is not here; a cluster's workers look themselves, where its name is one."""
     (catalogue.refuse_absent if command.scheduler is None else catalogue.refuse_nameless)(engine)
 
 

@@ -381,6 +381,23 @@ def test_what_a_gpu_computed_elsewhere_is_reported_without_one(here, capsys, mon
     assert f"0 groups computed, {len(groups)} taken" in said.err and said.out == "out/index.html\n"
 
 
+NUMBA = "--engine must be one that can run here; got 'compiled', which needs numba: the extra compiled installs it"
+
+
+def test_an_engine_that_is_not_installed_is_said_before_anything_is_computed(here, capsys, monkeypatch):
+    """The line names the extra; what has it elsewhere, or a store with all groups, is another matter."""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))
+    typed = ["run", "harness.toy", "--preset", "smoke", "--engine", "compiled", "--no-report", "--store", "s.sqlite"]
+    assert command.main(typed) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and len(said.err.splitlines()) == 1 and NUMBA in said.err and list(here.iterdir()) == []
+    with Store(here / "s.sqlite") as store:
+        for group in catalogue.sweep("harness.toy", "smoke", Options("compiled")):
+            keep(store, group, InProcess().run(replace(group, engine="fast"), lambda *_: None).result(), "c")
+    assert command.main(typed) == 0
+
+
 def test_a_devices_name_is_read_before_a_cluster_computes(here, capsys, monkeypatch):
     """One that torch can read may be a worker's; of what is none, groups that are there are still reported."""
     monkeypatch.setattr(catalogue, "EXPERIMENTS", ("harness.toy",))

@@ -187,6 +187,8 @@ def members(tree: Any) -> int | None:
     weight = tree
     while isinstance(weight, tuple):  # what comes first in each of them is a weight, and never absent
         weight = weight[0]
+    if not hasattr(weight, "ndim"):
+        raise TypeError(f"`tree` must be (named) tuples of arrays, a weight first; got {type(weight).__name__}.")
     return weight.shape[0] if weight.ndim == 3 else None
 
 
@@ -283,7 +285,7 @@ def check_input(
 def _require_input(x: Array, params: Parameters, alone: str, grouped: str, source: str) -> None:
     """Refuses an x whose axes are neither those `alone` nor, for a group, those `grouped`."""
     E, D, axes = members(params), params.weight_ih.shape[-1], grouped.split(", ")
-    require_array("x", x, params.weight_ih.dtype)
+    require_array("x", x, params.weight_ih.dtype, source)
     fits = x.ndim == len(axes) - 1 or (x.ndim == len(axes) and x.shape[axes.index("E")] == E)
     if not fits or x.shape[-1] != D:
         rule = f"({alone}) with D={D}" if E is None else f"({alone}) or ({grouped}) with D={D}, E={E}"
@@ -399,7 +401,7 @@ def check_parameters(cell: str, params: Parameters, called: Callable[[str], str]
         raise TypeError(f"`params` must be impl.spec.Parameters; got {type(params).__name__}.")
     dtype = getattr(params.weight_ih, "dtype", None)
     hh, ih = called("weight_hh"), called("weight_ih")
-    require_array(hh, params.weight_hh, dtype)
+    require_array(hh, params.weight_hh, dtype, ih)
     require_array(ih, params.weight_ih, dtype)
     G, H = len(GATES[cell]), params.weight_hh.shape[-1] if params.weight_hh.ndim else 0
     group = params.weight_ih.shape[:1] if params.weight_ih.ndim == 3 else ()
@@ -563,6 +565,13 @@ def check_targets(y: Array, targets: Array, mask: Array | None) -> None:
         )
 
 
+def check_values(y: Array, target: Array, mask: Array | None) -> None:
+    """Refuses targets of another shape or dtype than y (T, [E,] B, V), and a mask that is not boolean (T, [E,] B)."""
+    require_array("y", y, getattr(y, "dtype", None))
+    check_like("target", target, y, "it is compared with y")
+    check_mask(mask, tuple(y.shape[:-1]))
+
+
 def check_mask(mask: Array | None, steps: tuple[int, ...]) -> None:
     """Refuses a mask that is not boolean of shape (T, [E,] B)."""
     if mask is not None:
@@ -572,17 +581,38 @@ def check_mask(mask: Array | None, steps: tuple[int, ...]) -> None:
         _require_shape("mask", mask, steps, f"the loss runs over {steps}")
 
 
-def require_array(name: str, array: Any, dtype: Any = None) -> None:
-    """Refuses what is no array; with `dtype`, also what has another dtype, or one that is not float32 or float64."""
+def require_array(name: str, array: Any, dtype: Any = None, source: str | None = None) -> None:
+    """Refuses what is no array, or a masked one; with `dtype`, also another dtype, and one that is none of DTYPES.
+
+    Args:
+        name: what to call the array; source: the array that has `dtype`, where it was not looked at before.
+    """
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):
         raise TypeError(f"`{name}` must be an array; got {type(array).__name__}.")
+    require_unmasked(name, array)
     if dtype is not None and not _judged(dtype):
-        raise TypeError(f"`{name}` must be {' or '.join(DTYPES)}; got {dtype}.")
+        wrong = name if source is None or array.dtype == dtype else source
+        raise TypeError(f"`{wrong}` must be {' or '.join(DTYPES)}; got {dtype}.")
     if dtype is not None and array.dtype != dtype:
         wanted, got = str(dtype), str(array.dtype)
         if ("." in wanted) != ("." in got):  # NumPy's and torch's: NumPy's own name does not say whose it is
             wanted, got = (text if "." in text else f"numpy.{text}" for text in (wanted, got))
         raise TypeError(f"`{name}` must be {wanted}, since all arrays of a call share one dtype; got {got}.")
+
+
+def check_dtype(dtype: Any) -> None:
+    """Refuses what is neither a name in DTYPES nor None."""
+    if dtype is not None and dtype not in DTYPES:
+        raise ValueError(f"`dtype` must be None or one of {', '.join(DTYPES)}; got {dtype!r}.")
+
+
+def require_unmasked(name: str, array: Any) -> None:
+    """Refuses NumPy's masked arrays, by name: what computes looks at no mask of theirs."""
+    if hasattr(array, "mask"):
+        raise TypeError(
+            f"`{name}` must be an array without a mask of its own, since that is not looked at: `lengths` says where "
+            f"rows end, a loss's `mask` what counts; got {type(array).__name__}."
+        )
 
 
 def _integers(name: str, array: Array, why: str) -> Array:

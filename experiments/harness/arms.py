@@ -156,7 +156,11 @@ def model(
         length: which chrono biases are made for.
         D, V, H: features, outputs, units.
         layers: the cell is a stack of so many, started alike, each from words of its own; the lowest is the one cell.
+    Raises:
+        ValueError: there is no such arm.
     """
+    if arm not in ARMS:
+        raise ValueError(f"`arm` must be one of {', '.join(ARMS)}; got {arm!r}.")
     cells = tuple(layer(arm, words, k, H if k else D, H, length) for k in range(layers or 1))
     return Model(cells[0] if layers is None else cells, draw.head(draw.generator(*words, "head"), V, H))
 

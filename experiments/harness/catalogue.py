@@ -63,29 +63,31 @@ def chosen_engine(form: str, device: str) -> str:
     """The engine on its device, as `on_device` takes them from the command line.
 
     Raises:
-        UsageError: it cannot compute there, or there is no such device.
+        UsageError: it cannot compute there, there is no such device, or no numba.
     """
     try:
         return on_device(form, device)
     except ValueError as error:
-        raise UsageError(str(error).replace("`device`", "--device")) from error
+        raise UsageError(str(error).replace("`device`", "--device").replace("`engine`", "--engine")) from error
 
 
 def named_engine(form: str, device: str) -> str:
-    """The engine on its device; one that is named is taken at its word, and may be another machine's.
+    """The engine on its device; a device that is named, and numba, is taken at its word: it may be another machine's.
 
     Raises:
         UsageError: the engine cannot compute there.
     """
+    if form == "compiled" and device in ("auto", "cpu"):
+        return form
     named = form in ("auto", "torch") and device not in ("auto", "cpu")
     return f"torch:{device}" if named else chosen_engine(form, device)
 
 
 def refuse_absent(engine: str) -> None:
-    """Looks for an engine's device here.
+    """Looks for an engine's device here, and for numba.
 
     Raises:
-        UsageError: there is no such device.
+        UsageError: there is no such device, or no numba.
     """
     form, named, device = engine.partition(":")
     chosen_engine(form, device if named else "cpu")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -52,11 +53,12 @@ def engine(name: str) -> Engine:
     """The engine of a name in ENGINES, for torch with a device or not; the other twin's framework is not imported.
 
     Raises:
-        ValueError: there is no such engine, or not on this device.
+        ValueError: there is no such engine, or not on this device, or what it needs is not installed.
     """
     form, _, device = name.partition(":")
     if form not in ENGINES:
         raise ValueError(f"`engine` must be one of {', '.join(ENGINES)}; got {form!r}.")
+    on_device(form, device or "cpu")
     package = "impl.torch_twin" if form == "torch" else "impl.numpy_twin"
     plain, embedding, head, loss, optim, array = (
         import_module(f"{package}.{module}") for module in ("scan", "embedding", "head", "loss", "optim", "array")
@@ -106,8 +108,11 @@ def on_device(form: str, device: str) -> str:
         form: a name in ENGINES, or "auto": torch on a GPU, else fast.
         device: "auto", "cpu", or what torch calls a device.
     Raises:
-        ValueError: the engine cannot compute there, or torch finds no such device.
+        ValueError: the engine cannot compute there, torch finds no such device, or numba is not installed.
     """
+    if form == "compiled" and find_spec("numba") is None:
+        extra = "the extra compiled installs it (pip install -e '.[compiled]')"
+        raise ValueError(f"`engine` must be one that can run here; got 'compiled', which needs numba: {extra}.")
     if device == "auto":
         device = "cuda" if form in ("auto", "torch") and gpu_found("cuda") else "cpu"
     if form == "auto":

@@ -94,6 +94,13 @@ def test_a_device_that_does_not_fit_is_refused(form, device, sentence):
         on_device(form, device)
 
 
+@pytest.mark.parametrize("name", ["fast:cuda", "torch:mars"])
+def test_an_engine_is_not_made_where_it_cannot_compute(name):
+    """The refusal of a device comes with the engine, and not with its first array."""
+    with pytest.raises(ValueError, match=r"^`device` must be "):
+        engine(name)
+
+
 def test_cores_are_those_that_this_process_may_use():
     """Of a machine with more, one that is left to it is one."""
     if not hasattr(os, "sched_getaffinity"):

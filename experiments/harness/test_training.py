@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from experiments.harness import training
+from experiments.harness import arms, training
 from experiments.harness.engine import engine
 from experiments.harness.training import (
     Batch,
@@ -390,6 +391,56 @@ def one_model(cell, model, x):
 
 
 S = 4
+
+
+def test_steps_at_which_nothing_can_be_asked_are_refused():
+    """With lengths the last steps are padding, whose outputs are zero; before the first step there is none."""
+    twin, lengths = engine("numpy"), np.full((E, B), T - 1)
+    model, batch, some = group("rnn"), classes(1), np.ones((T, E, B), bool)
+    short = batch._replace(target=batch.target[-1:], mask=some[-1:], lengths=lengths)
+    long = batch._replace(target=np.zeros((T + 1, E, B), int))
+    unmasked = batch._replace(target=np.zeros((T, E, B), int), mask=None, lengths=lengths)
+    halves, pairs = coder("rnn")
+    for asked, sentence in (
+        (
+            (model, short),
+            f"`target` must be of all T={T} steps, since with `lengths` the last steps are padding; got 1.",
+        ),
+        ((model, long), f"`target` must be of 0..{T} steps, since x has T={T}; got {T + 1}."),
+        (
+            (model, unmasked),
+            "`mask` must be given, since with `lengths` the steps at padding would count too; got None.",
+        ),
+        (
+            (halves, pairs._replace(target=pairs.target[-1:])),
+            f"`target` must be of all T={T} steps, since of an encoder-decoder all are asked for; got 1.",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+            loss_and_gradient(twin, "rnn", "softmax_cross_entropy", *asked)
+    for K, given in ((T + 1, None), (-1, None), (1, lengths)):
+        with pytest.raises(ValueError, match=rf"^`K` must be of .* steps, since .*; got {K}\.$"):
+            outputs(twin, "rnn", model, batch.x, K, lengths=given)
+
+
+def test_an_unknown_loss_and_an_unknown_arm_are_refused():
+    """By name, with those there are."""
+    with pytest.raises(ValueError, match=r"^`loss` must be one of softmax_cross_entropy, .*; got 'cross_entropy'\.$"):
+        loss_and_gradient(engine("numpy"), "rnn", "cross_entropy", group("rnn"), classes(1))
+    with pytest.raises(ValueError, match=r"^`arm` must be one of lstm_b0, .*; got 'lstm'\.$"):
+        arms.model("lstm", ("arms",), T, D, V, 2)
+
+
+def test_an_update_holds_no_graph_of_those_before():
+    """Also of a torch.nn.Module's parameters, which require gradients: memory would grow with every update."""
+    twin, model = engine("torch"), group("rnn")
+    plain, wanting = (tree_map(lambda a, r=r: a.requires_grad_(r), twin.asarray(model)) for r in (False, True))
+    batches = [twin.asarray(classes(1, n)) for n in range(2)]
+    both = (train(twin, "rnn", "softmax_cross_entropy", some, batches, 0.1) for some in (plain, wanting))
+    for one, other in zip(*both, strict=True):
+        assert not any(a.requires_grad for a in leaves((other.model, other.loss, other.memory.mean, other.last)))
+        assert all(torch.equal(a, b) for a, b in zip(leaves(one.model), leaves(other.model), strict=True))
+    assert all(a.requires_grad for a in leaves(wanting))
 
 
 def coder(cell):

@@ -17,6 +17,9 @@ import numpy as np
 
 from impl.spec import Array, Gradient, Model, Parameters, Run, members, tree_map
 
+LOSSES = ("softmax_cross_entropy", "squared_error", "logistic")
+"""The functions of a twin's loss.py that are losses."""
+
 Rngs = Sequence[np.random.Generator]
 Draw = Callable[[np.random.Generator, int, int], tuple[np.ndarray, ...]]
 
@@ -49,7 +52,8 @@ class Batch(NamedTuple):
 
     Shapes: x (T, [E,] B, D), of an Embedded integers (T, [E,] B), without E if the group shares it, or a Pair; target
     (K, [E,] B) classes, or (K, [E,] B, V) values, asked for at the last K steps; mask bool (K, [E,] B) or None; lengths
-    (B,) or (E, B), of a Pair those of the source, or None; with lengths of x, and with a Pair, K is all steps.
+    (B,) or (E, B), of a Pair those of the source, or None; with lengths of x, and with a Pair, K is all steps, and with
+    lengths of x a mask says which of them count: padding does not by itself.
     """
 
     x: Array
@@ -89,7 +93,7 @@ def train(
     Args:
         engine: the twin that computes.
         cell: "rnn" or "lstm", of every layer.
-        loss: a function of the twin's loss.py by name.
+        loss: a name in LOSSES.
         model: cell, or a stack, a Coder or an Embedded, and read-out; a group has a leading axis E on every array.
         batches: as many as there are updates.
         lr: Adam's step size, or a function of the update's number.
@@ -102,12 +106,18 @@ def train(
     done, memory, state = 0, engine.optim.adam_start(model), None
     if after is not None:
         done, model, memory, state = after.step, after.model, after.memory, after.carried
+    model, memory, state = without_graph((model, memory, state))
     for step, batch in enumerate(batches, done + 1):
         value, gradient, last = (gradient_of or loss_and_gradient)(engine, cell, loss, model, batch, state)
         gradient, norm = clipped(engine, gradient, max_norm)
         model, memory = engine.optim.adam(model, gradient, memory, lr(step) if callable(lr) else lr)
         state = carry(last) if carry else None
         yield Update(step, model, value, norm, last, memory, state)
+
+
+def without_graph(tree: Any) -> Any:
+    """A tree whose tensors autograd does not follow, since each update would hold all before; all else as it is."""
+    return tree_map(lambda a: a.detach() if hasattr(a, "detach") else a, tree)
 
 
 def falling(lr: float, updates: int, share: float = 0.0) -> Callable[[int], float]:
@@ -158,8 +168,15 @@ def loss_and_gradient(
         batch: x (T, [E,] B, D) or a Pair, target at the last K steps.
         state: the initial state, h (and c), each ([E,] B, H), for a stack a tuple of them, for a Coder the encoder's;
             zeros if None. No gradient flows past it.
+    Raises:
+        ValueError: there is no such loss, the targets stand at other steps than Batch says, or padding would count.
     """
+    if loss not in LOSSES:
+        raise ValueError(f"`loss` must be one of {', '.join(LOSSES)}; got {loss!r}.")
     K = batch.target.shape[0]
+    check_steps("target", K, model.cell, batch.x, batch.lengths)
+    if batch.lengths is not None and batch.mask is None and not isinstance(model.cell, Coder):
+        raise ValueError("`mask` must be given, since with `lengths` the steps at padding would count too; got None.")
     runs = through(engine.scan, cell, model.cell, shown(engine, model.cell, batch.x), state, batch.lengths)
     top = runs[-1].states.h
     h = top[top.shape[0] - K :]
@@ -172,6 +189,24 @@ def loss_and_gradient(
     if isinstance(model.cell, Embedded):
         dcell = Embedded(engine.embedding.backward(model.cell.table, batch.x, gradients[0].x), dcell)
     return total / n, Model(dcell, dhead), last
+
+
+def check_steps(name: str, K: int, params: Any, x: Any, lengths: Array | None) -> None:
+    """Refuses to ask for outputs at more steps than there are, and at the last few where rows end before; `name` is
+    what says K.
+
+    Args:
+        params, x, lengths: as in `through`.
+    Raises:
+        ValueError: K does not fit.
+    """
+    coder = isinstance(params, Coder)
+    T = (x.forced if coder else x).shape[0]
+    if (coder or lengths is not None) and K != T:
+        why = "of an encoder-decoder all are asked for" if coder else "with `lengths` the last steps are padding"
+        raise ValueError(f"`{name}` must be of all T={T} steps, since {why}; got {K}.")
+    if not 0 <= K <= T:
+        raise ValueError(f"`{name}` must be of 0..{T} steps, since x has T={T}; got {K}.")
 
 
 def shown(engine: Any, params: Any, x: Array) -> Array:
@@ -325,7 +360,11 @@ def outputs(
 
     The state carries everything, so the steps before are run a window at a time and only their last state is kept. With
     lengths, as in Batch, K is T; of a Coder, K is that of what its decoder is shown.
+
+    Raises:
+        ValueError: K is another, or more than T.
     """
+    check_steps("K", K, model.cell, x, lengths)
 
     def run(x: Array, state: Any, lengths: Array | None = None) -> list[Run]:
         return through(engine.scan, cell, model.cell, shown(engine, model.cell, x), state, lengths)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from impl.spec import tree_map
+from impl.spec import check_dtype, require_unmasked, tree_map
 
 
 def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> Any:
@@ -18,9 +18,16 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
         dtype: "float32" or "float64" for what is floating; integers and booleans keep theirs. None keeps all.
         device: None or "cpu".
     """
+    check_dtype(dtype)
     if device not in (None, "cpu"):
         raise ValueError(f"`device` must be cpu, since this is the NumPy twin; got {device!r}.")
-    return tree_map(lambda a: np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None), tree)
+
+    def convert(a: Any) -> np.ndarray:
+        require_unmasked("tree", a)
+        a = np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None)
+        return a.astype(a.dtype.newbyteorder("="), copy=False)  # in the machine's own order of bytes
+
+    return tree_map(convert, tree)
 
 
 def numpy(tree: Any) -> Any:

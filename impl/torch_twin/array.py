@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from impl.spec import tree_map
+from impl.spec import check_dtype, require_unmasked, tree_map
 
 
 def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> Any:
@@ -19,9 +19,12 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
         dtype: "float32" or "float64" for what is floating; integers and booleans keep theirs. None keeps all.
         device: any device torch has; None is torch's default.
     """
+    check_dtype(dtype)
 
     def convert(a: Any) -> torch.Tensor:
+        require_unmasked("tree", a)
         a = np.array(a, order="C")  # torch takes no axis that runs backwards, one of length 1 neither
+        a = a.astype(a.dtype.newbyteorder("="), copy=False)  # nor bytes in another order than the machine's
         # copied again, since NumPy's memory begins anywhere in a line of cache, and that may decide how products sum
         return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
 

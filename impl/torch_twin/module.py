@@ -28,6 +28,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
+from numpy import ndarray
 from torch import nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -51,6 +52,7 @@ from impl.spec import (
 
 from . import backend as engines
 from . import scan
+from .array import asarray
 from .exchange import require_own_layers
 from .stack import batch_before, time_first
 
@@ -343,7 +345,8 @@ class Recurrent(nn.Module):
         x = x if batched else x.unsqueeze(0 if self.batch_first else 1)
         T, batch = check_input(x, self.side(0, 0), self.batch_first, torch_field(0, 0, "weight_ih"))
         if lengths is not None:
-            lengths = torch.as_tensor(lengths, device=x.device)
+            own = asarray(lengths) if isinstance(lengths, ndarray) else lengths  # as_tensor would share NumPy's memory
+            lengths = torch.as_tensor(own, device=x.device)
             check_lengths(lengths, T, batch)
         x = time_first(x) if self.batch_first else x
         return Sequences(x, self.states(hx, batch, batched), lengths, None, batched)

@@ -6,6 +6,7 @@ A tree is Parameters, Head, Model or a tuple of these; its arrays have a leading
 from __future__ import annotations
 
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 from numpy import generic, ndarray
@@ -24,7 +25,7 @@ class AdamState(NamedTuple):
 
 def sgd(params: Any, gradient: Any, lr: float) -> Any:
     """Gradient descent: params - lr * gradient."""
-    lr = plain(lr)
+    lr = plain("lr", lr)
     return tree_map(lambda p, d: p - lr * d, params, gradient)
 
 
@@ -50,7 +51,7 @@ def adam(
         lr: step size; beta1, beta2: decay of the running means; eps: added to the root of the mean square.
     Source: Kingma, Ba 2015, algorithm 1; eps enters after the correction of the bias, as there and in torch.optim.Adam.
     """
-    lr, beta1, beta2, eps = map(plain, (lr, beta1, beta2, eps))
+    lr, beta1, beta2, eps = map(plain, ("lr", "beta1", "beta2", "eps"), (lr, beta1, beta2, eps))
     count = state.count + 1
     mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
     square = tree_map(lambda s, d: beta2 * s + (1 - beta2) * d * d, state.square, gradient)
@@ -75,7 +76,7 @@ def rmsprop(
         lr: step size; decay: that of the running mean; eps: added to the root of the mean square.
     Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
     """
-    lr, decay, eps = map(plain, (lr, decay, eps))
+    lr, decay, eps = map(plain, ("lr", "decay", "eps"), (lr, decay, eps))
     square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
     params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
     return params, square
@@ -88,18 +89,22 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
         The scaled gradient, and the norm before, () or (E,); of an infinite one what is finite becomes 0, the rest NaN,
         as in torch.nn.utils.clip_grad_norm_. A gradient with a NaN, whose norm is NaN, comes back as it is.
     Raises:
-        ValueError: max_norm is negative.
+        TypeError, ValueError: max_norm is no number, or negative.
     Source: Pascanu, Mikolov, Bengio 2013, algorithm 1.
     """
+    max_norm = plain("max_norm", max_norm)
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
-    norm, max_norm = global_norm(gradient), plain(max_norm)
+    norm = global_norm(gradient)
     factor = where(norm > max_norm, max_norm / where(norm > max_norm, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
 
 
-def plain(a: Any) -> Any:
-    """A number of NumPy's as Python's: its dtype would become the parameters'."""
+def plain(name: str, a: Any) -> Any:
+    """A number of NumPy's as Python's: its dtype would become the parameters'. What is not one number is refused."""
+    if not isinstance(a, Real) and getattr(a, "shape", None) != ():
+        came = tuple(a.shape) if hasattr(a, "shape") else type(a).__name__
+        raise TypeError(f"`{name}` must be one number, since all models of a group share it; got {came}.")
     return a.item() if isinstance(a, generic | ndarray) and a.ndim == 0 else a
 
 

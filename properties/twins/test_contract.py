@@ -251,6 +251,19 @@ def test_arrays_that_run_backwards_come_in(twin):
         np.testing.assert_array_equal(out(twin, into(twin, a)), a)
 
 
+@both
+def test_arrays_come_in_from_another_byte_order_and_go_to_no_other_dtype_than_ours(twin):
+    """Files of other machines hold such; what the loops would refuse later is refused on the way in."""
+    for kind in ("f8", "f4", "i4"):
+        given = np.arange(6).astype(f">{kind}"), np.arange(6).astype(f"<{kind}")
+        for a in out(twin, into(twin, given)):
+            assert a.dtype == kind and a.tolist() == [*range(6)]
+    asarray = part(twin, "array").asarray
+    for wrong in ("float16", "int64", "no_such"):
+        with pytest.raises(ValueError, match=rf"^`dtype` must be None or one of float32, float64; got '{wrong}'\.$"):
+            asarray(np.ones(3), wrong)
+
+
 def test_a_tensor_lies_in_memory_of_torch_and_in_one_layout():
     """Whatever the array's layout, also one that cannot be written: from the start of a line of cache, without gaps."""
     locked, a = np.arange(6.0).reshape(2, 3), np.arange(6.0).reshape(2, 3)

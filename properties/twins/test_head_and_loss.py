@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from impl.spec import Head
 from properties import oracle
-from properties.twins.both import both, call
+from properties.twins.both import both, call, into, part
 
 LOSSES = ("squared_error", "logistic")
 SHAPE = (4, 3, 2)
@@ -51,6 +52,19 @@ def test_a_losss_gradient_is_the_central_difference(twin, name):
         ahead, behind = (closed_form(name, y + s * nudge, target)[place] for s in (1, -1))
         wanted = float((ahead - behind) / (2 * step)) if mask[place[:-1]] else 0.0
         assert abs(dy[place] - wanted) < 1e-9
+
+
+@pytest.mark.parametrize("name", [*LOSSES, "softmax_cross_entropy"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_autograd_finds_a_losss_written_gradient_also_where_the_logits_are_zero(name, masked):
+    """At y = 0, where a read-out of zeros starts, a softplus written by cases or by |y| has another slope."""
+    y, target, mask = data(name if name in LOSSES else "logistic")
+    y[0] = 0
+    target = target if name in LOSSES else target[..., 0].astype(np.int64)
+    y, target, mask = into("torch_twin", (y, target, mask))
+    loss, dy = getattr(part("torch_twin", "loss"), name)(y.requires_grad_(), target, mask if masked else None)
+    (found,) = torch.autograd.grad(loss, y)
+    assert (found - dy).abs().max() < 1e-15
 
 
 @both

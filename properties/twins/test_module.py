@@ -224,6 +224,19 @@ def test_a_sequence_without_a_batch_is_a_batch_of_one(kind, engine):
         assert torch.equal(got[0], whole.squeeze(0 if batch_first else 1))
 
 
+@pytest.mark.parametrize("step", [1, -1])
+def test_lengths_of_numpy_are_kept_as_they_were_in_whatever_layout(step):
+    """A caller that reuses its buffer gets the same gradient of a gradient, and sorted lengths may run backwards."""
+    lstm, x = module.LSTM(3, 4), X.clone().requires_grad_()
+    found = []
+    for overwrite in (False, True):
+        lengths = np.array([5, 2][::step])[::step]
+        h, _ = lstm(x, lengths=lengths)
+        lengths[...] = 1 if overwrite else lengths
+        found += torch.autograd.grad(h.square().sum(), x, create_graph=True)
+    assert torch.equal(*found) and found[0][4, 0].any() and not found[0][2:, 1].any()
+
+
 def packed_case(order):
     """Rows of lengths in some order, packed; and what the lengths are."""
     lengths = torch.tensor(order)
@@ -528,6 +541,10 @@ STATE = torch.zeros(1, 2, 4)
          "got (1, 2, 4)."),
         (lambda: module.LSTM(3, 4)(X[:, 0], (STATE, STATE)), ValueError,
          "`state.h` must have shape (1, 4), since `x` has no batch, and num_layers * directions is 1; got (1, 2, 4)."),
+        (lambda: module.LSTM(3, 4).half()(X), TypeError,
+         "`weight_ih_l0` must be float32 or float64; got torch.float16."),
+        (lambda: module.LSTM(3, 4)(X.half()), TypeError,
+         "`x` must be torch.float32, since all arrays of a call share one dtype; got torch.float16."),
         (lambda: module.LSTM(3, 4)(X, lengths=[5, 6]), ValueError,
          "`lengths` must lie in 0..5, since x has T=5 steps; got [6]."),
         (lambda: module.LSTM(3, 4)(X, lengths=torch.ones(2)), TypeError,

@@ -184,6 +184,44 @@ def test_a_step_size_of_numpy_keeps_the_parameters_dtype(twin):
         assert dtypes(optim, params, one) == {"float32"}
 
 
+@both
+def test_clipping_refuses_what_is_no_tree(twin):
+    """Gradients in a list or a dict, as torch has them, are no tuples."""
+    optim, a = part(twin, "optim"), into(twin, np.ones((2, 3)))
+    for given in ([a], {"a": a}):
+        with pytest.raises(TypeError, match=rf"^`tree` must be \(named\) tuples .*; got {type(given).__name__}\.$"):
+            optim.clip(given, 1.0)
+
+
+@both
+def test_what_is_not_one_number_is_refused_by_name(twin):
+    """An array of step sizes, one a model, would meet the parameters' last axis: with E = H in silence."""
+    optim, params = part(twin, "optim"), into(twin, draw.group([draw.uniform(draw.generator("lr"), "rnn", 3, 3)] * 3))
+    start, zero = optim.adam_start(params), optim.rmsprop_start(params)
+    rules = {
+        "lr": [
+            lambda lr: optim.sgd(params, params, lr),
+            lambda lr: optim.adam(params, params, start, lr),
+            lambda lr: optim.rmsprop(params, params, zero, lr),
+        ],
+        "beta1": [lambda one: optim.adam(params, params, start, 0.1, beta1=one)],
+        "beta2": [lambda one: optim.adam(params, params, start, 0.1, beta2=one)],
+        "decay": [lambda one: optim.rmsprop(params, params, zero, 0.1, decay=one)],
+        "eps": [
+            lambda one: optim.adam(params, params, start, 0.1, eps=one),
+            lambda one: optim.rmsprop(params, params, zero, 0.1, eps=one),
+        ],
+        "max_norm": [lambda one: optim.clip(params, one)],
+    }
+    several = (np.ones(3), r"\(3,\)"), (into(twin, np.ones(1)), r"\(1,\)"), ([0.1], "list"), ("0.1", "str")
+    for name, asked in rules.items():
+        for update in asked:
+            update(into(twin, np.array(0.5)))
+            for wrong, came in several:
+                with pytest.raises(TypeError, match=rf"^`{name}` must be one number, .*; got {came}\.$"):
+                    update(wrong)
+
+
 def dtypes(optim, params, one):
     """Those of what each function makes of parameters and a number of NumPy's."""
     found = [

@@ -124,6 +124,52 @@ def test_an_argument_that_is_no_array_and_an_unknown_cell_are_refused(twin):
         scan.forward("lstm", into(twin, half), into(twin, X))
 
 
+@both
+def test_a_dtype_that_is_none_of_ours_is_told_of_the_array_that_has_it(twin):
+    """Not of the one that is compared with it, whose dtype is right."""
+    half, y = PARAMS._replace(weight_ih=PARAMS.weight_ih.astype(np.float16)), CASE.cotangent.h
+    with pytest.raises(TypeError, match=r"^`weight_ih` must be float32 or float64; got .*float16\.$"):
+        call(twin, "scan", "forward", "lstm", half, X)
+    for name in ("squared_error", "logistic"):
+        with pytest.raises(TypeError, match=r"^`y` must be float32 or float64; got .*float16\.$"):
+            call(twin, "loss", name, y.astype(np.float16), y)
+        with pytest.raises(TypeError, match=r"^`y` must be an array; got list\.$"):
+            call(twin, "loss", name, y.tolist(), y)
+
+
+@both
+def test_a_masked_array_is_refused_on_the_way_in(twin):
+    """NumPy drops the mask when it copies: padding would become data."""
+    with pytest.raises(TypeError, match=r"^`tree` must be an array without a mask .*`lengths`.*; got MaskedArray\.$"):
+        into(twin, (X, np.ma.masked_array(X)))
+
+
+@pytest.mark.parametrize("module", ["scan", "fast", "compiled"])
+@pytest.mark.parametrize("name", ["x", "state.h", "weight_ih", "lengths"])
+def test_a_masked_array_is_refused_by_name(module, name):
+    """Some loops ran over what it hides."""
+    masked = np.ma.masked_array
+    given = {"params": PARAMS, "x": X, "state": STATE, "lengths": np.array([5, 2, 1])}
+    changes = {
+        "state.h": {"state": STATE._replace(h=masked(STATE.h))},
+        "weight_ih": {"params": changed(weight_ih=masked)},
+    }
+    given |= changes.get(name) or {name: masked(given[name])}
+    if module == "compiled":
+        pytest.importorskip("numba")
+    with pytest.raises(TypeError, match=rf"^`{name}` must be an array without a mask .*; got MaskedArray\.$"):
+        part("numpy_twin", module).forward("lstm", **given)
+
+
+def test_an_array_in_a_file_is_an_array(tmp_path):
+    """np.memmap gives the bits of its copy in memory."""
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    for module in ("scan", "fast"):
+        forward = part("numpy_twin", module).forward
+        assert np.array_equal(forward("lstm", PARAMS, mapped).states.h, forward("lstm", PARAMS, X).states.h)
+
+
 OTHERS = {
     "numpy_twin": ("torch_twin", ("scan", "fast"), "`weight_ih` must be a NumPy array, .*; got torch.Tensor."),
     "torch_twin": ("numpy_twin", ("scan", "backend"), "must be a tensor of torch, .*; got numpy.ndarray."),
