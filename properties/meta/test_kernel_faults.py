@@ -178,7 +178,7 @@ FAULTS = {
     ),
     "stepped: the step's product is not added": (
         "stepped.py",
-        "        _add_product(work.a[:, t], h, W, precision)\n",
+        "        _product(work.a[:, t], h, W, precision, add=True)\n",
         "",
         "lstm",
         "stepped value",

@@ -46,7 +46,7 @@ def _forward(work: Forward, H: int, relu: bool, precision: str) -> None:
     W = _factor(work.w_hh.mT, precision)
     for t in range(T)[:: work.way]:
         h = work.saved[0][:, t if work.way > 0 else t + 1]
-        _add_product(work.a[:, t], h, W, precision)
+        _product(work.a[:, t], h, W, precision, add=True)
         pointwise.forward(work, H, t, relu)
     for last, saved in zip(work.last, work.saved, strict=True):
         last.copy_(saved[:, -1 if work.way > 0 else 0, :, :H])
@@ -62,7 +62,7 @@ def _backward(work: Backward, H: int, relu: bool, precision: str) -> None:
     W, steps = _factor(work.w_hh, precision), range(T)[:: -work.way]
     for t in steps:
         pointwise.backward(work, H, t, relu, product, carry)
-        _put_product(product, work.da[:, t], W, precision)
+        _product(product, work.da[:, t], W, precision, add=False)
     took = steps[-1] < work.lengths[..., None]
     work.dstate[0].copy_(torch.where(took, product, carry[0])[..., :H])
     for d, carried in zip(work.dstate[1:], carry[1:], strict=True):
@@ -82,20 +82,16 @@ def _factor(a: Array, precision: str) -> Array:
     return a.to(torch.bfloat16) if a.is_cuda else a.to(torch.bfloat16).to(a.dtype)
 
 
-def _add_product(total: Array, a: Array, W: Array, precision: str) -> None:
-    """total (E, B, N) += a (E, B, K) @ W (E, K, N), in place."""
+def _product(out: Array, a: Array, W: Array, precision: str, add: bool) -> None:
+    """out (E, B, N) = a (E, B, K) @ W (E, K, N), or += to `add`; no kernel fills `out` with zeros first."""
+    factor = _factor(a, precision)
     if precision == "bf16" and a.is_cuda:
-        total += torch.bmm(_factor(a, precision), W, out_dtype=total.dtype)
+        product = torch.bmm(factor, W, out_dtype=out.dtype)
+        out.add_(product) if add else out.copy_(product)
+    elif add:
+        out.baddbmm_(factor, W)
     else:
-        total.baddbmm_(_factor(a, precision), W)
-
-
-def _put_product(out: Array, a: Array, W: Array, precision: str) -> None:
-    """out (E, B, N) = a (E, B, K) @ W (E, K, N), without a kernel that would fill it with zeros first."""
-    if precision == "bf16" and a.is_cuda:
-        out.copy_(torch.bmm(_factor(a, precision), W, out_dtype=out.dtype))
-    else:
-        torch.bmm(_factor(a, precision), W, out=out)
+        torch.bmm(factor, W, out=out)
 
 
 Arrays = tuple[Array, ...]
