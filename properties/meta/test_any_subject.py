@@ -21,7 +21,7 @@ from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
 from properties.explain import PLANS, explain
 from properties.guard import InProcess
-from properties.laws import Broken
+from properties.laws import Broken, registry
 from properties.loading import adapted, load_all
 from properties.meta.carrier import Carrier, patched
 from properties.meta.students import course as course_file
@@ -869,6 +869,47 @@ def test_a_failing_case_is_made_as_small_as_it_can_be():
     assert (small.T, small.B, small.D, small.H, small.L, small.directions) == (1, 1, 1, 2, 1, 1)
     assert (small.scale, small.opposed, small.seed, small.bits, small.lengths) == (1.0, 0.0, 0, 0, (1,))
     assert "x" not in small.zeros and "weight_hh" in small.zeros
+
+
+LEAKS = {
+    "a shut output gate shows nothing": (
+        "sigma(o) * np.tanh(c)\n",
+        "(sigma(o) + 0.01) * np.tanh(c)\n",
+        "h must be zero",
+    ),
+    "an open forget gate and a shut input gate keep the cell": (
+        "sigma(f) * c +",
+        "0.999 * sigma(f) * c +",
+        "to the bit",
+    ),
+}
+
+
+@pytest.mark.parametrize("test", LEAKS)
+def test_a_case_is_not_made_smaller_to_one_that_no_subject_can_pass(test, tmp_path):
+    """Zeros, of which no cell lives on and -0 + 0 is 0: what was told there was untrue of the subject."""
+    *change, says = LEAKS[test]
+    path = changed(tmp_path, "function", (change[0], change[1]))
+    told = here(load_all(f"{path}:lstm")[0], ("gates",), ("float64",)).breaks
+    (one,) = (one for one in told if one.test == f"test_{test.replace(' ', '_')}")
+    plan = eval(one.example.partition(", ")[2], {"Plan": Plan})
+    law = next(law for law in registry()["gates"] if law.test == one.test)
+    assert says in one.sentence and (plan.T, plan.B, plan.D, plan.H)[1:] == (1, 1, 1)
+    assert law.outcome(load_all("numpy_twin")[0], "lstm", "float64", plan) is None
+
+
+def test_a_case_made_smaller_breaks_the_same_condition():
+    """Another one of the same law is told when its own turn comes, not in the first one's place."""
+    first = Plan(5, 3, 4, 6, seed=77)
+
+    def outcome(plan):
+        return Broken(
+            f"a: {'h' if plan.T > 2 else 'c'} must be 0 at step {plan.T}; got {plan.H}. rnn, {plan}", plan=plan
+        )
+
+    assert smallest(outcome, outcome(first)).plan.T == 3
+    raised = [Broken("raised", kind="raised", form=f"KeyError{place}") for place in ("", " (a.py, line 3)")]
+    assert reduce.what(raised[0]) != reduce.what(raised[1])
 
 
 def test_a_reduced_case_has_few_digits_and_zeros_where_it_says():
