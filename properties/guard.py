@@ -126,13 +126,10 @@ class InProcess(Described):
             with warnings.catch_warnings(), granted(self.subject):
                 warnings.simplefilter("ignore")
                 yield watched
-        except AssertionError:
-            self.report(watched, of)  # first: it may be why the law is broken
-            raise
         except Exception as error:
             if error is not watched.raised:  # it arose in the law's own lines
-                self.report(watched, of)
-                if not watched.bad:
+                self.report(watched, of)  # first: it may be why the law is broken
+                if isinstance(error, AssertionError) or not watched.bad:
                     raise
                 raise Broken(f"{self.name}: {watched.bad} {of}", form=mistake(watched.bad)) from error
             sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
@@ -198,7 +195,7 @@ class Watched:
             try:
                 result = found(*args, **kwargs)
             except Exception as error:
-                self.raised = None if isinstance(error, AssertionError) else error
+                self.raised = None if isinstance(error, Broken) else error
                 if isinstance(error, Broken):  # an adapter has looked at what its function gives
                     error.facts["form"] = mistake(str(error))
                 raise

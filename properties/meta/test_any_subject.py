@@ -470,6 +470,10 @@ DEEDS = {
     "aborts": ("if x.shape[2] > 1: os.abort()", r"its process was ended by SIGABRT.*D=2"),
     "loops": ("while x.shape[1] > 1: pass", r"its process gave no answer for .*B=[2-7]"),
     "raises": ("if len(x) > 2: raise KeyError('no such gate')", RAISED),
+    "asserts": (
+        "assert x.shape[1] > 1",
+        r"raised AssertionError \(changed_function.py, line \d+\): without a message.*B=1",
+    ),
     "exits": ("sys.exit(3)", r"its process ended with code 3"),
     "lists": ("return [[0]], [0], [0]", r"`hs` must be a NumPy array; got a list"),
     "one array": ("return x", r"must return 3 arrays, hs, hT, cT; got a ndarray"),
