@@ -132,8 +132,9 @@ class InProcess(Described):
                 if isinstance(error, AssertionError) or not watched.bad:
                     raise
                 raise Broken(f"{self.name}: {watched.bad} {of}", form=mistake(watched.bad)) from error
-            sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
-            raise Broken(sentence, kind="raised", name=type(error).__name__) from error
+            kind, at = type(error).__name__, where(error)
+            sentence = f"{self.name}: raised {kind}{at}: {one_line(error)}. {of}"
+            raise Broken(sentence, kind="raised", name=kind, form=f"{kind}{at}" if at else "") from error
         self.report(watched, of)
 
     def report(self, watched: Watched, of: str) -> None:

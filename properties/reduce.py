@@ -46,10 +46,10 @@ def smallest(outcome: Callable[[Plan], Any], broken: Any, possible: Callable[[Pl
 
 
 def what(broken: Any) -> tuple[str, ...]:
-    """What is broken, whatever the numbers: the kind and the law; of a condition also which, of an exception where."""
+    """What is broken, whatever the numbers: kind and law, the type and place of an exception, a condition's words."""
     about = (broken.kind, broken.law, broken.facts.get("form", ""))
     if broken.kind != "condition":
-        return about
+        return *about, broken.name if broken.kind == "raised" else ""
     words = re.split(r";|, Plan\(", str(broken))[0]
     return *about, re.sub(r"\(.*?\)|\[.*?\]|\d[\d.]*(e[-+]?\d+)?", "", words)
 

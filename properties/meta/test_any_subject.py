@@ -640,6 +640,16 @@ def test_a_wrong_form_is_told_once_with_the_names_of_all_laws_that_it_breaks(ins
     )
 
 
+def test_an_exception_is_told_once_and_first_of_the_law_value(tmp_path):
+    """Weights used as x @ W told the same error of every law, the first time as a break of "purity"."""
+    path = changed(tmp_path, "function", ("a = x_t @ weight_ih.T +", "a = x_t @ weight_ih +"))
+    checked = here(load_all(f"{path}:lstm")[0], ("causality", "purity", "value"), ("float64",))
+    says = "raised ValueError (changed_function.py, line "
+    assert all(told.form.startswith("ValueError (changed_function.py, line ") for told in checked.breaks)
+    assert str(checked).count(says) == 1 and "\nlaw 'value' is broken" in str(checked)
+    assert str(checked).endswith("\nit breaks these other laws too: purity, causality")
+
+
 def test_breaks_of_other_forms_other_cells_or_none_are_each_told():
     """As one are told those alone by the same result of the same cell."""
     about = {"test": "a_test", "dtype": "float64", "example": "", "sentence": "as it was"}
