@@ -828,6 +828,13 @@ def test_nothing_is_explained_where_nothing_is_wrong():
             assert InProcess(subject).explain(cell, "float64") == ""
 
 
+@pytest.mark.parametrize(("error", "says"), [("1e-12", ""), ("1e-8", "somewhere inside it computes in float32")])
+def test_an_error_is_that_of_float32_where_it_is_as_large(error, says, tmp_path):
+    """One of 1e-12 is within float32's bound too, and no float32 is that near."""
+    path = changed(tmp_path, "function", ("h = sigma(o) * np.tanh(c)", f"h = sigma(o) * np.tanh(c) * (1 + {error})"))
+    assert InProcess(load_all(f"{path}:lstm")[0]).explain("lstm", "float64") == says
+
+
 def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_given(tmp_path):
     """`dc = dnext_c; dc += ...`: the gradients are right, and were told to be wrong beside the changed cotangent."""
     dc = "dc = dnext_c + dnext_h * o * (1 - tc**2)"
