@@ -19,7 +19,7 @@ from properties import child, form, guard, reduce, snippet, test_adjoint
 from properties.cases import POOL, Plan, gradients, pooled, resized
 from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
-from properties.explain import PLANS, explain
+from properties.explain import PLANS, differ, explain
 from properties.guard import InProcess
 from properties.laws import Broken, registry
 from properties.loading import adapted, load_all
@@ -828,6 +828,34 @@ def test_nothing_is_explained_where_nothing_is_wrong():
             assert InProcess(subject).explain(cell, "float64") == ""
 
 
+ADDED_UP = (
+    "    return np.stack(dxs[::-1])",
+    "    sums = KEPT[x.shape] = [a + b for a, b in zip(sums, KEPT.get(x.shape, sums))]\n    return np.stack(dxs[::-1])",
+)
+CARRIED = (
+    (START, "h, c, hs = KEPT.get(h0.shape, h0), c0, []"),
+    ("    return np.stack(hs), h.copy(), c", "    KEPT[h0.shape] = h\n    return np.stack(hs), h.copy(), c"),
+)
+UNSTEADY = {"gradients that add up": [ADDED_UP], "a state that is carried on": CARRIED, "dropout":
+            [("hs.append(h)", "hs.append(h * (np.random.default_rng().random(h.shape) < 0.5))")]}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", UNSTEADY)
+def test_a_call_that_gives_something_else_the_second_time_is_told_so(mistake, tmp_path):
+    """What its other calls give says nothing: gradients that add up were told to be wrong in some gates alone."""
+    path = changed(tmp_path, "function", *UNSTEADY[mistake], more="\n\nKEPT = {}\n")
+    says = "the same call gives something else the second time: it remembers earlier ones, or draws random numbers"
+    assert InProcess(load_all(f"{path}:lstm")[0]).explain("lstm", "float64") == says
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_number_given_twice_is_the_same(value):
+    """As 1 is; and it is not 1."""
+    one, other = ({"h": np.array([value, a])} for a in (1.0, 2.0))
+    with np.errstate(invalid="ignore"):
+        assert not differ(one, one, {}) and differ(one, other, {}) and differ(one, {"h": np.array([1.0, 1.0])}, {})
+
+
 @pytest.mark.parametrize(("error", "says"), [("1e-12", ""), ("1e-8", "somewhere inside it computes in float32")])
 def test_an_error_is_that_of_float32_where_it_is_as_large(error, says, tmp_path):
     """One of 1e-12 is within float32's bound too, and no float32 is that near."""
@@ -843,7 +871,7 @@ def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_giv
 
 
 def test_each_gradient_is_asked_for_once_and_kept_as_it_came(tmp_path, monkeypatch):
-    """Over a step and over several, also where a later call writes to the gradients of an earlier one."""
+    """Over a step and over several, the first one twice; also where later calls write to what earlier ones gave."""
     (subject,) = load_all(f"{changed(tmp_path, 'function', ('dh = dh + dh_t', 'dh = dh_t'))}:lstm")
     says, own, given, buffers = explain(subject, "lstm", "float64"), subject.backward, [], {}
 
@@ -857,7 +885,7 @@ def test_each_gradient_is_asked_for_once_and_kept_as_it_came(tmp_path, monkeypat
 
     monkeypatch.setattr(subject, "backward", in_one_buffer)
     assert explain(subject, "lstm", "float64") == says and "hT is ignored; over several steps" in says
-    assert len(given) == len(set(given)) == 2 * len(PLANS)
+    assert len(given) - 1 == len(set(given)) == 2 * len(PLANS) and given[0] == given[1]
 
 
 def test_a_dtype_is_not_explained_by_a_gradient(tmp_path):
