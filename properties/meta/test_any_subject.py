@@ -961,6 +961,36 @@ def test_a_case_made_smaller_breaks_the_same_condition():
     assert reduce.what(raised[0]) != reduce.what(raised[1])
 
 
+def test_a_program_that_needs_what_an_earlier_call_left_is_not_offered(tmp_path):
+    """The call alone gives what it must: such a program ended well, and showed nothing."""
+    path = changed(tmp_path, "function", *CARRIED, more="\n\nKEPT = {}\n")
+    told = in_one_dtype(f"{path}:lstm", ("value",), 2).breaks
+    assert told and [one.program for one in told] == [""]
+    assert told[0].numbers and not snippet.passes("assert False") and snippet.passes("assert True")
+
+
+def test_a_program_asks_for_no_number_that_a_correct_implementation_does_not_give(tmp_path):
+    """What the same call gave the first time was told to be what it must give, but gradients had added up by then."""
+    path = changed(tmp_path, "function", ADDED_UP, more="\n\nKEPT = {}\n")
+    told = here(load_all(f"{path}:lstm")[0], ("purity", "value"), ("float64",)).breaks
+    assert [(one.test, one.program) for one in told] == [("test_the_same_call_again_gives_the_same_bits", "")]
+
+
+def test_a_program_hands_over_arrays_that_cannot_be_written_as_the_law_did(tmp_path):
+    """To arrays that can be written the call takes place, and nothing is shown."""
+    told = here(load_all(f"{changed(tmp_path, 'function', *IN_PLACE)}:lstm")[0], ("purity",), ("float64",)).breaks
+    (one,) = (one for one in told if one.test == "test_read_only_arrays_are_taken")
+    assert "\nc0.flags.writeable = False\n" in one.program and not snippet.passes(one.program)
+    assert snippet.passes(one.program.replace("c0.flags.writeable = False", ""))
+
+
+@pytest.mark.parametrize(("wanted", "got", "holds"), [(0.0, -0.0, False), (-0.0, 0.0, False), (-0.0, -0.0, True)])
+def test_a_program_tells_zeros_apart_where_the_law_does(wanted, got, holds):
+    """By their signs: -0 == 0."""
+    broken = Broken("", kind="bits", got=got, wanted=wanted)
+    assert eval(snippet.condition(broken), {"np": np, "got": got}) == holds
+
+
 def test_a_reduced_case_has_few_digits_and_zeros_where_it_says():
     """Multiples of a quarter; a part that is named is all zero."""
     case = Plan(3, 2, 4, 5, seed=1, bits=2, zeros=("h0", "weight_hh")).case("lstm", "float64")
