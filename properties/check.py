@@ -42,7 +42,8 @@ class Told:
         explanation: what would explain it, or "".
         numbers, program: the arguments of the wrong call, and a program that makes it with the plain library; or "".
         place: the wrong entry in the subject's own arrays, or "".
-        form: what is wrong with the form of a result, whatever the sizes; or "".
+        form: what is wrong with the form of a result, or an exception's type and its place in the subject's own code,
+            whatever the sizes; or "".
     """
 
     law: str
@@ -185,7 +186,7 @@ class Checks(tuple):
 
 
 PLAINEST = ("purity", "value", "vjp", "split", "lengths")
-"""Laws whose breaks explain those of others, and are told first."""
+"""Laws whose breaks explain those of others, and are told first; of results of a wrong form and exceptions "value"."""
 
 
 def first_of_each(breaks: Iterable[Told]) -> list[Told]:
@@ -193,11 +194,18 @@ def first_of_each(breaks: Iterable[Told]) -> list[Told]:
     found: dict[str, Told] = {}
     for told in breaks:
         found.setdefault(told.law, told)
-    return sorted(found.values(), key=lambda told: PLAINEST.index(told.law) if told.law in PLAINEST else len(PLAINEST))
+    return sorted(found.values(), key=plainness)
+
+
+def plainness(told: Told) -> int:
+    """The place of a break among others: a call that gives nothing says little of what it changes."""
+    if told.form and told.law == "value":
+        return -1
+    return PLAINEST.index(told.law) if told.law in PLAINEST else len(PLAINEST)
 
 
 def once(breaks: Iterable[Told]) -> Iterator[str]:
-    """Breaks in words; of those by a result of one wrong form the first, and the other laws by name."""
+    """Breaks in words; of those by one wrong form or exception the first, and the other laws by name."""
     alike: dict[tuple[str, str], list[Told]] = {}
     for told in breaks:
         alike.setdefault((told.form, told.cell) if told.form else (told.law, ""), []).append(told)

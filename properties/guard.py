@@ -126,17 +126,15 @@ class InProcess(Described):
             with warnings.catch_warnings(), granted(self.subject):
                 warnings.simplefilter("ignore")
                 yield watched
-        except AssertionError:
-            self.report(watched, of)  # first: it may be why the law is broken
-            raise
         except Exception as error:
             if error is not watched.raised:  # it arose in the law's own lines
-                self.report(watched, of)
-                if not watched.bad:
+                self.report(watched, of)  # first: it may be why the law is broken
+                if isinstance(error, AssertionError) or not watched.bad:
                     raise
                 raise Broken(f"{self.name}: {watched.bad} {of}", form=mistake(watched.bad)) from error
-            sentence = f"{self.name}: raised {type(error).__name__}{where(error)}: {one_line(error)}. {of}"
-            raise Broken(sentence, kind="raised", name=type(error).__name__) from error
+            kind, at = type(error).__name__, where(error)
+            sentence = f"{self.name}: raised {kind}{at}: {one_line(error)}. {of}"
+            raise Broken(sentence, kind="raised", name=kind, form=f"{kind}{at}" if at else "") from error
         self.report(watched, of)
 
     def report(self, watched: Watched, of: str) -> None:
@@ -198,7 +196,7 @@ class Watched:
             try:
                 result = found(*args, **kwargs)
             except Exception as error:
-                self.raised = None if isinstance(error, AssertionError) else error
+                self.raised = None if isinstance(error, Broken) else error
                 if isinstance(error, Broken):  # an adapter has looked at what its function gives
                     error.facts["form"] = mistake(str(error))
                 raise

@@ -2,16 +2,21 @@
 
 A case runs once more with every call recorded; the one whose result holds the wrong number, or the last one, is shown
 in the subject's own conventions. A subject of plain functions (properties/subjects/plain.py) also gets a program that
-uses its library alone: it prints what comes and what must come, and fails while the two differ.
+uses its library alone: it prints what comes and what must come, and fails while the two differ. There is none where a
+correct implementation would fail in it too: what one call must give may come from another one, which is wrong itself.
 """
 
 from __future__ import annotations
 
 import builtins
+import contextlib
 import inspect
+import io
 import pickle
 import re
+import sys
 import textwrap
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +25,7 @@ from properties.cases import Plan, arrays, gradients, named, outputs
 from properties.form import look
 from properties.laws import Broken, Law
 from properties.subject import Call, Subject
+from properties.subjects.numpy_twin import subject as TWIN
 from properties.subjects.plain import Plain
 
 LARGEST = 1500
@@ -39,12 +45,13 @@ class Shown(NamedTuple):
 
 
 class Made(NamedTuple):
-    """One call: what was asked, and what came, or what was raised."""
+    """One call: what was asked, what came, or what was raised, and the names of arrays that could not be written."""
 
     method: str
     args: tuple[Any, ...]
     found: Any
     error: Exception | None
+    read_only: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -59,13 +66,13 @@ class Recorder:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            kept = copied(args)
+            kept, locked = copied(args), read_only(self.subject, name, args)
             try:
                 result = found(*args, **kwargs)
             except Exception as error:
-                self.made.append(Made(name, kept, None, error))
+                self.made.append(Made(name, kept, None, error, locked))
                 raise
-            self.made.append(Made(name, kept, result, None))
+            self.made.append(Made(name, kept, result, None, locked))
             wrong, _, breaks = look(self.law, name, args, kwargs, result)
             if breaks:
                 raise Broken(wrong)
@@ -77,6 +84,14 @@ class Recorder:
 def copied(args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Arguments as they are now; copies, which are dense."""
     return pickle.loads(pickle.dumps(args))
+
+
+def read_only(subject: Subject, method: str, args: tuple[Any, ...]) -> tuple[str, ...]:
+    """The names of a call's arrays that the subject gets and cannot write to."""
+    if not args or not isinstance(args[0], Call) or all(a.flags.writeable for a in arrays(args[0])):
+        return ()
+    every = given_of(subject, args[0]) | cotangents_of(subject, Made(method, args, None, None))
+    return tuple(name for name, a in every.items() if a is not None and not a.flags.writeable)
 
 
 def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Shown:
@@ -93,8 +108,10 @@ def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Show
     if not isinstance(subject, Plain) or broken is None:
         return Shown(numbers(subject, made))
     located = made.error is None and getattr(broken, "got", None) is not None
-    place = place_of(subject, made, broken) if located else None
-    return Shown(numbers(subject, made), program(subject, made, broken, place), place or "")
+    entry = entry_of(made, broken) if located else None
+    place = None if entry is None else place_of(subject, made, *entry)
+    text = "" if place and not passed_by_the_twin(made, broken, *entry) else program(subject, made, broken, place)
+    return Shown(numbers(subject, made), text, place or "")
 
 
 def culprit(made: list[Made], broken: Exception | None) -> Made | None:
@@ -178,12 +195,15 @@ def program(subject: Plain, made: Made, broken: Exception, place: str | None) ->
     call = subject.text(made.args[0].cell, made.method == "backward")
     every = {name: a for name, a in every.items() if re.search(rf"\b{name}\b", call)}
     values = "\n".join(f"{name} = {literal(a, f'{name} = ') if a is not None else None}" for name, a in every.items())
+    # an array that the text of the call writes to itself is left as it is
+    locked = [name for name in every if name in made.read_only and f"{name}[" not in call]
+    values += "".join(f"\n{name}.flags.writeable = False" for name in locked)
     values += "\nlengths = None" if made.args[0].lengths is None and "lengths" in call else ""
     ending = verdict(made, broken, place, call)
     if not ending:
         return ""
     parts = [subject.imports, *(inspect.getsource(function) for function in subject.source)]
-    extra = "nan, inf = np.nan, np.inf\n" if "nan" in values or "inf" in values else ""
+    extra = "nan, inf = np.nan, np.inf\n" if re.search(r"\b(nan|inf)\b", values + ending) else ""
     numpy = "" if "import numpy as np" in subject.imports else "import numpy as np\n"
     return "\n\n".join([(numpy + parts[0]).strip(), *(p.strip() for p in parts[1:]), extra + values, ending]) + "\n"
 
@@ -203,13 +223,51 @@ def verdict(made: Made, broken: Exception, place: str | None, call: str) -> str:
     if place is None:
         return ""  # what is wrong is no single number of a single call: no program of a few lines shows it
     wanted = f"must be {broken.wanted!r}" + (f" within {broken.bound:.2g}" if broken.bound is not None else "")
-    test = f"got == {broken.wanted!r}" if broken.bound is None else f"abs(got - {broken.wanted!r}) <= {broken.bound!r}"
-    test = test if not np.isnan(broken.wanted) else "np.isnan(got)"
+    test = condition(broken)
     return f"{call}\ngot = {place}\nprint({place + ' is'!r}, got, {wanted!r})\nassert {test}"
 
 
-def place_of(subject: Plain, made: Made, broken: Broken) -> str | None:
-    """The expression, in the subject's own layout, of the entry that is wrong; None if it cannot be told."""
+def condition(broken: Broken) -> str:
+    """What the number `got` must be, as an expression."""
+    if np.isnan(broken.wanted):
+        return "np.isnan(got)"
+    if broken.bound is not None:
+        return f"abs(got - {broken.wanted!r}) <= {broken.bound!r}"
+    sign = "" if broken.wanted else f" and {'' if np.signbit(broken.wanted) else 'not '}np.signbit(got)"
+    return f"got == {broken.wanted!r}{sign}"
+
+
+def passed_by_the_twin(made: Made, broken: Broken, name: str, place: tuple[int, ...]) -> bool:
+    """Whether the NumPy twin, which is correct, gives in this one call what a program would ask for."""
+    try:
+        with np.errstate(all="ignore"):
+            found = results_of(made._replace(found=getattr(TWIN, made.method)(*copied(made.args))))[name][place]
+    except Exception:
+        return False
+    return bool(eval(condition(broken), {"np": np, "inf": np.inf, "got": found}))
+
+
+def passes(program: str) -> bool:
+    """Whether a program ends well, run here with its subject's file read anew: nothing that it remembers is known."""
+    own = re.search(r"^sys\.path\.insert\(0, .*\)\nfrom (\w+) import", program, re.MULTILINE)
+    kept, path = sys.modules.pop(own[1], None) if own else None, list(sys.path)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+    except (Exception, SystemExit):
+        return False
+    finally:
+        sys.path[:] = path
+        if own:
+            sys.modules.pop(own[1], None)
+        if kept is not None:
+            sys.modules[own[1]] = kept
+    return True
+
+
+def entry_of(made: Made, broken: Broken) -> tuple[str, tuple[int, ...]] | None:
+    """The array's name and the place in it of the entry that is wrong; None if it cannot be told."""
     name, found = first_word(broken.name), results_of(made)
     if name not in found or not holds(found[name], broken.got):
         return None
@@ -217,7 +275,12 @@ def place_of(subject: Plain, made: Made, broken: Broken) -> str | None:
     place = broken.place if array.ndim == len(broken.place) and inside(array, broken.place) else None
     if place is None or not wrong[place]:
         place = tuple(int(n) for n in np.argwhere(wrong)[0])
-    theirs = in_their_layout(subject, made.args[0].cell, name, array.shape, place)
+    return name, place
+
+
+def place_of(subject: Plain, made: Made, name: str, place: tuple[int, ...]) -> str | None:
+    """The expression of an entry in the subject's own layout; None where it has no name for the array."""
+    theirs = in_their_layout(subject, made.args[0].cell, name, results_of(made)[name].shape, place)
     expression = subject.results(made.args[0].cell).get(name if made.method == "forward" else f"d{name}")
     return None if expression is None else f"{expression}[{', '.join(map(str, theirs))}]"
 

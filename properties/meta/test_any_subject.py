@@ -19,9 +19,9 @@ from properties import child, form, guard, reduce, snippet, test_adjoint
 from properties.cases import POOL, Plan, gradients, pooled, resized
 from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
-from properties.explain import PLANS, explain
+from properties.explain import PLANS, differ, explain
 from properties.guard import InProcess
-from properties.laws import Broken
+from properties.laws import Broken, registry
 from properties.loading import adapted, load_all
 from properties.meta.carrier import Carrier, patched
 from properties.meta.students import course as course_file
@@ -470,6 +470,10 @@ DEEDS = {
     "aborts": ("if x.shape[2] > 1: os.abort()", r"its process was ended by SIGABRT.*D=2"),
     "loops": ("while x.shape[1] > 1: pass", r"its process gave no answer for .*B=[2-7]"),
     "raises": ("if len(x) > 2: raise KeyError('no such gate')", RAISED),
+    "asserts": (
+        "assert x.shape[1] > 1",
+        r"raised AssertionError \(changed_function.py, line \d+\): without a message.*B=1",
+    ),
     "exits": ("sys.exit(3)", r"its process ended with code 3"),
     "lists": ("return [[0]], [0], [0]", r"`hs` must be a NumPy array; got a list"),
     "one array": ("return x", r"must return 3 arrays, hs, hT, cT; got a ndarray"),
@@ -634,6 +638,16 @@ def test_a_wrong_form_is_told_once_with_the_names_of_all_laws_that_it_breaks(ins
     assert str(checked).count(says) == 1 and str(checked).endswith(
         "\nit breaks these other laws too: split, adjoint, causality, no memory"
     )
+
+
+def test_an_exception_is_told_once_and_first_of_the_law_value(tmp_path):
+    """Weights used as x @ W told the same error of every law, the first time as a break of "purity"."""
+    path = changed(tmp_path, "function", ("a = x_t @ weight_ih.T +", "a = x_t @ weight_ih +"))
+    checked = here(load_all(f"{path}:lstm")[0], ("causality", "purity", "value"), ("float64",))
+    says = "raised ValueError (changed_function.py, line "
+    assert all(told.form.startswith("ValueError (changed_function.py, line ") for told in checked.breaks)
+    assert str(checked).count(says) == 1 and "\nlaw 'value' is broken" in str(checked)
+    assert str(checked).endswith("\nit breaks these other laws too: purity, causality")
 
 
 def test_breaks_of_other_forms_other_cells_or_none_are_each_told():
@@ -814,6 +828,41 @@ def test_nothing_is_explained_where_nothing_is_wrong():
             assert InProcess(subject).explain(cell, "float64") == ""
 
 
+ADDED_UP = (
+    "    return np.stack(dxs[::-1])",
+    "    sums = KEPT[x.shape] = [a + b for a, b in zip(sums, KEPT.get(x.shape, sums))]\n    return np.stack(dxs[::-1])",
+)
+CARRIED = (
+    (START, "h, c, hs = KEPT.get(h0.shape, h0), c0, []"),
+    ("    return np.stack(hs), h.copy(), c", "    KEPT[h0.shape] = h\n    return np.stack(hs), h.copy(), c"),
+)
+UNSTEADY = {"gradients that add up": [ADDED_UP], "a state that is carried on": CARRIED, "dropout":
+            [("hs.append(h)", "hs.append(h * (np.random.default_rng().random(h.shape) < 0.5))")]}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", UNSTEADY)
+def test_a_call_that_gives_something_else_the_second_time_is_told_so(mistake, tmp_path):
+    """What its other calls give says nothing: gradients that add up were told to be wrong in some gates alone."""
+    path = changed(tmp_path, "function", *UNSTEADY[mistake], more="\n\nKEPT = {}\n")
+    says = "the same call gives something else the second time: it remembers earlier ones, or draws random numbers"
+    assert InProcess(load_all(f"{path}:lstm")[0]).explain("lstm", "float64") == says
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_number_given_twice_is_the_same(value):
+    """As 1 is; and it is not 1."""
+    one, other = ({"h": np.array([value, a])} for a in (1.0, 2.0))
+    with np.errstate(invalid="ignore"):
+        assert not differ(one, one, {}) and differ(one, other, {}) and differ(one, {"h": np.array([1.0, 1.0])}, {})
+
+
+@pytest.mark.parametrize(("error", "says"), [("1e-12", ""), ("1e-8", "somewhere inside it computes in float32")])
+def test_an_error_is_that_of_float32_where_it_is_as_large(error, says, tmp_path):
+    """One of 1e-12 is within float32's bound too, and no float32 is that near."""
+    path = changed(tmp_path, "function", ("h = sigma(o) * np.tanh(c)", f"h = sigma(o) * np.tanh(c) * (1 + {error})"))
+    assert InProcess(load_all(f"{path}:lstm")[0]).explain("lstm", "float64") == says
+
+
 def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_given(tmp_path):
     """`dc = dnext_c; dc += ...`: the gradients are right, and were told to be wrong beside the changed cotangent."""
     dc = "dc = dnext_c + dnext_h * o * (1 - tc**2)"
@@ -822,7 +871,7 @@ def test_what_a_subject_writes_to_its_arguments_is_not_taken_for_what_it_was_giv
 
 
 def test_each_gradient_is_asked_for_once_and_kept_as_it_came(tmp_path, monkeypatch):
-    """Over a step and over several, also where a later call writes to the gradients of an earlier one."""
+    """Over a step and over several, the first one twice; also where later calls write to what earlier ones gave."""
     (subject,) = load_all(f"{changed(tmp_path, 'function', ('dh = dh + dh_t', 'dh = dh_t'))}:lstm")
     says, own, given, buffers = explain(subject, "lstm", "float64"), subject.backward, [], {}
 
@@ -836,7 +885,7 @@ def test_each_gradient_is_asked_for_once_and_kept_as_it_came(tmp_path, monkeypat
 
     monkeypatch.setattr(subject, "backward", in_one_buffer)
     assert explain(subject, "lstm", "float64") == says and "hT is ignored; over several steps" in says
-    assert len(given) == len(set(given)) == 2 * len(PLANS)
+    assert len(given) - 1 == len(set(given)) == 2 * len(PLANS) and given[0] == given[1]
 
 
 def test_a_dtype_is_not_explained_by_a_gradient(tmp_path):
@@ -869,6 +918,77 @@ def test_a_failing_case_is_made_as_small_as_it_can_be():
     assert (small.T, small.B, small.D, small.H, small.L, small.directions) == (1, 1, 1, 2, 1, 1)
     assert (small.scale, small.opposed, small.seed, small.bits, small.lengths) == (1.0, 0.0, 0, 0, (1,))
     assert "x" not in small.zeros and "weight_hh" in small.zeros
+
+
+LEAKS = {
+    "a shut output gate shows nothing": (
+        "sigma(o) * np.tanh(c)\n",
+        "(sigma(o) + 0.01) * np.tanh(c)\n",
+        "h must be zero",
+    ),
+    "an open forget gate and a shut input gate keep the cell": (
+        "sigma(f) * c +",
+        "0.999 * sigma(f) * c +",
+        "to the bit",
+    ),
+}
+
+
+@pytest.mark.parametrize("test", LEAKS)
+def test_a_case_is_not_made_smaller_to_one_that_no_subject_can_pass(test, tmp_path):
+    """Zeros, of which no cell lives on and -0 + 0 is 0: what was told there was untrue of the subject."""
+    *change, says = LEAKS[test]
+    path = changed(tmp_path, "function", (change[0], change[1]))
+    told = here(load_all(f"{path}:lstm")[0], ("gates",), ("float64",)).breaks
+    (one,) = (one for one in told if one.test == f"test_{test.replace(' ', '_')}")
+    plan = eval(one.example.partition(", ")[2], {"Plan": Plan})
+    law = next(law for law in registry()["gates"] if law.test == one.test)
+    assert says in one.sentence and (plan.T, plan.B, plan.D, plan.H)[1:] == (1, 1, 1)
+    assert law.outcome(load_all("numpy_twin")[0], "lstm", "float64", plan) is None
+
+
+def test_a_case_made_smaller_breaks_the_same_condition():
+    """Another one of the same law is told when its own turn comes, not in the first one's place."""
+    first = Plan(5, 3, 4, 6, seed=77)
+
+    def outcome(plan):
+        return Broken(
+            f"a: {'h' if plan.T > 2 else 'c'} must be 0 at step {plan.T}; got {plan.H}. rnn, {plan}", plan=plan
+        )
+
+    assert smallest(outcome, outcome(first)).plan.T == 3
+    raised = [Broken("raised", kind="raised", form=f"KeyError{place}") for place in ("", " (a.py, line 3)")]
+    assert reduce.what(raised[0]) != reduce.what(raised[1])
+
+
+def test_a_program_that_needs_what_an_earlier_call_left_is_not_offered(tmp_path):
+    """The call alone gives what it must: such a program ended well, and showed nothing."""
+    path = changed(tmp_path, "function", *CARRIED, more="\n\nKEPT = {}\n")
+    told = in_one_dtype(f"{path}:lstm", ("value",), 2).breaks
+    assert told and [one.program for one in told] == [""]
+    assert told[0].numbers and not snippet.passes("assert False") and snippet.passes("assert True")
+
+
+def test_a_program_asks_for_no_number_that_a_correct_implementation_does_not_give(tmp_path):
+    """What the same call gave the first time was told to be what it must give, but gradients had added up by then."""
+    path = changed(tmp_path, "function", ADDED_UP, more="\n\nKEPT = {}\n")
+    told = here(load_all(f"{path}:lstm")[0], ("purity", "value"), ("float64",)).breaks
+    assert [(one.test, one.program) for one in told] == [("test_the_same_call_again_gives_the_same_bits", "")]
+
+
+def test_a_program_hands_over_arrays_that_cannot_be_written_as_the_law_did(tmp_path):
+    """To arrays that can be written the call takes place, and nothing is shown."""
+    told = here(load_all(f"{changed(tmp_path, 'function', *IN_PLACE)}:lstm")[0], ("purity",), ("float64",)).breaks
+    (one,) = (one for one in told if one.test == "test_read_only_arrays_are_taken")
+    assert "\nc0.flags.writeable = False\n" in one.program and not snippet.passes(one.program)
+    assert snippet.passes(one.program.replace("c0.flags.writeable = False", ""))
+
+
+@pytest.mark.parametrize(("wanted", "got", "holds"), [(0.0, -0.0, False), (-0.0, 0.0, False), (-0.0, -0.0, True)])
+def test_a_program_tells_zeros_apart_where_the_law_does(wanted, got, holds):
+    """By their signs: -0 == 0."""
+    broken = Broken("", kind="bits", got=got, wanted=wanted)
+    assert eval(snippet.condition(broken), {"np": np, "got": got}) == holds
 
 
 def test_a_reduced_case_has_few_digits_and_zeros_where_it_says():
