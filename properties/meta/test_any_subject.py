@@ -26,6 +26,7 @@ from properties.loading import adapted, load_all
 from properties.meta.carrier import Carrier, patched
 from properties.meta.students import course as course_file
 from properties.meta.students import function as function_file
+from properties.meta.students import module as module_file
 from properties.reduce import smallest
 from properties.subject import CAPABILITIES
 from properties.subjects import module
@@ -168,6 +169,32 @@ def test_a_files_one_torch_module_is_taken_and_of_several_the_names_are_said(tmp
     path.write_text("class Mine:\n    pass\n")  # which nothing can take by its name either
     with pytest.raises(ValueError, match=r"got 'own_module', a module\.$"):
         load_all(str(path))
+
+
+@pytest.mark.parametrize("kind", [module_file.LSTM, module_file.Cell])
+def test_a_module_that_always_has_biases_is_taken_as_it_is(kind):
+    """Its constructor has no `bias`: calls without biases give it zeros, whose gradients ended the check.
+
+    Its parameters stand in an order of its own, by which the gradients of gradients were exchanged.
+    """
+    laws = ("value", "vjp", "backward again", "bias", "second order")
+    checked = here(adapted(kind, kind.__name__)[0], laws, ("float64",))
+    assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
+
+
+MODULES_FAULTS = {
+    "value": ("i, f, g, o = a.chunk", "i, f, o, g = a.chunk"),
+    "vjp": ("torch.sigmoid(f) * c +", "torch.sigmoid(f) * c.detach() +"),
+    "bias": ("+ self.bias_hh_l0", ""),
+}
+
+
+@pytest.mark.parametrize("law", MODULES_FAULTS)
+def test_a_fault_of_such_a_module_is_told(law, tmp_path):
+    """And nothing of its biases is."""
+    (subject,) = load_all(f"{changed(tmp_path, 'module', MODULES_FAULTS[law])}:LSTM")
+    checked = here(subject, (law,), ("float64",))
+    assert [v.word for v in checked.verdicts] == ["broken"], str(checked)
 
 
 class KeepsItsState(nn.LSTM):

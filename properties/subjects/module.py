@@ -58,7 +58,7 @@ class Layers(Subject):
         """See Subject; autograd through the graph of the gradient."""
         stack = one_layer(call)
         module, given, outputs = self.record(stack)
-        wanted = [given[0], *module.parameters(), *leaves(given[1])]
+        wanted = [given[0], *asked_for(stack, module).values(), *leaves(given[1])]
         cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
         first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True, materialize_grads=True)
         inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
@@ -106,7 +106,7 @@ class Layers(Subject):
 
     def parameters(self, call: Stack) -> dict[str, np.ndarray]:
         """The call's parameters by torch.nn's names."""
-        return {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
+        return names_of(call)
 
     def inputs(self, call: Stack) -> tuple[Any, Any]:
         """x and the initial states as tensors of their own; no states are handed over as none."""
@@ -118,6 +118,20 @@ class Layers(Subject):
         for array in leaves((x, state)):
             array.requires_grad_()
         return module, (x, state), leaves(run(call, module, x, state))
+
+
+def names_of(call: Stack) -> dict[str, np.ndarray]:
+    """A call's parameters by torch.nn's names, in the order of their fields."""
+    return {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
+
+
+def asked_for(call: Stack, module: nn.Module) -> dict[str, nn.Parameter]:
+    """The module's parameters that a call has and that are not frozen, in the call's order.
+
+    A module may have biases where the call has none, as zeros, and has its parameters in any order.
+    """
+    own = dict(module.named_parameters())
+    return {name: own[name] for name in names_of(call) if own[name].requires_grad}
 
 
 def one_layer(call: Call) -> Stack:
@@ -164,12 +178,12 @@ def stacked(cell: str, state: tuple) -> Any:
 
 
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
-    """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states.
+    """Gradients of <cotangent, outputs> by x, the call's parameters (None for a frozen one) and the states.
 
     By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
     refusal would name nothing.
     """
-    asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
+    asked = asked_for(call, module)
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
     attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
