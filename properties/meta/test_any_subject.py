@@ -197,6 +197,34 @@ def test_a_fault_of_such_a_module_is_told(law, tmp_path):
     assert [v.word for v in checked.verdicts] == ["broken"], str(checked)
 
 
+BEGIN = "        super().__init__()\n"
+BUFFER = (BEGIN, f"{BEGIN}        self.register_buffer('gain', torch.ones(1))\n")
+USES = (("torch.tanh(c)\n", "torch.tanh(c) * self.gain\n"), ("torch.tanh(x @", "self.gain * torch.tanh(x @"))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "Cell"])
+def test_a_modules_buffers_are_its_own(kind, tmp_path):
+    """They keep what they hold: a strict load_state_dict took each for a missing key, and broke every law."""
+    (subject,) = load_all(f"{changed(tmp_path, 'module', BUFFER, *USES)}:{kind}")
+    laws = ("value", "exchange") if kind == "LSTM" else ("value",)  # a cell has no export
+    assert {v.word for v in here(subject, laws, ("float32", "float64")).verdicts} == {"holds"}
+    (subject,) = load_all(f"{changed(tmp_path, 'module', BUFFER, *USES, ('ones', 'zeros'))}:{kind}")
+    assert here(subject, ("value",), ("float64",)).verdicts[0].word == "broken"
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["self.norm = nn.LayerNorm(3)", "self.weight_ho_l0 = nn.Parameter(torch.zeros(3, 3))", "del self.bias_hh_l0"],
+)
+def test_a_module_of_other_parameters_is_refused_in_one_line(more, tmp_path):
+    """Nobody could hand it theirs: every law was told to be broken by an error of load_state_dict."""
+    last = "torch.randn(4 * hidden_size, hidden_size) / 10)\n"
+    path = changed(tmp_path, "module", (last, f"{last}        {more}\n"))
+    says = r"LSTM\(2, 3\) must have parameters as torch.nn's and no others: .*; got {.*}\.$"
+    with pytest.raises(ValueError, match=says):
+        load_all(f"{path}:LSTM")
+
+
 class KeepsItsState(nn.LSTM):
     """Where no state is given, it goes on from the last one."""
 

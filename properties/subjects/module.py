@@ -1,7 +1,8 @@
 """Any torch.nn.Module with the constructor of torch.nn.RNN or LSTM, or of their cells, on CPU; autograd's gradients.
 
 What it can do is read off its constructor (num_layers, bidirectional, batch_first, dropout); `capabilities`, `dtypes`
-and `alpha` (in units of the roundoff) as attributes of the class add the rest. Parameters bear torch.nn's names.
+and `alpha` (in units of the roundoff) as attributes of the class add the rest. Parameters bear torch.nn's names, and
+there are no others; buffers are the module's own.
 """
 
 from __future__ import annotations
@@ -92,14 +93,14 @@ class Layers(Subject):
         return layers_of(written, L, directions)
 
     def module(self, call: Stack, frozen: Sequence[str] = ()) -> nn.Module:
-        """The layers with the call's parameters; `load_state_dict` refuses what does not fit."""
+        """The layers with the call's parameters and their own buffers; `load_state_dict` refuses what does not fit."""
         self.refuse(call)
         first = call.layers[0][0]
         if first.weight_ih.ndim != 2:
             raise NotImplementedError(f"{self.name} has no groups of models.")
         H, D = first.weight_hh.shape[-1], first.weight_ih.shape[-1]
         module = self.build(call, D, H)
-        module.load_state_dict({name: tensor(a) for name, a in self.parameters(call).items()})
+        module.load_state_dict(buffers(module) | {name: tensor(a) for name, a in self.parameters(call).items()})
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name not in frozen)
         return module.train(call.train)
@@ -132,6 +133,12 @@ def asked_for(call: Stack, module: nn.Module) -> dict[str, nn.Parameter]:
     """
     own = dict(module.named_parameters())
     return {name: own[name] for name in names_of(call) if own[name].requires_grad}
+
+
+def buffers(module: nn.Module) -> dict[str, torch.Tensor]:
+    """What a module's state dict holds beside its parameters."""
+    own = {name for name, _ in module.named_parameters()}
+    return {name: a for name, a in module.state_dict().items() if name not in own}
 
 
 def one_layer(call: Call) -> Stack:
@@ -220,11 +227,14 @@ class Module(Layers):
         except Exception as error:
             raise ValueError(f"{name} must be built as {name}(input_size, hidden_size): {error}.") from error
         self.one_step, self.biased = "weight_hh" in tiny, any(n.startswith("bias") for n in tiny)
-        rows = tiny.get("weight_hh" if self.one_step else "weight_hh_l0", (0,))[0]
-        if rows not in (3, 12):
+        s = "" if self.one_step else "_l0"
+        rows = tiny.get(f"weight_hh{s}", (0,))[0]
+        fit = {f"weight_ih{s}": (rows, 2), f"weight_hh{s}": (rows, 3)}
+        fit |= {f"bias_ih{s}": (rows,), f"bias_hh{s}": (rows,)} if self.biased else {}
+        if rows not in (3, 12) or tiny != fit:
             raise ValueError(
-                f"{name}(2, 3) must have parameters as torch.nn's: weight_ih_l0 (12, 2) of an LSTM, (3, 2) of an RNN, "
-                f"weight_hh_l0 and so on, for a cell without _l0; got {tiny}."
+                f"{name}(2, 3) must have parameters as torch.nn's and no others: weight_ih_l0 (12, 2) of an LSTM, "
+                f"(3, 2) of an RNN, weight_hh_l0, and both biases or none, for a cell without _l0; got {tiny}."
             )
         relu = ("rnn_relu",) if "nonlinearity" in self.arguments else ()
         self.cells = ("lstm",) if rows == 12 else ("rnn", *relu)
@@ -242,10 +252,11 @@ class Module(Layers):
         return {**vars(self), "kept": {}}
 
     def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
-        """See Subject."""
+        """See Subject; without buffers, and without biases of zeros that only the module has."""
         if self.one_step:
             raise NotImplementedError(f"{self.name} is one step: it has no export.")
-        return super().export(cell, layers, layout)
+        written, given = super().export(cell, layers, layout), names_of(Stack(cell, layers, None))
+        return {name: a for name, a in written.items() if name in given}
 
     def alpha(self, dtype: str) -> float:
         """See Subject."""
@@ -329,6 +340,10 @@ class Stepped(nn.Module):
     def load_state_dict(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         """Without the suffix of a layer."""
         return self.cell.load_state_dict({n.removesuffix("_l0"): a for n, a in state.items()}, *args, **kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """With the suffix of a layer."""
+        return {f"{name}_l0": a for name, a in self.cell.state_dict(*args, **kwargs).items()}
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
         """With the suffix of a layer."""
