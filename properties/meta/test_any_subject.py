@@ -225,6 +225,29 @@ def test_a_module_of_other_parameters_is_refused_in_one_line(more, tmp_path):
         load_all(f"{path}:LSTM")
 
 
+LAYER = "return torch.stack(hs), (h[None], c[None])"
+CELL = "return torch.tanh(x @"
+OTHER_RESULTS = {
+    "h alone": (LAYER, "return torch.stack(hs)", "must return h and the last state, as (h, (hT, cT)); got a Tensor."),
+    "dict": (LAYER, "return {'h': torch.stack(hs), 'hT': h, 'cT': c}", "as (h, (hT, cT)); got a dict."),
+    "list": (LAYER, "return hs, (h[None], c[None])", "`h` must be a tensor of shape (1, 1, 1); got a list of Tensor."),
+    "hT alone": (LAYER, "return torch.stack(hs), h[None]", "must be a pair of tensors, of h and c; got a Tensor."),
+    "no layers": (LAYER, "return torch.stack(hs), (h, c)", "`hT` must have shape (1, 1, 1); got (1, 1)."),
+    "rows first": (LAYER, LAYER.replace("hs)", "hs, 1)"), "`h` must have shape (2, 1, 1); got (1, 2, 1)."),
+    "cell": (CELL, "return None, torch.tanh(x @", "`hT` must be a tensor of shape (1, 1); got a tuple of NoneType, "),
+}
+
+
+@pytest.mark.parametrize("came", OTHER_RESULTS)
+def test_a_module_that_returns_something_else_is_told_what_must_come(came, tmp_path):
+    """By its own name, not by an error of what unpacks it or of autograd."""
+    old, new, says = OTHER_RESULTS[came]
+    word = f"{changed(tmp_path, 'module', (old, new))}:{'Cell' if came == 'cell' else 'LSTM'}"
+    checked = here(load_all(word)[0], ("value", "vjp"), ("float64",))
+    assert [told.law for told in checked.breaks] == ["value", "vjp"]
+    assert all(says in told.sentence for told in checked.breaks), str(checked)
+
+
 class KeepsItsState(nn.LSTM):
     """Where no state is given, it goes on from the last one."""
 

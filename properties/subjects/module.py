@@ -18,6 +18,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from impl.spec import DTYPES, STATES, Parameters, leaves, rebuild, torch_field, torch_sizes, tree_map
 from properties.cases import named, sides
+from properties.form import kind
+from properties.laws import Broken
 from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.function import subset
 from properties.subjects.plain import in_roundoffs, refuse_undeclared
@@ -69,7 +71,7 @@ class Layers(Subject):
     def stack(self, call: Stack) -> Output:
         """See Subject."""
         with torch.no_grad():
-            h, last = run(call, self.module(call), *self.inputs(call))
+            h, last = run(self.name, call, self.module(call), *self.inputs(call))
         return Output(h.numpy(), tree_map(lambda a: a.numpy(), last))
 
     def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
@@ -118,7 +120,7 @@ class Layers(Subject):
         module, (x, state) = self.module(call, frozen), self.inputs(call)
         for array in leaves((x, state)):
             array.requires_grad_()
-        return module, (x, state), leaves(run(call, module, x, state))
+        return module, (x, state), leaves(run(self.name, call, module, x, state))
 
 
 def names_of(call: Stack) -> dict[str, np.ndarray]:
@@ -163,18 +165,55 @@ def layers_of(found: dict[str, np.ndarray], L: int, directions: int) -> tuple:
     )
 
 
-def run(call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
-    """The module's forward: h, and the last states by layer and direction."""
-    T = x.shape[1 if call.batch_first else 0]
+def run(name: str, call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
+    """The module's forward: h, and the last states by layer and direction.
+
+    Raises:
+        Broken: it returns something else; a sentence says what must come and what came.
+    """
+    directions, H = len(call.layers[0]), call.layers[0][0].weight_hh.shape[-1]
+    axes = tuple(x.shape[:2])
+    T, B = axes[::-1] if call.batch_first else axes
     if call.lengths is not None:
         x = pack_padded_sequence(x, torch.from_numpy(call.lengths), call.batch_first, enforce_sorted=False)
     torch.manual_seed(call.seed)  # of dropout
-    h, last = module(x, None if state is None else stacked(call.cell, state))
+    found = module(x, None if state is None else stacked(call.cell, state))
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        wanted = "(h, (hT, cT))" if call.cell == "lstm" else "(h, hT)"
+        raise Broken(f"{name}: must return h and the last state, as {wanted}; got {kind(found)}.")
+    h, last = found
     if isinstance(h, PackedSequence):
         h, _ = pad_packed_sequence(h, call.batch_first, total_length=T)
-    parts = last if call.cell == "lstm" else (last,)
+    fitting(name, "h", h, (*axes, directions * H))
+    parts = parts_of(name, call.cell == "lstm", last, (len(call.layers) * directions, B, H))
     states = iter([STATES[call.cell](*(part[n] for part in parts)) for n in range(len(parts[0]))])
     return h, tuple(tuple(next(states) for _ in layer) for layer in call.layers)
+
+
+def parts_of(name: str, pair: bool, state: Any, shape: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
+    """What a state consists of, if that is a pair of tensors of an LSTM, or else one tensor.
+
+    Raises:
+        Broken: it is something else.
+    """
+    if pair and (not isinstance(state, (tuple, list)) or len(state) != 2):
+        raise Broken(f"{name}: the state must be a pair of tensors, of h and c; got {kind(state)}.")
+    parts = tuple(state) if pair else (state,)
+    for what, part in zip(("hT", "cT"), parts, strict=False):
+        fitting(name, what, part, shape)
+    return parts
+
+
+def fitting(name: str, what: str, found: Any, shape: tuple[int, ...]) -> None:
+    """Looks at one result before autograd does, whose own words would name nothing.
+
+    Raises:
+        Broken: it is no tensor, or has another shape.
+    """
+    if not isinstance(found, torch.Tensor):
+        raise Broken(f"{name}: `{what}` must be a tensor of shape {shape}; got {kind(found)}.")
+    if found.shape != shape:
+        raise Broken(f"{name}: `{what}` must have shape {shape}; got {tuple(found.shape)}.")
 
 
 def stacked(cell: str, state: tuple) -> Any:
@@ -279,7 +318,7 @@ class Module(Layers):
         what = (D, H, dtype, *sorted(taken.items()))
         if what not in self.kept:
             module = self.kind(D, H, **taken).to(dtype)
-            self.kept[what] = Stepped(module) if self.one_step else module
+            self.kept[what] = Stepped(module, self.name, call.cell == "lstm") if self.one_step else module
             if len(self.kept) > KEPT:
                 del self.kept[next(iter(self.kept))]
         return self.kept[what]
@@ -323,19 +362,18 @@ def arguments_of(kind: type) -> set[str]:
 class Stepped(nn.Module):
     """A cell of one step, run over a sequence; its parameters bear the names of a layer's."""
 
-    def __init__(self, cell: nn.Module) -> None:
+    def __init__(self, cell: nn.Module, name: str, pair: bool) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell, self.name, self.pair = cell, name, pair
 
     def forward(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """As torch.nn's layers: states have an axis for the layer."""
-        pair, hs = isinstance(state, tuple), []
-        now = None if state is None else tuple(a[0] for a in state) if pair else state[0]
+        now, hs = None if state is None else tuple(a[0] for a in state) if self.pair else state[0], []
         for x_t in x:
             now = self.cell(x_t, now)
-            hs.append(now[0] if isinstance(now, tuple) else now)
-        last = tuple(a[None] for a in now) if isinstance(now, tuple) else now[None]
-        return torch.stack(hs), last
+            h, *_ = parts_of(self.name, self.pair, now, (len(x_t), self.cell.weight_hh.shape[1]))
+            hs.append(h)
+        return torch.stack(hs), tuple(a[None] for a in now) if self.pair else now[None]
 
     def load_state_dict(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         """Without the suffix of a layer."""
