@@ -312,14 +312,37 @@ def test_a_module_that_detaches_its_state_breaks_vjp_by_the_states_name():
     assert "graph" not in str(checked)
 
 
-@pytest.mark.parametrize("found", [nn.LSTM, nn.RNN, nn.LSTMCell, nn.RNNCell, nn.LSTM(2, 3)], ids=str)
+@pytest.mark.parametrize("found", [nn.LSTM, nn.RNN, nn.LSTMCell, nn.RNNCell], ids=str)
 def test_a_torch_module_is_taken_by_its_class(found):
-    """Layers and cells, classes and instances: what they can do is read off the constructor."""
+    """Layers and cells: what they can do is read off the constructor."""
     checks = check_subject(found, (*FEW, "honesty", "split"), 5)
     assert checks.holds, str(checks)
     (subject,) = adapted(found, "found")
     assert ("layers" in subject.capabilities) == (found not in (nn.LSTMCell, nn.RNNCell))
     assert subject.cells == (("lstm",) if "LSTM" in str(found) else ("rnn", "rnn_relu"))
+
+
+@pytest.mark.parametrize("found", [nn.LSTM(3, 4, batch_first=True), nn.RNNCell(3, 4)], ids=str)
+def test_a_module_that_is_there_is_refused_in_one_line(found):
+    """Its class was judged in its place, with other options than its own."""
+    kind = type(found).__name__
+    with pytest.raises(
+        ValueError, match=rf"^{kind} must be a class of modules, .*; got a module: hand over {kind}, or"
+    ):
+        check_subject(found, ("value",), 1)
+
+
+class OtherDefaults(nn.LSTM):
+    """Options that torch.nn has otherwise, or without a default."""
+
+    def __init__(self, input_size, hidden_size, batch_first, num_layers=2, bias=False):
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first)
+
+
+def test_a_call_has_its_own_options_whatever_the_defaults_are():
+    """What a call asks for was left out as usual where the constructor had something else as usual."""
+    checked = here(adapted(OtherDefaults, "OtherDefaults")[0], ("value", "layout", "bias"), ("float64",))
+    assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
 
 
 def test_an_option_that_is_taken_and_ignored_is_a_break():

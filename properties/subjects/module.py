@@ -245,24 +245,35 @@ def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], co
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 
 
+USUAL = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+"""Options of the constructor, as a call has them that asks for nothing else."""
+
 KEPT = 64
 """How many modules of other sizes, options or dtypes a subject keeps."""
 
 
 class Module(Layers):
-    """A class of modules, or the class of one.
+    """A class of modules, each built with a call's sizes and options.
 
     A module is kept from call to call, as its users keep it, and given each call's parameters and mode: what it holds
     itself, such as the last state, is there for the laws of memory to see.
     """
 
     def __init__(self, found: Any, name: str) -> None:
-        """Raises ValueError: it cannot be built like torch.nn's, or a parameter or attribute is not as it must be."""
-        self.kind, self.name = found if isinstance(found, type) else type(found), name
+        """Raises ValueError: it is no class, cannot be built like torch.nn's, or something of it is not as it must be.
+
+        One module that is there has sizes and options, which others of its class would not have.
+        """
+        if not isinstance(found, type):
+            raise ValueError(
+                f"{name} must be a class of modules, since one is built for each call's sizes; got a module: hand over "
+                f"{type(found).__name__}, or a subclass that fixes its options."
+            )
+        self.kind, self.name = found, name
         self.kept: dict[tuple[Any, ...], nn.Module] = {}
         self.arguments = arguments_of(self.kind)
         try:
-            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3).named_parameters()}
+            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3, **self.taken(USUAL)).named_parameters()}
         except Exception as error:
             raise ValueError(f"{name} must be built as {name}(input_size, hidden_size): {error}.") from error
         self.one_step, self.biased = "weight_hh" in tiny, any(n.startswith("bias") for n in tiny)
@@ -312,8 +323,7 @@ class Module(Layers):
             "bidirectional": len(call.layers[0]) == 2,
             "nonlinearity": "relu" if call.cell == "rnn_relu" else "tanh",
         }
-        usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False, "nonlinearity": "tanh"}
-        taken = {n: o for n, o in options.items() if n in self.arguments and o != usual.get(n)}
+        taken = self.taken(options)
         dtype = tensor(first.weight_hh).dtype
         what = (D, H, dtype, *sorted(taken.items()))
         if what not in self.kept:
@@ -322,6 +332,10 @@ class Module(Layers):
             if len(self.kept) > KEPT:
                 del self.kept[next(iter(self.kept))]
         return self.kept[what]
+
+    def taken(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Those options that the constructor takes and would otherwise have another value of."""
+        return {n: o for n, o in options.items() if n in self.arguments and o != self.arguments[n]}
 
     def refuse(self, call: Stack) -> None:
         """See Layers."""
@@ -346,17 +360,17 @@ class Module(Layers):
         return given
 
 
-def arguments_of(kind: type) -> set[str]:
-    """What a constructor takes; where it hands **kwargs on, also what those above it take."""
-    found, passed_on = set(), True
+def arguments_of(kind: type) -> dict[str, Any]:
+    """What a constructor takes, and its defaults; where it hands **kwargs on, also what those above it take."""
+    found, passed_on = {}, True
     for base in kind.__mro__:
         if not passed_on or base is nn.Module:
             break
         if "__init__" in vars(base):
             parameters = inspect.signature(base.__init__).parameters
-            found |= set(parameters)
+            found = {n: p.default for n, p in parameters.items()} | found
             passed_on = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    return found | ({"nonlinearity"} if issubclass(kind, nn.RNN) and "num_layers" in found else set())
+    return found | ({"nonlinearity": "tanh"} if issubclass(kind, nn.RNN) and "num_layers" in found else {})
 
 
 class Stepped(nn.Module):
