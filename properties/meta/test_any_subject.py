@@ -488,6 +488,18 @@ def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, t
             load_all(word)
 
 
+@pytest.mark.parametrize("stem", ["my-lstm", "2_lstm", "class"])
+@pytest.mark.parametrize("name", ["course", "function"])
+def test_a_program_imports_a_file_by_any_name(name, stem, tmp_path):
+    """`from my-lstm import ...` is none of Python's."""
+    path = changed(tmp_path, name).rename(tmp_path / f"{stem}.py")
+    for subject in load_all(str(path)):
+        done = subprocess.run([sys.executable, "-c", subject.imports], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        own = subject.text(subject.cells[0], False).partition(" = ")
+        assert re.search(r"\b(rnn|lstm)\w*(?=\()", own[2] or own[0])[0] in subject.imports
+
+
 def test_a_backward_is_a_function_of_whatever_names(tmp_path):
     """As many arguments as it is given are enough; anything else is refused."""
     path = tmp_path / "other.py"

@@ -17,13 +17,14 @@ file says otherwise, and `capabilities` adds what else it does.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from properties.subject import CAPABILITIES
-from properties.subjects.function import several, subset
+from properties.subjects.function import imported, several, subset
 from properties.subjects.plain import Conventions, Plain
 
 CELLS = ("rnn", "lstm")
@@ -72,8 +73,11 @@ class Course(Plain):
             dtypes=subset(name, "dtypes", getattr(module, "dtypes", ("float64",)), ("float32", "float64")),
             capabilities=(*more, *self.always),
             version=f"numpy {np.__version__}",
-            imports=f"import sys\n\nimport numpy as np\n\nsys.path.insert(0, {folder(module)!r})\n"
-            f"from {module.__name__} import {', '.join(f'{c}_{self.kind}{w}' for c in cells for w in ways(backward))}",
+            imports=imported(
+                Path(module.__file__ or "").parent,
+                module.__name__,
+                [f"{c}_{self.kind}{w}" for c in cells for w in ways(backward)],
+            ),
         )
         self.source = ()
 
@@ -91,11 +95,6 @@ class Course(Plain):
             return tuple(result)
 
         return call
-
-
-def folder(module: ModuleType) -> str:
-    """Where a module's file stands."""
-    return (module.__file__ or "").rpartition("/")[0]
 
 
 def ways(backward: bool) -> tuple[str, ...]:
