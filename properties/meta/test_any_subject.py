@@ -488,6 +488,26 @@ def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, t
             load_all(word)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("lstm_forward(x, h0, Wx", "lstm_forward(x, Wx", "lstm_forward .* (x, h0, Wx, Wh, b), .* got (x, Wx, Wh, b)."),
+        ("rnn_backward(dh, c", "rnn_backward(dh, *, c", "rnn_backward .* (dh, cache), .* got (dh, *, cache)."),
+        (
+            "lstm_step_backward(dnext_h, dnext_c, ",
+            "lstm_step_backward(dnext_h, ",
+            "lstm_step_backward .* (dnext_h, dnext_c, cache), .* got (dnext_h, cache).",
+        ),
+    ],
+)
+def test_a_courses_functions_that_cannot_be_called_so_are_refused_in_one_line(old, new, says, tmp_path):
+    """As a function's: every law told it anew."""
+    path = changed(tmp_path, "course", (f"def {old}", f"def {new}"))
+    says = re.escape(says).replace(r"\ \.\*\ ", " .* ")
+    with pytest.raises(ValueError, match=rf"^--subject=.*: arguments of changed_course.*, {says}$"):
+        load_all(str(path))
+
+
 @pytest.mark.parametrize("stem", ["my-lstm", "2_lstm", "class"])
 @pytest.mark.parametrize("name", ["course", "function"])
 def test_a_program_imports_a_file_by_any_name(name, stem, tmp_path):

@@ -16,7 +16,9 @@ file says otherwise, and `capabilities` adds what else it does.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from properties.subject import CAPABILITIES
-from properties.subjects.function import imported, several, subset
+from properties.subjects.function import can_be_called, imported, several, subset
 from properties.subjects.plain import Conventions, Plain
 
 CELLS = ("rnn", "lstm")
@@ -80,6 +82,24 @@ class Course(Plain):
             ),
         )
         self.source = ()
+        self.refuse_others()
+
+    def arguments(self, cell: str, way: str) -> tuple[str, ...]:
+        """What one of the file's functions is called with, by place."""
+        raise NotImplementedError
+
+    def refuse_others(self) -> None:
+        """Refuses functions that cannot be called with what they are given, which every law would tell anew."""
+        for cell, way in product(self.cells, ways(self.call_gradients is not None)):
+            name, names = f"{cell}_{self.kind}{way}", self.arguments(cell, way)
+            function = getattr(self.module, name)
+            if not callable(function):
+                raise ValueError(f"{self.name}, {name} must be a function; got {function!r}.")
+            if not can_be_called(function, list(names), []):
+                raise ValueError(
+                    f"arguments of {self.name}, {name} must be what stands for ({', '.join(names)}), since it is "
+                    f"called with these; got {inspect.signature(function)}."
+                )
 
     def function(self, cell: str, way: str, outputs: tuple[str, ...]) -> Callable[..., tuple]:
         """One of the file's functions; it must return so many values, arrays but for the cache."""
@@ -109,6 +129,10 @@ class Sequence(Course):
         super().__init__(module, name)
         if hasattr(module, "temporal_softmax_loss"):
             self.capabilities |= {"loss"}
+
+    def arguments(self, cell: str, way: str) -> tuple[str, ...]:
+        """See Course."""
+        return ("x", "h0", "Wx", "Wh", "b") if way == "forward" else ("dh", "cache")
 
     def run(self, cell: str, x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any, *_: Any) -> tuple[Any, ...]:
         """See Plain; the last state is the last output."""
@@ -155,6 +179,12 @@ class Steps(Course):
     """The functions of one step, in a loop over time."""
 
     kind, conventions_, always = "step_", STEPS, ("cell state",)
+
+    def arguments(self, cell: str, way: str) -> tuple[str, ...]:
+        """See Course."""
+        h, c = ("prev_h", "prev_c") if way == "forward" else ("dnext_h", "dnext_c")
+        state = (h, c) if cell == "lstm" else (h,)
+        return ("x", *state, "Wx", "Wh", "b") if way == "forward" else (*state, "cache")
 
     def forwards(self, cell: str, x: Any, h: Any, c: Any, *weights: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """h and c after every step, and the caches."""
