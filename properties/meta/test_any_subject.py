@@ -508,6 +508,14 @@ def test_a_courses_functions_that_cannot_be_called_so_are_refused_in_one_line(ol
         load_all(str(path))
 
 
+def test_a_course_declares_its_alpha_in_the_file(tmp_path):
+    """For both of its subjects; it was passed over in silence."""
+    for subject in load_all(str(changed(tmp_path, "course", more="\n\nalpha = 2\n"))):
+        assert subject.alpha("float64") == 2 * subject.u("float64")
+    with pytest.raises(ValueError, match=r"`alpha` of changed_course must be a number from 0 to 4, .*; got 5\.$"):
+        load_all(str(changed(tmp_path, "course", more="\n\nalpha = 5\n")))
+
+
 @pytest.mark.parametrize("stem", ["my-lstm", "2_lstm", "class"])
 @pytest.mark.parametrize("name", ["course", "function"])
 def test_a_program_imports_a_file_by_any_name(name, stem, tmp_path):

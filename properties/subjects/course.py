@@ -11,7 +11,8 @@
 x is (N, T, D), Wx (D, 4H), Wh (H, 4H), b (4H,), the gates stand in the order i, f, o, g, an LSTM starts from c0 = 0,
 and the loss is summed over time and averaged over the N rows. The functions over a sequence are one subject; the steps,
 run in a loop, are another, which takes and gives the cell too. Arrays are float64, as in such files; `dtypes` in the
-file says otherwise, and `capabilities` adds what else it does.
+file says otherwise, `capabilities` adds what else it does, and `alpha` says by how many roundoffs its
+sigma and tanh err.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Course(Plain):
             dtypes=subset(name, "dtypes", getattr(module, "dtypes", ("float64",)), ("float32", "float64")),
             capabilities=(*more, *self.always),
             version=f"numpy {np.__version__}",
+            alpha=getattr(module, "alpha", 0),
             imports=imported(
                 Path(module.__file__ or "").parent,
                 module.__name__,
