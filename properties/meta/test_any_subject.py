@@ -6,7 +6,9 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -514,6 +516,32 @@ def test_a_course_declares_its_alpha_in_the_file(tmp_path):
         assert subject.alpha("float64") == 2 * subject.u("float64")
     with pytest.raises(ValueError, match=r"`alpha` of changed_course must be a number from 0 to 4, .*; got 5\.$"):
         load_all(str(changed(tmp_path, "course", more="\n\nalpha = 5\n")))
+
+
+class Callable:
+    """An LSTM with fields of its own."""
+
+    units = 3
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, *given):
+        return function_file.lstm(*given)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [partial(function_file.lstm), Callable(), lru_cache(function_file.lstm)],
+    ids=["partial", "object", "lru_cache"],
+)
+def test_another_callable_is_refused_in_one_line(found):
+    """A TypeError of inspect's, or an unknown attribute, which was a field of the object, was no help."""
+    for subject in (found, SimpleNamespace(lstm=found)):
+        with pytest.raises(
+            ValueError, match=r" must be a function that Python has the source of; got a \w+: write `def"
+        ):
+            adapted(subject, "lstm")
 
 
 @pytest.mark.parametrize("stem", ["my-lstm", "2_lstm", "class"])

@@ -42,8 +42,14 @@ class Function(Plain):
         """Takes a function by its name in a report and that under which it was found.
 
         Raises:
-            ValueError: an attribute is unknown or has a wrong value, or the arguments are others; the message names it.
+            ValueError: it is another callable, an attribute is unknown or has a wrong value, or the arguments are
+                others; the message names it.
         """
+        if not (inspect.isfunction(function) or inspect.ismethod(function)):
+            raise ValueError(
+                f"{name} must be a function that Python has the source of; got a {type(function).__name__}: write "
+                f"`def lstm(x, h0, ...): return ...` around it."
+            )
         options = {n: getattr(function, n) for n in ATTRIBUTES if hasattr(function, n)}
         refuse_unknown(function, name)
         cell = options.get("cell") or cell_of(function, found_as)
