@@ -6,7 +6,9 @@ import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from properties.loading import adapted, load_all
 from properties.meta.carrier import Carrier, patched
 from properties.meta.students import course as course_file
 from properties.meta.students import function as function_file
+from properties.meta.students import module as module_file
 from properties.reduce import smallest
 from properties.subject import CAPABILITIES
 from properties.subjects import module
@@ -170,6 +173,83 @@ def test_a_files_one_torch_module_is_taken_and_of_several_the_names_are_said(tmp
         load_all(str(path))
 
 
+@pytest.mark.parametrize("kind", [module_file.LSTM, module_file.Cell])
+def test_a_module_that_always_has_biases_is_taken_as_it_is(kind):
+    """Its constructor has no `bias`: calls without biases give it zeros, whose gradients ended the check.
+
+    Its parameters stand in an order of its own, by which the gradients of gradients were exchanged.
+    """
+    laws = ("value", "vjp", "backward again", "bias", "second order")
+    checked = here(adapted(kind, kind.__name__)[0], laws, ("float64",))
+    assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
+
+
+MODULES_FAULTS = {
+    "value": ("i, f, g, o = a.chunk", "i, f, o, g = a.chunk"),
+    "vjp": ("torch.sigmoid(f) * c +", "torch.sigmoid(f) * c.detach() +"),
+    "bias": ("+ self.bias_hh_l0", ""),
+}
+
+
+@pytest.mark.parametrize("law", MODULES_FAULTS)
+def test_a_fault_of_such_a_module_is_told(law, tmp_path):
+    """And nothing of its biases is."""
+    (subject,) = load_all(f"{changed(tmp_path, 'module', MODULES_FAULTS[law])}:LSTM")
+    checked = here(subject, (law,), ("float64",))
+    assert [v.word for v in checked.verdicts] == ["broken"], str(checked)
+
+
+BEGIN = "        super().__init__()\n"
+BUFFER = (BEGIN, f"{BEGIN}        self.register_buffer('gain', torch.ones(1))\n")
+USES = (("torch.tanh(c)\n", "torch.tanh(c) * self.gain\n"), ("torch.tanh(x @", "self.gain * torch.tanh(x @"))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "Cell"])
+def test_a_modules_buffers_are_its_own(kind, tmp_path):
+    """They keep what they hold: a strict load_state_dict took each for a missing key, and broke every law."""
+    (subject,) = load_all(f"{changed(tmp_path, 'module', BUFFER, *USES)}:{kind}")
+    laws = ("value", "exchange") if kind == "LSTM" else ("value",)  # a cell has no export
+    assert {v.word for v in here(subject, laws, ("float32", "float64")).verdicts} == {"holds"}
+    (subject,) = load_all(f"{changed(tmp_path, 'module', BUFFER, *USES, ('ones', 'zeros'))}:{kind}")
+    assert here(subject, ("value",), ("float64",)).verdicts[0].word == "broken"
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["self.norm = nn.LayerNorm(3)", "self.weight_ho_l0 = nn.Parameter(torch.zeros(3, 3))", "del self.bias_hh_l0"],
+)
+def test_a_module_of_other_parameters_is_refused_in_one_line(more, tmp_path):
+    """Nobody could hand it theirs: every law was told to be broken by an error of load_state_dict."""
+    last = "torch.randn(4 * hidden_size, hidden_size) / 10)\n"
+    path = changed(tmp_path, "module", (last, f"{last}        {more}\n"))
+    says = r"LSTM\(2, 3\) must have parameters as torch.nn's and no others: .*; got {.*}\.$"
+    with pytest.raises(ValueError, match=says):
+        load_all(f"{path}:LSTM")
+
+
+LAYER = "return torch.stack(hs), (h[None], c[None])"
+CELL = "return torch.tanh(x @"
+OTHER_RESULTS = {
+    "h alone": (LAYER, "return torch.stack(hs)", "must return h and the last state, as (h, (hT, cT)); got a Tensor."),
+    "dict": (LAYER, "return {'h': torch.stack(hs), 'hT': h, 'cT': c}", "as (h, (hT, cT)); got a dict."),
+    "list": (LAYER, "return hs, (h[None], c[None])", "`h` must be a tensor of shape (1, 1, 1); got a list of Tensor."),
+    "hT alone": (LAYER, "return torch.stack(hs), h[None]", "must be a pair of tensors, of h and c; got a Tensor."),
+    "no layers": (LAYER, "return torch.stack(hs), (h, c)", "`hT` must have shape (1, 1, 1); got (1, 1)."),
+    "rows first": (LAYER, LAYER.replace("hs)", "hs, 1)"), "`h` must have shape (2, 1, 1); got (1, 2, 1)."),
+    "cell": (CELL, "return None, torch.tanh(x @", "`hT` must be a tensor of shape (1, 1); got a tuple of NoneType, "),
+}
+
+
+@pytest.mark.parametrize("came", OTHER_RESULTS)
+def test_a_module_that_returns_something_else_is_told_what_must_come(came, tmp_path):
+    """By its own name, not by an error of what unpacks it or of autograd."""
+    old, new, says = OTHER_RESULTS[came]
+    word = f"{changed(tmp_path, 'module', (old, new))}:{'Cell' if came == 'cell' else 'LSTM'}"
+    checked = here(load_all(word)[0], ("value", "vjp"), ("float64",))
+    assert [told.law for told in checked.breaks] == ["value", "vjp"]
+    assert all(says in told.sentence for told in checked.breaks), str(checked)
+
+
 class KeepsItsState(nn.LSTM):
     """Where no state is given, it goes on from the last one."""
 
@@ -234,14 +314,37 @@ def test_a_module_that_detaches_its_state_breaks_vjp_by_the_states_name():
     assert "graph" not in str(checked)
 
 
-@pytest.mark.parametrize("found", [nn.LSTM, nn.RNN, nn.LSTMCell, nn.RNNCell, nn.LSTM(2, 3)], ids=str)
+@pytest.mark.parametrize("found", [nn.LSTM, nn.RNN, nn.LSTMCell, nn.RNNCell], ids=str)
 def test_a_torch_module_is_taken_by_its_class(found):
-    """Layers and cells, classes and instances: what they can do is read off the constructor."""
+    """Layers and cells: what they can do is read off the constructor."""
     checks = check_subject(found, (*FEW, "honesty", "split"), 5)
     assert checks.holds, str(checks)
     (subject,) = adapted(found, "found")
     assert ("layers" in subject.capabilities) == (found not in (nn.LSTMCell, nn.RNNCell))
     assert subject.cells == (("lstm",) if "LSTM" in str(found) else ("rnn", "rnn_relu"))
+
+
+@pytest.mark.parametrize("found", [nn.LSTM(3, 4, batch_first=True), nn.RNNCell(3, 4)], ids=str)
+def test_a_module_that_is_there_is_refused_in_one_line(found):
+    """Its class was judged in its place, with other options than its own."""
+    kind = type(found).__name__
+    with pytest.raises(
+        ValueError, match=rf"^{kind} must be a class of modules, .*; got a module: hand over {kind}, or"
+    ):
+        check_subject(found, ("value",), 1)
+
+
+class OtherDefaults(nn.LSTM):
+    """Options that torch.nn has otherwise, or without a default."""
+
+    def __init__(self, input_size, hidden_size, batch_first, num_layers=2, bias=False):
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first)
+
+
+def test_a_call_has_its_own_options_whatever_the_defaults_are():
+    """What a call asks for was left out as usual where the constructor had something else as usual."""
+    checked = here(adapted(OtherDefaults, "OtherDefaults")[0], ("value", "layout", "bias"), ("float64",))
+    assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
 
 
 def test_an_option_that_is_taken_and_ignored_is_a_break():
@@ -385,6 +488,72 @@ def test_a_function_that_cannot_be_called_so_is_refused_in_one_line(text, got, t
             ValueError, match=rf"^--subject=.*: arguments of .* must be (x and|what) .*, since .*; got \({got}\)\.$"
         ):
             load_all(word)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("lstm_forward(x, h0, Wx", "lstm_forward(x, Wx", "lstm_forward .* (x, h0, Wx, Wh, b), .* got (x, Wx, Wh, b)."),
+        ("rnn_backward(dh, c", "rnn_backward(dh, *, c", "rnn_backward .* (dh, cache), .* got (dh, *, cache)."),
+        (
+            "lstm_step_backward(dnext_h, dnext_c, ",
+            "lstm_step_backward(dnext_h, ",
+            "lstm_step_backward .* (dnext_h, dnext_c, cache), .* got (dnext_h, cache).",
+        ),
+    ],
+)
+def test_a_courses_functions_that_cannot_be_called_so_are_refused_in_one_line(old, new, says, tmp_path):
+    """As a function's: every law told it anew."""
+    path = changed(tmp_path, "course", (f"def {old}", f"def {new}"))
+    says = re.escape(says).replace(r"\ \.\*\ ", " .* ")
+    with pytest.raises(ValueError, match=rf"^--subject=.*: arguments of changed_course.*, {says}$"):
+        load_all(str(path))
+
+
+def test_a_course_declares_its_alpha_in_the_file(tmp_path):
+    """For both of its subjects; it was passed over in silence."""
+    for subject in load_all(str(changed(tmp_path, "course", more="\n\nalpha = 2\n"))):
+        assert subject.alpha("float64") == 2 * subject.u("float64")
+    with pytest.raises(ValueError, match=r"`alpha` of changed_course must be a number from 0 to 4, .*; got 5\.$"):
+        load_all(str(changed(tmp_path, "course", more="\n\nalpha = 5\n")))
+
+
+class Callable:
+    """An LSTM with fields of its own."""
+
+    units = 3
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, *given):
+        return function_file.lstm(*given)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [partial(function_file.lstm), Callable(), lru_cache(function_file.lstm)],
+    ids=["partial", "object", "lru_cache"],
+)
+def test_another_callable_is_refused_in_one_line(found):
+    """A TypeError of inspect's, or an unknown attribute, which was a field of the object, was no help."""
+    for subject in (found, SimpleNamespace(lstm=found)):
+        with pytest.raises(
+            ValueError, match=r" must be a function that Python has the source of; got a \w+: write `def"
+        ):
+            adapted(subject, "lstm")
+
+
+@pytest.mark.parametrize("stem", ["my-lstm", "2_lstm", "class"])
+@pytest.mark.parametrize("name", ["course", "function"])
+def test_a_program_imports_a_file_by_any_name(name, stem, tmp_path):
+    """`from my-lstm import ...` is none of Python's."""
+    path = changed(tmp_path, name).rename(tmp_path / f"{stem}.py")
+    for subject in load_all(str(path)):
+        done = subprocess.run([sys.executable, "-c", subject.imports], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        own = subject.text(subject.cells[0], False).partition(" = ")
+        assert re.search(r"\b(rnn|lstm)\w*(?=\()", own[2] or own[0])[0] in subject.imports
 
 
 def test_a_backward_is_a_function_of_whatever_names(tmp_path):

@@ -11,19 +11,23 @@
 x is (N, T, D), Wx (D, 4H), Wh (H, 4H), b (4H,), the gates stand in the order i, f, o, g, an LSTM starts from c0 = 0,
 and the loss is summed over time and averaged over the N rows. The functions over a sequence are one subject; the steps,
 run in a loop, are another, which takes and gives the cell too. Arrays are float64, as in such files; `dtypes` in the
-file says otherwise, and `capabilities` adds what else it does.
+file says otherwise, `capabilities` adds what else it does, and `alpha` says by how many roundoffs its
+sigma and tanh err.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from itertools import product
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from properties.subject import CAPABILITIES
-from properties.subjects.function import several, subset
+from properties.subjects.function import can_be_called, imported, several, subset
 from properties.subjects.plain import Conventions, Plain
 
 CELLS = ("rnn", "lstm")
@@ -72,10 +76,32 @@ class Course(Plain):
             dtypes=subset(name, "dtypes", getattr(module, "dtypes", ("float64",)), ("float32", "float64")),
             capabilities=(*more, *self.always),
             version=f"numpy {np.__version__}",
-            imports=f"import sys\n\nimport numpy as np\n\nsys.path.insert(0, {folder(module)!r})\n"
-            f"from {module.__name__} import {', '.join(f'{c}_{self.kind}{w}' for c in cells for w in ways(backward))}",
+            alpha=getattr(module, "alpha", 0),
+            imports=imported(
+                Path(module.__file__ or "").parent,
+                module.__name__,
+                [f"{c}_{self.kind}{w}" for c in cells for w in ways(backward)],
+            ),
         )
         self.source = ()
+        self.refuse_others()
+
+    def arguments(self, cell: str, way: str) -> tuple[str, ...]:
+        """What one of the file's functions is called with, by place."""
+        raise NotImplementedError
+
+    def refuse_others(self) -> None:
+        """Refuses functions that cannot be called with what they are given, which every law would tell anew."""
+        for cell, way in product(self.cells, ways(self.call_gradients is not None)):
+            name, names = f"{cell}_{self.kind}{way}", self.arguments(cell, way)
+            function = getattr(self.module, name)
+            if not callable(function):
+                raise ValueError(f"{self.name}, {name} must be a function; got {function!r}.")
+            if not can_be_called(function, list(names), []):
+                raise ValueError(
+                    f"arguments of {self.name}, {name} must be what stands for ({', '.join(names)}), since it is "
+                    f"called with these; got {inspect.signature(function)}."
+                )
 
     def function(self, cell: str, way: str, outputs: tuple[str, ...]) -> Callable[..., tuple]:
         """One of the file's functions; it must return so many values, arrays but for the cache."""
@@ -93,11 +119,6 @@ class Course(Plain):
         return call
 
 
-def folder(module: ModuleType) -> str:
-    """Where a module's file stands."""
-    return (module.__file__ or "").rpartition("/")[0]
-
-
 def ways(backward: bool) -> tuple[str, ...]:
     """Forward, and backward where there is one."""
     return ("forward", "backward") if backward else ("forward",)
@@ -110,6 +131,10 @@ class Sequence(Course):
         super().__init__(module, name)
         if hasattr(module, "temporal_softmax_loss"):
             self.capabilities |= {"loss"}
+
+    def arguments(self, cell: str, way: str) -> tuple[str, ...]:
+        """See Course."""
+        return ("x", "h0", "Wx", "Wh", "b") if way == "forward" else ("dh", "cache")
 
     def run(self, cell: str, x: Any, h0: Any, c0: Any, Wx: Any, Wh: Any, b: Any, *_: Any) -> tuple[Any, ...]:
         """See Plain; the last state is the last output."""
@@ -156,6 +181,12 @@ class Steps(Course):
     """The functions of one step, in a loop over time."""
 
     kind, conventions_, always = "step_", STEPS, ("cell state",)
+
+    def arguments(self, cell: str, way: str) -> tuple[str, ...]:
+        """See Course."""
+        h, c = ("prev_h", "prev_c") if way == "forward" else ("dnext_h", "dnext_c")
+        state = (h, c) if cell == "lstm" else (h,)
+        return ("x", *state, "Wx", "Wh", "b") if way == "forward" else (*state, "cache")
 
     def forwards(self, cell: str, x: Any, h: Any, c: Any, *weights: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """h and c after every step, and the caches."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import keyword
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,14 @@ class Function(Plain):
         """Takes a function by its name in a report and that under which it was found.
 
         Raises:
-            ValueError: an attribute is unknown or has a wrong value, or the arguments are others; the message names it.
+            ValueError: it is another callable, an attribute is unknown or has a wrong value, or the arguments are
+                others; the message names it.
         """
+        if not (inspect.isfunction(function) or inspect.ismethod(function)):
+            raise ValueError(
+                f"{name} must be a function that Python has the source of; got a {type(function).__name__}: write "
+                f"`def lstm(x, h0, ...): return ...` around it."
+            )
         options = {n: getattr(function, n) for n in ATTRIBUTES if hasattr(function, n)}
         refuse_unknown(function, name)
         cell = options.get("cell") or cell_of(function, found_as)
@@ -199,5 +206,14 @@ def own(array: Any) -> np.ndarray:
 def imports_of(function: Callable[..., Any]) -> str:
     """How a program gets the function."""
     file = Path(inspect.getsourcefile(function) or "")
-    path = f"sys.path.insert(0, {str(file.parent)!r})"
-    return f"import sys\n\nimport numpy as np\n\n{path}\nfrom {file.stem} import {function.__name__}"
+    return imported(file.parent, file.stem, [function.__name__])
+
+
+def imported(folder: Path, stem: str, names: list[str]) -> str:
+    """How a program gets what bears some names in a file, whose own name need be none of Python's."""
+    path = f"sys.path.insert(0, {str(folder)!r})"
+    if stem.isidentifier() and not keyword.iskeyword(stem):
+        return f"import sys\n\nimport numpy as np\n\n{path}\nfrom {stem} import {', '.join(names)}"
+    lines = [f"{name} = file.{name}" for name in names]
+    file = f"file = importlib.import_module({stem!r})"
+    return "\n".join(["import importlib\nimport sys\n\nimport numpy as np\n", path, file, *lines])

@@ -1,7 +1,8 @@
 """Any torch.nn.Module with the constructor of torch.nn.RNN or LSTM, or of their cells, on CPU; autograd's gradients.
 
 What it can do is read off its constructor (num_layers, bidirectional, batch_first, dropout); `capabilities`, `dtypes`
-and `alpha` (in units of the roundoff) as attributes of the class add the rest. Parameters bear torch.nn's names.
+and `alpha` (in units of the roundoff) as attributes of the class add the rest. Parameters bear torch.nn's names, and
+there are no others; buffers are the module's own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from impl.spec import DTYPES, STATES, Parameters, leaves, rebuild, torch_field, torch_sizes, tree_map
 from properties.cases import named, sides
+from properties.form import kind
+from properties.laws import Broken
 from properties.subject import CAPABILITIES, Call, Cotangent, Output, Result, Stack, Subject
 from properties.subjects.function import subset
 from properties.subjects.plain import in_roundoffs, refuse_undeclared
@@ -58,7 +61,7 @@ class Layers(Subject):
         """See Subject; autograd through the graph of the gradient."""
         stack = one_layer(call)
         module, given, outputs = self.record(stack)
-        wanted = [given[0], *module.parameters(), *leaves(given[1])]
+        wanted = [given[0], *asked_for(stack, module).values(), *leaves(given[1])]
         cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
         first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True, materialize_grads=True)
         inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
@@ -68,7 +71,7 @@ class Layers(Subject):
     def stack(self, call: Stack) -> Output:
         """See Subject."""
         with torch.no_grad():
-            h, last = run(call, self.module(call), *self.inputs(call))
+            h, last = run(self.name, call, self.module(call), *self.inputs(call))
         return Output(h.numpy(), tree_map(lambda a: a.numpy(), last))
 
     def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
@@ -92,21 +95,21 @@ class Layers(Subject):
         return layers_of(written, L, directions)
 
     def module(self, call: Stack, frozen: Sequence[str] = ()) -> nn.Module:
-        """The layers with the call's parameters; `load_state_dict` refuses what does not fit."""
+        """The layers with the call's parameters and their own buffers; `load_state_dict` refuses what does not fit."""
         self.refuse(call)
         first = call.layers[0][0]
         if first.weight_ih.ndim != 2:
             raise NotImplementedError(f"{self.name} has no groups of models.")
         H, D = first.weight_hh.shape[-1], first.weight_ih.shape[-1]
         module = self.build(call, D, H)
-        module.load_state_dict({name: tensor(a) for name, a in self.parameters(call).items()})
+        module.load_state_dict(buffers(module) | {name: tensor(a) for name, a in self.parameters(call).items()})
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(name not in frozen)
         return module.train(call.train)
 
     def parameters(self, call: Stack) -> dict[str, np.ndarray]:
         """The call's parameters by torch.nn's names."""
-        return {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
+        return names_of(call)
 
     def inputs(self, call: Stack) -> tuple[Any, Any]:
         """x and the initial states as tensors of their own; no states are handed over as none."""
@@ -117,7 +120,27 @@ class Layers(Subject):
         module, (x, state) = self.module(call, frozen), self.inputs(call)
         for array in leaves((x, state)):
             array.requires_grad_()
-        return module, (x, state), leaves(run(call, module, x, state))
+        return module, (x, state), leaves(run(self.name, call, module, x, state))
+
+
+def names_of(call: Stack) -> dict[str, np.ndarray]:
+    """A call's parameters by torch.nn's names, in the order of their fields."""
+    return {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
+
+
+def asked_for(call: Stack, module: nn.Module) -> dict[str, nn.Parameter]:
+    """The module's parameters that a call has and that are not frozen, in the call's order.
+
+    A module may have biases where the call has none, as zeros, and has its parameters in any order.
+    """
+    own = dict(module.named_parameters())
+    return {name: own[name] for name in names_of(call) if own[name].requires_grad}
+
+
+def buffers(module: nn.Module) -> dict[str, torch.Tensor]:
+    """What a module's state dict holds beside its parameters."""
+    own = {name for name, _ in module.named_parameters()}
+    return {name: a for name, a in module.state_dict().items() if name not in own}
 
 
 def one_layer(call: Call) -> Stack:
@@ -142,18 +165,55 @@ def layers_of(found: dict[str, np.ndarray], L: int, directions: int) -> tuple:
     )
 
 
-def run(call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
-    """The module's forward: h, and the last states by layer and direction."""
-    T = x.shape[1 if call.batch_first else 0]
+def run(name: str, call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[Any, Any]:
+    """The module's forward: h, and the last states by layer and direction.
+
+    Raises:
+        Broken: it returns something else; a sentence says what must come and what came.
+    """
+    directions, H = len(call.layers[0]), call.layers[0][0].weight_hh.shape[-1]
+    axes = tuple(x.shape[:2])
+    T, B = axes[::-1] if call.batch_first else axes
     if call.lengths is not None:
         x = pack_padded_sequence(x, torch.from_numpy(call.lengths), call.batch_first, enforce_sorted=False)
     torch.manual_seed(call.seed)  # of dropout
-    h, last = module(x, None if state is None else stacked(call.cell, state))
+    found = module(x, None if state is None else stacked(call.cell, state))
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        wanted = "(h, (hT, cT))" if call.cell == "lstm" else "(h, hT)"
+        raise Broken(f"{name}: must return h and the last state, as {wanted}; got {kind(found)}.")
+    h, last = found
     if isinstance(h, PackedSequence):
         h, _ = pad_packed_sequence(h, call.batch_first, total_length=T)
-    parts = last if call.cell == "lstm" else (last,)
+    fitting(name, "h", h, (*axes, directions * H))
+    parts = parts_of(name, call.cell == "lstm", last, (len(call.layers) * directions, B, H))
     states = iter([STATES[call.cell](*(part[n] for part in parts)) for n in range(len(parts[0]))])
     return h, tuple(tuple(next(states) for _ in layer) for layer in call.layers)
+
+
+def parts_of(name: str, pair: bool, state: Any, shape: tuple[int, ...]) -> tuple[torch.Tensor, ...]:
+    """What a state consists of, if that is a pair of tensors of an LSTM, or else one tensor.
+
+    Raises:
+        Broken: it is something else.
+    """
+    if pair and (not isinstance(state, (tuple, list)) or len(state) != 2):
+        raise Broken(f"{name}: the state must be a pair of tensors, of h and c; got {kind(state)}.")
+    parts = tuple(state) if pair else (state,)
+    for what, part in zip(("hT", "cT"), parts, strict=False):
+        fitting(name, what, part, shape)
+    return parts
+
+
+def fitting(name: str, what: str, found: Any, shape: tuple[int, ...]) -> None:
+    """Looks at one result before autograd does, whose own words would name nothing.
+
+    Raises:
+        Broken: it is no tensor, or has another shape.
+    """
+    if not isinstance(found, torch.Tensor):
+        raise Broken(f"{name}: `{what}` must be a tensor of shape {shape}; got {kind(found)}.")
+    if found.shape != shape:
+        raise Broken(f"{name}: `{what}` must have shape {shape}; got {tuple(found.shape)}.")
 
 
 def stacked(cell: str, state: tuple) -> Any:
@@ -164,12 +224,12 @@ def stacked(cell: str, state: tuple) -> Any:
 
 
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
-    """Gradients of <cotangent, outputs> by x, the parameters (None for a frozen one) and the states.
+    """Gradients of <cotangent, outputs> by x, the call's parameters (None for a frozen one) and the states.
 
     By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
     refusal would name nothing.
     """
-    asked = {name: a for name, a in module.named_parameters() if a.requires_grad}
+    asked = asked_for(call, module)
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
     attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
@@ -185,32 +245,46 @@ def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], co
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 
 
+USUAL = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
+"""Options of the constructor, as a call has them that asks for nothing else."""
+
 KEPT = 64
 """How many modules of other sizes, options or dtypes a subject keeps."""
 
 
 class Module(Layers):
-    """A class of modules, or the class of one.
+    """A class of modules, each built with a call's sizes and options.
 
     A module is kept from call to call, as its users keep it, and given each call's parameters and mode: what it holds
     itself, such as the last state, is there for the laws of memory to see.
     """
 
     def __init__(self, found: Any, name: str) -> None:
-        """Raises ValueError: it cannot be built like torch.nn's, or a parameter or attribute is not as it must be."""
-        self.kind, self.name = found if isinstance(found, type) else type(found), name
+        """Raises ValueError: it is no class, cannot be built like torch.nn's, or something of it is not as it must be.
+
+        One module that is there has sizes and options, which others of its class would not have.
+        """
+        if not isinstance(found, type):
+            raise ValueError(
+                f"{name} must be a class of modules, since one is built for each call's sizes; got a module: hand over "
+                f"{type(found).__name__}, or a subclass that fixes its options."
+            )
+        self.kind, self.name = found, name
         self.kept: dict[tuple[Any, ...], nn.Module] = {}
         self.arguments = arguments_of(self.kind)
         try:
-            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3).named_parameters()}
+            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3, **self.taken(USUAL)).named_parameters()}
         except Exception as error:
             raise ValueError(f"{name} must be built as {name}(input_size, hidden_size): {error}.") from error
         self.one_step, self.biased = "weight_hh" in tiny, any(n.startswith("bias") for n in tiny)
-        rows = tiny.get("weight_hh" if self.one_step else "weight_hh_l0", (0,))[0]
-        if rows not in (3, 12):
+        s = "" if self.one_step else "_l0"
+        rows = tiny.get(f"weight_hh{s}", (0,))[0]
+        fit = {f"weight_ih{s}": (rows, 2), f"weight_hh{s}": (rows, 3)}
+        fit |= {f"bias_ih{s}": (rows,), f"bias_hh{s}": (rows,)} if self.biased else {}
+        if rows not in (3, 12) or tiny != fit:
             raise ValueError(
-                f"{name}(2, 3) must have parameters as torch.nn's: weight_ih_l0 (12, 2) of an LSTM, (3, 2) of an RNN, "
-                f"weight_hh_l0 and so on, for a cell without _l0; got {tiny}."
+                f"{name}(2, 3) must have parameters as torch.nn's and no others: weight_ih_l0 (12, 2) of an LSTM, "
+                f"(3, 2) of an RNN, weight_hh_l0, and both biases or none, for a cell without _l0; got {tiny}."
             )
         relu = ("rnn_relu",) if "nonlinearity" in self.arguments else ()
         self.cells = ("lstm",) if rows == 12 else ("rnn", *relu)
@@ -228,10 +302,11 @@ class Module(Layers):
         return {**vars(self), "kept": {}}
 
     def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
-        """See Subject."""
+        """See Subject; without buffers, and without biases of zeros that only the module has."""
         if self.one_step:
             raise NotImplementedError(f"{self.name} is one step: it has no export.")
-        return super().export(cell, layers, layout)
+        written, given = super().export(cell, layers, layout), names_of(Stack(cell, layers, None))
+        return {name: a for name, a in written.items() if name in given}
 
     def alpha(self, dtype: str) -> float:
         """See Subject."""
@@ -248,16 +323,19 @@ class Module(Layers):
             "bidirectional": len(call.layers[0]) == 2,
             "nonlinearity": "relu" if call.cell == "rnn_relu" else "tanh",
         }
-        usual = {"num_layers": 1, "batch_first": False, "dropout": 0.0, "bidirectional": False, "nonlinearity": "tanh"}
-        taken = {n: o for n, o in options.items() if n in self.arguments and o != usual.get(n)}
+        taken = self.taken(options)
         dtype = tensor(first.weight_hh).dtype
         what = (D, H, dtype, *sorted(taken.items()))
         if what not in self.kept:
             module = self.kind(D, H, **taken).to(dtype)
-            self.kept[what] = Stepped(module) if self.one_step else module
+            self.kept[what] = Stepped(module, self.name, call.cell == "lstm") if self.one_step else module
             if len(self.kept) > KEPT:
                 del self.kept[next(iter(self.kept))]
         return self.kept[what]
+
+    def taken(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Those options that the constructor takes and would otherwise have another value of."""
+        return {n: o for n, o in options.items() if n in self.arguments and o != self.arguments[n]}
 
     def refuse(self, call: Stack) -> None:
         """See Layers."""
@@ -282,39 +360,42 @@ class Module(Layers):
         return given
 
 
-def arguments_of(kind: type) -> set[str]:
-    """What a constructor takes; where it hands **kwargs on, also what those above it take."""
-    found, passed_on = set(), True
+def arguments_of(kind: type) -> dict[str, Any]:
+    """What a constructor takes, and its defaults; where it hands **kwargs on, also what those above it take."""
+    found, passed_on = {}, True
     for base in kind.__mro__:
         if not passed_on or base is nn.Module:
             break
         if "__init__" in vars(base):
             parameters = inspect.signature(base.__init__).parameters
-            found |= set(parameters)
+            found = {n: p.default for n, p in parameters.items()} | found
             passed_on = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-    return found | ({"nonlinearity"} if issubclass(kind, nn.RNN) and "num_layers" in found else set())
+    return found | ({"nonlinearity": "tanh"} if issubclass(kind, nn.RNN) and "num_layers" in found else {})
 
 
 class Stepped(nn.Module):
     """A cell of one step, run over a sequence; its parameters bear the names of a layer's."""
 
-    def __init__(self, cell: nn.Module) -> None:
+    def __init__(self, cell: nn.Module, name: str, pair: bool) -> None:
         super().__init__()
-        self.cell = cell
+        self.cell, self.name, self.pair = cell, name, pair
 
     def forward(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """As torch.nn's layers: states have an axis for the layer."""
-        pair, hs = isinstance(state, tuple), []
-        now = None if state is None else tuple(a[0] for a in state) if pair else state[0]
+        now, hs = None if state is None else tuple(a[0] for a in state) if self.pair else state[0], []
         for x_t in x:
             now = self.cell(x_t, now)
-            hs.append(now[0] if isinstance(now, tuple) else now)
-        last = tuple(a[None] for a in now) if isinstance(now, tuple) else now[None]
-        return torch.stack(hs), last
+            h, *_ = parts_of(self.name, self.pair, now, (len(x_t), self.cell.weight_hh.shape[1]))
+            hs.append(h)
+        return torch.stack(hs), tuple(a[None] for a in now) if self.pair else now[None]
 
     def load_state_dict(self, state: Any, *args: Any, **kwargs: Any) -> Any:
         """Without the suffix of a layer."""
         return self.cell.load_state_dict({n.removesuffix("_l0"): a for n, a in state.items()}, *args, **kwargs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """With the suffix of a layer."""
+        return {f"{name}_l0": a for name, a in self.cell.state_dict(*args, **kwargs).items()}
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Any:
         """With the suffix of a layer."""
