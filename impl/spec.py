@@ -602,13 +602,13 @@ def require_array(name: str, array: Any, dtype: Any = None, source: str | None =
 
 def check_dtype(dtype: Any) -> None:
     """Refuses what is neither a name in DTYPES nor None."""
-    if dtype is not None and dtype not in DTYPES:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in DTYPES):
         raise ValueError(f"`dtype` must be None or one of {', '.join(DTYPES)}; got {dtype!r}.")
 
 
 def require_unmasked(name: str, array: Any) -> None:
     """Refuses NumPy's masked arrays, by name: what computes looks at no mask of theirs."""
-    if hasattr(array, "mask"):
+    if hasattr(array, "mask") and hasattr(array, "fill_value"):
         raise TypeError(
             f"`{name}` must be an array without a mask of its own, since that is not looked at: `lengths` says where "
             f"rows end, a loss's `mask` what counts; got {type(array).__name__}."

@@ -14,7 +14,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -22,11 +22,14 @@ from hypothesis import HealthCheck, Phase, settings
 from tqdm import tqdm
 
 from properties.laws import TALLY, Broken, Guard, Law, NotRun, registry
-from properties.snippet import Shown, of_plan
+from properties.snippet import Shown, fails, of_plan
 from properties.subject import CAPABILITIES
 
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 CI = {"derandomize": True, "deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+PROGRAM = 30.0
+"""Seconds for a program that shows a break."""
+
 EXAMPLES = 40
 """Of the profile "ci", of which a law runs its share."""
 
@@ -42,8 +45,8 @@ class Told:
         explanation: what would explain it, or "".
         numbers, program: the arguments of the wrong call, and a program that makes it with the plain library; or "".
         place: the wrong entry in the subject's own arrays, or "".
-        form: what is wrong with the form of a result, or an exception's type and its place in the subject's own code,
-            whatever the sizes; or "".
+        form: what is wrong with the form of a result, or an exception's type with its place in the subject's own code,
+            or else its words, whatever the sizes; or "".
     """
 
     law: str
@@ -331,7 +334,18 @@ def check_all(found: Iterable[Guard], laws: Sequence[str] | None, examples: int,
     for guard in found:
         with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
             checked.append(check(guard, laws, how, seen=lambda done, of, bar=bar: moved(bar, done, of)))
+            if hasattr(guard, "process"):  # where a file is imported again, which may be the script that runs here
+                drop_idle_programs(checked[-1])
     return Checks(checked)
+
+
+def drop_idle_programs(checked: Checked) -> None:
+    """Takes away programs that show nothing, of those that are told: each is run alone, where nothing is remembered."""
+    told = {id(one) for one in first_of_each(checked.breaks)}
+    for verdict in checked.verdicts:
+        for n, one in enumerate(verdict.breaks):
+            if id(one) in told and one.program and fails(one.program, PROGRAM).startswith("no"):
+                verdict.breaks[n] = replace(one, program="")
 
 
 def guards(found: Any) -> list[Guard]:

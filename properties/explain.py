@@ -201,8 +201,8 @@ def twice(name: str) -> Way:
     return lambda call: changed_params(call, **{name: 2 * getattr(call.params, name)})
 
 
-LEAST_SINGLE = 1e-3
-"""Of float32's bound: how far off results in float32 are somewhere, those of one rounding too."""
+LEAST_SINGLE = 5e-3
+"""Of float32's bound: how far off results in float32 are somewhere, after one rounding too: .0098 to .1 were seen."""
 
 
 def less_precise(cases: list[Case], found: list[dict[str, np.ndarray]]) -> str:
@@ -211,7 +211,7 @@ def less_precise(cases: list[Case], found: list[dict[str, np.ndarray]]) -> str:
     pairs = list(zip(found, singles, strict=True))
     off = max(exact[name].fraction(a)[0] for got, exact in pairs for name, a in got.items() if name in exact)
     fits = off >= LEAST_SINGLE and all(within(got, exact) for got, exact in pairs)
-    return "somewhere inside it computes in float32" if fits else ""
+    return "somewhere inside it computes as in float32" if fits else ""
 
 
 # Gradients

@@ -22,6 +22,7 @@ from properties.cases import Plan
 from properties.explain import explain
 from properties.form import look, mistake
 from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
+from properties.reduce import bare
 from properties.roundoff import declared_by, granted
 from properties.snippet import Shown, shown
 from properties.subject import Subject
@@ -132,9 +133,10 @@ class InProcess(Described):
                 if isinstance(error, AssertionError) or not watched.bad:
                     raise
                 raise Broken(f"{self.name}: {watched.bad} {of}", form=mistake(watched.bad)) from error
-            kind, at = type(error).__name__, where(error)
-            sentence = f"{self.name}: raised {kind}{at}: {one_line(error)}. {of}"
-            raise Broken(sentence, kind="raised", name=kind, form=f"{kind}{at}" if at else "") from error
+            kind, at, text = type(error).__name__, where(error), one_line(error)
+            alike = f"{kind}{at or bare(f': {text}')}"  # in a library's own code: its words, without the case's sizes
+            sentence = f"{self.name}: raised {kind}{at}: {text}. {of}"
+            raise Broken(sentence, kind="raised", name=kind, form=alike) from error
         self.report(watched, of)
 
     def report(self, watched: Watched, of: str) -> None:

@@ -50,8 +50,12 @@ def what(broken: Any) -> tuple[str, ...]:
     about = (broken.kind, broken.law, broken.facts.get("form", ""))
     if broken.kind != "condition":
         return *about, broken.name if broken.kind == "raised" else ""
-    words = re.split(r";|, Plan\(", str(broken))[0]
-    return *about, re.sub(r"\(.*?\)|\[.*?\]|\d[\d.]*(e[-+]?\d+)?", "", words)
+    return *about, bare(re.split(r";|, Plan\(", str(broken))[0])
+
+
+def bare(text: str) -> str:
+    """A text without its numbers, and without what stands in brackets."""
+    return re.sub(r"\(.*?\)|\[.*?\]|\d[\d.]*(e[-+]?\d+)?", "", text)
 
 
 def tried(outcome: Callable[[Plan], Any], plan: Plan) -> Any:

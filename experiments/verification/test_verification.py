@@ -199,7 +199,7 @@ def test_verdicts_that_cannot_be_written_are_said_to_be_lost_in_one_line(tmp_pat
 )
 def test_a_program_shows_its_break_or_does_not(program, says):
     """By an assertion or a signal; a program that ends well shows nothing."""
-    assert verify.fails(program).startswith(says)
+    assert verify.fails(program, 60).startswith(says)
 
 
 PROGRAMS = sorted(COMMITTED.glob("programs/*.py"))
@@ -218,7 +218,7 @@ def test_every_break_that_the_committed_report_claims_is_shown_by_its_program(pa
     missing = lacking(program)
     if missing:
         pytest.skip(f'needs {", ".join(missing)} (the extra "subjects")')
-    assert verify.fails(program).startswith("yes")
+    assert verify.fails(program, verify.PROGRAM).startswith("yes")
 
 
 def test_every_break_in_the_committed_report_has_a_cause_with_a_program_that_was_run():

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,6 +22,7 @@ from properties.child import isolated
 from properties.known import Known, known
 from properties.laws import registry
 from properties.loading import OUR_FORMS, OUTSIDE, OWN
+from properties.snippet import fails
 
 NAME = "verification"
 SECONDS = {"numpy_twin": 37, "torch_twin": 45, "torch_nn": 50, "onnx_runtime": 22, "onnx_reference": 23}
@@ -204,28 +202,9 @@ def cause_of(name: str, subject: str, told: Told, one: Known | None) -> Cause:
 def reproduce(causes: Sequence[Cause], workers: int) -> None:
     """Runs every program alone, in an empty folder, and notes whether it fails as it should."""
     with ProcessPoolExecutor(max(1, workers), get_context("spawn")) as pool:
-        runs = [(cause, pool.submit(fails, cause.program)) for cause in causes if cause.program]
+        runs = [(cause, pool.submit(fails, cause.program, PROGRAM)) for cause in causes if cause.program]
         for cause, future in tqdm(runs, desc="programs", unit="program"):
             cause.reproduced = future.result()
-
-
-def fails(program: str) -> str:
-    """How a program ends: "yes" by an assertion or a signal, as a break does; "no" otherwise, and what came."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "program.py"
-        path.write_text(program, "utf-8")
-        try:
-            done = subprocess.run(
-                [sys.executable, str(path)], capture_output=True, text=True, timeout=PROGRAM, cwd=folder
-            )
-        except subprocess.TimeoutExpired:
-            return "yes (no end)"
-    if done.returncode < 0:
-        return "yes (ended by a signal)"
-    last = (done.stderr.strip().splitlines() or [""])[-1]
-    if done.returncode == 0:
-        return "no"
-    return "yes" if re.search("^AssertionError", done.stderr, re.MULTILINE) else f"no ({last[:100]})"
 
 
 # Tables

@@ -47,6 +47,7 @@ from impl.spec import (
     check_like,
     leaves,
     members,
+    require_unmasked,
     torch_field,
 )
 
@@ -345,6 +346,7 @@ class Recurrent(nn.Module):
         x = x if batched else x.unsqueeze(0 if self.batch_first else 1)
         T, batch = check_input(x, self.side(0, 0), self.batch_first, torch_field(0, 0, "weight_ih"))
         if lengths is not None:
+            require_unmasked("lengths", lengths)
             own = asarray(lengths) if isinstance(lengths, ndarray) else lengths  # as_tensor would share NumPy's memory
             lengths = torch.as_tensor(own, device=x.device)
             check_lengths(lengths, T, batch)

@@ -4,6 +4,7 @@ import re
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from impl import draw
@@ -142,6 +143,19 @@ def test_a_masked_array_is_refused_on_the_way_in(twin):
     """NumPy drops the mask when it copies: padding would become data."""
     with pytest.raises(TypeError, match=r"^`tree` must be an array without a mask .*`lengths`.*; got MaskedArray\.$"):
         into(twin, (X, np.ma.masked_array(X)))
+
+
+@both
+def test_a_series_of_pandas_is_no_masked_array(twin):
+    """It has a method of that name."""
+    assert np.array_equal(into(twin, pd.Series([1.5, 2.5])), [1.5, 2.5])
+
+
+def test_masked_lengths_of_a_module_are_refused_by_name():
+    """As its argument is called."""
+    x = into("torch_twin", X)
+    with pytest.raises(TypeError, match=r"^`lengths` must be an array without a mask .*; got MaskedArray\.$"):
+        part("torch_twin", "module").LSTM(x.shape[-1], 4)(x.float(), lengths=np.ma.masked_array([5] * x.shape[1]))
 
 
 @pytest.mark.parametrize("module", ["scan", "fast", "compiled"])
