@@ -306,6 +306,19 @@ def test_a_module_that_detaches_its_last_state_ignores_the_gradient_by_it():
     assert re.search(r"explain it: the gradients? that comes? in by hT and cT", str(checked)), str(checked)
 
 
+class DetachesAll(nn.LSTM):
+    """So is every output."""
+
+    forward = torch.no_grad()(nn.LSTM.forward)
+
+
+@pytest.mark.parametrize("kind", [DetachesItsLast, DetachesAll])
+def test_what_a_module_detaches_has_no_second_derivative_either(kind):
+    """It is a wrong number, and no refusal in other words: "element 2 of tensors does not require grad"."""
+    (told,) = here(adapted(kind, kind.__name__)[0], ("second order",), ("float64",)).breaks
+    assert re.search(r"\] is -?[\d.]+, must be -?[\d.]+", told.sentence), told.sentence
+
+
 def test_a_module_that_detaches_its_state_breaks_vjp_by_the_states_name():
     """Its gradient counts as zero, which is wrong by a number; torch's own words name nothing."""
     (checked,) = check_subject(Detaches, ("vjp",), 4)
@@ -328,9 +341,7 @@ def test_a_torch_module_is_taken_by_its_class(found):
 def test_a_module_that_is_there_is_refused_in_one_line(found):
     """Its class was judged in its place, with other options than its own."""
     kind = type(found).__name__
-    with pytest.raises(
-        ValueError, match=rf"^{kind} must be a class of modules, .*; got a module: hand over {kind}, or"
-    ):
+    with pytest.raises(ValueError, match=rf"^{kind} must be a class of modules, .*; got a module: hand over {kind}\.$"):
         check_subject(found, ("value",), 1)
 
 

@@ -63,9 +63,9 @@ class Layers(Subject):
         module, given, outputs = self.record(stack)
         wanted = [given[0], *asked_for(stack, module).values(), *leaves(given[1])]
         cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
-        first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True, materialize_grads=True)
+        first = pulled(outputs, wanted, cotangents, create_graph=True)
         inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
-        second = torch.autograd.grad(inner, wanted, materialize_grads=True)
+        second = pulled([inner], wanted, [torch.ones_like(inner)])
         return rebuild(Result(call.x, call.params, call.state), [d.numpy() for d in second])
 
     def stack(self, call: Stack) -> Output:
@@ -226,23 +226,25 @@ def stacked(cell: str, state: tuple) -> Any:
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
     """Gradients of <cotangent, outputs> by x, the call's parameters (None for a frozen one) and the states.
 
-    By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
-    refusal would name nothing.
+    See `pulled` for what they do not reach.
     """
     asked = asked_for(call, module)
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
-    attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
-    found = torch.autograd.grad(
-        [outputs[n] for n in attached],
-        wanted,
-        [cotangents[n] for n in attached],
-        retain_graph=True,
-        materialize_grads=True,
-    )
-    dx, *rest = (d.numpy() for d in found)
+    dx, *rest = (d.numpy() for d in pulled(outputs, wanted, cotangents, retain_graph=True))
     params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
+
+
+def pulled(outputs: list[Any], wanted: list[Any], cotangents: list[Any], **options: Any) -> tuple[torch.Tensor, ...]:
+    """Gradients of <cotangents, outputs> by what is wanted.
+
+    By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
+    refusal would name nothing.
+    """
+    attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
+    ends, given = [outputs[n] for n in attached], [cotangents[n] for n in attached]
+    return torch.autograd.grad(ends, wanted, given, materialize_grads=True, **options)
 
 
 USUAL = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
@@ -267,7 +269,7 @@ class Module(Layers):
         if not isinstance(found, type):
             raise ValueError(
                 f"{name} must be a class of modules, since one is built for each call's sizes; got a module: hand over "
-                f"{type(found).__name__}, or a subclass that fixes its options."
+                f"{type(found).__name__}."
             )
         self.kind, self.name = found, name
         self.kept: dict[tuple[Any, ...], nn.Module] = {}
