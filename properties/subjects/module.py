@@ -274,19 +274,17 @@ class Module(Layers):
         self.kind, self.name = found, name
         self.kept: dict[tuple[Any, ...], nn.Module] = {}
         self.arguments = arguments_of(self.kind)
-        try:
-            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3, **self.taken(USUAL)).named_parameters()}
-        except Exception as error:
-            raise ValueError(f"{name} must be built as {name}(input_size, hidden_size): {error}.") from error
-        self.one_step, self.biased = "weight_hh" in tiny, any(n.startswith("bias") for n in tiny)
+        tiny, bare = self.sizes(), self.sizes(bias=False)
+        self.one_step, self.always_biased = "weight_hh" in tiny, bare == tiny
         s = "" if self.one_step else "_l0"
         rows = tiny.get(f"weight_hh{s}", (0,))[0]
-        fit = {f"weight_ih{s}": (rows, 2), f"weight_hh{s}": (rows, 3)}
-        fit |= {f"bias_ih{s}": (rows,), f"bias_hh{s}": (rows,)} if self.biased else {}
-        if rows not in (3, 12) or tiny != fit:
+        weights = {f"weight_ih{s}": (rows, 2), f"weight_hh{s}": (rows, 3)}
+        fit = weights | {f"bias_ih{s}": (rows,), f"bias_hh{s}": (rows,)}
+        if rows not in (3, 12) or tiny != fit or bare not in (fit, weights):
             raise ValueError(
                 f"{name}(2, 3) must have parameters as torch.nn's and no others: weight_ih_l0 (12, 2) of an LSTM, "
-                f"(3, 2) of an RNN, weight_hh_l0, and both biases or none, for a cell without _l0; got {tiny}."
+                f"(3, 2) of an RNN, weight_hh_l0, and both biases, which bias=False alone may leave out, for a cell "
+                f"without _l0; got {tiny if tiny != fit else bare}."
             )
         relu = ("rnn_relu",) if "nonlinearity" in self.arguments else ()
         self.cells = ("lstm",) if rows == 12 else ("rnn", *relu)
@@ -298,6 +296,17 @@ class Module(Layers):
         if "layers" not in self.capabilities:
             self.capabilities -= {"dropout"}
         self.capabilities |= set() if self.one_step else {"torch layout"}
+
+    def sizes(self, **more: Any) -> dict[str, tuple[int, ...]]:
+        """The shapes of the parameters of a module for D=2 and H=3, with the usual options but for some."""
+        try:
+            module = self.kind(2, 3, **self.taken(USUAL | more))
+        except Exception as error:
+            options = "".join(f", {n}={o}" for n, o in more.items())
+            raise ValueError(
+                f"{self.name} must be built as {self.name}(input_size, hidden_size{options}): {error}."
+            ) from error
+        return {n: tuple(p.shape) for n, p in module.named_parameters()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickles without the modules."""
@@ -349,13 +358,11 @@ class Module(Layers):
         lacking = [need for need, is_asked in asked.items() if is_asked and need not in self.capabilities]
         if lacking:
             raise NotImplementedError(f"{self.name} does not declare {' and '.join(map(repr, lacking))}.")
-        if first.bias_ih is not None and not self.biased:
-            raise NotImplementedError(f"{self.name} has no biases.")
 
     def parameters(self, call: Stack) -> dict[str, np.ndarray]:
-        """See Layers; absent biases are zeros for a module whose constructor has no `bias`."""
+        """See Layers; absent biases are zeros for a module that has them whatever its constructor's `bias` is."""
         given = super().parameters(call)
-        if self.biased and "bias" not in self.arguments and call.layers[0][0].bias_ih is None:
+        if self.always_biased and call.layers[0][0].bias_ih is None:
             for suffix, params in sides(call.layers):
                 zeros = np.zeros(len(params.weight_hh), params.weight_hh.dtype)
                 given |= {f"bias_ih{suffix}": zeros, f"bias_hh{suffix}": zeros.copy()}
