@@ -570,6 +570,50 @@ def test_a_program_imports_a_file_by_any_name(name, stem, tmp_path):
         assert re.search(r"\b(rnn|lstm)\w*(?=\()", own[2] or own[0])[0] in subject.imports
 
 
+@pytest.mark.parametrize("name", ["course", "function"])
+def test_a_program_imports_a_module_of_a_package_from_its_root(name, tmp_path, monkeypatch):
+    """With the package's own folder as the path, its name could not be found there."""
+    for package in ("own_package", "own_package/inner"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("")
+    changed(tmp_path, name).rename(tmp_path / "own_package" / "inner" / f"a_{name}.py")
+    (tmp_path / "own_package" / "inner" / "__init__.py").write_text(f"from own_package.inner.a_{name} import *\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    for word in (f"own_package.inner.a_{name}", "own_package.inner"):
+        for subject in load_all(word):
+            assert "own_package.inner" in subject.imports
+            done = subprocess.run([sys.executable, "-c", subject.imports], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+IN_A_CLASS = "\n\nclass Own:\n    def run(self, *given):\n        return first(*given)\n\n\n"
+FOUND_AS = {
+    "lambda": ("", "first, lstm = lstm, lambda *given: first(*given)", "lstm"),
+    "bound method": (IN_A_CLASS, "first, lstm = lstm, Own().run", "lstm"),
+    "renamed": ("", "subject, lstm = lstm, None", "subject"),
+    "under its name": ("", "other = lstm", "lstm"),
+}
+
+
+@pytest.mark.parametrize("found", FOUND_AS)
+def test_a_program_imports_a_function_by_the_name_that_it_is_found_under(found, tmp_path):
+    """`from file import <lambda>` is none of Python's, and a method's own name is none of the file's."""
+    before, line, name = FOUND_AS[found]
+    path = changed(tmp_path, "function", more=f"{before}\n\n{line}\n")
+    subject = load_all(f"{path}:{name}" if name == "lstm" else str(path))[0]
+    assert subject.text("lstm", False).startswith(f"hs, hT, cT = {name}(x, ")
+    assert subject.imports.endswith(f"import {name}")
+    done = subprocess.run([sys.executable, "-c", subject.imports], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_function_that_no_program_can_import_has_no_imports():
+    """It stands in another function, under whose module's names it is not."""
+    assert in_conventions().__module__ == __name__
+    assert adapted(in_conventions(), "lstm")[0].imports == ""
+
+
 def test_a_backward_is_a_function_of_whatever_names(tmp_path):
     """As many arguments as it is given are enough; anything else is refused."""
     path = tmp_path / "other.py"
