@@ -134,24 +134,11 @@ def in_conventions(gates="ifgo", transposed=False, batch_first=False, biases=2):
     return lstm
 
 
-class OwnLSTM(nn.Module):
+class OwnLSTM(module_file.LSTM):
     """A user's module: it ignores `bidirectional`, which its constructor takes."""
 
     def __init__(self, input_size, hidden_size, bidirectional=False):
-        super().__init__()
-        self.weight_ih_l0 = nn.Parameter(torch.empty(4 * hidden_size, input_size))
-        self.weight_hh_l0 = nn.Parameter(torch.empty(4 * hidden_size, hidden_size))
-
-    def forward(self, x, state=None):
-        """As torch.nn.LSTM, without biases."""
-        h, c = (a[0] for a in state) if state else (x.new_zeros(x.shape[1], self.weight_hh_l0.shape[1]),) * 2
-        hs = []
-        for x_t in x:
-            i, f, g, o = (x_t @ self.weight_ih_l0.T + h @ self.weight_hh_l0.T).chunk(4, -1)
-            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-            h = o.sigmoid() * c.tanh()
-            hs.append(h)
-        return torch.stack(hs), (h[None], c[None])
+        super().__init__(input_size, hidden_size)
 
 
 ONE = "from torch import nn\n\n\nclass LSTM(nn.LSTM):\n    pass\n"
@@ -181,6 +168,14 @@ def test_a_module_that_always_has_biases_is_taken_as_it_is(kind):
     """
     laws = ("value", "vjp", "backward again", "bias", "second order")
     checked = here(adapted(kind, kind.__name__)[0], laws, ("float64",))
+    assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_a_bias_that_the_constructor_ignores_is_as_none_there(default, tmp_path):
+    """The biases are there whatever it is: that was told as an error of load_state_dict."""
+    (subject,) = load_all(f"{changed(tmp_path, 'module', ('hidden_size):', f'hidden_size, bias={default}):'))}:LSTM")
+    checked = here(subject, ("value", "bias"), ("float64",))
     assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
 
 
@@ -216,10 +211,18 @@ def test_a_modules_buffers_are_its_own(kind, tmp_path):
 
 @pytest.mark.parametrize(
     "more",
-    ["self.norm = nn.LayerNorm(3)", "self.weight_ho_l0 = nn.Parameter(torch.zeros(3, 3))", "del self.bias_hh_l0"],
+    [
+        "self.norm = nn.LayerNorm(3)",
+        "self.weight_ho_l0 = nn.Parameter(torch.zeros(3, 3))",
+        "del self.bias_hh_l0",
+        "del self.bias_hh_l0, self.bias_ih_l0",
+    ],
 )
 def test_a_module_of_other_parameters_is_refused_in_one_line(more, tmp_path):
-    """Nobody could hand it theirs: every law was told to be broken by an error of load_state_dict."""
+    """Nobody could hand it theirs: every law was told to be broken by an error of load_state_dict.
+
+    Nor could a module that never has biases do what most cases ask for, which is no break of "value".
+    """
     last = "torch.randn(4 * hidden_size, hidden_size) / 10)\n"
     path = changed(tmp_path, "module", (last, f"{last}        {more}\n"))
     says = r"LSTM\(2, 3\) must have parameters as torch.nn's and no others: .*; got {.*}\.$"
@@ -306,6 +309,19 @@ def test_a_module_that_detaches_its_last_state_ignores_the_gradient_by_it():
     assert re.search(r"explain it: the gradients? that comes? in by hT and cT", str(checked)), str(checked)
 
 
+class DetachesAll(nn.LSTM):
+    """So is every output."""
+
+    forward = torch.no_grad()(nn.LSTM.forward)
+
+
+@pytest.mark.parametrize("kind", [DetachesItsLast, DetachesAll])
+def test_what_a_module_detaches_has_no_second_derivative_either(kind):
+    """It is a wrong number, and no refusal in other words: "element 2 of tensors does not require grad"."""
+    (told,) = here(adapted(kind, kind.__name__)[0], ("second order",), ("float64",)).breaks
+    assert re.search(r"\] is -?[\d.]+, must be -?[\d.]+", told.sentence), told.sentence
+
+
 def test_a_module_that_detaches_its_state_breaks_vjp_by_the_states_name():
     """Its gradient counts as zero, which is wrong by a number; torch's own words name nothing."""
     (checked,) = check_subject(Detaches, ("vjp",), 4)
@@ -328,9 +344,7 @@ def test_a_torch_module_is_taken_by_its_class(found):
 def test_a_module_that_is_there_is_refused_in_one_line(found):
     """Its class was judged in its place, with other options than its own."""
     kind = type(found).__name__
-    with pytest.raises(
-        ValueError, match=rf"^{kind} must be a class of modules, .*; got a module: hand over {kind}, or"
-    ):
+    with pytest.raises(ValueError, match=rf"^{kind} must be a class of modules, .*; got a module: hand over {kind}\.$"):
         check_subject(found, ("value",), 1)
 
 
@@ -554,6 +568,50 @@ def test_a_program_imports_a_file_by_any_name(name, stem, tmp_path):
         assert done.returncode == 0, done.stderr
         own = subject.text(subject.cells[0], False).partition(" = ")
         assert re.search(r"\b(rnn|lstm)\w*(?=\()", own[2] or own[0])[0] in subject.imports
+
+
+@pytest.mark.parametrize("name", ["course", "function"])
+def test_a_program_imports_a_module_of_a_package_from_its_root(name, tmp_path, monkeypatch):
+    """With the package's own folder as the path, its name could not be found there."""
+    for package in ("own_package", "own_package/inner"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("")
+    changed(tmp_path, name).rename(tmp_path / "own_package" / "inner" / f"a_{name}.py")
+    (tmp_path / "own_package" / "inner" / "__init__.py").write_text(f"from own_package.inner.a_{name} import *\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    for word in (f"own_package.inner.a_{name}", "own_package.inner"):
+        for subject in load_all(word):
+            assert "own_package.inner" in subject.imports
+            done = subprocess.run([sys.executable, "-c", subject.imports], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
+IN_A_CLASS = "\n\nclass Own:\n    def run(self, *given):\n        return first(*given)\n\n\n"
+FOUND_AS = {
+    "lambda": ("", "first, lstm = lstm, lambda *given: first(*given)", "lstm"),
+    "bound method": (IN_A_CLASS, "first, lstm = lstm, Own().run", "lstm"),
+    "renamed": ("", "subject, lstm = lstm, None", "subject"),
+    "under its name": ("", "other = lstm", "lstm"),
+}
+
+
+@pytest.mark.parametrize("found", FOUND_AS)
+def test_a_program_imports_a_function_by_the_name_that_it_is_found_under(found, tmp_path):
+    """`from file import <lambda>` is none of Python's, and a method's own name is none of the file's."""
+    before, line, name = FOUND_AS[found]
+    path = changed(tmp_path, "function", more=f"{before}\n\n{line}\n")
+    subject = load_all(f"{path}:{name}" if name == "lstm" else str(path))[0]
+    assert subject.text("lstm", False).startswith(f"hs, hT, cT = {name}(x, ")
+    assert subject.imports.endswith(f"import {name}")
+    done = subprocess.run([sys.executable, "-c", subject.imports], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_function_that_no_program_can_import_has_no_imports():
+    """It stands in another function, under whose module's names it is not."""
+    assert in_conventions().__module__ == __name__
+    assert adapted(in_conventions(), "lstm")[0].imports == ""
 
 
 def test_a_backward_is_a_function_of_whatever_names(tmp_path):

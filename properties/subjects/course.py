@@ -20,7 +20,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from itertools import product
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -77,11 +76,7 @@ class Course(Plain):
             capabilities=(*more, *self.always),
             version=f"numpy {np.__version__}",
             alpha=getattr(module, "alpha", 0),
-            imports=imported(
-                Path(module.__file__ or "").parent,
-                module.__name__,
-                [f"{c}_{self.kind}{w}" for c in cells for w in ways(backward)],
-            ),
+            imports=imported(module, [f"{c}_{self.kind}{w}" for c in cells for w in ways(backward)]),
         )
         self.source = ()
         self.refuse_others()

@@ -20,8 +20,10 @@ from __future__ import annotations
 import difflib
 import inspect
 import keyword
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,7 @@ class Function(Plain):
         options = {n: getattr(function, n) for n in ATTRIBUTES if hasattr(function, n)}
         refuse_unknown(function, name)
         cell = options.get("cell") or cell_of(function, found_as)
+        self.called, imports = imports_of(function, found_as)
         self.function, self.reverse, self.cell = function, options.get("backward"), cell
         one = chosen(name, "biases", options.get("biases", 2), (1, 2)) == 1
         super().__init__(
@@ -70,7 +73,7 @@ class Function(Plain):
             capabilities=(*subset(name, "capabilities", options.get("capabilities", ()), CAPABILITIES), "cell state"),
             alpha=options.get("alpha", 0),
             version=f"numpy {np.__version__}",
-            imports=imports_of(function),
+            imports=imports,
         )
         self.source = ()
         self.refuse_others()
@@ -123,7 +126,7 @@ class Function(Plain):
     def text(self, cell: str, gradients: bool) -> str:
         """See Plain."""
         names = self.arguments("x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        name = self.function.__name__
+        name = self.called
         if not gradients:
             return f"{', '.join(OUTPUTS[cell])} = {name}({', '.join(names)})"
         d = ["dh", "dhT", *(["dcT"] if cell == "lstm" else [])]
@@ -203,17 +206,29 @@ def own(array: Any) -> np.ndarray:
     return array if isinstance(array, np.ndarray) else np.asarray(array)
 
 
-def imports_of(function: Callable[..., Any]) -> str:
-    """How a program gets the function."""
-    file = Path(inspect.getsourcefile(function) or "")
-    return imported(file.parent, file.stem, [function.__name__])
+def imports_of(function: Callable[..., Any], found_as: str) -> tuple[str, str]:
+    """What its module calls a function, and how a program gets it; the function's own name and "" where none can."""
+    module = sys.modules.get(function.__module__)
+    for name in (found_as, function.__name__, "subject"):
+        if module is not None and getattr(module, name, None) is function:
+            return name, imported(module, [name])
+    return function.__name__, ""
 
 
-def imported(folder: Path, stem: str, names: list[str]) -> str:
-    """How a program gets what bears some names in a file, whose own name need be none of Python's."""
-    path = f"sys.path.insert(0, {str(folder)!r})"
-    if stem.isidentifier() and not keyword.iskeyword(stem):
-        return f"import sys\n\nimport numpy as np\n\n{path}\nfrom {stem} import {', '.join(names)}"
-    lines = [f"{name} = file.{name}" for name in names]
-    file = f"file = importlib.import_module({stem!r})"
-    return "\n".join(["import importlib\nimport sys\n\nimport numpy as np\n", path, file, *lines])
+def imported(module: ModuleType, names: list[str]) -> str:
+    """How a program gets what bears some names in a module, whose own name need be none of Python's; "" if it cannot.
+
+    The path is the folder that the module's name starts from: of a package's module that of the package.
+    """
+    file = Path(getattr(module, "__file__", None) or "")
+    parts = [file.stem] if module.__name__ == "__main__" else module.__name__.split(".")
+    package = file.stem == "__init__" != parts[-1]
+    if not package and file.stem != parts[-1]:  # there is no file, or no program can import one of its name
+        return ""
+    path = f"sys.path.insert(0, {str(file.parents[len(parts) - 1 + package])!r})"
+    name = ".".join(parts)
+    if all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        return f"import sys\n\nimport numpy as np\n\n{path}\nfrom {name} import {', '.join(names)}"
+    lines = [f"{own} = file.{own}" for own in names]
+    found = f"file = importlib.import_module({name!r})"
+    return "\n".join(["import importlib\nimport sys\n\nimport numpy as np\n", path, found, *lines])

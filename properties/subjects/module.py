@@ -63,9 +63,9 @@ class Layers(Subject):
         module, given, outputs = self.record(stack)
         wanted = [given[0], *asked_for(stack, module).values(), *leaves(given[1])]
         cotangents = [tensor(c) for c in leaves(tuple(cotangent))]
-        first = torch.autograd.grad(outputs, wanted, cotangents, create_graph=True, materialize_grads=True)
+        first = pulled(outputs, wanted, cotangents, create_graph=True)
         inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
-        second = torch.autograd.grad(inner, wanted, materialize_grads=True)
+        second = pulled([inner], wanted, [torch.ones_like(inner)])
         return rebuild(Result(call.x, call.params, call.state), [d.numpy() for d in second])
 
     def stack(self, call: Stack) -> Output:
@@ -226,23 +226,25 @@ def stacked(cell: str, state: tuple) -> Any:
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
     """Gradients of <cotangent, outputs> by x, the call's parameters (None for a frozen one) and the states.
 
-    By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
-    refusal would name nothing.
+    See `pulled` for what they do not reach.
     """
     asked = asked_for(call, module)
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
-    attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
-    found = torch.autograd.grad(
-        [outputs[n] for n in attached],
-        wanted,
-        [cotangents[n] for n in attached],
-        retain_graph=True,
-        materialize_grads=True,
-    )
-    dx, *rest = (d.numpy() for d in found)
+    dx, *rest = (d.numpy() for d in pulled(outputs, wanted, cotangents, retain_graph=True))
     params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
+
+
+def pulled(outputs: list[Any], wanted: list[Any], cotangents: list[Any], **options: Any) -> tuple[torch.Tensor, ...]:
+    """Gradients of <cotangents, outputs> by what is wanted.
+
+    By what the module does not use, or through what it detaches, they are zero, for a law to compare: torch's own
+    refusal would name nothing.
+    """
+    attached = [n for n, a in enumerate(outputs) if a.requires_grad]  # a module may detach its last state
+    ends, given = [outputs[n] for n in attached], [cotangents[n] for n in attached]
+    return torch.autograd.grad(ends, wanted, given, materialize_grads=True, **options)
 
 
 USUAL = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0.0, "bidirectional": False}
@@ -267,24 +269,22 @@ class Module(Layers):
         if not isinstance(found, type):
             raise ValueError(
                 f"{name} must be a class of modules, since one is built for each call's sizes; got a module: hand over "
-                f"{type(found).__name__}, or a subclass that fixes its options."
+                f"{type(found).__name__}."
             )
         self.kind, self.name = found, name
         self.kept: dict[tuple[Any, ...], nn.Module] = {}
         self.arguments = arguments_of(self.kind)
-        try:
-            tiny = {n: tuple(p.shape) for n, p in self.kind(2, 3, **self.taken(USUAL)).named_parameters()}
-        except Exception as error:
-            raise ValueError(f"{name} must be built as {name}(input_size, hidden_size): {error}.") from error
-        self.one_step, self.biased = "weight_hh" in tiny, any(n.startswith("bias") for n in tiny)
+        tiny, bare = self.sizes(), self.sizes(bias=False)
+        self.one_step, self.always_biased = "weight_hh" in tiny, bare == tiny
         s = "" if self.one_step else "_l0"
         rows = tiny.get(f"weight_hh{s}", (0,))[0]
-        fit = {f"weight_ih{s}": (rows, 2), f"weight_hh{s}": (rows, 3)}
-        fit |= {f"bias_ih{s}": (rows,), f"bias_hh{s}": (rows,)} if self.biased else {}
-        if rows not in (3, 12) or tiny != fit:
+        weights = {f"weight_ih{s}": (rows, 2), f"weight_hh{s}": (rows, 3)}
+        fit = weights | {f"bias_ih{s}": (rows,), f"bias_hh{s}": (rows,)}
+        if rows not in (3, 12) or tiny != fit or bare not in (fit, weights):
             raise ValueError(
                 f"{name}(2, 3) must have parameters as torch.nn's and no others: weight_ih_l0 (12, 2) of an LSTM, "
-                f"(3, 2) of an RNN, weight_hh_l0, and both biases or none, for a cell without _l0; got {tiny}."
+                f"(3, 2) of an RNN, weight_hh_l0, and both biases, which bias=False alone may leave out, for a cell "
+                f"without _l0; got {tiny if tiny != fit else bare}."
             )
         relu = ("rnn_relu",) if "nonlinearity" in self.arguments else ()
         self.cells = ("lstm",) if rows == 12 else ("rnn", *relu)
@@ -296,6 +296,17 @@ class Module(Layers):
         if "layers" not in self.capabilities:
             self.capabilities -= {"dropout"}
         self.capabilities |= set() if self.one_step else {"torch layout"}
+
+    def sizes(self, **more: Any) -> dict[str, tuple[int, ...]]:
+        """The shapes of the parameters of a module for D=2 and H=3, with the usual options but for some."""
+        try:
+            module = self.kind(2, 3, **self.taken(USUAL | more))
+        except Exception as error:
+            options = "".join(f", {n}={o}" for n, o in more.items())
+            raise ValueError(
+                f"{self.name} must be built as {self.name}(input_size, hidden_size{options}): {error}."
+            ) from error
+        return {n: tuple(p.shape) for n, p in module.named_parameters()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickles without the modules."""
@@ -347,13 +358,11 @@ class Module(Layers):
         lacking = [need for need, is_asked in asked.items() if is_asked and need not in self.capabilities]
         if lacking:
             raise NotImplementedError(f"{self.name} does not declare {' and '.join(map(repr, lacking))}.")
-        if first.bias_ih is not None and not self.biased:
-            raise NotImplementedError(f"{self.name} has no biases.")
 
     def parameters(self, call: Stack) -> dict[str, np.ndarray]:
-        """See Layers; absent biases are zeros for a module whose constructor has no `bias`."""
+        """See Layers; absent biases are zeros for a module that has them whatever its constructor's `bias` is."""
         given = super().parameters(call)
-        if self.biased and "bias" not in self.arguments and call.layers[0][0].bias_ih is None:
+        if self.always_biased and call.layers[0][0].bias_ih is None:
             for suffix, params in sides(call.layers):
                 zeros = np.zeros(len(params.weight_hh), params.weight_hh.dtype)
                 given |= {f"bias_ih{suffix}": zeros, f"bias_hh{suffix}": zeros.copy()}
