@@ -200,7 +200,7 @@ def program(subject: Plain, made: Made, broken: Exception, place: str | None) ->
     values += "".join(f"\n{name}.flags.writeable = False" for name in locked)
     values += "\nlengths = None" if made.args[0].lengths is None and "lengths" in call else ""
     ending = verdict(made, broken, place, call)
-    if not ending:
+    if not ending or not subject.imports:
         return ""
     parts = [subject.imports, *(inspect.getsource(function) for function in subject.source)]
     extra = "nan, inf = np.nan, np.inf\n" if re.search(r"\b(nan|inf)\b", values + ending) else ""
