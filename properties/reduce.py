@@ -39,23 +39,37 @@ def smallest(outcome: Callable[[Plan], Any], broken: Any, possible: Callable[[Pl
                     return best
                 plan = change(best.plan)
                 found = None if plan == best.plan else tried(outcome, plan)
-                if found is not None and what(found) == what(broken) and possible(plan):
+                if found is not None and same(found, broken) and possible(plan):
                     best = found
                     break
     return best
 
 
-def what(broken: Any) -> tuple[str, ...]:
-    """What is broken, whatever the numbers: kind and law, the type and place of an exception, a condition's words."""
-    about = (broken.kind, broken.law, broken.facts.get("form", ""))
-    if broken.kind != "condition":
-        return *about, broken.name if broken.kind == "raised" else ""
-    return *about, bare(re.split(r";|, Plan\(", str(broken))[0])
+def same(found: Any, broken: Any) -> bool:
+    """Whether a smaller case breaks the same: kind and law, an exception's type and place, a condition's words.
+
+    Numbers may be others; where what must not be is a list, some of it may be gone.
+    """
+    if any(getattr(found, name) != getattr(broken, name) for name in ("kind", "law")):
+        return False
+    if found.facts.get("form") != broken.facts.get("form"):
+        return False
+    if found.kind != "condition":
+        return found.kind != "raised" or found.name == broken.name
+    (mine, must), (theirs, wanted) = words(found), words(broken)
+    return must == wanted and mine <= theirs
+
+
+def words(broken: Any) -> tuple[frozenset[str], str]:
+    """Of a condition what must be otherwise, a list, and what it must be; without numbers and the subject's name."""
+    sentence = re.split(r"; |, Plan\(", str(broken).split(": ", 1)[-1])[0]
+    what, must, rest = bare(sentence).partition(" must ")
+    return frozenset(re.split(r",? and |, ", what.rstrip(","))), must + rest
 
 
 def bare(text: str) -> str:
     """A text without its numbers, and without what stands in brackets."""
-    return re.sub(r"\(.*?\)|\[.*?\]|\d[\d.]*(e[-+]?\d+)?", "", text)
+    return re.sub(r"\(.*?\)|\[.*?\]|[-+]?\d[\d.]*(e[-+]?\d+)?", "", text)
 
 
 def tried(outcome: Callable[[Plan], Any], plan: Plan) -> Any:

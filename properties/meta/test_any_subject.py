@@ -1200,7 +1200,28 @@ def test_a_case_made_smaller_breaks_the_same_condition():
 
     assert smallest(outcome, outcome(first)).plan.T == 3
     raised = [Broken("raised", kind="raised", form=f"KeyError{place}") for place in ("", " (a.py, line 3)")]
-    assert reduce.what(raised[0]) != reduce.what(raised[1])
+    assert not reduce.same(*raised)
+
+
+CONDITIONS = {
+    "x, float64 (1, 2) where float32 (1, 2) fits, and lengths [3] must be refused; it was taken": [
+        ("lengths [1] must be refused; it was taken", True),
+        ("x, float64 (1, 1) where float32 (1, 1) fits, must be refused; it was taken", True),
+        ("state.h, float64 (1, 1) where float32 (1, 1) fits, must be refused; it was taken", False),
+        ("lengths [1] must be refused for T=3; they were taken", False),
+    ],
+    "<v, J u> is -1.34e-07 and <J^T v, u> 2.5: off by 9.76e-09, allowed 1e-15": [
+        ("<v, J u> is 0.25 and <J^T v, u> -2.5e-07: off by 2, allowed 1e-15", True),
+    ],
+}
+
+
+@pytest.mark.parametrize("first", CONDITIONS)
+def test_a_condition_is_the_same_with_other_numbers_or_a_shorter_list(first):
+    """Of four arguments that do not fit one may be left, since that is smaller."""
+    for other, alike in CONDITIONS[first]:
+        one, two = (Broken(f"a: {text}. rnn float32, {Plan(1, 1, 1, 1, seed=0)}") for text in (other, first))
+        assert reduce.same(one, two) == alike, other
 
 
 def test_a_program_that_needs_what_an_earlier_call_left_is_not_offered(tmp_path):
