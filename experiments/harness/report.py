@@ -30,6 +30,7 @@ from experiments import claims
 from experiments.claims import Verdict
 from experiments.harness import catalogue, figures, ran, verdicts
 from experiments.harness.endings import Told, UsageError
+from experiments.harness.listing import counted
 from experiments.harness.markup import coded, escaped, html, markdown, slug
 from experiments.harness.parts import Parts
 from experiments.harness.words import listed
@@ -553,7 +554,7 @@ def index_files(out: Path) -> dict[str, str]:
     lead = (
         f"What a lecture says of recurrent networks, claim by claim, beside what was measured{by}: each verdict is "
         "computed from the records by a rule that was fixed before."
-        + f" Of {without} claims there are no records here: they read open." * bool(without)
+        + f" Not measured here, and so open: {counted(without, 'claim')}." * bool(without)
         + shared(frame, out)
     )
     page = {

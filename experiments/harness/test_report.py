@@ -242,7 +242,7 @@ def test_the_pages_above_the_verdicts_alone_say_that_nothing_was_measured(out):
     """No claim has records; every link leads to a file, and the report is listed."""
     (out / NAME).rename(out / report.catalogue.VERDICTS)
     page = report.publish_index(out).read_text("utf-8")
-    assert "beside what was measured: each verdict" in page and "Of 21 claims there are no records here" in page
+    assert "beside what was measured: each verdict" in page and "Not measured here, and so open: 21 claims." in page
     assert '<li class="word open">21 open</li>' in page and f'href="{report.catalogue.VERDICTS}/index.html"' in page
     assert pd.read_csv(out / "ledger.csv").verdict.eq("open").all() and report.check_index(out) == []
 
