@@ -34,6 +34,14 @@ def test_the_norm_is_right_wherever_the_largest_entry_is(twin, place):
 
 
 @both
+def test_a_norm_that_is_the_largest_allowed_stays_as_it_is(twin):
+    """To the bit: 3, 4 and 5 are exact."""
+    given = (np.array([[3.0, 4.0]]),)
+    clipped, norm = call(twin, "optim", "clip", given, 5.0)
+    assert norm == 5 and np.array_equal(clipped[0], given[0])
+
+
+@both
 @pytest.mark.parametrize("size", [1e-200, 1e200])
 def test_a_models_norm_does_not_depend_on_the_other_models_of_its_group(twin, size):
     """Beside a model of ordinary size, one whose squares leave float64's range keeps its own scale."""
