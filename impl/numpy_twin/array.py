@@ -24,8 +24,8 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 
     def convert(a: Any) -> np.ndarray:
         require_unmasked("tree", a)
-        a = np.array(a, dtype=dtype if np.asarray(a).dtype.kind == "f" else None)
-        return a.astype(a.dtype.newbyteorder("="), copy=False)  # in the machine's own order of bytes
+        own = np.asarray(a).dtype
+        return np.array(a, dtype=dtype if dtype and own.kind == "f" else own.newbyteorder("="))  # the machine's order
 
     return tree_map(convert, tree)
 

@@ -23,8 +23,9 @@ def asarray(tree: Any, dtype: str | None = None, device: str | None = None) -> A
 
     def convert(a: Any) -> torch.Tensor:
         require_unmasked("tree", a)
-        a = np.array(a, order="C")  # torch takes no axis that runs backwards, one of length 1 neither
-        a = a.astype(a.dtype.newbyteorder("="), copy=False)  # nor bytes in another order than the machine's
+        own = np.asarray(a).dtype
+        # torch takes no axis that runs backwards, one of length 1 neither, and no bytes in another order than its own
+        a = np.array(a, dtype=own.newbyteorder("="), order="C")
         # copied again, since NumPy's memory begins anywhere in a line of cache, and that may decide how products sum
         return torch.tensor(a, dtype=getattr(torch, dtype) if dtype and a.dtype.kind == "f" else None, device=device)
 
