@@ -6,7 +6,7 @@ gradient. `mask` selects what counts: y and targets may hold anything elsewhere,
 
 from __future__ import annotations
 
-from numpy import amax, arange, exp, log, log1p, maximum, where, zeros_like
+from numpy import amax, arange, exp, log, log1p, where
 
 from impl.spec import Array, check_targets, check_values
 
@@ -63,7 +63,8 @@ def logistic(y: Array, target: Array, mask: Array | None = None) -> tuple[Array,
     """
     check_values(y, target, mask)
     y, target = select(mask, y), select(mask, target)
-    losses = maximum(y, zeros_like(y)) - y * target + log1p(exp(-abs(y)))  # by autograd the slope at 0 is 1/2 too
+    falling = where(y > 0, -y, y)  # -|y|, but by autograd never of slope 0: at y = 0 both derivatives are the loss's
+    losses = where(y > 0, y, 0) - y * target + log1p(exp(falling))
     counted = losses if mask is None else where(mask[..., None], losses, 0)
     return sum_steps(counted.sum(-1)), select(mask, sigma(y) - target)
 

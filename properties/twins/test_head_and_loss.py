@@ -67,6 +67,19 @@ def test_autograd_finds_a_losss_written_gradient_also_where_the_logits_are_zero(
     assert (found - dy).abs().max() < 1e-15
 
 
+@pytest.mark.parametrize("masked", [False, True])
+def test_autograd_finds_the_logistic_losss_second_derivative_also_where_the_logits_are_zero(masked):
+    """sigma(y) (1 - sigma(y)), a quarter at 0; by |y|, whose slope there is taken as 0, it would be 0."""
+    y, target, mask = data("logistic")
+    y[0] = 0
+    wanted = 1 / (2 + np.exp(y) + np.exp(-y)) * (mask[..., None] if masked else 1)
+    y, target, mask = into("torch_twin", (y, target, mask))
+    loss, _ = part("torch_twin", "loss").logistic(y.requires_grad_(), target, mask if masked else None)
+    (slope,) = torch.autograd.grad(loss, y, create_graph=True)
+    (found,) = torch.autograd.grad(slope.sum(), y)
+    assert np.abs(found.numpy() - wanted).max() < 1e-15
+
+
 @both
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("wild", [np.nan, np.inf])
