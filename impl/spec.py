@@ -117,7 +117,7 @@ class Gradient(NamedTuple):
     states: Any
 
 
-SKIPPABLE = ("x", "states")
+SKIPPABLE = ("x", "params", "states")
 """The fields of Gradient that a backward does not compute where they are not asked for."""
 
 

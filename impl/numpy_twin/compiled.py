@@ -20,7 +20,6 @@ import numpy as np
 from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.extending import overload
-from numpy import zeros
 
 from impl.spec import Array, LSTMState, RNNState
 
@@ -331,7 +330,7 @@ def lstm_steps_back(
         Z, A, C, tanh_c, ended: as `lstm_steps` had and left them.
         dhs: gradient by the outputs, (T, E, B, H) of the whole group, in x's order; of size 0 for none.
         dh, dc: (B, H), the gradient by the last state; become that by the initial one.
-        dW: (4H, K), zeros; becomes the gradient by [W_ih | b | W_hh].
+        dW: (4H, K), zeros; becomes the gradient by [W_ih | b | W_hh]. Or (0, K), where that is not asked for.
         dx: (T, E, B, D) as dhs, filled; or of size 0.
         by_h, by_c: as dhs, filled with the gradient by the state carried out of every step, or of size 0.
         e, way: as in `lstm_steps`.
@@ -373,7 +372,8 @@ def lstm_steps_back(
             restore(dc, t, ended, kept_c)
             if dx.size:
                 product(da_t, W_ih, dx[at, e], factors)
-        product(da[: (hi - lo) * B], Z[lo * B : hi * B, :K], dW, factors, True, True)
+        if dW.size:
+            product(da[: (hi - lo) * B], Z[lo * B : hi * B, :K], dW, factors, True, True)
 
 
 @jit
@@ -426,7 +426,8 @@ def rnn_steps_back(
             restore(dh, t, ended, kept)
             if dx.size:
                 product(da_t, W_ih, dx[at, e], factors)
-        product(da[: (hi - lo) * B], Z[lo * B : hi * B, :K], dW, factors, True, True)
+        if dW.size:
+            product(da[: (hi - lo) * B], Z[lo * B : hi * B, :K], dW, factors, True, True)
 
 
 @jit
@@ -545,16 +546,17 @@ def lstm_backward(
     ended: Array | None,
     dh: Array | None,
     dlast: LSTMState,
+    dW: Array | None,
     dx: Array | None,
     dstates: LSTMState | None,
     place: Place,
-) -> tuple[Array, LSTMState]:
+) -> LSTMState:
     """As fast_lstm.backward."""
-    by, dW = LSTMState(dlast.h.copy(), dlast.c.copy()), zeros(W.shape, W.dtype)
+    by, dW = LSTMState(dlast.h.copy(), dlast.c.copy()), W[:, :0] if dW is None else dW
     asked = (filled(a, W) for a in (dx, *(dstates or (None, None))))
     where = place.models.start, place.way
     lstm_models_back(*apart(W, dlast, dx), in_rows(Z), *work, given(dh, W), *by, flags(ended), dW, *asked, *where)
-    return dW, by
+    return by
 
 
 def rnn_forward(
@@ -581,17 +583,18 @@ def rnn_backward(
     ended: Array | None,
     dh: Array | None,
     dlast: RNNState,
+    dW: Array | None,
     dx: Array | None,
     dstates: RNNState | None,
     place: Place,
     relu: bool = False,
-) -> tuple[Array, RNNState]:
+) -> RNNState:
     """As fast_rnn.backward."""
-    by, dW = RNNState(dlast.h.copy()), zeros(W.shape, W.dtype)
+    by, dW = RNNState(dlast.h.copy()), W[:, :0] if dW is None else dW
     asked = (filled(a, W) for a in (dx, *(dstates or (None,))))
     where = place.models.start, place.way
     rnn_models_back(*apart(W, dlast, dx), in_rows(Z), given(dh, W), *by, flags(ended), dW, *asked, *where, relu)
-    return dW, by
+    return by
 
 
 def apart(W: Array, state: Any, dx: Array | None) -> tuple[Array, Array]:

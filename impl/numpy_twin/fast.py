@@ -167,11 +167,15 @@ def backward(
     threads = threads if params.weight_hh.shape[-2] * cache.batch[-1] >= cells[cell].least else 1
     dx = None if "x" in skip else memory((T, *cache.batch, params.weight_ih.shape[-1]), dtype)
     everywhere = None if "states" in skip else STATES[cell](*(memory((T, *shape), dtype) for _ in fields))
-    work = partial(backward_part, cells[cell], dh, dlast, over_time(dx), over_time(everywhere), way)
-    dparams, dstates = on_threads(threads, work, cache.parts)
+    asked = "params" not in skip
+    work = partial(backward_part, cells[cell], dh, dlast, over_time(dx), over_time(everywhere), way, asked)
+    tied, dstates = on_threads(threads, work, cache.parts)
     dx = dx if dx is None or dx.ndim == len(cache.x_shape) else dx.sum(1)
-    dparams = (None if a is None else da for a, da in zip(params, joined(dparams, cache.batch), strict=True))
-    return Gradient(dx, Parameters(*dparams), joined(dstates, cache.batch), everywhere)
+    dparams = None
+    if asked:
+        dparams = (None if a is None else da for a, da in zip(params, joined(tied, cache.batch), strict=True))
+        dparams = Parameters(*dparams)
+    return Gradient(dx, dparams, joined(dstates, cache.batch), everywhere)
 
 
 def forward_part(
@@ -205,17 +209,20 @@ def forward_part(
 
 
 def backward_part(
-    form: Cell, dh: Array | None, dlast: Any, dx: Array | None, dstates: Any, way: int, part: Part
-) -> tuple[Parameters, Any]:
+    form: Cell, dh: Array | None, dlast: Any, dx: Array | None, dstates: Any, way: int, asked: bool, part: Part
+) -> tuple[Parameters | None, Any]:
     """The backward of some models, of the whole group's dh (T, E, B, H) or None, and dlast ([E,] B, H).
 
     Fills their part of dx (T, E, B, D) and of `dstates`, by the state carried out of every step; each may be None.
 
     Returns:
-        The gradients by the parameters and the initial state.
+        The gradients by the parameters, None where they are not `asked` for, and by the initial state.
     """
     dlast = tree_map(lambda a: grouped(a, 3)[part.models], dlast)
-    dW, dstate = form.backward(*part[1:], dh, dlast, dx, dstates, Place(part.models, way))
+    dW = zeros(part.W.shape, part.W.dtype) if asked else None
+    dstate = form.backward(*part[1:], dh, dlast, dW, dx, dstates, Place(part.models, way))
+    if dW is None:
+        return None, dstate
     H = dlast.h.shape[-1]
     dW, D = form.outside(dW, H), dW.shape[-1] - H - 1
     return Parameters(dW[..., :D], dW[..., D + 1 :], dW[..., D], dW[..., D]), dstate

@@ -137,10 +137,11 @@ def backward(
     ended: Array | None,
     dh: Array | None,
     dlast: State,
+    dW: Array | None,
     dx: Array | None,
     dstates: State | None,
     place: Place,
-) -> tuple[Array, State]:
+) -> State:
     """All steps back, against the loop's order.
 
     Args:
@@ -148,16 +149,17 @@ def backward(
         Z, work, ended: as `forward` had and left them.
         dh: gradient by the outputs, (T, E, B, H) of the whole group, or None for zero.
         dlast: gradient by the last state, each (E, B, H).
+        dW: zeros, to which the gradient by W is added; or None.
         dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, each (T, E, B, H); or None.
         place: of these models in the group.
     Returns:
-        The gradients by W and by the initial state, each (E, B, H).
+        The gradient by the initial state, each (E, B, H).
     """
     S, M, tanhs = work
     T, E, H, B = tanhs.shape
     dh, dx, dstates = tree_map(place.of, (dh, dx, dstates))
-    N, dtype, Rb, collected = steps_at_once(B), W.dtype, blocked(copied(W[..., -H:].mT), B), Collected(Z, W)
+    N, dtype, Rb, collected = steps_at_once(B), W.dtype, blocked(copied(W[..., -H:].mT), B), Collected(Z, W, dW)
     P, Q, da, g = (memory((N, E, size, B), dtype) for size in (4 * H, H, 4 * H, H))
     dh_t, dc, part = copied(dlast.h.mT), copied(dlast.c.mT), empty((E, H, B), dtype)
     dh_out, f = dh_t.reshape(*Rb.shape[:-1], B), S[:T, :, H : 2 * H]
@@ -195,7 +197,7 @@ def backward(
         columns_of = flat[: E * 4 * H * n * B].reshape(E, 4 * H, n * B)
         copyto(columns_of.reshape(E, 4 * H, n, B), da[:n].transpose(1, 2, 0, 3))
         collected.add(lo, columns_of, dx)
-    return collected.dW, State(dh_t.mT, dc.mT)
+    return State(dh_t.mT, dc.mT)
 
 
 def factors(S: Array, M: Array, tanh_c: Array, P: Array, Q: Array) -> None:

@@ -14,7 +14,7 @@ from sys import getrefcount
 from threading import Lock
 from typing import Any, NamedTuple
 
-from numpy import copyto, empty, matmul, ndarray, uint8, zeros
+from numpy import copyto, empty, matmul, ndarray, uint8
 from numpy import dtype as dtype_of
 
 from impl.spec import Array
@@ -173,22 +173,31 @@ class Collected:
     Attributes:
         Z: (E, T+1, B, D+1+H), x, 1 and h before each step.
         W: (E, G*H, D+1+H), [W_ih | b | W_hh], rows as the cell has them inside.
-        dW: (E, G*H, D+1+H), the gradient by it.
+        dW: (E, G*H, D+1+H), what the gradient by it is added to; or None.
     """
 
-    def __init__(self, Z: Array, W: Array) -> None:
-        """Begins with zeros."""
-        self.Z, self.W, self.dW = Z, W, zeros(W.shape, W.dtype)
-        self._part = memory(self.dW.shape, Z.dtype)
+    def __init__(self, Z: Array, W: Array, dW: Array | None) -> None:
+        """See the attributes."""
+        self.Z, self.W, self.dW = Z, W, dW
+        self._part = None if dW is None else memory(dW.shape, Z.dtype)
 
     def add(self, lo: int, da: Array, dx: Array | None) -> None:
-        """Adds what n steps from `lo` on give.
+        """Adds what n steps from `lo` on give to dW, where that is asked for, and fills their dx.
 
         Args:
             lo: the first step.
             da: (E, G*H, n*B), the gradient by their pre-activations, or its columns as rows, transposed.
             dx: (T, E, B, D), of which these steps are filled; or None.
         """
+        (E, _, size), B = da.shape, self.Z.shape[2]
+        n = size // max(B, 1)
+        if self.dW is not None:
+            self._add(lo, da)
+        if dx is not None:
+            dx[lo : lo + n] = matmul(da.mT, self.W[..., : dx.shape[-1]]).reshape(E, n, B, dx.shape[-1]).swapaxes(0, 1)
+
+    def _add(self, lo: int, da: Array) -> None:
+        """Adds what n steps from `lo` on give to dW."""
         (E, rows, size), (_, _, B, K) = da.shape, self.Z.shape
         n, k = size // max(B, 1), blocks(rows, size, K)
         if da.flags.c_contiguous:
@@ -198,5 +207,3 @@ class Collected:
         Z = self.Z[:, None, lo : lo + n].reshape(E, 1, size, K)
         matmul(each, Z, out=self._part.reshape(E, k, rows // k, K))
         self.dW += self._part
-        if dx is not None:
-            dx[lo : lo + n] = matmul(da.mT, self.W[..., : dx.shape[-1]]).reshape(E, n, B, dx.shape[-1]).swapaxes(0, 1)

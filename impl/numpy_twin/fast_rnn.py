@@ -109,28 +109,31 @@ def backward(
     ended: Array | None,
     dh: Array | None,
     dlast: State,
+    dW: Array | None,
     dx: Array | None,
     dstates: State | None,
     place: Place,
     factor: Callable[..., None] = tanh_factor,
-) -> tuple[Array, State]:
+) -> State:
     """All steps back, against the loop's order.
 
     Args:
         W, Z, work, ended: as the forward had and left them.
         dh: gradient by the outputs, (T, E, B, H) of the whole group, or None for zero.
         dlast: gradient by the last state, (E, B, H).
+        dW: zeros, to which the gradient by W is added; or None.
         dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, (T, E, B, H); or None.
         place: of these models in the group.
         factor: the derivative of `squash`, from its result.
     Returns:
-        The gradients by W and by the initial state, (E, B, H).
+        The gradient by the initial state, (E, B, H).
     """
     (E, H, K), T, B = W.shape, Z.shape[1] - 1, Z.shape[2]
     N, k = steps_at_once(B), blocks(B, H, H)
     dh, dx, dstates = tree_map(place.of, (dh, dx, dstates))
-    R, dh_t, hs, collected = copied(W[..., K - H :])[:, None], copied(dlast.h), Z[:, 1:, :, K - H :], Collected(Z, W)
+    R, dh_t, hs = copied(W[..., K - H :])[:, None], copied(dlast.h), Z[:, 1:, :, K - H :]
+    collected = Collected(Z, W, dW)
     P, da = (memory((E, N, B, H), R.dtype) for _ in range(2))
     dh_out, das = dh_t.reshape(E, k, B // k, H), da.reshape(E, N, k, B // k, H)
     for hi in range(T, 0, -N):
@@ -151,4 +154,4 @@ def backward(
             if kept is not None:
                 copyto(dh_t, kept, where=ended[t].mT)
         collected.add(lo, da[:, : hi - lo].reshape(E, (hi - lo) * B, H).mT, dx)
-    return collected.dW, State(dh_t)
+    return State(dh_t)

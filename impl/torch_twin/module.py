@@ -63,6 +63,10 @@ NO_GRADIENTS = (
 )
 
 
+NONE = Parameters(None, None, None, None)
+"""The gradients by frozen parameters."""
+
+
 class Setting(NamedTuple):
     """What a layer and direction is run with, beside tensors."""
 
@@ -115,7 +119,7 @@ class Layer(torch.autograd.Function):
         """See backend.backward; where a graph of the gradient is wanted, the plain loop's, which autograd traces."""
         setting, (x, lengths, *given) = ctx.setting, ctx.saved_tensors  # the latter raise once the graph is used up
         params, state = parts(setting, given)
-        skip = ("states",) if ctx.needs_input_grad[1] else ("x", "states")
+        skip = ("states", *unasked(ctx.needs_input_grad))
         with without_autocast(x):
             if torch.is_grad_enabled():
                 engine, cache = scan, scan.forward(setting.cell, params, x, state, lengths, setting.reverse).cache
@@ -125,8 +129,13 @@ class Layer(torch.autograd.Function):
             gradient = engine.backward(setting.cell, params, cache, dh, dstate, skip)
         if not graph_is_kept():
             ctx.cache = None
-        found = (gradient.x, None, *gradient.params, *gradient.state)
+        found = (gradient.x, None, *(gradient.params or NONE), *gradient.state)
         return None, *(d if need else None for d, need in zip(found, ctx.needs_input_grad[1:], strict=True))
+
+
+def unasked(needs: Sequence[bool]) -> list[str]:
+    """Which gradients no argument of Layer.forward needs: that by x, and that by the parameters, all being frozen."""
+    return [name for name, some in (("x", needs[1:2]), ("params", needs[3:7])) if not any(some)]
 
 
 def stacked(arrays: Sequence[Array]) -> Array:

@@ -139,7 +139,7 @@ def backward(
     da = stack(das[::-way]) if T else zeros_of((0, *shape[:-1], weights.W_hh.shape[-2]), weights.W_hh)
     dx = stack(dxs[::-way]) if T else zeros_of((0, *shape[:-1], cache.x.shape[-1]), weights.W_hh)
     dx = dx.sum(1) if dx.ndim > len(cache.x_shape) else dx
-    dparams = tied_gradient(params, cache, da)
+    dparams = None if "params" in skip else tied_gradient(params, cache, da)
     gradient = Gradient(dx, dparams, tree_map(copy, dstate), over_steps(dstates[::-way], dstate))
     return gradient._replace(**dict.fromkeys(skip))
 

@@ -150,11 +150,13 @@ def backward(
     if dlast is not None:
         check_state("dlast", cell, dlast, (*batch_of(params, cache.given.x), H), params.weight_hh)
     cotangents = [dh, *([None] * len(last) if dlast is None else dlast)]
-    wanted = cache.given._replace(x=None) if "x" in skip else cache.given
+    wanted = cache.given._replace(**{name: None for name in ("x", "params") if name in skip})
     with torch.inference_mode(False), products(cache.given.x, cache.precision):
         found = rebuild(wanted, pulled([h, *last], cotangents, leaves(wanted)))
         dstates = None if "states" in skip else gradient_by_steps(cell, cache, cotangents)
-    own = found.params._replace(bias_ih=copied(found.params.bias_ih), bias_hh=copied(found.params.bias_hh))
+    own = found.params
+    if own is not None:
+        own = own._replace(bias_ih=copied(own.bias_ih), bias_hh=copied(own.bias_hh))
     return Gradient(found.x, own, tree_map(copy, found.state), dstates)
 
 

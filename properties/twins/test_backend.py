@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from impl.spec import COMMON, STATES, Parameters, leaves, tree_map
+from impl.spec import COMMON, SKIPPABLE, STATES, Parameters, leaves, tree_map
 from impl.torch_twin import backend, scan, stack, vendor
 from properties.cases import Plan, gradients, judge, judge_once, member, member_cotangent, outputs
 from properties.oracle import judge_group
@@ -201,6 +201,18 @@ def test_a_forward_without_a_record_has_no_backward(name):
     assert torch.equal(run.states.h, wanted.states.h)
     with pytest.raises(ValueError, match="`cache` must be that of a forward with record=True; got one without"):
         backend.backward("lstm", params, run.cache)
+
+
+@pytest.mark.parametrize("skip", [(name,) for name in SKIPPABLE] + [SKIPPABLE])
+def test_what_vendor_skips_is_none_and_the_rest_is_as_it_was(skip):
+    """As of the loops, rows of different lengths and all."""
+    case, (params, x, state, lengths) = arguments()
+    run = vendor.forward("lstm", params, x, state, lengths)
+    cotangent = tree_map(own, tuple(case.cotangent))
+    full, part = (vendor.backward("lstm", params, run.cache, *cotangent, some)._asdict() for some in ((), skip))
+    assert {name for name, value in part.items() if value is None} == set(skip)
+    kept = [name for name in full if name not in skip]
+    assert all(torch.equal(a, b) for n in kept for a, b in zip(leaves(full[n]), leaves(part[n]), strict=True))
 
 
 def test_cotangents_that_do_not_fit_are_refused_by_vendor_as_by_the_loop():

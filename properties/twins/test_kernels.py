@@ -160,6 +160,8 @@ def test_memory_is_written_before_it_is_read_and_the_cache_is_only_read(cell, fo
     assert same(first, again) and same(poisoned, (run.states, run.last, *first)) and same(tuple(before), copies)
     assert fused.backward(cell, params, run.cache, dh, dlast, skip=("x", "states"))[::3] == (None, None)
     assert same(fused.backward(cell, params, run.cache, dh, dlast, skip=["x"])[1:], first[1:])
+    frozen = fused.backward(cell, params, run.cache, dh, dlast, skip=["params"])
+    assert frozen.params is None and same(frozen._replace(params=first.params), first)
 
 
 @interpreted
@@ -281,8 +283,8 @@ def test_a_backward_refuses_by_name():
                 loop.backward("lstm", params, cache, **change)
             told.append(str(refused.value))
         assert told[0] == told[1]
-    for skip in (("params",), "x"):
-        with pytest.raises(ValueError, match="`skip` must hold names among x, states; got"):
+    for skip in (("state",), "x"):
+        with pytest.raises(ValueError, match="`skip` must hold names among x, params, states; got"):
             fused.backward("lstm", params, run.cache, skip=skip)
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from impl.spec import STATES, Parameters, leaves, tree_map
-from impl.torch_twin import module
+from impl.torch_twin import backend, module, scan
 from impl.torch_twin.exchange import from_torch, to_onnx, to_torch
 from properties.cases import Plan, gradients, judge, judge_once, judge_stack, outputs
 from properties.check import check_subject
@@ -379,6 +379,32 @@ def test_what_needs_no_gradient_gets_none(engine):
     made.weight_ih_l0.requires_grad_(False)
     made(x)[0].sum().backward()
     assert made.weight_ih_l0.grad is None and torch.equal(made.weight_hh_l0.grad, wanted)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("twice", [False, True])
+def test_of_frozen_layers_no_parameters_gradient_is_computed(engine, twice, monkeypatch):
+    """Only where all four are frozen; those by x and by the state keep their bits, also in a graph of the gradient."""
+    made, asked = module.LSTM(3, 4, num_layers=2, backend=engine), []
+    loop = scan if twice else backend  # of a gradient that is to be differentiated, autograd traces the plain loop
+    inner = loop.backward
+    monkeypatch.setattr(loop, "backward", lambda *given: asked.append(set(given[-1])) or inner(*given))
+    given = [torch.randn(s, requires_grad=True) for s in ((5, 2, 3), (2, 2, 4), (2, 2, 4))]
+
+    def gradients():
+        asked.clear()
+        y, last = made(given[0], tuple(given[1:]))
+        return torch.autograd.grad(y.sum() + sum(a.sum() for a in last), given, create_graph=twice)
+
+    wanted = gradients()
+    assert asked == [{"states"}] * 2
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"):
+        getattr(made, name).requires_grad_(False)
+    assert all(map(torch.equal, gradients(), wanted)) and asked == [{"states"}] * 2
+    made.bias_hh_l0.requires_grad_(False)
+    assert all(map(torch.equal, gradients(), wanted)) and asked == [{"states"}, {"states", "params"}]
+    made.requires_grad_(False)
+    assert all(map(torch.equal, gradients(), wanted)) and asked == [{"states", "params"}] * 2
 
 
 @pytest.mark.parametrize("engine", ENGINES)

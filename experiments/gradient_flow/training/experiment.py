@@ -114,7 +114,7 @@ def look(twin: Any, cell: str, model: Model, x: np.ndarray, target: np.ndarray) 
     h = ran.states.h[-1:]
     total, dy = twin.loss.squared_error(twin.head.forward(model.head, h), target)
     dh, _ = twin.head.backward(model.head, h, dy)
-    gradient = twin.states.backward(cell, model.cell, ran.cache, dlast=by_output(cell, dh[0]), skip=("x",))
+    gradient = twin.states.backward(cell, model.cell, ran.cache, dlast=by_output(cell, dh[0]), skip=("x", "params"))
     by_row = np.concatenate(leaves(twin.numpy(gradient.states)), -1)[::-1]
     by_lag = {"log10_norm": log10_norm(by_row) - 0.5 * np.log10(B)}
     return Look(twin.numpy(total) / B, by_lag | (gates(twin, model, x) if cell == "lstm" else {}))

@@ -150,11 +150,11 @@ def backward(
         work = Backward(cache.a, cache.w_hh, cache.lengths, cache.saved, dh, end, da, dstates, dstate, cache.way)
         with tf32.without(cache.x):
             run_backward(cell, work, H, chosen)
-            tied = tied_gradient(params, cache, da, H, G, P)
+            tied = None if "params" in skip else tied_gradient(params, cache, da, H, G, P)
         if dx is not None:
             project.backward(da, cache.w_ih, new(dx.shape[-1]).zero_(), dx, chosen.precision)
     else:
-        tied = tied_gradient(params, cache, da, H, G, P)  # of no term: zeros
+        tied = None if "params" in skip else tied_gradient(params, cache, da, H, G, P)  # of no term: zeros
         dx = None if dx is None else dx.zero_()
         dstate = handed_on(end, dstate) if T == 0 else dstate
     return Gradient(
