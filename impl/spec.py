@@ -176,6 +176,13 @@ def tree_map(function: Callable[..., Any], tree: Any, *more: Any) -> Any:
     return function(tree, *more)
 
 
+def check_tree(name: str, tree: Any) -> None:
+    """Refuses, by name, what is no tree of arrays: lists and dictionaries are none, and would be taken for an array."""
+    other = next((leaf for leaf in leaves(tree) if not hasattr(leaf, "ndim")), None)
+    if other is not None:
+        raise TypeError(f"`{name}` must be an array, or (named) tuples of arrays; got {type(other).__name__}.")
+
+
 def rebuild(tree: Any, arrays: list[Array]) -> Any:
     """The tree with its arrays, in the order of `leaves`, replaced by `arrays`."""
     given = iter(arrays)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from numpy import generic, ndarray
 from torch import amax, inf, maximum, sqrt, where
 
-from impl.spec import Array, leaves, members, tree_map
+from impl.spec import Array, check_tree, leaves, members, tree_map
 
 
 class AdamState(NamedTuple):
@@ -25,12 +25,14 @@ class AdamState(NamedTuple):
 
 def sgd(params: Any, gradient: Any, lr: float) -> Any:
     """Gradient descent: params - lr * gradient."""
+    check_trees(params, gradient)
     lr = plain("lr", lr)
     return tree_map(lambda p, d: p - lr * d, params, gradient)
 
 
 def adam_start(params: Any) -> AdamState:
     """Adam's memory before the first update."""
+    check_tree("params", params)
     return AdamState(0, tree_map(lambda p: p * 0, params), tree_map(lambda p: p * 0, params))
 
 
@@ -51,6 +53,7 @@ def adam(
         lr: step size; beta1, beta2: decay of the running means; eps: added to the root of the mean square.
     Source: Kingma, Ba 2015, algorithm 1; eps enters after the correction of the bias, as there and in torch.optim.Adam.
     """
+    check_trees(params, gradient)
     lr, beta1, beta2, eps = map(plain, ("lr", "beta1", "beta2", "eps"), (lr, beta1, beta2, eps))
     count = state.count + 1
     mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
@@ -62,6 +65,7 @@ def adam(
 
 def rmsprop_start(params: Any) -> Any:
     """RMSprop's memory before the first update: a mean square of zero."""
+    check_tree("params", params)
     return tree_map(lambda p: p * 0, params)
 
 
@@ -76,6 +80,7 @@ def rmsprop(
         lr: step size; decay: that of the running mean; eps: added to the root of the mean square.
     Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
     """
+    check_trees(params, gradient)
     lr, decay, eps = map(plain, ("lr", "decay", "eps"), (lr, decay, eps))
     square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
     params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
@@ -89,15 +94,22 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
         The scaled gradient, and the norm before, () or (E,); of an infinite one what is finite becomes 0, the rest NaN,
         as in torch.nn.utils.clip_grad_norm_. A gradient with a NaN, whose norm is NaN, comes back as it is.
     Raises:
-        TypeError, ValueError: max_norm is no number, or negative.
+        TypeError, ValueError: an argument is none of these, or max_norm negative; the message names it.
     Source: Pascanu, Mikolov, Bengio 2013, algorithm 1.
     """
+    check_tree("gradient", gradient)
     max_norm = plain("max_norm", max_norm)
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
     norm = global_norm(gradient)
     factor = where(norm > max_norm, max_norm / where(norm > max_norm, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
+
+
+def check_trees(params: Any, gradient: Any) -> None:
+    """Refuses parameters and gradients that are no trees of arrays, by name."""
+    check_tree("params", params)
+    check_tree("gradient", gradient)
 
 
 def plain(name: str, a: Any) -> Any:

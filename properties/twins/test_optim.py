@@ -47,6 +47,26 @@ def test_gradient_descent_equals_torch_optim(twin, E):
 
 
 @both
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+def test_a_list_or_a_dictionary_is_no_tree(twin, name):
+    """A list times a number is another list, so that a memory of no arrays came of one; each is refused by name."""
+    optim, (params, gradient) = part(twin, "optim"), (into(twin, tree) for tree in models(None))
+    step = getattr(optim, name)
+    memory = [] if name == "sgd" else [getattr(optim, f"{name}_start")(params)]
+    for wrong, came in ((leaves(params), "list"), ({"weight": leaves(params)[0]}, "dict"), ((None, "W"), "str")):
+        rule = rf"must be an array, or \(named\) tuples of arrays; got {came}\.$"
+        with pytest.raises(TypeError, match=rf"^`params` {rule}"):
+            step(wrong, gradient, *memory, 0.1)
+        with pytest.raises(TypeError, match=rf"^`gradient` {rule}"):
+            step(params, wrong, *memory, 0.1)
+        with pytest.raises(TypeError, match=rf"^`gradient` {rule}"):
+            optim.clip(wrong, 1.0)
+        if memory:
+            with pytest.raises(TypeError, match=rf"^`params` {rule}"):
+                getattr(optim, f"{name}_start")(wrong)
+
+
+@both
 @pytest.mark.parametrize("E", [None, 3])
 @pytest.mark.parametrize("options", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
 def test_adam_equals_torch_optim_over_many_updates(twin, E, options):
@@ -182,15 +202,6 @@ def test_a_step_size_of_numpy_keeps_the_parameters_dtype(twin):
     params = into(twin, tree_map(lambda a: np.asarray(a, np.float32), out(twin, params)))
     for one in (np.float64(0.1), np.array(0.1)):
         assert dtypes(optim, params, one) == {"float32"}
-
-
-@both
-def test_clipping_refuses_what_is_no_tree(twin):
-    """Gradients in a list or a dict, as torch has them, are no tuples."""
-    optim, a = part(twin, "optim"), into(twin, np.ones((2, 3)))
-    for given in ([a], {"a": a}):
-        with pytest.raises(TypeError, match=rf"^`tree` must be \(named\) tuples .*; got {type(given).__name__}\.$"):
-            optim.clip(given, 1.0)
 
 
 @both
