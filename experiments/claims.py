@@ -791,14 +791,20 @@ def beyond_lengths(v: Verdict, end: float | None) -> bool:
     return ratio and end is not None and (end == 0 or math.isinf(end))
 
 
+RECORD = ["source", "setting", "metric", "index", "seed", "value"]
+"""The columns of a report's frame that make a record."""
+
+
 def repeated(claim: Claim, frame: pd.DataFrame, others: pd.DataFrame) -> float:
-    """The part of a claim's records, but for those of laws, that others hold too, to the bit; 0 where it has none."""
+    """The part of a claim's records, but for those of laws, that others hold too, to the bit; 0 where it has none.
+
+    `others` have the columns RECORD, each row once.
+    """
     mine = [records_of(quantity, frame) for quantity in claim.quantities if quantity.kind != "breaks"]
     if not sum(map(len, mine)):
         return 0.0
-    of = ["source", "setting", "metric", "index", "seed", "value"]
-    rows = pd.concat(mine)[of].drop_duplicates()
-    return len(rows.merge(others[of].drop_duplicates())) / len(rows)
+    rows = pd.concat(mine)[RECORD].drop_duplicates()
+    return len(rows.merge(others)) / len(rows)
 
 
 LEDGER = (

@@ -572,7 +572,8 @@ def shared(frame: pd.DataFrame, out: Path) -> str:
         return ""
     folders = [out.parent / name for name in catalogue.reported("all") if there(name, out.parent)]
     others = records([folder for folder in folders if folder.name != catalogue.VERDICTS])
-    parts = {number: claims.repeated(claim, frame, others) for number, claim in claims.CLAIMS.items()}
+    rows = others[claims.RECORD].drop_duplicates()
+    parts = {number: claims.repeated(claim, frame, rows) for number, claim in claims.CLAIMS.items()}
     whole = [number for number, part in parts.items() if part == 1]
     some = [number for number, part in parts.items() if 0 < part < 1]
     if not whole and not some:
