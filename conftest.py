@@ -1,9 +1,11 @@
 # ruff: noqa: E402  (the environment is set before anything that reads it is imported)
 """Options, profiles and the closing table of the whole suite."""
 
+import gc
 import os
 import signal
 
+gc.disable()  # until the tests run: of what is imported and collected nothing goes, and looking is a third of the time
 os.environ.setdefault("TRITON_INTERPRET", "1")  # before the first import of triton, wherever that may come
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_threads, "1")  # workers share the cores
@@ -59,6 +61,13 @@ def pytest_configure(config):
         raise pytest.UsageError(str(error)) from None
     for subject in () if config.getoption("--subject") or config.getoption("--in-process") else config.subjects:
         subject.share *= BESIDE.get(subject.name, 1)  # of this run's description of it; a subject itself has none
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop():
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 def load_profile(name):
