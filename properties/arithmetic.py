@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import reduce
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -423,7 +424,7 @@ def double_double(a: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _objects(values: Any, shape: tuple[int, ...]) -> np.ndarray:
-    flat = np.empty(int(np.prod(shape)), dtype=object)
+    flat = np.empty(prod(shape), dtype=object)
     flat[:] = list(values)
     return flat.reshape(shape)
 
