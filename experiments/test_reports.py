@@ -33,11 +33,11 @@ sys.exit(max(main(["report", name, "--check", "--out", out]) for name in names i
 @pytest.mark.parametrize("largest", [True, False], ids=[LARGEST, "the others"])
 @pytest.mark.parametrize(
     ("out", "processor"),
-    [("reports", {}), ("reports", OLDER), ("reports/full", {})],
-    ids=["this processor", "an older one", "full, this processor"],
+    [("reports", OLDER), ("reports/full", {})],
+    ids=["an older processor", "full, this processor"],
 )
 def test_committed_reports_are_what_their_records_give(out, processor, largest):
-    """Made again they are the same bytes, also where exp, tanh and products round otherwise."""
+    """Made again they are the same bytes, also where exp, tanh and products round otherwise: quick there, full here."""
     names = [name for name in (*EXPERIMENTS, VERDICTS) if (name == LARGEST) == largest]
     command = [sys.executable, "-c", CHECK, out, *names]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | processor, capture_output=True, text=True)
