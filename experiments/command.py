@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
@@ -20,6 +21,7 @@ from experiments.harness.deadline import Deadline, Minutes
 from experiments.harness.endings import UsageError, ended, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import Executor, InProcess
+from experiments.harness.ours import ABOVE, refuse_foreign
 from experiments.harness.run import OutOfTime, RunError, compute, stamped
 from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
@@ -202,7 +204,18 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m experime
     command = tyro.cli(Command, args=words, prog=prog, description=__doc__)
     if isinstance(command, Run | Verify):
         command = replace(command, typed=provenance.typed(prog, words))
-    return ended(lambda: DOES[type(command)](command), "experiments", words)
+    return ended(partial(done, command, words), "experiments", words)
+
+
+def done(command: Any, words: Sequence[str]) -> int:
+    """Does a command; an empty --out, which a shell's variable may leave, would be this folder.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if "--out=" in words or ("--out", "") in pairwise(words):
+        raise UsageError("--out must name a folder; got '' (. is this one).")
+    return DOES[type(command)](command)
 
 
 def script(experiment: str) -> int:
@@ -257,6 +270,7 @@ def run(command: Run) -> int:
     if command.report:
         refuse_unwritable(out)
         names = written(names, out)
+        refuse_foreign(out, names, ABOVE)
     sweeps = {name: kept(catalogue.sweep(name, command.preset, options), command.store) for name in names}
     groups = [group for some in sweeps.values() for group in some]
     if not command.store.exists():
@@ -409,6 +423,7 @@ def verify(command: Verify) -> int:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
     out = command.out or (REPORTS if "all" in command.subject else OWN)
     refuse_unwritable(out)
+    refuse_foreign(out, [catalogue.VERDICTS], ABOVE)
     module = import_module("experiments.verification.verify")
     print(module.verify(command.subject, out, command.workers, command.typed))
     return 0
@@ -435,6 +450,7 @@ def report(command: Report) -> int:
         names = tuple(name for name in names if reports().there(name, command.out))
     if not command.check:
         refuse_unwritable(command.out)
+        refuse_foreign(command.out, names, ABOVE)
     if not names:
         raise UsageError(f"there is no report in {command.out}.")
     return compare(names, command) if command.check else remake(names, command.out)

@@ -85,6 +85,9 @@ WRONG = {
     ),
     "a subject that is not there, beside one that is": (["verify", "--subject", "numpy_twin", "x.py"], "x.py"),
     "no time at all": (["run", "memory", "--minutes", "0"], "--minutes must be above 0; got 0."),
+    "reports to nowhere": (["run", "memory", "--out", ""], "--out must name a folder; got ''"),
+    "verdicts to nowhere": (["verify", "--out="], "--out must name a folder; got ''"),
+    "reports of nowhere": (["report", "--check", "--out", ""], "--out must name a folder; got ''"),
     "no number of minutes": (["run", "memory", "--minutes", "nan"], "--minutes must be above 0; got nan."),
     "a device that is not here": (["run", "memory", "--engine", "torch", "--device", "cuda:77"], "cuda:77"),
     "no device's name, on a cluster": (

@@ -32,6 +32,7 @@ from experiments.harness import catalogue, figures, ran, verdicts
 from experiments.harness.endings import Told, UsageError
 from experiments.harness.listing import counted
 from experiments.harness.markup import coded, escaped, html, markdown, slug
+from experiments.harness.ours import ABOVE, MADE_FROM, refuse_foreign
 from experiments.harness.parts import Parts
 from experiments.harness.words import listed
 from properties.record import COLUMNS, read_csv
@@ -231,10 +232,6 @@ def digests(folder: Path) -> dict[str, str]:
     return {name.decode(): sha256.decode() for name, sha256 in MADE_FROM.findall(said)}
 
 
-MADE_FROM = re.compile(rb"\[([\w.]+)\]\(\1\), SHA-256 `([0-9a-f]{64})`")
-"""A table and its digest in templates/report.md.j2, of all versions."""
-
-
 # One report
 
 
@@ -392,7 +389,10 @@ def publish(
         beside: the texts of other files that its analysis reads, by name.
     Returns:
         The folder.
+    Raises:
+        UsageError: what stands in its place is no report.
     """
+    refuse_foreign(out, folders=[name])
     out.mkdir(parents=True, exist_ok=True)
     put_back(name, out)
     remove_left(name, out)
@@ -528,7 +528,12 @@ def same(a: Path, b: Path) -> bool:
 
 
 def publish_index(out: Path) -> Path:
-    """Writes index.html, README.md and ledger.csv over the reports in `out`, whole; gives the page's path."""
+    """Writes index.html, README.md and ledger.csv over the reports in `out`, whole; gives the page's path.
+
+    Raises:
+        UsageError: a file that stands in the place of one is none of ours.
+    """
+    refuse_foreign(out, files=ABOVE)
     for name in catalogue.reported("all"):
         put_back(name, out)
     remove_left("index", out)
@@ -594,9 +599,6 @@ def records(folders: Iterable[Path]) -> pd.DataFrame:
             frames.append(read_csv(folder / "results.csv"))
     return pd.concat(frames or [pd.DataFrame(columns=list(COLUMNS))], ignore_index=True)
 
-
-ABOVE = ("index.html", "ledger.html", "README.md", "ledger.csv")
-"""The files of `index_files`."""
 
 TITLE = "Recurrent networks: 21 claims, measured"
 
