@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -230,7 +231,7 @@ def refuse_unwritable(out: Path) -> None:
         UsageError: they cannot.
     """
     try:
-        there = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+        there = next(folder for folder in (out, *out.absolute().parents) if os.path.lexists(folder))
         with TemporaryFile(dir=there, buffering=0) as file:
             file.write(b"x")
     except OSError as error:

@@ -130,7 +130,9 @@ def closed_doors(folder):
     (folder / "file").write_text("x")
     closed = folder / "closed"
     closed.mkdir(mode=0o500)
-    return [folder / "file" / "out", folder / "file", Path("/proc/out"), *([closed] if os.geteuid() else [])]
+    (link := folder / "link").symlink_to("nowhere")
+    outs = [folder / "file" / "out", folder / "file", Path("/proc/out"), link, link / "out"]
+    return [*outs, *([closed] if os.geteuid() else [])]
 
 
 def test_reports_that_could_not_be_written_are_refused_before_anything_is_computed(here, capsys):
