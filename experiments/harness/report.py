@@ -187,6 +187,20 @@ def reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def taking_apart(path: Path) -> Iterator[None]:
+    """The same of a JSON file, also where it is whole but has another form.
+
+    Raises:
+        ReportError: it cannot be read, or has no such parts.
+    """
+    with reading(path):
+        try:
+            yield
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"its JSON has another form: {error}") from error
+
+
+@contextmanager
 def analysing(*folders: Path) -> Iterator[None]:
     """Says the same where an analysis fails on records that a report was not made from.
 
@@ -208,10 +222,10 @@ def damaged(path: Path, error: Exception) -> ReportError:
     """What to say of a folder or file that is not whole."""
     text = " ".join(str(error).split()).removesuffix(".")
     why = f"{type(error).__name__}: {text}" if isinstance(error, AttributeError | LookupError) else text
-    return ReportError(
-        f"{path} is damaged or incomplete ({why}); put a whole copy in its place, or make the report again: `report` "
-        "does it from a whole results.csv, `run` or `verify` without one."
-    )
+    again = "make the report again: `report` does it from a whole results.csv, `run` or `verify` without one"
+    if path.name == PROVENANCE:  # `report` keeps it, and so needs it whole
+        again = "remove it: `report` does without it, `run` or `verify` writes it anew"
+    return ReportError(f"{path} is damaged or incomplete ({why}); put a whole copy in its place, or {again}.")
 
 
 def changed(folder: Path) -> list[str]:
@@ -491,8 +505,9 @@ def rebuild(name: str, out: Path) -> Path:
     put_back(name, out)
     folder = folder_of(name, out)
     read(name, folder / "results.csv")  # what is wrong with it is said of where it lies, and not of a copy
-    with reading(folder / PROVENANCE):
+    with taking_apart(folder / PROVENANCE):
         provenance = json.loads((folder / PROVENANCE).read_text("utf-8")) if (folder / PROVENANCE).exists() else {}
+        cost(provenance)
     with reading(folder):
         texts = {file: (folder / file).read_text("utf-8") for file in made_from(name)}
     with analysing(folder):
@@ -605,7 +620,7 @@ TITLE = "Recurrent networks: 21 claims, measured"
 
 def told(folder: Path, found: Sequence[Verdict]) -> dict[str, Any]:
     """A report as the pages above it speak of it: folder, title, findings by figure, and the claims that it shows."""
-    with reading(folder / "summary.json"):
+    with taking_apart(folder / "summary.json"):
         said = json.loads((folder / "summary.json").read_text("utf-8"))
         # Of a report that an older version made, findings are titles alone.
         known = [f if isinstance(f, dict) else {"figure": "", "title": f} for f in said["findings"]]

@@ -195,6 +195,32 @@ def test_a_provenance_that_cannot_be_read_is_named(out):
         report.rebuild(NAME, out)
 
 
+OTHER_FORMS = ["[]", "3", "null", '{"groups": 3}', '{"groups": [{"seconds": 1}]}', '{"computed_on": [{"groups": 1}]}']
+
+
+@pytest.mark.parametrize("text", OTHER_FORMS)
+def test_a_provenance_of_another_form_is_named(out, text):
+    """In one line, by whoever would have to write it anew; all stays."""
+    path = out / NAME / "provenance.json"
+    path.write_text(text)
+    before = tree(out)
+    with pytest.raises(report.ReportError, match=rf"^{path} is damaged or incomplete \(.*\); .* remove it") as found:
+        report.rebuild(NAME, out)
+    assert "\n" not in str(found.value) and tree(out) == before
+    path.unlink()
+    report.rebuild(NAME, out)
+    assert path.read_text() == "{}\n"
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"title": 3, "findings": []}', '{"title": "a", "findings": 3}'])
+def test_a_summary_of_another_form_is_named(out, text):
+    """The pages above it read it."""
+    path = out / NAME / "summary.json"
+    path.write_text(text)
+    with pytest.raises(report.ReportError, match=rf"^{path} is damaged or incomplete \(.*\); put"):
+        report.publish_index(out)
+
+
 KILLED = """
 import os, sys
 from pathlib import Path
