@@ -479,7 +479,7 @@ def compare(names: Sequence[str], command: Report) -> int:
         above, other = reports().ABOVE, reports().check_index(command.out)
         identical, differ = identical + len(above) - len(other), differ + other
     for name in differ:
-        print(f"differs: {command.out / name}")
+        print(f"{'differs' if (command.out / name).exists() else 'missing'}: {command.out / name}")
     print(f"identical: {identical} files")
     return 1 if differ else 0
 

@@ -175,7 +175,7 @@ class ReportError(Told):
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Says in one line that a report's folder, or a file in it, is damaged or was copied in part.
+    """Says in one line that a report's folder, or a file in it, is damaged, missing or was copied in part.
 
     Raises:
         ReportError: it cannot be read, or does not hold what it should.
@@ -225,7 +225,10 @@ def damaged(path: Path, error: Exception) -> ReportError:
     again = "make the report again: `report` does it from a whole results.csv, `run` or `verify` without one"
     if path.name == PROVENANCE:  # `report` keeps it, and so needs it whole
         again = "remove it: `report` does without it, `run` or `verify` writes it anew"
-    return ReportError(f"{path} is damaged or incomplete ({why}); put a whole copy in its place, or {again}.")
+    wrong = f"{path} is damaged or incomplete ({why})"
+    if isinstance(error, FileNotFoundError):
+        wrong = f"{error.filename or path} is missing"
+    return ReportError(f"{wrong}; put a whole copy in its place, or {again}.")
 
 
 def changed(folder: Path) -> list[str]:

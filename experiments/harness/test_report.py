@@ -195,6 +195,16 @@ def test_a_provenance_that_cannot_be_read_is_named(out):
         report.rebuild(NAME, out)
 
 
+def test_a_file_that_is_missing_is_said_to_be(out, capsys):
+    """By a check of one report, and of all, whose pages cannot be compared then."""
+    path = out / NAME / "summary.json"
+    path.unlink()
+    with pytest.raises(report.ReportError, match=rf"^{path} is missing; put a whole copy in its place, or make"):
+        report.check_index(out)
+    assert command.compare([NAME], command.Report(NAME, check=True, out=out)) == 1
+    assert capsys.readouterr().out == f"missing: {path}\nidentical: 5 files\n"
+
+
 OTHER_FORMS = ["[]", "3", "null", '{"groups": 3}', '{"groups": [{"seconds": 1}]}', '{"computed_on": [{"groups": 1}]}']
 
 

@@ -155,7 +155,7 @@ def test_a_neighbours_report_that_is_damaged_is_said_in_one_line(here, capsys):
     (neighbour / "results.csv").write_text("subject\n")
     for arguments in (RUN, ["report", "harness.toy", "--out", "out"]):
         assert command.main(arguments) == 1
-        assert f"{Path('out', 'verification', 'summary.json')} is damaged or incomplete" in complaint(capsys)
+        assert f"{Path('out', 'verification', 'summary.json')} is missing; put a whole copy" in complaint(capsys)
     shutil.rmtree(neighbour)
     assert (here / "out" / "harness.toy" / "index.html").exists() and command.main(RUN) == 0
 
