@@ -13,6 +13,7 @@ import json
 import math
 import re
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -504,7 +505,11 @@ def there(name: str, out: Path) -> bool:
 
 
 def rebuild(name: str, out: Path) -> Path:
-    """Makes a report again from its own results.csv; its provenance stays."""
+    """Makes a report again from its own results.csv; its provenance stays.
+
+    Of records that are others than the report was made from it tells on the standard error stream: some may be lost,
+    and once the report is made from them no check can say so.
+    """
     put_back(name, out)
     folder = folder_of(name, out)
     read(name, folder / "results.csv")  # what is wrong with it is said of where it lies, and not of a copy
@@ -513,8 +518,13 @@ def rebuild(name: str, out: Path) -> Path:
         cost(provenance)
     with reading(folder):
         texts = {file: (folder / file).read_text("utf-8") for file in made_from(name)}
+        others = changed(folder)
     with analysing(folder):
-        return publish(name, texts.pop("results.csv"), out, provenance, texts)
+        publish(name, texts.pop("results.csv"), out, provenance, texts)
+    for file in others:
+        told = "is not the one that the older report was made from: the new one says what it holds now"
+        print(f"{folder / file} {told}", file=sys.stderr)
+    return folder
 
 
 def check(name: str, out: Path) -> tuple[int, list[str]]:

@@ -86,6 +86,18 @@ def test_one_changed_digit_is_noticed_and_named(out):
     assert report.check_index(out) == []
 
 
+def test_records_that_lost_rows_are_told_when_the_report_is_made_again(out, capsys):
+    """In a line, once: the new report is one of these records, and its check can say nothing of those before."""
+    path = out / NAME / "results.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    for said in (
+        f"{path} is not the one that the older report was made from: the new one says what it holds now\n",
+        "",
+    ):
+        report.rebuild(NAME, out)
+        assert capsys.readouterr().err == said and report.check(NAME, out) == (6, [])
+
+
 @pytest.mark.parametrize("name", ["index.html", "figures/sums.svg", "figures/sums.csv", "README.md"])
 def test_a_changed_missing_or_added_file_is_named(out, name):
     """What is compared is the whole folder."""
