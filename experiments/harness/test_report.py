@@ -90,10 +90,8 @@ def test_records_that_lost_rows_are_told_when_the_report_is_made_again(out, caps
     """In a line, once: the new report is one of these records, and its check can say nothing of those before."""
     path = out / NAME / "results.csv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    for said in (
-        f"{path} is not the one that the older report was made from: the new one says what it holds now\n",
-        "",
-    ):
+    told = f"{path} is not the one that the older report was made from: the new one says what it holds now\n"
+    for said in (told, ""):
         report.rebuild(NAME, out)
         assert capsys.readouterr().err == said and report.check(NAME, out) == (6, [])
 
