@@ -739,14 +739,24 @@ def measure(quantity: Quantity, rows: pd.DataFrame) -> Measured:
 
 
 def measured_median(quantity: Quantity, rows: pd.DataFrame) -> Measured:
-    """Median over seeds with its order-statistic interval; of several settings the one that is to be picked."""
+    """Median over seeds with its order-statistic interval; of several settings, of the largest or smallest median.
+
+    Which setting has that is itself uncertain, so that the interval is not the picked one's: the largest of several
+    medians is at most their largest high end and, at the level of one end times their number, at least their largest
+    low end; the smallest in the same way.
+    """
     for setting, some in rows.groupby("setting", sort=True):
         if some.seed.duplicated().any():
             raise ValueError(f"`frame` must have one {quantity.metric} a seed at {setting}; got {len(some)} records.")
     if rows.setting.nunique() < len(quantity.settings):
         return Measured(problem=NOT_MEASURED)
-    some = picked(quantity, rows)
-    return Measured(*order_interval(some.value), len(some), too_few(len(some), quantity.least))
+    parts = [some.value for _, some in rows.groupby("setting", sort=True)] if quantity.pick else [rows.value]
+    seeds, best = min(map(len, parts)), PICKS.get(quantity.pick, max)
+    interval = map(best, zip(*map(order_interval, parts), strict=True))
+    return Measured(*interval, seeds, too_few(seeds, quantity.least))
+
+
+PICKS = {"largest": max, "smallest": min}
 
 
 def picked(quantity: Quantity, rows: pd.DataFrame) -> pd.DataFrame:
@@ -755,7 +765,7 @@ def picked(quantity: Quantity, rows: pd.DataFrame) -> pd.DataFrame:
         return rows
     parts = [some for _, some in rows.groupby("setting", sort=True)]
     medians = [order_interval(some.value).value for some in parts]
-    return parts[medians.index({"largest": max, "smallest": min}[quantity.pick](medians))]
+    return parts[medians.index(PICKS[quantity.pick](medians))]
 
 
 def measured_ratio(quantity: Quantity, rows: pd.DataFrame) -> Measured:
