@@ -177,8 +177,8 @@ def t50(lengths: ArrayLike, solved: ArrayLike, n: ArrayLike, level: float = LEVE
     """The length that half of the seeds solve, by maximum likelihood, with its profile-likelihood interval.
 
     Where all seeds solve every length up to one and none a longer one, the value is the geometric middle of the gap and
-    the interval the gap (see SLOPES). All solved: (inf, longest, inf); none: (0, 0, shortest). Shares that rise with
-    length say nothing: the interval is 0 to inf.
+    the interval the gap (see SLOPES). All solved: (inf, longest, inf); none: (0, 0, shortest). Shares that do not fall
+    with length, and lie above or below a half by no more than chance, say nothing: (nan, 0, inf).
 
     Args:
         lengths: (K,), rising.
@@ -188,12 +188,12 @@ def t50(lengths: ArrayLike, solved: ArrayLike, n: ArrayLike, level: float = LEVE
     Returns:
         Value, low and high, numbers or (S,), and `share(lengths)`, the fitted curve.
     Raises:
-        ValueError: if lengths do not rise, or counts do not lie within 0 and n.
+        ValueError: if lengths do not rise, or counts do not lie within 0 and n, or no length was run.
     """
     counts = _counts(lengths, solved, n)
     peak, drop = _peak(counts), np.array([_drop(level)])
     low, high = _lower(counts, peak, drop)[:, 0], _upper(counts, peak, drop)[:, 0]
-    named = [_length(end, counts, lengths) for end in (_named(counts, peak.m), low, high)]
+    named = [_length(end, counts, lengths) for end in (_named(counts, peak, low, high), low, high)]
     fields = (*named, peak.m, peak.s)
     return T50(*(field if np.ndim(solved) > 1 else float(field[0]) for field in fields))
 
@@ -214,14 +214,16 @@ def t50_ratio(
         lengths_b, solved_b, n_b: the same for b.
         level: the level of the interval.
     Returns:
-        Ratio, low, high: inf or 0 where a T50 or an end lies beyond what was run, value NaN where both T50 do so.
+        Ratio, low, high: inf or 0 where a T50 or an end lies beyond what was run, value NaN where both T50 do so or one
+        has none.
     """
     a, b = _counts(lengths_a, solved_a, n_a), _counts(lengths_b, solved_b, n_b)
     peaks, falls = (_peak(a), _peak(b)), _drop(level) * np.sin(ANGLES) ** 2
-    high = (_upper(a, peaks[0], falls) - _lower(b, peaks[1], falls[::-1])).max(1)
-    low = (_lower(a, peaks[0], falls) - _upper(b, peaks[1], falls[::-1])).min(1)
+    low_a, high_a = _lower(a, peaks[0], falls), _upper(a, peaks[0], falls)
+    low_b, high_b = _lower(b, peaks[1], falls), _upper(b, peaks[1], falls)
+    high, low = (high_a - low_b[:, ::-1]).max(1), (low_a - high_b[:, ::-1]).min(1)
     with np.errstate(invalid="ignore"):
-        value = _named(a, peaks[0].m) - _named(b, peaks[1].m)
+        value = _named(a, peaks[0], low_a[:, -1], high_a[:, -1]) - _named(b, peaks[1], low_b[:, -1], high_b[:, -1])
     fields = np.exp([value, low, high])
     return Interval(*(fields if np.ndim(solved_a) > 1 else fields[:, 0].tolist()))
 
@@ -252,12 +254,14 @@ def _counts(lengths: ArrayLike, solved: ArrayLike, n: ArrayLike) -> _Counts:
     """The counts in floats with an axis of sweeps, checked."""
     x, k = np.asarray(lengths, float), np.atleast_2d(np.asarray(solved, float))
     n = np.broadcast_to(np.asarray(n, float), k.shape)
-    if x.ndim != 1 or x.size < 2 or not (x[0] > 0 and (np.diff(x) > 0).all()):
+    if x.ndim != 1 or x.size < 2 or not (x[0] > 0 and (np.diff(x) > 0).all() and x[-1] < np.inf):
         raise ValueError(
             f"`lengths` must be at least two rising positive numbers, since T50 lies between; got {lengths}."
         )
-    if k.shape[-1] != x.size or (k < 0).any() or (k > n).any():
+    if k.shape[-1] != x.size or not ((k >= 0) & (k <= n)).all():
         raise ValueError(f"`solved` must be one count within 0 and n={n[0]} a length, of {x.size}; got {solved}.")
+    if not (n > 0).any(1).all():
+        raise ValueError(f"`n` must be above 0 at one length or more, since others were not run; got {n[0]}.")
     run = np.where(n > 0, np.log(x), np.nan)
     return _Counts(np.log(x), k, n, np.nanmin(run, 1), np.nanmax(run, 1))
 
@@ -267,9 +271,13 @@ def _drop(level: float) -> float:
     return COARSE * stats.chi2.ppf(level, 1) / 2
 
 
-def _named(counts: _Counts, m: np.ndarray) -> np.ndarray:
-    """m where it lies within the lengths that were run, else -inf or inf."""
-    return np.where(m > counts.last, np.inf, np.where(m < counts.first, -np.inf, m))
+def _named(counts: _Counts, peak: _Peak, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """m where it lies within the lengths that were run, else -inf or inf; NaN where the best curve is flat and bounds m
+    on neither side."""
+    m, solved, runs = peak.m, counts.k.sum(1), counts.n.sum(1)
+    flat = (peak.s < 2 * SLOPES[0]) | (m <= counts.first - FAR) | (m >= counts.last + FAR)
+    silent = flat & (low == -np.inf) & (high == np.inf) & (solved > 0) & (solved < runs)
+    return np.where(silent, np.nan, np.where(m > counts.last, np.inf, np.where(m < counts.first, -np.inf, m)))
 
 
 def _length(m: np.ndarray, counts: _Counts, lengths: ArrayLike) -> np.ndarray:

@@ -220,17 +220,24 @@ def test_one_length_between_all_and_none_is_close_to_t50(k):
         ([16] * 11, (math.inf, 160, math.inf)),
         ([0] * 11, (0, 0, 5)),
         ([12] * 11, (math.inf, 160, math.inf)),
-        ([0] * 5 + [16] * 6, (math.inf, 0, math.inf)),
     ],
 )
 def test_beyond_the_lengths_that_were_run_nothing_is_named(solved, expected):
-    """All solved, none, a share that stays above a half, and one that rises: infinite, 0, or an end of the ladder."""
+    """All solved, none, and a share that stays above a half: infinite, 0, or an end of the ladder."""
     assert t50(LENGTHS, solved, SEEDS)[:3] == expected
 
 
-def test_an_even_share_at_every_length_says_nothing():
-    """Half of the seeds everywhere: any length may be T50."""
-    assert t50(LENGTHS, [8] * 11, SEEDS)[1:3] == (0, math.inf)
+@pytest.mark.parametrize(
+    "solved",
+    [[8] * 11, [9] * 11, [0] * 5 + [16] * 6, [0] * 4 + [8] + [15] * 6, [1] * 5 + [16] * 6],
+    ids=["a half", "about a half", "rises by all", "rises, mostly solved", "rises from one"],
+)
+def test_shares_that_do_not_fall_say_nothing(solved):
+    """Any length may be T50, so that none is named, nor a ratio to it, in either place."""
+    np.testing.assert_equal(t50(LENGTHS, solved, SEEDS)[:3], (math.nan, 0, math.inf))
+    for pair in ((solved, SLOPING), (SLOPING, solved)):
+        found = t50_ratio(LENGTHS, pair[0], SEEDS, LENGTHS, pair[1], SEEDS)
+        np.testing.assert_equal(tuple(found), (math.nan, 0, math.inf))
 
 
 def test_an_open_end_opens_the_ratio_on_that_side_only():

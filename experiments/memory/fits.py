@@ -137,8 +137,14 @@ def ratio(over: Fit, under: Fit) -> statistics.Interval:
     return statistics.t50_ratio(*parts)
 
 
+NONE = "none (no fall seen)"
+"""What stands for a T50 where there is none."""
+
+
 def in_steps(value: float, delays: Any) -> str:
     """A delay to two or three figures, from 100 on in whole steps; "< first" or "> last" outside the delays run."""
+    if math.isnan(value):
+        return NONE
     if not delays[0] <= value <= delays[-1]:
         return f"< {delays[0]:g}" if value < delays[0] else f"> {delays[-1]:g}"
     if value >= 100:

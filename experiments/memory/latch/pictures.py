@@ -22,8 +22,19 @@ PILOT = {"marker": "D", "mfc": "none", "color": "0.35", "ms": 5, "ls": ""}
 
 
 def by_t50(fits: list[Fit]) -> list[Fit]:
-    """The arms by their T50; those beyond the delays run by how many of their runs solved."""
-    return sorted(fits, key=lambda fit: (fit.t50.value, fit.solved.sum() / fit.seeds.sum()))
+    """The arms by their T50, those without one last; those beyond the delays run by how many of their runs solved."""
+
+    def place(fit: Fit) -> tuple[bool, float, float]:
+        none = math.isnan(fit.t50.value)
+        return none, 0.0 if none else fit.t50.value, fit.solved.sum() / fit.seeds.sum()
+
+    return sorted(fits, key=place)
+
+
+def ends_of(fits: list[Fit]) -> list[Fit]:
+    """The arms of the least and the largest T50; empty where none has one."""
+    ordered = [fit for fit in by_t50(fits) if not math.isnan(fit.t50.value)]
+    return [ordered[0], ordered[-1]] if ordered else []
 
 
 def label(arm: str) -> str:
@@ -89,19 +100,23 @@ def success_title(fits: list[Fit]) -> str:
     """The span of T50 within each cell."""
     spans = []
     for cell in ("lstm", "rnn"):
-        ordered = by_t50([fit for fit in fits if ARMS[fit.arm].family == cell])
-        if ordered:
-            ends = dict.fromkeys(told(fit) for fit in (ordered[0], ordered[-1]))
+        ends = dict.fromkeys(map(told, ends_of([fit for fit in fits if ARMS[fit.arm].family == cell])))
+        if ends:
             spans.append(f"{' to '.join(ends)} over the {figures.NAMES[cell]}'s starts")
+    if not spans:
+        return NO_FALL
     sure = [fit for fit in fits if not fit.doubt]
     decides = all(start_decides(some) for some in (fits, sure))
     return f"T50 in steps is {' and '.join(spans)}{': the start decides more than the cell' if decides else ''}"
 
 
+NO_FALL = "These delays tell no T50: at no start do fewer seeds solve longer ones"
+
+
 def start_decides(fits: list[Fit]) -> bool:
     """Whether T50 differs more between the starts of each cell than between the cells' best starts."""
     values: dict[str, list[float]] = {"lstm": [], "rnn": []}
-    for fit in fits:
+    for fit in (fit for fit in fits if not math.isnan(fit.t50.value)):
         values[ARMS[fit.arm].family].append(math.log(np.clip(fit.t50.value, fit.delays[0], fit.delays[-1])))
     if not all(values.values()):
         return False
@@ -199,10 +214,12 @@ def t50_key(axis: Axes, data: pd.DataFrame, longest: float) -> None:
 def t50_title(fits: list[Fit], data: pd.DataFrame) -> str:
     """The ends of the order, and how well the half-life at the start tells it."""
     residuals = data.residual.dropna()
-    low, *_, high = map(told, by_t50(fits))
+    if not (ends := ends_of(fits)):
+        return NO_FALL
+    (low, first), (high, last) = ((told(fit), label(fit.arm)) for fit in ends)
     if low == high:
         return f"Every T50 is {low} steps: these delays tell no arms apart"
-    ends = f"T50 in steps goes from {low} for {label(data.arm.iloc[0])} to {high} for {label(data.arm.iloc[-1])}"
+    ends = f"T50 in steps goes from {low} for {first} to {high} for {last}"
     if len(residuals) < 2:
         return ends
     own, n = (data.t50 / data.half_life)[residuals.index], len(residuals)

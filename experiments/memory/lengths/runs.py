@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import Fit, chance_of, fitted, in_steps, ratio, told
+from experiments.memory.fits import NONE, Fit, chance_of, fitted, in_steps, ratio, told
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -17,13 +17,8 @@ COMPARISONS = ("tuned", "default")
 DECIDING = ("latch", "adding", "timer")
 """The tasks of claim N12."""
 
-
 FLAT = 0.1
 """A fall from the shortest length to the longest is looked for at this level of Fisher's test."""
-
-
-NONE = "none (no fall seen)"
-"""What stands in the place of a T50 that is no measure."""
 
 
 class Reached(NamedTuple):
