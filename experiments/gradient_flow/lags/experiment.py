@@ -73,7 +73,7 @@ def measure(given: Models) -> Paths:
     """Forward and back."""
     twin, cell = given.twin, given.start.cell
     ran = twin.states.forward(cell, given.params, given.x)
-    gradient = twin.states.backward(cell, given.params, ran.cache, dlast=by_output(cell, given.v))
+    gradient = twin.states.backward(cell, given.params, ran.cache, dlast=by_output(cell, given.v), skip=("x", "params"))
     states = twin.numpy(gradient.states)
     total = log10_norm(np.concatenate(leaves(states), -1))[::-1]
     if cell == "rnn":

@@ -56,7 +56,7 @@ def by_layer(twin: Engine, cell: str, layers: tuple[Any, ...], x: Any, v: Any) -
         runs.append(twin.states.forward(cell, params, runs[-1].states.h if runs else x))
     dh, dlast = None, one_layer.by_output(cell, v)
     for params, ran in zip(reversed(layers), reversed(runs), strict=True):
-        gradient = twin.states.backward(cell, params, ran.cache, dh=dh, dlast=dlast)
+        gradient = twin.states.backward(cell, params, ran.cache, dh=dh, dlast=dlast, skip=("params",))
         norms.append(log10_norm(np.concatenate(leaves(twin.numpy(gradient.states)), -1))[::-1])
         dh, dlast = gradient.x, None  # L sees a lower layer through its outputs alone
     return np.stack(norms[::-1]) - log10_norm(twin.numpy(v))
