@@ -33,6 +33,7 @@ import pandas as pd
 from experiments import needs
 from experiments.harness import ran
 from experiments.harness.statistics import order_interval, t50_ratio
+from experiments.harness.words import listed
 from experiments.needs import OPERATORS
 
 FEWEST_SEEDS = 8
@@ -595,7 +596,8 @@ def verdict(claim: Claim, frame: pd.DataFrame) -> Verdict:
         ValueError: if a quantity of one number a seed has several.
     """
     found = judged(claim, frame)
-    return found._replace(note="; ".join(filter(None, [found.note, at_default(claim, frame), at_others(claim, frame)])))
+    more = (at_default(claim, frame), at_others(claim, frame), at_ends(claim, frame))
+    return found._replace(note="; ".join(filter(None, [found.note, *more])))
 
 
 def at_default(claim: Claim, frame: pd.DataFrame) -> str:
@@ -613,6 +615,24 @@ def at_others(claim: Claim, frame: pd.DataFrame) -> str:
     words = [effect_alone(claim, effect, some) for name, some in rows.groupby("setting") if name != claim.elsewhere.own]
     told = ", ".join(f"{words.count(word)} {word}" for word in ("supported", "contradicted", "open") if word in words)
     return f"measured at {claim.elsewhere.own}; by the effect alone at {len(words)} others: {told}" if words else ""
+
+
+FEW, FULL_SEEDS, LONGEST = 2, 16, {"latch": 1280}
+"""Where N12's rule ends its lengths: at most 2 of 16 seeds solve the longest, or this is the longest."""
+
+
+def at_ends(claim: Claim, frame: pd.DataFrame) -> str:
+    """Whose lengths end before the rule says, as a preset's time may have it."""
+    early = []
+    arms = [replace(q, settings=(arm,)) for q in claim.quantities if q.kind == "t50 ratio" for arm in q.settings]
+    for arm in arms:
+        task, cell = arm.settings[0].split("/")[1], "LSTM" if "arm=lstm" in arm.settings[0] else "RNN"
+        rows = records_of(arm, frame)
+        longest = rows["index"].max()
+        solved = rows.value[rows["index"] == longest]
+        if solved.mean() > FEW / FULL_SEEDS and longest < LONGEST.get(task, math.inf):
+            early.append(f"{cell} on {task} ({solved.sum():g} of {len(solved)} at {longest:g})")
+    return f"lengths end before at most {FEW} of {FULL_SEEDS} solve: {listed(early)}" if early else ""
 
 
 def effect_alone(claim: Claim, effect: Quantity, rows: pd.DataFrame) -> str:

@@ -478,6 +478,21 @@ def test_n12_reads_tuned_runs_and_shows_the_default_ones_beside_them():
     assert found.word == "supported" and found.note.endswith("at the default start: contradicted")
 
 
+def test_n12_says_whose_lengths_end_before_its_rule_has_it():
+    """Where more than 2 of 16 solve the longest; the latch may end at 1280 all the same."""
+    note = lambda *ladders: claims.verdict(CLAIMS["N12"], frame(*ladders)).note  # noqa: E731
+    whole = list(n12((80, 20), (80, 20), (80, 20)))
+    early = [r for r in whole if "timer/arm=lstm" not in r.setting or r.index <= 80]
+    solved = sum(r.value for r in early if "timer/arm=lstm" in r.setting and r.index == 80)
+    assert "lengths end" not in note(whole) and solved > 2
+    assert note(early).endswith(f"lengths end before at most 2 of 16 solve: LSTM on timer ({solved:g} of 16 at 80)")
+    for longest, told in ((1280, False), (905, True)):
+        latch = [r for r in whole if "latch/arm=rnn" not in r.setting]
+        latch += [r._replace(index=longest, value=1.0) for r in whole if "latch/arm=rnn" in r.setting and r.index == 5]
+        latch += [r for r in whole if "latch/arm=rnn" in r.setting]
+        assert ("RNN on latch (16 of 16 at 905)" in note(latch)) == told
+
+
 def test_two_arms_at_one_setting_are_refused():
     """A tuned cell is one arm: two would be counted as twice the seeds."""
     other = [r._replace(setting=r.setting.replace("lstm_b1", "lstm_b3")) for r in ladder("latch", 80, 20)]
