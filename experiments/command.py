@@ -19,7 +19,7 @@ import tyro
 
 from experiments.harness import catalogue, executor, listing, pieces, provenance, ran
 from experiments.harness.deadline import Deadline, Minutes
-from experiments.harness.endings import UsageError, ended, writing
+from experiments.harness.endings import UsageError, ended, tell, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import Executor, InProcess
 from experiments.harness.ours import ABOVE, refuse_foreign
@@ -283,7 +283,7 @@ def run(command: Run) -> int:
             refuse_absent(command, engine)
         tell_predictions(sweeps, finished)
         computed = compute_all(sweeps, store, place, deadline)
-        print(f"{computed} groups computed, {len(groups) - computed} taken from the store", file=sys.stderr)
+        tell(f"{computed} groups computed, {len(groups) - computed} taken from the store")
         print(write_reports(sweeps, store, command, engine, out) if command.report else command.store)
     return 0
 
@@ -298,7 +298,7 @@ def written(names: Sequence[str], out: Path) -> list[str]:
     if stay.keys() == set(names):
         raise UsageError("; ".join(f"{name}: {why}" for name, why in stay.items()))
     for name, why in stay.items():
-        print(f"{name} is left out: {why}", file=sys.stderr)
+        tell(f"{name} is left out: {why}")
     return [name for name in names if name not in stay]
 
 
@@ -359,7 +359,7 @@ def tell_predictions(sweeps: dict[str, list[Group]], finished: set[str]) -> None
     for name, groups in sweeps.items():
         if lacking(groups, finished):
             for line in catalogue.predicted(name):
-                print(f"predicted: {line}", file=sys.stderr)
+                tell(f"predicted: {line}")
 
 
 def corpus(command: Run | List | Continue) -> str | Path | None:
@@ -390,7 +390,7 @@ def write_reports(sweeps: dict[str, list[Group]], store: Store, command: Run, en
 
 def write_report(name: str, groups: list[Group], store: Store, command: Run, engine: str, out: Path) -> None:
     """One experiment's report from the store."""
-    print(f"writing the report of {name}", file=sys.stderr)
+    tell(f"writing the report of {name}")
     records = store.records(groups) + stamped(ran.records(name, of_the_run(name, command, engine), groups))
     reports().publish(name, to_csv(records), out, provenance.collect(groups, store, command.typed))
 

@@ -28,7 +28,7 @@ from uuid import uuid4
 
 from tqdm import tqdm
 
-from experiments.harness.endings import UsageError
+from experiments.harness.endings import UNHEARD, UsageError
 from experiments.harness.executor import Checkpoint, Died, Outcome, Unusable, compute, seldom
 from experiments.harness.listing import counted
 from experiments.harness.sweep import Group, code
@@ -247,7 +247,9 @@ class Cluster:
         """A line beside the bar, once; that no worker is left, once for each time that all have left."""
         if line not in self._said:
             self._said.add(line)
-            tqdm.write(f"cluster: {line}", file=sys.stderr)
+            if sys.stderr is not None:
+                with suppress(*UNHEARD):
+                    tqdm.write(f"cluster: {line}", file=sys.stderr)
 
 
 class Abandoned(Exception):

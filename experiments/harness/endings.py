@@ -6,8 +6,11 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+UNHEARD = (OSError, ValueError)
+"""What writing to the standard error stream raises: its disk is full, its reader has gone; or the stream was closed."""
 
 
 class Told(Exception):
@@ -50,8 +53,15 @@ def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
 
 def complain(name: str, problem: object, code: int) -> int:
     """One line on the standard error stream."""
-    print(f"{name}: {problem}", file=sys.stderr)
+    tell(f"{name}: {problem}")
     return code
+
+
+def tell(line: str) -> None:
+    """A line on the standard error stream; where none can be written, it is lost and nothing else is."""
+    if sys.stderr is not None:  # it is None where it was closed from the start, and print would take the other stream
+        with suppress(*UNHEARD):
+            print(line, file=sys.stderr, flush=True)
 
 
 def refuse_repeated(words: Sequence[str]) -> None:

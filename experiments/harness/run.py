@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from typing import Any
-
-from tqdm import tqdm
 
 from experiments import claims
 from experiments.harness import provenance
@@ -17,6 +14,7 @@ from experiments.harness.deadline import Deadline
 from experiments.harness.endings import Told
 from experiments.harness.executor import AT, THREADS, Died, Executor, Outcome, Unusable
 from experiments.harness.listing import counted
+from experiments.harness.progress import Progress, on_terminal
 from experiments.harness.store import Store, StoreError
 from experiments.harness.sweep import Group
 from properties.record import Record
@@ -238,16 +236,7 @@ class Bar:
         self._done = {group.key: 0.0 for group in groups}
         total = sum(group.cost for group in groups)
         line = "{l_bar}{bar}| {n:.0f}/{total:.0f} core-s [{elapsed} so far, {remaining} left]{postfix}"
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=total,
-            bar_format=line,
-            disable=quiet or not groups,
-            mininterval=0.5 if terminal else 15.0,
-            miniters=0,
-            dynamic_ncols=terminal,
-            smoothing=0.05,
-        )
+        self._bar = Progress(total, quiet or not groups, bar_format=line, dynamic_ncols=on_terminal())
 
     def __enter__(self) -> Bar:
         """The bar itself."""
@@ -256,16 +245,8 @@ class Bar:
     def __exit__(self, kind: Any, *_: Any) -> None:
         """Ends the bar; a sweep that came to its end fills it."""
         if kind is None:
-            self._show(self._bar.total - self._bar.n)
-        with suppress(OSError):
-            self._bar.close()
-
-    def _show(self, step: float) -> None:
-        """Goes on by a step; a bar that cannot be written, to a full disk or a closed pipe, must not cost a group."""
-        try:
-            self._bar.update(step)
-        except (OSError, ValueError):  # the latter where stderr is closed
-            self._bar.disable = True
+            self._bar.update(self._bar.total - self._bar.n)
+        self._bar.close()
 
     def checkpoint(self, group: Group) -> Any:
         """What the group calls with (done, total)."""
@@ -275,6 +256,6 @@ class Bar:
             now = max(group.cost * min(done / max(total, 1), 1.0), self._done[group.key])
             step, self._done[group.key] = now - self._done[group.key], now
             self._bar.set_postfix_str(f"{group.experiment} {group.setting}", refresh=False)
-            self._show(step)
+            self._bar.update(step)
 
         return mark

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -210,6 +211,30 @@ def test_of_two_that_open_a_store_at_the_same_instant_exactly_one_holds_it(here)
     line = [sys.executable, "race.py", str(here), "10"]
     said = subprocess.run(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert said.stdout.split() == ["+-"] * 10, said
+
+
+TOY = """
+import sys
+from experiments import command
+from experiments.harness import catalogue
+catalogue.EXPERIMENTS = ("harness.toy",)
+sys.exit(command.main())
+"""
+"""The command line, where all experiments are the toy one."""
+
+
+def shell(words, streams):
+    """Types the command in a shell, with its streams sent elsewhere: what it printed, and its exit code."""
+    line = [sys.executable, "-c", TOY, *words]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(["sh", "-c", f"{shlex.join(line)} {streams}"], env=env, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("streams", ["2>&-", "2>/dev/full"])
+def test_lines_and_a_bar_that_nobody_can_read_cost_nothing(here, streams):
+    """A closed stderr and one on a full disk: all is computed and reported, and no line goes to stdout instead."""
+    done = shell(RUN, streams)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out/index.html\n", "") and kept() == len(GROUPS)
 
 
 MOUNTED = """

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from experiments import claims
-from experiments.harness import provenance, run
+from experiments.harness import progress, provenance, run
 from experiments.harness import workers as processes
 from experiments.harness.executor import Died, InProcess, Outcome, Unusable, place
 from experiments.harness.store import Store
@@ -308,7 +308,7 @@ def refused(monkeypatch):
         monkeypatch.setattr(threading.Thread, "start", start)
         return started
 
-    monkeypatch.setattr(run.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
+    monkeypatch.setattr(progress.tqdm, "monitor_interval", 0)  # the bar's own thread, which it can do without
     return after
 
 
@@ -351,7 +351,7 @@ def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch, erro
     def full(self, n=1):
         raise error
 
-    monkeypatch.setattr(run.tqdm, "update", full)
+    monkeypatch.setattr(progress.tqdm, "update", full)
     with Store(tmp_path / "s.sqlite") as store, closing(InProcess()) as executor:
         assert run.compute(GROUPS[:3], store, executor) == 3
 

@@ -7,18 +7,17 @@ does so again after a kill.
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from experiments.harness import saved
 from experiments.harness.endings import UsageError
 from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS, keep_buffers
+from experiments.harness.progress import Progress
 from experiments.harness.saved import Saved, SavedError
 from experiments.harness.sweep import Group, code
 from experiments.language_model import learning
@@ -135,8 +134,7 @@ class Bar:
 
     def __init__(self, step: int, group: Group) -> None:
         self.step, done = step, saved.read(learning.path_of(group)).facts["step"] - step
-        often = {"mininterval": 0.5 if sys.stderr.isatty() else 15.0, "miniters": 0, "smoothing": 0.05}
-        self.bar = tqdm(total=group.settings["updates"] - step, initial=done, unit=" updates", **often)
+        self.bar = Progress(group.settings["updates"] - step, initial=done, unit=" updates")
 
     def __enter__(self) -> Bar:
         """The bar itself."""

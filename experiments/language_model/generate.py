@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from experiments.harness.endings import UsageError
+from experiments.harness.endings import UsageError, tell
 from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS
 from experiments.harness.training import choose
@@ -41,7 +40,7 @@ def written(asked: Any, form: str, folder: Path) -> str:
     prime = classes(trained, read_as(trained, asked.prime))
     check_member(trained, asked.member)
     if not asked.model:
-        print(f"model {asked.member} of {len(trained.facts['seeds'])} in {described(trained)}", file=sys.stderr)
+        tell(f"model {asked.member} of {len(trained.facts['seeds'])} in {described(trained)}")
     return asked.prime + shown(trained, "".join(trained.alphabet[k] for k in drawn(trained, prime, asked, form)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -161,6 +163,22 @@ def test_what_is_printed(tmp_path, corpus, capsys):
     assert before.startswith(f"validation loss before: median {np.median(done.before):.4f} nats a character (seed 0 ")
     assert after.startswith(f"validation loss after 5 more updates: median {np.median(done.after):.4f} nats")
     assert after.endswith(f"seed 2 {done.after[2]:.4f})") and new == str(done.path) and "5/5" in said.err
+
+
+class Full(io.StringIO):
+    """A stream on a full disk."""
+
+    def write(self, text):
+        """Fails."""
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("stream", [Full(), None])
+def test_progress_that_cannot_be_written_costs_no_training(tmp_path, corpus, capsys, monkeypatch, stream):
+    """To a full disk, and to a stream that was closed from the start, which Python has as None."""
+    path = learnt(tmp_path, corpus)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert call(path, corpus, updates=5) == 0 and len(capsys.readouterr().out.splitlines()) == 3
 
 
 # What is refused

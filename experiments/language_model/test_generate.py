@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -87,6 +88,14 @@ def test_the_newest_models_of_characters_are_taken_and_named(here, capsys):
     assert out == "abcd\n" and len(told.splitlines()) == 1
     line = f"model 0 of 2 in {FOLDER / 'b.safetensors'}: rnn of 90 parameters, 7 of 9 updates done on the text toy\n"
     assert told == line
+
+
+def test_a_name_that_cannot_be_told_does_not_stand_in_the_text(here, capsys, monkeypatch):
+    """A standard error stream that was closed from the start is None: print would take the other one."""
+    kept(FOLDER / "m.safetensors")
+    monkeypatch.setattr(sys, "stderr", None)
+    assert command.main(["generate", "--prime", "a", "--length", "3", "--temperature", "0"]) == 0
+    assert capsys.readouterr().out == "abcd\n"
 
 
 @pytest.mark.parametrize("split", ["contiguous", "interleaved"])

@@ -165,7 +165,8 @@ def _retrieve(path: Path, file: File) -> None:
         name, known, unzip = file.name, file.checksum, None
         if file.packed:
             name, known, unzip = f"{file.name}.zip", file.packed, pooch.Unzip([file.name], extract_dir=".")
-        pooch.retrieve(file.url, known, name, temporary, unzip, progressbar=sys.stderr.isatty())
+        seen = sys.stderr is not None and sys.stderr.isatty()
+        pooch.retrieve(file.url, known, name, temporary, unzip, progressbar=seen)
         _checked(Path(temporary) / file.name, file)
         os.replace(Path(temporary) / file.name, path)
 
