@@ -438,9 +438,11 @@ def generate(command: Generate) -> int:
 
 
 def go_on(command: Continue) -> int:
-    """Trains further, and prints what it changed."""
+    """Trains further, and prints what it changed; models that have diverged are a failure, and are kept."""
     module, source = import_module("experiments.language_model.continued"), corpus(command)
-    print(module.told(command, source, catalogue.chosen_engine(command.engine, command.device)))
+    done = module.done(command, source, catalogue.chosen_engine(command.engine, command.device))
+    print(module.told(done, command.updates))
+    module.refuse_diverged(done)
     return 0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from experiments.harness import saved
-from experiments.harness.endings import UsageError
+from experiments.harness.endings import Told, UsageError
 from experiments.harness.engine import cores, engine, threads
 from experiments.harness.executor import THREADS, keep_buffers
 from experiments.harness.progress import Progress
@@ -25,7 +25,7 @@ from experiments.language_model.characters import CONTIGUOUS, INTERLEAVED, task
 from experiments.language_model.lanes import Lanes
 from experiments.language_model.parts import EXPERIMENT, PARTS
 from experiments.language_model.text.sweep import PART
-from experiments.language_model.trained import Trained, load, refusing
+from experiments.language_model.trained import Trained, finite, load, refusing
 from experiments.tasks import text
 from impl.spec import Model
 
@@ -33,17 +33,23 @@ NEEDED = ("T", "B", "reset", "lr", "clip", "decay", "evaluations", "lanes", "war
 """The settings, beside those that `trained.load` asks for, that a training cannot go on without."""
 
 
+class Diverged(Told):
+    """A training has ended with models that are not finite; one line that says which."""
+
+
 class Outcome(NamedTuple):
-    """The file that was written, its seeds, and the validation loss (E,) before and after, nats a character."""
+    """The file that was written, its seeds, the validation loss (E,) before and after, nats a character, and the seeds
+    whose weights or loss are not finite any more."""
 
     path: Path
     seeds: list[int]
     before: np.ndarray
     after: np.ndarray
+    diverged: list[int]
 
 
-def told(asked: Any, corpus: str | Path | None, form: str) -> str:
-    """Trains further, and says in lines how the validation loss changed and which file was written.
+def done(asked: Any, corpus: str | Path | None, form: str) -> Outcome:
+    """Trains further.
 
     Args:
         asked: file, updates, rate (None for the file's).
@@ -54,10 +60,26 @@ def told(asked: Any, corpus: str | Path | None, form: str) -> str:
     """
     check_numbers(asked)
     with refusing():
-        done = continued(load(asked.file), asked, corpus, form)
-    losses = {"before": done.before, f"after {asked.updates:,} more updates": done.after}
+        return continued(load(asked.file), asked, corpus, form)
+
+
+def told(done: Outcome, updates: int) -> str:
+    """How the validation loss changed over so many updates and which file was written, in lines."""
+    losses = {"before": done.before, f"after {updates:,} more updates": done.after}
     lines = [f"validation loss {when}: {in_words(loss, done.seeds)}" for when, loss in losses.items()]
     return "\n".join([*lines, str(done.path)])
+
+
+def refuse_diverged(done: Outcome) -> None:
+    """Lets no training that has diverged pass for one that has succeeded.
+
+    Raises:
+        Diverged: a model's weights or its loss are not finite.
+    """
+    if done.diverged:
+        which = ", ".join(f"seed {seed}" for seed in done.diverged)
+        what = "diverged, with weights or a loss that are not finite"
+        raise Diverged(f"{what}: {which} in {done.path}; a smaller --rate may keep them so.")
 
 
 def in_words(loss: np.ndarray, seeds: list[int]) -> str:
@@ -84,7 +106,10 @@ def continued(trained: Trained, asked: Any, corpus: str | Path | None, form: str
         before = loss(model)
         with Bar(trained.facts["step"], group) as bar:
             model, _ = learning.learn(group, twin, lanes, model, look, bar.checkpoint, facts)
-        return Outcome(learning.path_of(group), list(group.seeds), before, loss(model))
+        after = loss(model)
+    sound = finite(twin.numpy(model)) & np.isfinite(after)
+    diverged = [seed for seed, is_sound in zip(group.seeds, sound, strict=True) if not is_sound]
+    return Outcome(learning.path_of(group), list(group.seeds), before, after, diverged)
 
 
 def group_of(trained: Trained, asked: Any, corpus: str | Path | None, form: str) -> Group:

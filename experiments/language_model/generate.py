@@ -15,7 +15,7 @@ from experiments.harness.executor import THREADS
 from experiments.harness.training import choose
 from experiments.language_model.parts import EXPERIMENT
 from experiments.language_model.running import sample
-from experiments.language_model.trained import Trained, described, load, newest, refusing
+from experiments.language_model.trained import Trained, described, finite, load, newest, refusing
 from impl import draw
 
 BYTES = "latin-1"
@@ -91,8 +91,10 @@ def check_numbers(asked: Any) -> None:
 
 
 def check_member(trained: Trained, member: int) -> None:
-    """Refuses a member that the file does not have."""
-    E = len(trained.facts["seeds"])
+    """Refuses a member that the file does not have, and one that has diverged in its training."""
+    E, path = len(trained.facts["seeds"]), trained.file.path
     if not 0 <= member < E:
-        path = trained.file.path
         raise UsageError(f"--member must be below {E}, the number of models in {path}, and 0 or more; got {member}.")
+    if not (usable := finite(trained.model))[member]:
+        those = ", ".join(map(str, np.flatnonzero(usable))) or "none"
+        raise UsageError(f"--member must be a model whose weights are finite, of {path} {those}; got {member}.")

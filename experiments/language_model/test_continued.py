@@ -165,6 +165,19 @@ def test_what_is_printed(tmp_path, corpus, capsys):
     assert after.endswith(f"seed 2 {done.after[2]:.4f})") and new == str(done.path) and "5/5" in said.err
 
 
+def test_models_that_diverge_are_a_failure_that_names_them(tmp_path, corpus, capsys):
+    """A weight that is no number spoils its own model alone; all losses are printed and the file is kept."""
+    path = learnt(tmp_path, corpus)
+    file = saved.read(path)
+    file.arrays["square.head.bias_hy"][1, 0] = np.nan
+    saved.write(path, file.arrays, file.facts)
+    assert call(path, corpus, updates=5) == 1
+    said = capsys.readouterr()
+    new = said.out.splitlines()[-1]
+    assert "seed 1 nan" in said.out and trained.finite(trained.load(new).model).tolist() == [True, False, True]
+    assert f"experiments: diverged, with weights or a loss that are not finite: seed 1 in {new}; a sm" in said.err
+
+
 class Full(io.StringIO):
     """A stream on a full disk."""
 

@@ -187,6 +187,17 @@ def test_a_file_of_another_kind_is_refused_by_what_it_does_not_say(here, capsys,
         assert f"where {fact} cannot be used" in refused(capsys, kept(here / "m.safetensors", **{fact: value}))
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_model_that_has_diverged_is_refused_and_those_beside_it_are_not(here, capsys, value):
+    """It would write the alphabet's first character for ever; the line says which members can be asked."""
+    model = knowing()
+    model.head.bias_hy[0, 3] = value
+    path = kept(here / "m.safetensors", model=model)
+    line = refused(capsys, path, member=0)
+    assert line.endswith(f"--member must be a model whose weights are finite, of {path} 1; got 0.\n")
+    assert say(capsys, path, prime="a", length=3, temperature=0, member=1)[0] == "aedc\n"
+
+
 def test_a_file_that_is_none_of_ours_is_refused(here, capsys):
     """Missing, a folder, damaged, or without facts: one line that names it."""
     whole = kept(here / "whole.safetensors").read_bytes()
@@ -206,13 +217,13 @@ def in_order(said):
     return np.mean([a + b in "abcdea" for a, b in pairwise(said.rstrip("\n"))])
 
 
-def kept(path, alphabet="abcde", **facts):
+def kept(path, alphabet="abcde", model=None, **facts):
     """A file of two models: the first knows its alphabet's order by heart, the second the reverse; `a.b` is b in a."""
     said = {"cell": "rnn", "H": 5, "updates": 9}
     said |= {name.split(".")[1]: value for name, value in facts.items() if "." in name}
     facts = {name: value for name, value in facts.items() if "." not in name}
     told = {"alphabet": alphabet, "settings": said, "seeds": [3, 4], "dtype": "float64", "step": 7, "text": "toy"}
-    saved.write(path, saved.named(knowing(), "model"), told | facts)
+    saved.write(path, saved.named(model or knowing(), "model"), told | facts)
     return path
 
 

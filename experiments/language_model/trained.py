@@ -8,12 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from experiments.harness import saved
 from experiments.harness.endings import UsageError
 from experiments.harness.saved import Saved, SavedError
 from experiments.language_model import models
 from experiments.tasks.text import CorpusError
-from impl.spec import DTYPES, GATES, Head, Model, Parameters
+from impl.spec import DTYPES, GATES, Head, Model, Parameters, leaves
 
 
 class OtherKind(SavedError):
@@ -86,6 +88,11 @@ def shapes(cell: str, E: int, V: int, H: int, dtype: str) -> Model:
     as_told = [(E, rows, V), (E, rows, H), (E, rows), (E, rows), (E, V, H), (E, V)]
     told = [SimpleNamespace(shape=shape, dtype=dtype) for shape in as_told]
     return Model(Parameters(*told[:4]), Head(*told[4:]))
+
+
+def finite(model: Model) -> np.ndarray:
+    """Which of E models, given as NumPy arrays, have finite weights alone, (E,): no others say anything."""
+    return np.all([np.isfinite(a).reshape(len(a), -1).all(-1) for a in leaves(model)], 0)
 
 
 def newest(folder: Path) -> Trained:
