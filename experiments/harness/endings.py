@@ -6,8 +6,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
+from typing import Any
 
 UNHEARD = (OSError, ValueError)
 """What writing to the standard error stream raises: its disk is full, its reader has gone; or the stream was closed."""
@@ -41,11 +42,10 @@ def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
     """
     try:
         refuse_repeated(words)
-        return do()
+        return printing(do)
     except Told as told:
         return complain(name, told, told.code)
-    except BrokenPipeError:  # who read the output has enough, as `head` has: what is left of it goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # who read the output has enough, as `head` has
         return 1
     except KeyboardInterrupt:
         return complain(name, "stopped; finished groups are kept: the same command goes on.", 130)
@@ -62,6 +62,54 @@ def tell(line: str) -> None:
     if sys.stderr is not None:  # it is None where it was closed from the start, and print would take the other stream
         with suppress(*UNHEARD):
             print(line, file=sys.stderr, flush=True)
+
+
+class Printed:
+    """The standard output stream, which says in one line that it cannot be written: to a full disk, say."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is as the stream has it."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Writes, or raises OutError; BrokenPipeError where the reader has gone."""
+        with written():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """As `write`."""
+        with written():
+            self._stream.flush()
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """Says in one line why nothing could be printed; what is left of it goes nowhere, also at the process's end.
+
+    Raises:
+        OutError: the disk is full, or fails.
+        BrokenPipeError: the reader has gone.
+    """
+    try:
+        yield
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutError(f"the output could not be printed ({error.strerror or error}); what was kept stays.") from error
+
+
+def printing(do: Callable[[], int]) -> int:
+    """What a command does, and its exit code, once all that it printed is written; see `written`."""
+    if sys.stdout is None:  # closed from the start
+        return do()
+    with redirect_stdout(Printed(sys.stdout)) as printed:
+        code = do()
+        printed.flush()
+    return code
 
 
 def refuse_repeated(words: Sequence[str]) -> None:

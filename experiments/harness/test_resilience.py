@@ -237,6 +237,15 @@ def test_lines_and_a_bar_that_nobody_can_read_cost_nothing(here, streams):
     assert (done.returncode, done.stdout, done.stderr) == (0, "out/index.html\n", "") and kept() == len(GROUPS)
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_cannot_be_printed_is_said_in_one_line(here, monkeypatch, unbuffered):
+    """A full disk under stdout, noticed at the first line or at the end; the shell hears of it too."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    done = shell(RUN, ">/dev/full")
+    line = "experiments: the output could not be printed (No space left on device); what was kept stays."
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == line and kept() == len(GROUPS)
+
+
 MOUNTED = """
 import os, subprocess, sys
 from contextlib import suppress
