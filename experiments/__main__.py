@@ -2,6 +2,8 @@
 
 import sys
 
+from experiments.harness.endings import stopped, tell
+
 try:
     from experiments.command import main
 except ModuleNotFoundError as error:
@@ -9,8 +11,13 @@ except ModuleNotFoundError as error:
         raise
     where = "`make report` installs what is needed into .venv (README.md: also without make)"
     line = f"experiments: {sys.executable} has no module {error.name!r}. {where}; then type .venv/bin/python."
-    print(line, file=sys.stderr)
+    tell(line)
     sys.exit(2)
+except KeyboardInterrupt:
+    sys.exit(stopped("experiments"))
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # while the line is read
+        sys.exit(stopped("experiments"))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -328,6 +329,29 @@ def test_a_reader_who_has_enough_ends_the_command_quietly():
     with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         assert process.stderr.read() == "" and process.wait() == 1
+
+
+class Stops:
+    """Ctrl-C, while a module is imported."""
+
+    def find_spec(self, name, *_):
+        """Of no module the finder."""
+        if name == "experiments.command":
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("when", ["imports", "the line is read"])
+def test_ctrl_c_before_anything_is_done_ends_as_it_does_later(capsys, monkeypatch, when):
+    """A line and the code 130, and no traceback."""
+    if when == "imports":
+        monkeypatch.delitem(sys.modules, "experiments.command")
+        monkeypatch.setattr(sys, "meta_path", [Stops(), *sys.meta_path])
+    else:
+        monkeypatch.setattr(command.tyro, "cli", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as end:  # the latter would end the tests
+        runpy.run_module("experiments", run_name="__main__")
+    assert end.type is SystemExit and end.value.code == 130
+    assert capsys.readouterr().err.startswith("experiments: stopped; ")
 
 
 def test_the_tour_fits_its_time():

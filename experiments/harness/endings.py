@@ -48,7 +48,12 @@ def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
     except BrokenPipeError:  # who read the output has enough, as `head` has
         return 1
     except KeyboardInterrupt:
-        return complain(name, "stopped; finished groups are kept: the same command goes on.", 130)
+        return stopped(name)
+
+
+def stopped(name: str) -> int:
+    """What a command says that Ctrl-C has ended, and its exit code."""
+    return complain(name, "stopped; finished groups are kept: the same command goes on.", 130)
 
 
 def complain(name: str, problem: object, code: int) -> int:
