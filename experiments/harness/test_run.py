@@ -344,6 +344,13 @@ def assert_ends_with_advice(folder, why):
         run.compute(GROUPS, store, executor, quiet=True)
 
 
+def test_no_more_workers_are_made_than_groups_are_at_work(tmp_path):
+    """However many are allowed: a million of them would take seconds, and a hundred million would never be there."""
+    with Store(tmp_path / "s.sqlite") as store, closing(Workers(10**6)) as executor:
+        assert executor._workers == [] and run.compute(GROUPS[:2], store, executor, quiet=True) == 2
+        assert 1 <= len(executor._workers) <= 2
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("I/O operation on closed file")])
 def test_a_bar_that_cannot_be_written_costs_no_group(tmp_path, monkeypatch, error):
     """A full disk under the log, a closed pipe, a closed stderr: the store may be elsewhere."""
@@ -379,6 +386,7 @@ def die_within_a_mark():
 def test_a_worker_that_dies_within_a_mark_does_not_keep_the_run_from_ending():
     """Nobody waits for the rest of what it sent."""
     workers = Workers(2)
+    workers._workers.append(processes.Worker(1))
     with pytest.raises(BrokenProcessPool):
         workers._workers[0]._open().submit(die_within_a_mark).result(timeout=60)
     ending = threading.Thread(target=workers.close, daemon=True)

@@ -22,16 +22,20 @@ from experiments.harness.sweep import Group
 
 
 class Workers:
-    """Runs groups on `slots` processes; they end when this process does, even if it is killed."""
+    """Runs groups on at most `slots` processes, begun as they are needed; they end when this one does, also killed."""
 
     def __init__(self, slots: int) -> None:
-        self.slots, threads = slots, max(1, cores() // slots)
+        self.slots, self._threads = slots, max(1, cores() // slots)
         more_files()
-        self._workers = [Worker(threads) for _ in range(slots)]
+        self._workers: list[Worker] = []
 
     def run(self, group: Group, checkpoint: Checkpoint) -> Future[Outcome]:
         """See Executor. What a checkpoint raises is dropped: progress is only progress, and no result depends on it."""
-        return min(self._workers, key=Worker.waiting).run(group, checkpoint)
+        idle = next((worker for worker in self._workers if not worker.waiting()), None)
+        if idle is None and len(self._workers) < self.slots:
+            idle = Worker(self._threads)
+            self._workers.append(idle)
+        return (idle or min(self._workers, key=Worker.waiting)).run(group, checkpoint)
 
     def close(self) -> None:
         """See Executor."""
