@@ -19,7 +19,7 @@ import tyro
 
 from experiments.harness import catalogue, executor, listing, pieces, provenance, ran
 from experiments.harness.deadline import Deadline, Minutes
-from experiments.harness.endings import UsageError, ended, tell, writing
+from experiments.harness.endings import UsageError, ended, tell, terminable, writing
 from experiments.harness.engine import cores
 from experiments.harness.executor import Executor, InProcess
 from experiments.harness.ours import ABOVE, refuse_foreign
@@ -319,7 +319,8 @@ def compute_all(sweeps: dict[str, list[Group]], store: Store, place: Executor, d
         groups[catalogue.alone(name)] += some
     clocks = partial(compute, groups[True], store, InProcess(), deadline=deadline)
     try:
-        computed = compute(groups[False], store, place, deadline=deadline)
+        with terminable():
+            computed = compute(groups[False], store, place, deadline=deadline)
     except RunError:
         place.close()
         with suppress(RunError, OutOfTime):

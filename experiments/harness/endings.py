@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -33,7 +35,7 @@ class OutError(Told):
 def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
     """What a command does, and its exit code: 0, 1 where something failed, 2 where it was asked wrongly, 3 out of time.
 
-    It is 130 where the command was stopped, as shells have it.
+    It is 130 where the command was stopped by Ctrl-C, and 143 by SIGTERM, as shells have it.
 
     Args:
         do: gives the exit code where nothing went wrong.
@@ -49,11 +51,34 @@ def ended(do: Callable[[], int], name: str, words: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return stopped(name)
+    except Terminated:
+        return stopped(name, signal.SIGTERM)
 
 
-def stopped(name: str) -> int:
-    """What a command says that Ctrl-C has ended, and its exit code."""
-    return complain(name, "stopped; finished groups are kept: the same command goes on.", 130)
+def stopped(name: str, by: int = signal.SIGINT) -> int:
+    """What a command says that Ctrl-C, or another signal, has ended, and its exit code."""
+    return complain(name, "stopped; finished groups are kept: the same command goes on.", 128 + by)
+
+
+class Terminated(BaseException):
+    """SIGTERM has come; as KeyboardInterrupt, no error of what was being done."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends what is done within in good order, as Ctrl-C does; see `ended`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: Any) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def complain(name: str, problem: object, code: int) -> int:

@@ -14,7 +14,7 @@ import tyro
 
 from experiments.harness import executor, provenance, saved
 from experiments.harness.deadline import Deadline, Minutes
-from experiments.harness.endings import ended, writing
+from experiments.harness.endings import ended, terminable, writing
 from experiments.harness.engine import cores
 from experiments.harness.run import compute
 from experiments.harness.store import STORE, Store
@@ -50,7 +50,7 @@ def command(kind: type[Asked], prog: str, about: str | None, make: Callable[[Ask
         make: computes and writes.
     Returns:
         The exit code: 0, 1 where something failed, 2 where it was asked wrongly, 3 where --minutes were not enough, 130
-        where it was stopped; each but 0 is said in one line.
+        where it was stopped by Ctrl-C, 143 by SIGTERM; each but 0 is said in one line.
     """
     words = sys.argv[1:]
     asked = tyro.cli(kind, args=words, prog=f"python -m {prog}", description=about)
@@ -89,7 +89,8 @@ def write(
     """
     deadline = Deadline.asked(asked.minutes)
     with executor.on(asked.workers) as workers, Store(asked.store) as store:
-        compute(groups, store, workers, deadline=deadline)
+        with terminable():
+            compute(groups, store, workers, deadline=deadline)
         records = pd.DataFrame(store.records(groups), columns=COLUMNS)
         known: dict[str, Any] = provenance.collect(list(groups), store, asked.typed)
     form = None if digits is None else f"%.{digits}g"

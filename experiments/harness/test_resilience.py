@@ -17,7 +17,7 @@ import pytest
 from experiments import command
 from experiments.harness import catalogue, report
 from experiments.harness.store import Store
-from experiments.harness.toy.testing import GROUPS, begun
+from experiments.harness.toy.testing import GROUPS, alive, begun, pids, wait_for
 
 ROOT = Path(__file__).parents[2]
 RUN = ["run", "all", "--store", "s.sqlite", "--out", "out", "--workers", "0", "--engine", "fast"]
@@ -244,6 +244,18 @@ def test_an_output_that_cannot_be_printed_is_said_in_one_line(here, monkeypatch,
     done = shell(RUN, ">/dev/full")
     line = "experiments: the output could not be printed (No space left on device); what was kept stays."
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == line and kept() == len(GROUPS)
+
+
+def test_a_run_that_is_terminated_ends_its_workers_and_says_no_more_than_a_line(here, monkeypatch):
+    """SIGTERM while groups run: Python's resource_tracker has nothing to tell of what was left behind."""
+    monkeypatch.setenv("TOY_SECONDS", "60")
+    line, env = [sys.executable, "-c", TOY, *RUN[:-4], "--workers", "2"], os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(line, env=env, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: (here / "log").exists(), process)
+        process.terminate()
+        said = [words for words in process.stderr.read().splitlines() if words.strip() and "core-s" not in words]
+    assert process.returncode == 143 and not any(map(alive, pids(here / "log")))
+    assert said == ["experiments: stopped; finished groups are kept: the same command goes on."]
 
 
 MOUNTED = """
