@@ -50,6 +50,8 @@ def pack(store: Path, folder: Path, experiment: str | None = None, limit: int = 
     name = experiment or ALL
     if not store.is_file():
         raise StoreError(f"the store {store} cannot be packed: there is no such file.")
+    if not store.stat().st_size:  # opened, it would be made one
+        raise StoreError(f"the store {store} cannot be packed: the file is empty, and so no store.")
     with Store(store) as source:
         keys = source.keys(experiment)
         if not keys:

@@ -402,6 +402,14 @@ def test_a_file_that_is_not_there_is_no_new_store(tmp_path):
     assert list(laid(tmp_path)) == ["s.sqlite"]
 
 
+def test_an_empty_file_is_no_store_to_pack_and_stays_empty(tmp_path):
+    """It was made a store by being opened; a run may do so, since it writes."""
+    (tmp_path / "empty.sqlite").touch()
+    with pytest.raises(StoreError, match=r"empty\.sqlite cannot be packed: the file is empty, and so no store\."):
+        pack(tmp_path / "empty.sqlite", tmp_path)
+    assert laid(tmp_path) == {"empty.sqlite": b""}
+
+
 def test_a_store_without_groups_is_not_packed(sound, tmp_path):
     """The line says that there is nothing, or nothing of that experiment."""
     Store(tmp_path / "s.sqlite").close()
