@@ -97,7 +97,15 @@ WRONG = {
     ),
     "a device without a name": (
         ["run", "memory", "--device", ""],
-        "--device must be one that torch finds here; got ''",
+        "--device must be one that torch finds here, of cpu",
+    ),
+    "a device that holds no numbers": (
+        ["run", "memory", "--device", "meta"],
+        "--device must be one that torch finds here, of cpu",
+    ),
+    "no device that computes, on a cluster": (
+        ["run", "memory", "--device", "meta", "--scheduler", "tcp://127.0.0.1:9"],
+        "--device must be what torch calls a device, such as cuda or cuda:1; got 'meta'.",
     ),
     "a negative number of workers": (["run", "memory", "--workers", "-1"], "--workers"),
     "generation without a trained model": (["generate"], "python -m experiments run language_model --preset tour"),

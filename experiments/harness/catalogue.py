@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from experiments.harness.endings import UsageError
-from experiments.harness.engine import on_device
+from experiments.harness.engine import HOLLOW, on_device
 from experiments.harness.sweep import PRESETS, Group, Options
 from experiments.tasks.arguments import DataError
 
@@ -109,10 +109,9 @@ def is_name(device: str) -> bool:
     import torch
 
     try:
-        torch.device(device)
+        return torch.device(device).type != HOLLOW
     except RuntimeError:
         return False
-    return True
 
 
 def alone(name: str) -> bool:

@@ -20,6 +20,11 @@ torch: the torch twin, on the engine that impl.torch_twin.backend chooses, on a 
 Only the cells of impl.spec.COMMON have a quick form. The LSTM's variants (impl.spec.VARIANTS) have none: fast and
 compiled run them by the NumPy twin's plain loop, on one thread, and torch's backend by the torch twin's."""
 
+KINDS = ("cpu", "cuda", "mps", "xpu")
+"""Of devices, in torch's words: those that a refusal looks for. A number behind them says which."""
+HOLLOW = "meta"
+"""What torch calls a device and is none: its arrays have shapes and no numbers."""
+
 _threads = 1
 
 
@@ -122,7 +127,8 @@ def on_device(form: str, device: str) -> str:
     if form != "torch":
         raise ValueError(f"`device` must be cpu, since the engine is {form}; got {device!r}.")
     if not gpu_found(device):
-        raise ValueError(f"`device` must be one that torch finds here; got {device!r}.")
+        found = ", ".join(name for name in KINDS if gpu_found(name))
+        raise ValueError(f"`device` must be one that torch finds here, of {found}; got {device!r}.")
     return f"torch:{device}"
 
 
@@ -130,10 +136,10 @@ def gpu_found(device: str) -> bool:
     """Whether torch can put an array there."""
     import torch
 
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if device.startswith(HOLLOW) or (device.startswith("cuda") and not torch.cuda.is_available()):
         return False
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, ImportError):
         return False
     return True

@@ -85,7 +85,10 @@ def test_an_engine_goes_where_it_can(monkeypatch, form, device, gpu, wanted):
     ("form", "device", "sentence"),
     [
         ("fast", "cuda", r"^`device` must be cpu, since the engine is fast; got 'cuda'\.$"),
-        ("torch", "mars", r"^`device` must be one that torch finds here; got 'mars'\.$"),
+        ("torch", "mars", r"^`device` must be one that torch finds here, of cpu(, \w+)*; got 'mars'\.$"),
+        ("torch", "meta", r"^`device` must be one that torch finds here, of cpu(, \w+)*; got 'meta'\.$"),
+        ("torch", "meta:0", "got 'meta:0'"),
+        ("torch", "hpu", "got 'hpu'"),
     ],
 )
 def test_a_device_that_does_not_fit_is_refused(form, device, sentence):

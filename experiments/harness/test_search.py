@@ -155,7 +155,8 @@ def test_a_device_that_there_is_not_is_one_line_and_no_file(name, tmp_path, monk
     monkeypatch.setattr(sys, "argv", ["x", *words])
     assert import_module(name).main() == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(": --device must be one that torch finds here; got 'cuda:99'.") and not store.exists()
+    assert ": --device must be one that torch finds here, of cpu" in line and line.endswith("; got 'cuda:99'.")
+    assert not store.exists()
 
 
 @pytest.mark.parametrize("name", SEARCHES)
