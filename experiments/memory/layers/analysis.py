@@ -24,7 +24,7 @@ from experiments.memory.layers.tables import (
     seen,
     who,
 )
-from experiments.memory.layers.trials import DEPTH, FIXED, LAGS, MOST
+from experiments.memory.layers.trials import COMPARISONS, DEPTH, FIXED, LAGS, MOST, Grid
 from experiments.tasks import latch
 
 SUPPORTED, CONTRADICTED = 0.3, 0.05
@@ -49,8 +49,24 @@ def lead(all_: Seen) -> str:
     return (
         f"The latch through stacks of {stacks} layers, all of one start, at the "
         f"longest lag that a single LSTM layer solves (at least {MOST:.0%} of the validation seeds; chance is "
-        f"{latch.CHANCE_ACCURACY:g}).\n\n{said} {both_ways(all_)}\n\n{reach(all_)}"
+        f"{latch.CHANCE_ACCURACY:g}). {asked()}\n\n{said} {both_ways(all_)}\n\n{reach(all_)}"
     )
+
+
+def asked() -> str:
+    """What the cells were chosen from, in words: not the grid of which N12's are."""
+    parts = [f"{comparison} is the best of {size(grid)}" for comparison, grid in COMPARISONS.items()]
+    return (
+        "The cells are chosen by trials of stacks (python -m experiments.memory.layers.choose), on seeds that stand in "
+        f"no figure, and not from the grid of which N12's are: {'; '.join(parts)}."
+    )
+
+
+def size(grid: Grid) -> str:
+    """A grid of trials in words, the same for both cells."""
+    starts = f"{len(grid.lstm)} starts" if len(grid.lstm) > 1 else "torch's own start"
+    rates, widths = (listed([f"{value:g}" for value in values]) for values in (grid.rates, grid.widths))
+    return f"{starts} at rates {rates} with {widths} units (the RNN twice as many)"
 
 
 def sentence(all_: Seen, comparison: str) -> str:

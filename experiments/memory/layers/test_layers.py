@@ -231,6 +231,19 @@ def test_the_claim_reads_what_is_recorded():
 # What the report says
 
 
+def test_the_section_says_that_its_cells_come_from_trials_of_their_own():
+    """Of which starts, rates and widths, as `chosen.csv` has them; the grid's section does not claim these cells."""
+    said = analysis.lead(tables.seen(made_up(0.99, 0.5)))
+    assert "trials of stacks (python -m experiments.memory.layers.choose)" in said
+    assert "not from the grid of which N12's are" in said
+    assert "default is the best of torch's own start at rates 0.001, 0.003 and 0.01 with 8 units" in said
+    assert "tuned is the best of 4 starts at rates 0.003 and 0.01 with 8 units (the RNN twice as many)." in said
+    stacks = [t for t in trials.read() if (t.comparison, t.layers) == ("tuned", DEPTH)]
+    found = {(t.cell, t.lr, t.H) for t in stacks}
+    assert found == {(cell, lr, H) for cell, H in (("lstm", 8), ("rnn", 16)) for lr in (0.003, 0.01)}
+    assert len({t.arm for t in stacks if t.cell == "lstm"}) == len({t.arm for t in stacks if t.cell == "rnn"}) == 4
+
+
 def test_the_smoke_preset_runs_through_to_its_section():
     """Real runs that have hardly learnt: figures, tables and words without a number that is none."""
     records = [record for group in sweep.groups("smoke", OPTIONS) for record in run(group)]
