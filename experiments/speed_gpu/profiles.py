@@ -282,9 +282,15 @@ def panel(axis: Axes, cell: str, found: Sequence[Profile], most: int) -> None:
     axis.set_yticks(range(len(found)), [bar_name(one, width) for one in found], fontsize=8)
     axis.set_ylim(len(found) - 0.5, -0.85)
     axis.set_xlim(0, 1.12 * max(sum(pieces(one).values()) for one in found))
-    axis.set_title(f"{CELLS[cell]}, H={width}, B={found[0].case.B}")
+    axis.set_title(panel_title(cell, found, width))
     axis.set_xlabel("µs a step")
     axis.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.5 / (0.3 * most + 0.3)))
+
+
+def panel_title(cell: str, found: Sequence[Profile], width: int) -> str:
+    """A panel's cell, rows and width, which bars of another width name themselves."""
+    own = f"H={width}" if {one.case.H for one in found} == {width} else f"H={width} where no other is named"
+    return f"{CELLS[cell]}, B={found[0].case.B}, {own}"
 
 
 def pieces(one: Profile) -> dict[str, float]:

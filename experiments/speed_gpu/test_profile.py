@@ -717,6 +717,8 @@ def test_the_other_width_is_judged_beside():
     assert "; at H=32 17.8 µs, 10.9 times what the ceilings allow (missed): of" in words
     assert words.endswith("12.5 are the card waiting for the processor")
     assert [profiles.bar_name(one, 64) for one in looked_into] == ["E=32 T=100 H=32", "E=32 T=100"]
+    assert profiles.panel_title("lstm", looked_into, 64) == "LSTM, B=64, H=64 where no other is named"
+    assert profiles.panel_title("lstm", looked_into[1:], 64) == "LSTM, B=64, H=64"
     assert len(profiles.kernel_table(looked_into).frame) == len(us) + len(PARTS)
 
 
