@@ -41,6 +41,10 @@ from experiments.speed_gpu.tried import TRIED
 COMMAND = "python -m experiments run speed_gpu --preset quick"
 CARD = tuple(name for name, contender in CONTENDERS.items() if contender.device == "cuda")
 FULL = "below .9: the card is not full, and more models or steps cost little more"
+OTHER = 1.2
+"""Of one LSTM's time by our fused kernels, from where on `auto` ran something else: the same twice differs by less."""
+
+SINCE = "Since 27 November 2026 `auto` takes our fused kernels for one LSTM from H=144 on (decisions/0048)."
 OURS = ("cuda_fused", "cuda_fused_tf32x3", "cuda_fused_bf16")
 
 
@@ -154,7 +158,13 @@ def lead(frame: pd.DataFrame, models: pd.DataFrame, asked: Asked, looked_into: S
         f"One forward and one backward with weight gradients, measured on {machine(frame).get('card', 'a card')}; "
         f"ratios are formed round by round between contenders measured in turn."
     )
-    texts = [measured, *demands(asked), engine_words(frame), missed(asked, looked_into), profiles.refusal(frame)]
+    texts = [
+        measured,
+        *demands(asked),
+        engine_words(frame, models),
+        missed(asked, looked_into),
+        profiles.refusal(frame),
+    ]
     return "\n\n".join(filter(None, texts))
 
 
@@ -175,12 +185,30 @@ def demands(asked: Asked) -> list[str]:
     ]
 
 
-def engine_words(frame: pd.DataFrame) -> str:
-    """What `auto` takes, and at which of the widths that are demanded of one model it was not asked."""
+def engine_words(frame: pd.DataFrame, models: pd.DataFrame) -> str:
+    """What `auto` takes, and at which of the widths that are demanded of one model it was not asked; where its time is
+    not that of the kernels that it takes there today, so that its records are of an older rule, that too."""
     asked = {int(fact["H"]) for fact in facts(frame, "explain") if fact["cell"] == "lstm" and fact["E"] == "1"}
     left = [f"{H}" for H in AHEAD if H not in asked]
     unasked = f" Which it takes for one LSTM of H={listed(left)} was not asked." if asked and left else ""
-    return engine_sentence(frame) + unasked
+    return engine_sentence(frame) + unasked + older(models)
+
+
+def older(models: pd.DataFrame) -> str:
+    """Whether `auto` took other than our fused kernels for one LSTM of more than 128 units, by its time."""
+    asked = (models.E == 1) & models.H.isin(AHEAD) & (models.B == CAPPED[0].B) & (models.dtype == DTYPE)
+    us = models[asked & (models.cell == "lstm")].pivot_table(index="H", columns="contender", values="us")
+    if not {"cuda_auto", OURS[0]} <= set(us):
+        return ""
+    over = us["cuda_auto"] / us[OURS[0]]
+    other = over[over > OTHER]
+    if not len(other):
+        return ""
+    return (
+        f" In these records one LSTM of H={listed([f'{H}' for H in other.index])} takes {number(other.min())} to "
+        f"{number(other.max())} times as long by `auto` as by {CONTENDERS[OURS[0]].label}: `auto` had an older rule, "
+        f"by which it took another engine there. {SINCE}"
+    )
 
 
 def missed(asked: Asked, looked_into: Sequence[floors.Profile]) -> str:

@@ -21,6 +21,7 @@ from experiments.speed.contenders import CONTENDERS
 from experiments.speed_gpu import analysis, experiment, sweep
 from experiments.speed_gpu.targets import AHEAD, BETWEEN, EXACT, RECORDED, TARGETS
 from experiments.speed_gpu.tried import TRIED
+from impl.torch_twin import backend
 from properties.record import COLUMNS, read_csv
 
 ROUNDS = 15
@@ -198,6 +199,26 @@ def test_widths_of_which_auto_was_not_asked_are_named():
     assert named in lead(("lstm", 1, 128), ("lstm", 1, 256), ("lstm", 8, 144), ("rnn", 1, 160))
     assert "was not asked" not in lead(*(("lstm", 1, H) for H in AHEAD))
     assert "takes was not asked." in lead() and "for one LSTM" not in lead()
+
+
+def test_times_of_auto_by_an_older_rule_are_said_to_be_so():
+    """By the records alone: where `auto` takes half as long again as fused it ran something else, where as long not."""
+
+    def lead(auto):
+        us = {("cuda_fused", lstm(1, H)): 30.0 for H in AHEAD}
+        us |= {("cuda_auto", lstm(1, H)): auto.get(H, 31.0) for H in AHEAD}
+        return made(facts("A card"), records(us))[0].lead
+
+    said = lead({144: 48.0, 192: 45.0})
+    assert "one LSTM of H=144 and 192 takes 1.5 to 1.6 times as long by `auto` as by our module, fused" in said
+    assert analysis.SINCE in said and analysis.SINCE not in lead({})
+
+
+def test_the_rule_that_is_said_to_hold_since_does():
+    """For one LSTM whose steps are kernels of their own `auto` takes fused at every demanded width, and not at 128."""
+    asked = {H: backend.Facts("cuda", "lstm", "float32", None, H, False, "stepped") for H in (128, *AHEAD)}
+    found = {H: backend.decide(one, {}).backend for H, one in asked.items()}
+    assert found == {128: "vendor"} | {H: "fused" for H in AHEAD} and f"H={AHEAD[0]} on" in analysis.SINCE
 
 
 def test_what_was_tried_stands_beside_what_is_missed_as_the_decisions_tell_it():
