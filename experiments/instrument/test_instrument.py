@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -71,6 +72,15 @@ def test_a_sweep_is_read_without_the_extra_that_the_laws_need():
     code = block + "from experiments.instrument import sweep\nprint(len(sweep.groups('quick', None)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=sweep.ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and int(done.stdout) > 60, done.stderr
+
+
+@pytest.mark.parametrize("document", ["README.md", "properties/README.md"])
+def test_documents_say_the_minutes_that_are_predicted(document):
+    """Of the quick preset on two cores, as `list --cost` does."""
+    text = (sweep.ROOT / document).read_text("utf-8")
+    (minutes,) = re.findall(r"run instrument --preset quick`[^`(]*\((\d+) minutes", text)
+    cost = sum(group.cost for group in sweep.groups("quick", Options()))
+    assert int(minutes) == round(cost / 2 / 60)
 
 
 @pytest.mark.parametrize("preset", tuple(sweep.PRESETS))
