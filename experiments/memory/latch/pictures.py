@@ -293,18 +293,20 @@ def updates_panel(axis: Axes, runs: pd.DataFrame, data: pd.DataFrame, limit: flo
 
 
 def updates_title(data: pd.DataFrame) -> str:
-    """The fastest and slowest median at the longest delay at which several arms have one, and how many never solved."""
-    never = f"{data.never_solved.sum()} of {data.seeds.sum()} runs never solved and are shown as such"
+    """Of how many arms the median run solves at the longest delay at which several do, and when; how many never did."""
+    never = f"over all delays {data.never_solved.sum()} of {data.seeds.sum()} runs never solved"
     solved = data[np.isfinite(data["median"])]
     counts = solved.groupby("delay").size()
     if counts.empty or counts.max() < 2:
-        return never
+        return f"{never[0].upper()}{never[1:]}"
     delay = counts[counts > 1].index.max()
     at = solved[solved.delay == delay].sort_values("median", kind="stable")
     first, last = at.iloc[0], at.iloc[-1]
+    starts = (data.delay == delay).sum()
+    others = f", of the other {starts - len(at)} never" if len(at) < starts else ""
     return (
-        f"At delay {delay:g} the median run has solved after {first['median']:g} updates ({label(first.arm)}) "
-        f"to {last['median']:g} ({label(last.arm)}); {never}"
+        f"At delay {delay:g} the median run of {len(at)} of {starts} starts solves, after {first['median']:g} "
+        f"({label(first.arm)}) to {last['median']:g} updates ({label(last.arm)}){others}; {never}"
     )
 
 

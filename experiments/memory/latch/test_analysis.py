@@ -140,6 +140,21 @@ def test_runs_that_never_solved_count_as_later_than_all_others():
     assert data.high.tolist() == [math.inf, math.inf]
 
 
+def test_the_title_of_updates_counts_the_starts_whose_median_run_never_solves():
+    """At the longest delay that two medians reach: of how many starts they are, and of how many there is none."""
+    medians = {("lstm_b0", 10): 50, ("lstm_b1", 10): 75, ("irnn", 10): 125, ("lstm_b0", 160): math.inf}
+    medians |= {("lstm_b1", 160): 287.5, ("irnn", 160): 100, ("irnn", 320): 100}
+    rows = [(arm, delay, 8, 8 * math.isinf(median), median) for (arm, delay), median in medians.items()]
+    data = pd.DataFrame(rows, columns=["arm", "delay", "seeds", "never_solved", "median"])
+    assert pictures.updates_title(data) == (
+        "At delay 160 the median run of 2 of 3 starts solves, after 100 (IRNN) to 287.5 updates (LSTM b_f=1), "
+        "of the other 1 never; over all delays 8 of 56 runs never solved"
+    )
+    short = pictures.updates_title(data[data.delay == 10])
+    assert "of 3 of 3 starts solves, after 50 (LSTM b_f=0) to 125 updates (IRNN); over all" in short
+    assert pictures.updates_title(data[data.delay == 320]) == "Over all delays 0 of 8 runs never solved"
+
+
 def test_with_fewer_than_eight_seeds_intervals_of_the_median_are_open():
     """Four seeds cannot bound a median at 99 %: its interval is everything, and the report still stands."""
     data = analysis.analyse(made_up("smoke", seeds=4)).section.figures[2].data
