@@ -155,7 +155,7 @@ SCALES = {
     flip_flop.NAME: Scale("flip-flop, 64 steps", "mean squared error", same, flip_flop_rungs, True),
     a_n_b_n.NAME: Scale("a^n b^n, n to 14 (trained to 10)", RIGHT, right, counting_rungs),
     bucket_sort.NAME: Scale("bucket sort, 8 symbols", RIGHT, right, sorting_rungs),
-    temporal_order_3.NAME: Scale("temporal order, 3 marks in 40", RIGHT, right, order_rungs),
+    temporal_order_3.NAME: Scale("temporal order of 3 marks, 40 steps", RIGHT, right, order_rungs),
     multiplication.NAME: Scale("multiplication, T = 50", "mean squared error", same, multiplication_rungs, True),
     xor.NAME: Scale("XOR of two bits, T = 10", RIGHT, right, half_rungs),
     mnist1d.NAME: Scale("MNIST-1D, 40 steps", RIGHT, right, mnist1d_rungs),
