@@ -38,6 +38,13 @@ def share(some: Iterable[bool]) -> str:
     return f"{int(sum(some))} of {len(some)} ({low:.0%} to {high:.0%})"
 
 
+def at_ends(rates: Iterable[float], tried: Sequence[float]) -> str:
+    """How many took the highest of the rates that were tried, and how many the lowest; "" if none took either."""
+    rates = list(rates)
+    ends = {"highest": rates.count(max(tried)), "lowest": rates.count(min(tried))}
+    return listed([f"{n} took the {end} rate" for end, n in ends.items() if n])
+
+
 def listed(parts: Sequence[str]) -> str:
     """a, b and c."""
     return " and ".join([*filter(None, [", ".join(parts[:-1])]), *parts[-1:]])

@@ -7,7 +7,7 @@ import pandas as pd
 from experiments.harness.figures import NAMES
 from experiments.harness.report import Findings, Section, Table
 from experiments.harness.statistics import Interval
-from experiments.harness.words import few, listed, told
+from experiments.harness.words import at_ends, few, listed, told
 from experiments.language_model.sources import known, pictures, rates
 from experiments.language_model.sources.runs import Found, read
 from experiments.language_model.sources.sweep import FIXED, STARTS
@@ -45,7 +45,7 @@ def lead(found: list[Found], timers: list[Found]) -> str:
 
 
 def searched_text(found: list[Found]) -> str:
-    """How starts and rates were chosen: by how long a search, where by another source's, and how many at its end."""
+    """How starts and rates were chosen: by how long a search, where by another source's, and how many at its ends."""
     searched = {run[:2]: run.updates for run in rates.SEARCHED}
     asked = {one.label: rates.asked_of(one.name, one.n) for one in found}
     parts = [searched[asked[one.label]] / one.one(cell, "updates") for one in found for cell in one.cells]
@@ -58,9 +58,9 @@ def searched_text(found: list[Found]) -> str:
     lent = [f"{one.label} by {known.label(*asked[one.label])}" for one in found if asked[one.label] != one[:2]]
     lends = f" Not searched themselves, but by a source of their kind, are {listed(lent)}." if lent else ""
     chosen = {(asked[one.label], cell): one.one(cell, "lr") for one in found for cell in one.cells}
-    top = sum(rate == max(rates.RATES) for rate in chosen.values())
-    edge = f" Of {len(chosen)} choices {top} took the highest rate, as short runs often do: another may be better."
-    return first + lends + (edge if top else "")
+    ends = at_ends(chosen.values(), rates.RATES)
+    edge = f" Of {len(chosen)} choices {ends}: one beyond may be better."
+    return first + lends + (edge if ends else "")
 
 
 def n20_text(found: list[Found]) -> str:

@@ -294,13 +294,21 @@ def test_a_rung_is_the_excess_of_its_predictor_on_sequences_as_they_are_drawn():
 
 
 def test_how_starts_and_rates_were_chosen_is_said():
-    """Which sources took another's choice, and how often the rate is the highest that was tried."""
+    """Which sources took another's choice, and how often the rate is at an end of those tried."""
     frame = made_up({"even": (0.02, 0.01)}, {20: (0.1, 0.001), 30: (0.1, 0.001)})
     said = analysis.searched_text(read(frame))
-    assert "2 starts each, rates 0.003, 0.01, 0.03 and 0.1, for 5000% to 15000% of" in said and "highest" not in said
+    assert "2 starts each, rates 0.003, 0.01, 0.03 and 0.1, for 5000% to 15000% of" in said
+    assert "highest" not in said and "lowest" not in said
     assert said.endswith("Not searched themselves, but by a source of their kind, are timer(30) by timer(40).")
     frame.loc[frame.setting.eq("even/cell=rnn") & frame.metric.eq("lr"), "value"] = max(rates.RATES)
-    assert "Of 6 choices 1 took the highest rate, as" in analysis.searched_text(read(frame))
+    assert analysis.searched_text(read(frame)).endswith(
+        "Of 6 choices 1 took the highest rate: one beyond may be better."
+    )
+    frame.loc[frame.setting.str.match("timer.*/cell=lstm") & frame.metric.eq("lr"), "value"] = min(rates.RATES)
+    both = "Of 6 choices 1 took the highest rate and 2 took the lowest rate: one beyond may be better."
+    assert analysis.searched_text(read(frame)).endswith(both)
+    frame.loc[frame.setting.eq("even/cell=rnn") & frame.metric.eq("lr"), "value"] = 0.01
+    assert "Of 6 choices 2 took the lowest rate:" in analysis.searched_text(read(frame))
     frame = made_up({"even": (0.02, 0.01)}, {})
     frame.loc[frame.metric.eq("updates"), "value"] = rates.SEARCHED[1].updates
     assert analysis.searched_text(read(frame)).endswith("0.03 and 0.1, for as many updates.")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from experiments.harness.arms import ARMS
 from experiments.harness.report import Findings, Section, Table
+from experiments.harness.words import at_ends
 from experiments.memory.grid.choose import choices, with_point
 from experiments.memory.grid.sweep import RATES, SEEDS, STARTS
 
@@ -22,14 +23,21 @@ def analyse(frame: pd.DataFrame) -> Findings:
     lead = (
         f"Both cells have the same grid: {asked}. Chosen is the point that solves most runs of all lengths, then the "
         "sooner, then the one of lower cost; the default is torch's own start at the better of the rates, at the first "
-        "width. Claim N12 compares these cells (How far cells reach); N21's stacks have trials of their own. These "
-        "seeds stand in no other figure. The points come from an earlier run "
+        f"width. {ends_text(choices(found))}Claim N12 compares these cells (How far cells reach); N21's stacks have trials "
+        "of their own. These seeds stand in no other figure. The points come from an earlier run "
         "(python -m experiments.memory.grid), whose machine and seconds stand in tuned.json beside the sweep."
     )
     tables = [Table("grid_chosen", "The cells that N12 compares", told(choices(found), ["comparison"]))]
     tables.append(Table("grid", "Every point of the grid", told(best_first(found), [])))
     settings = {"grid": asked, "cost of the full preset": full_cost(frame)}
     return Findings(Section("The grid from which cells are chosen", lead, [], tables), settings)
+
+
+def ends_text(chosen: pd.DataFrame) -> str:
+    """How many of each comparison's rates lie at an end of the grid's."""
+    some = chosen.groupby("comparison", sort=True).lr
+    parts = [f"{len(lr)} {name} choices {ends}" for name, lr in some if (ends := at_ends(lr, RATES))]
+    return f"Of {', of '.join(parts[::-1])}: one beyond may be better. " if parts else ""
 
 
 def full_cost(frame: pd.DataFrame) -> str:

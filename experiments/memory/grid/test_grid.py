@@ -111,3 +111,19 @@ def test_every_report_shows_the_points_that_were_chosen_from(preset):
     pd.testing.assert_frame_equal(a, b, check_dtype=False)
     section = analysis.analyse(frame).section
     assert [len(table.frame) for table in section.tables] == [12, 144]
+
+
+def test_how_many_chosen_rates_lie_at_an_end_of_the_grid_is_said():
+    """By comparison and end: a better rate may lie beyond. Inside the grid nothing is said."""
+    chosen = pd.read_csv(choose.CHOSEN)
+    tuned = "Of 6 tuned choices 4 took the highest rate and 2 took the lowest rate"
+    assert (
+        analysis.ends_text(chosen)
+        == f"{tuned}, of 6 default choices 4 took the highest rate: one beyond may be better. "
+    )
+    only = chosen.assign(lr=chosen.lr.where(chosen.comparison == "tuned", 3e-3))
+    assert analysis.ends_text(only) == f"{tuned}: one beyond may be better. "
+    assert analysis.ends_text(chosen.assign(lr=3e-3)) == ""
+    (group,) = sweep.groups("quick", OPTIONS)
+    frame = pd.DataFrame(experiment.run(group, lambda done, total: None), columns=COLUMNS)
+    assert f"at the first width. {tuned}, of 6 default" in analysis.analyse(frame).section.lead
