@@ -23,8 +23,8 @@ def analyse(frame: pd.DataFrame) -> Findings:
     lead = (
         f"Both cells have the same grid: {asked}. Chosen is the point that solves most runs of all lengths, then the "
         "sooner, then the one of lower cost; the default is torch's own start at the better of the rates, at the first "
-        f"width. {ends_text(choices(found))}Claim N12 compares these cells (How far cells reach); N21's stacks have trials "
-        "of their own. These seeds stand in no other figure. The points come from an earlier run "
+        f"width. {ends_text(choices(found))}Claim N12 compares these cells (How far cells reach); N21's stacks have "
+        "trials of their own. These seeds stand in no other figure. The points come from an earlier run "
         "(python -m experiments.memory.grid), whose machine and seconds stand in tuned.json beside the sweep."
     )
     tables = [Table("grid_chosen", "The cells that N12 compares", told(choices(found), ["comparison"]))]

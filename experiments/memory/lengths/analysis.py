@@ -57,7 +57,9 @@ def names(found: list[Reached]) -> list[tuple[str, Fit]]:
 
 def pair_sentence(pair: Pair) -> str:
     """Both cells' T50 on a task and their ratio."""
-    lstm, rnn = (f"{one.t50} for the {chosen(one)}" for one in (pair.lstm, pair.rnn))
+    lstm, rnn = (
+        f"{one.t50}{' (no bound)' if one.loose else ''} for the {chosen(one)}" for one in (pair.lstm, pair.rnn)
+    )
     doubt = " (T50 in doubt, see below)" if pair.doubted else ""
     task = pair.lstm.task[0].upper() + pair.lstm.task[1:]
     return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}{doubt}."

@@ -9,7 +9,7 @@ import pandas as pd
 
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
-from experiments.memory.fits import NONE, Fit, chance_of, fitted, in_steps, ratio, told
+from experiments.memory.fits import NONE, Fit, chance_of, fitted, in_steps, ratio
 from experiments.memory.learning import TASKS
 from properties.record import parse_setting
 
@@ -57,7 +57,17 @@ class Reached(NamedTuple):
     @property
     def unmeasured(self) -> bool:
         """Whether T50 is no measure: no fall is seen, and its interval has no end within the lengths run."""
-        return self.flat and not (self.fit.t50.low > 0 or self.fit.t50.high < math.inf)
+        return self.flat and not self.bounded
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the interval of T50 has an end within the lengths run."""
+        return self.fit.t50.low > 0 or self.fit.t50.high < math.inf
+
+    @property
+    def loose(self) -> bool:
+        """Whether T50 is given though its interval bounds it on neither side."""
+        return not (self.flat or self.bounded)
 
     @property
     def t50(self) -> str:
@@ -71,8 +81,10 @@ class Reached(NamedTuple):
 
     @property
     def warned(self) -> str:
-        """T50 for figures, which have no room for why it is in doubt."""
-        return NONE if self.unmeasured else told(self.fit)
+        """T50 for figures, which have no room for its interval, nor for why it is in doubt."""
+        marks = {"no bound": self.loose, "in doubt": bool(self.doubt)}
+        words = ", ".join(mark for mark, holds in marks.items() if holds)
+        return f"{self.t50} ({words})" if words else self.t50
 
 
 def reached(frame: pd.DataFrame) -> list[Reached]:

@@ -132,6 +132,21 @@ def test_a_share_that_rises_with_the_length_gives_no_t50():
         assert not one.flat and analysis.flat_sentence([one]) == ""
 
 
+def test_a_t50_that_its_interval_does_not_bound_is_marked_in_title_legend_and_text():
+    """From 11 of 16 to 3 within a factor 2 nothing is bounded at 99 %; from 16 to 2 both sides are."""
+    rnn = counted("tuned/latch", "rnn_uniform", {160: 16, 226: 0, 320: 0})
+    for solved, told in (((11, 9, 3), r"\d+ \(no bound\)"), ((16, 8, 2), r"\d+")):
+        lstm = counted("tuned/latch", "lstm_b3", dict(zip((160, 226, 320), solved, strict=True)))
+        section = analysis.analyse(pd.concat([lstm, rnn])).section
+        figure = section.figures[0]
+        assert re.search(rf"Latch, tuned: T50 is {told} for the LSTM \(b_f=3, ", section.lead)
+        assert re.search(rf": latch LSTM {told} and RNN \d+$", figure.title)
+        legend = [text.get_text() for text in figure.canvas.findobj(Text)]
+        assert any(re.fullmatch(f"tuned: LSTM b_f=3, T50 {told}", text) for text in legend)
+    (wild,) = reached(counted("tuned/latch", "lstm_b3", {80: 16, 113: 0, 160: 0, 226: 16, 320: 15}))
+    assert wild.doubt and not wild.flat and not wild.bounded and wild.warned.endswith(" (no bound, in doubt)")
+
+
 def test_a_length_with_more_seeds_is_compared_by_its_share():
     """6 of 8 and then 9 of 16 is a fall."""
     few = counted("tuned/latch", "rnn_uniform", {80: 6}).query("seed < 8")
