@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from experiments.harness.arms import ARMS
@@ -36,30 +37,36 @@ def lead(frame: pd.DataFrame, tasks: list[Compared]) -> str:
         "the same start as far as they share parameters (at equal width): a gate that is absent is 1 at every "
         "step, coupled gates have i = 1 - f, a linear output shows o c. All is compared seed by seed on "
         "held-out sequences. "
-        f"{solved_text(tasks)}\n\n{claims_text(frame)}\n\n{chance_text(tasks)}"
+        f"{solved_text(tasks)}\n\n{claims_text(frame, tasks)}\n\n{chance_text(tasks)}"
     )
 
 
 def solved_text(tasks: list[Compared]) -> str:
     """How often the full LSTM itself solves a task: where it does not, a comparison is one of learning it at all."""
-    parts = [
-        f"{task.name} of {task.length} steps in {share(task.values(WHOLE, 'solved'))} seeds"
-        for task in tasks
-        if task.equal == "width"
-    ]
+    some = [task for task in tasks if task.equal == "width"]
+    named = zip(pictures.names(some), some, strict=True)
+    parts = [f"{name} in {share(task.values(WHOLE, 'solved'))} seeds" for name, task in named]
     return f"The full LSTM itself solves {'; '.join(parts)}. " if parts else ""
 
 
-def claims_text(frame: pd.DataFrame) -> str:
-    """The numbers of the claims at equal width."""
+def claims_text(frame: pd.DataFrame, tasks: list[Compared]) -> str:
+    """The numbers of the claims at equal width, and where the full LSTM itself does not solve the task in all seeds."""
+    solved = {task.task: task.values(WHOLE, "solved") for task in tasks if task.decides}
     parts = []
-    for (_, arm), (claim, setting) in CLAIMS.items():
+    for (name, arm), (claim, setting) in CLAIMS.items():
         values = frame[(frame.source == EXPERIMENT) & (frame.metric == claim) & (frame.setting == setting)].value
         if len(values):
             what = "loss without over loss with it" if claim == "N8" else "accuracy with minus without it"
             task = setting.split("/")[0].replace("_", " ")
-            parts.append(f"{claim}, {task}, {ARMS[arm].label}: {what} {told(order_interval(values))}")
+            size = told(order_interval(values)) + unsolved(solved.get(name, np.ones(0)))
+            parts.append(f"{claim}, {task}, {ARMS[arm].label}: {what} {size}")
     return f"{'; '.join(parts)}. " if parts else ""
+
+
+def unsolved(solved: np.ndarray) -> str:
+    """In how many seeds the full LSTM itself solves the task, where not in all."""
+    words = f", where the full LSTM itself solves the task in {solved.sum():g} of {len(solved)} seeds"
+    return "" if solved.all() else words
 
 
 def chance_text(tasks: list[Compared]) -> str:

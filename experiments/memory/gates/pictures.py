@@ -95,13 +95,19 @@ def hurts(task: Compared, arm: str) -> bool:
 
 def title(tasks: list[Compared]) -> str:
     """Which parts are missed on which task, and how much."""
-    parts, named = [], Counter((task.name, task.length) for task in tasks)
-    for task in tasks:
+    parts = []
+    for task, name in zip(tasks, names(tasks), strict=True):
         missed = [arm for arm in task.arms if arm != WHOLE and hurts(task, arm)]
         told_ = ", ".join(f"{short(arm)} {size(task, arm)}" for arm in missed)
-        after = f" after {task.updates} updates" if named[task.name, task.length] > 1 else ""
-        parts.append(f"{task.name} of {task.length} steps{after}: {told_ or 'none'}")
+        parts.append(f"{name}: {told_ or 'none'}")
     return f"What is missed at 99 %, at equal {tasks[0].equal}: {'; '.join(parts)}"
+
+
+def names(tasks: list[Compared]) -> list[str]:
+    """What tasks are called among each other: with their updates where they differ in nothing else."""
+    named = Counter((task.name, task.length) for task in tasks)
+    after = [f" after {task.updates} updates" if named[task.name, task.length] > 1 else "" for task in tasks]
+    return [f"{task.name} of {task.length} steps{words}" for task, words in zip(tasks, after, strict=True)]
 
 
 def size(task: Compared, arm: str) -> str:

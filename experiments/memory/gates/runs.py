@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.memory.gates.sweep import ARMS, CALLED, WHOLE
+from experiments.memory.gates.sweep import ARMS, CALLED, PRESETS, WHOLE
 from experiments.memory.learning import TASKS
 from experiments.memory.parts import EXPERIMENT
 from experiments.tasks import adding, distractors, flip_flop, latch
@@ -63,6 +63,13 @@ class Compared(NamedTuple):
     def level_name(self) -> str:
         """What the level is of."""
         return {"flip_flop": "no memory", "distractors": "sum of all inputs"}.get(self.task, "chance")
+
+    @property
+    def decides(self) -> bool:
+        """Whether the claims' numbers are of this run."""
+        runs = [run for runs in PRESETS.values() for run in runs if run.decides]
+        asked = [(run.task, run.equal, run.length, run.updates) for run in runs]
+        return (self.task, self.equal, self.length, self.updates) in asked
 
     @property
     def seeds(self) -> int:

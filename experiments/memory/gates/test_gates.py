@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -131,6 +132,23 @@ def test_the_title_names_what_is_missed_and_nothing_else():
     )
     title = pictures.title(compared(made_up("flip_flop", {"lstm_no_forget": -1.0})))
     assert "no forget gate (loss times 2)" in title and "no output gate" not in title
+
+
+def test_a_claims_number_says_where_the_full_lstm_itself_does_not_solve_the_task():
+    """In 5 of 8 seeds of the run that decides, beside one of more updates that decides nothing; in all, nothing."""
+    frame = made_up("distractors", {})
+    effects = [Record("memory", "latch_distractors/without=input", seed, "N9", 0, 0.0) for seed in range(8)]
+    frame = pd.concat([frame, pd.DataFrame(effects, columns=COLUMNS)], ignore_index=True)
+    solves = (frame.metric == "solved") & frame.setting.str.endswith("/arm=lstm_b1")
+    longer = frame[frame.metric != "N9"].copy()
+    longer["setting"] = longer.setting.str.replace("updates=300", "updates=1000")
+    frame.loc[solves, "value"] = (frame.seed < 5).astype(float)
+    said = analysis.analyse(pd.concat([longer, frame])).section.lead
+    assert re.search(r"N9, latch distractors, [^;]*, where the full LSTM itself solves the task in 5 of 8 seeds", said)
+    assert "of 20 steps after 300 updates in 5 of 8" in said and "of 20 steps after 1000 updates in 0 of 8" in said
+    frame.loc[solves, "value"] = 1.0
+    said = analysis.analyse(frame).section.lead
+    assert "N9, latch distractors" in said and "itself solves the task" not in said and "of 20 steps in 8 of 8" in said
 
 
 def test_variants_are_compared_seed_by_seed():
