@@ -100,6 +100,16 @@ class Run(NamedTuple):
     cache: Any
 
 
+class Origin(NamedTuple):
+    """The forward that a cache is of: its loop, its cell, and the shapes and dtype of its weights."""
+
+    loop: str
+    cell: str
+    weight_ih: tuple[int, ...]
+    weight_hh: tuple[int, ...]
+    dtype: Any
+
+
 class Fed(NamedTuple):
     """What a loop on inputs of its own returns: what was fed (T, [E,] B, D), the states after every step, the last."""
 
@@ -243,6 +253,28 @@ def check_feed_back(cell: str, params: Parameters, x: Array, steps: Any, followi
         raise ValueError(f"{rule}; got {steps}.")
     if not callable(following):
         raise TypeError(f"`following` must be a function from h to the next x; got {type(following).__name__}.")
+
+
+def origin(loop: str, cell: str, params: Parameters) -> Origin:
+    """What `check_cache` compares: of the forward, as its cache keeps it, and of the backward."""
+    ih, hh = params.weight_ih, params.weight_hh
+    return Origin(loop, cell, tuple(ih.shape), tuple(hh.shape), hh.dtype)
+
+
+def check_cache(loop: str, cell: str, params: Parameters, cache: Any) -> None:
+    """Refuses a cache of another loop's forward, and a cell or weights that are not those of that forward, by name."""
+    kept, asked = getattr(cache, "origin", None), origin(loop, cell, params)
+    if kept == asked:
+        return
+    if kept is None or kept.loop != loop:
+        came = type(cache).__name__ if kept is None else f"{kept.loop}'s"
+        raise TypeError(f"`cache` must be that of {loop}.forward, since each loop keeps its own; got {came}.")
+    if kept.cell != cell:
+        raise ValueError(f"`cell` must be {kept.cell}, since the cache is of its forward; got {cell!r}.")
+    for name in ("weight_ih", "weight_hh"):
+        weight = getattr(params, name)
+        require_array(name, weight, kept.dtype)
+        _require_shape(name, weight, getattr(kept, name), "the forward that the cache is of had it")
 
 
 def check_skip(skip: Any) -> None:

@@ -629,8 +629,10 @@ def filled(a: Array | None, like: Array) -> Array:
     return np.empty((0, 0, 0, 0), like.dtype) if a is None else a
 
 
-LSTM = fast.CELLS["lstm"]._replace(work=lstm_work, forward=lstm_forward, backward=lstm_backward, least=0)
-RNN = fast.CELLS["rnn"]._replace(forward=rnn_forward, backward=rnn_backward, least=0)
+LSTM = fast.CELLS["lstm"]._replace(
+    work=lstm_work, forward=lstm_forward, backward=lstm_backward, least=0, loop="compiled"
+)
+RNN = fast.CELLS["rnn"]._replace(forward=rnn_forward, backward=rnn_backward, least=0, loop="compiled")
 RELU = RNN._replace(forward=partial(rnn_forward, relu=True), backward=partial(rnn_backward, relu=True))
 CELLS = {"rnn": RNN, "rnn_relu": RELU, "lstm": LSTM}
 

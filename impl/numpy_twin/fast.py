@@ -22,13 +22,16 @@ from impl.spec import (
     STATES,
     Array,
     Gradient,
+    Origin,
     Parameters,
     Run,
+    check_cache,
     check_common,
     check_like,
     check_sequence,
     check_skip,
     check_state,
+    origin,
     tree_map,
     unpack,
 )
@@ -49,7 +52,7 @@ class Cell(NamedTuple):
     """A cell's fast form: how its rows stand inside, its memory and its two time loops.
 
     `least` is from how many pre-activations of a step (G*H*B) on threads pay: below, NumPy's loops wait for the
-    interpreter's one lock more than they compute.
+    interpreter's one lock more than they compute. `loop` is the form's name: a cache is read by its own form alone.
     """
 
     inside: Callable[..., Array]
@@ -59,6 +62,7 @@ class Cell(NamedTuple):
     forward: Callable[..., Any]
     backward: Callable[..., Any]
     least: int = 4096
+    loop: str = "fast"
 
 
 def fast_cell(form: Any, forward: Callable[..., Any], backward: Callable[..., Any]) -> Cell:
@@ -92,8 +96,9 @@ class Part(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What `backward` needs: a group's parts, shapes, the loop's way (1, or -1 in reverse)."""
+    """What `backward` needs: of what forward it is, a group's parts, shapes, the loop's way (1, or -1 in reverse)."""
 
+    origin: Origin
     parts: tuple[Part, ...]
     x_shape: tuple[int, ...]
     batch: tuple[int, ...]
@@ -136,7 +141,8 @@ def forward(
     work = partial(forward_part, cells[cell], *weights, *seen, over_time(everywhere), way)
     parts, last = on_threads(threads, work, divided(params, batch))
     last = handed_on(joined(last, batch))
-    return Run(mask(running, everywhere), last, Cache(parts, tuple(x.shape), batch, way))
+    cache = Cache(origin(cells[cell].loop, cell, params), parts, tuple(x.shape), batch, way)
+    return Run(mask(running, everywhere), last, cache)
 
 
 def backward(
@@ -156,6 +162,7 @@ def backward(
     """
     check_common(cell, "the fast forms have no other")
     check_threads(threads)
+    check_cache(cells[cell].loop, cell, params, cache)
     T, shape, way = cache.x_shape[0], (*cache.batch, params.weight_hh.shape[-1]), cache.way
     check_skip(skip)
     if dh is not None:

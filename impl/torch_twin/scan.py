@@ -20,15 +20,18 @@ from impl.spec import (
     Array,
     Fed,
     Gradient,
+    Origin,
     Parameters,
     Run,
     Weights,
+    check_cache,
     check_feed_back,
     check_like,
     check_sequence,
     check_skip,
     check_state,
     members,
+    origin,
     tree_map,
     unpack,
 )
@@ -40,11 +43,12 @@ CELLS = {"rnn": rnn, "rnn_relu": rnn_relu, "lstm": lstm, **variants.CELLS}
 
 
 class Cache(NamedTuple):
-    """What `backward` needs: the weights, x as the loop saw it, a cache a step, the running rows, shapes, its way.
+    """What `backward` needs: whose it is, the weights, x as the loop saw it, a cache a step, running rows, shapes, way.
 
     The steps stand in the order of x; `way` is 1 where the loop ran in that order, -1 where it ran in reverse.
     """
 
+    origin: Origin
     weights: Weights
     x: Array
     steps: list[Any]
@@ -91,7 +95,7 @@ def forward(
         steps.append(cache)
         states.append(state)
     states = mask(running, over_steps(states[::way], state))
-    cache = Cache(weights, seen, steps[::way], running, tuple(x.shape), batch, way)
+    cache = Cache(origin("scan", cell, params), weights, seen, steps[::way], running, tuple(x.shape), batch, way)
     return Run(states, tree_map(copy, handed_on(state)), cache)
 
 
@@ -106,8 +110,7 @@ def backward(
     """Back-propagation through time: the exact gradient of <dh, states.h> + <dlast, last>.
 
     Args:
-        cell: as in `forward`.
-        params: as in `forward`.
+        cell, params: as in `forward`; those that the cache is of.
         cache: as `forward` returned it; it is read only, so several backwards from one forward agree.
         dh: gradient by the outputs states.h, (T, B, H) or (T, E, B, H); zero if None.
         dlast: gradient by the last state, h (and c), each (B, H) or (E, B, H); zero if None.
@@ -117,8 +120,11 @@ def backward(
         initial state, and by the state carried out of every step, whose h_t and c_t count as independent coordinates:
         it includes dh[t], is what `backward` of the remaining steps would give for their initial state (in reverse
         those from t - 1 down to 0), and is zero at padding.
+    Raises:
+        TypeError, ValueError: the cache is of another forward, or a cotangent does not fit; the message names it.
     Source: Werbos 1990; Gradient.states is the adjoint state of that recursion.
     """
+    check_cache("scan", cell, params, cache)
     weights, running, way, H = cache.weights, cache.running, cache.way, params.weight_hh.shape[-1]
     T, shape = len(cache.steps), (*cache.batch, H)
     check_skip(skip)

@@ -8,7 +8,20 @@ import pandas as pd
 import pytest
 
 from impl import draw
-from impl.spec import GATES, Head, LSTMState, Parameters, RNNState, block, leaves, members, rebuild, tree_map, unpack
+from impl.spec import (
+    COMMON,
+    GATES,
+    Head,
+    LSTMState,
+    Parameters,
+    RNNState,
+    block,
+    leaves,
+    members,
+    rebuild,
+    tree_map,
+    unpack,
+)
 from properties.cases import Plan
 from properties.twins.both import both, call, into, part
 
@@ -212,6 +225,69 @@ def test_the_backward_says_which_cotangent_does_not_fit(twin):
         scan.backward("lstm", params, cache, into(twin, CASE.cotangent.h[:-1]))
     with pytest.raises(ValueError, match=re.escape("`dlast.h` must have shape (3, 2)")):
         scan.backward("lstm", params, cache, None, into(twin, tree_map(lambda a: a[:1], CASE.cotangent.last)))
+
+
+LOOPS = [("numpy_twin", "scan"), ("torch_twin", "scan"), ("numpy_twin", "fast"), ("numpy_twin", "compiled")]
+OF_ANOTHER_FORWARD = {
+    # the cell and the parameters that a backward gets, of a cache of PARAMS
+    "another cell's parameters": (
+        ("rnn", Parameters(*(a[:2] for a in PARAMS))),
+        "`cell` must be lstm, since the cache is of its forward; got 'rnn'.",
+    ),
+    "input weights of another width": (
+        ("lstm", changed(weight_ih=lambda a: a[:, :3])),
+        "`weight_ih` must have shape (8, 4), since the forward that the cache is of had it; got (8, 3).",
+    ),
+    "more units": (
+        ("lstm", Parameters(np.ones((12, 4), np.float32), np.ones((12, 3), np.float32))),
+        "`weight_ih` must have shape (8, 4), since the forward that the cache is of had it; got (12, 4).",
+    ),
+    "a group": (
+        ("lstm", GROUP.call.params),
+        "`weight_ih` must have shape (8, 4), since the forward that the cache is of had it; got (3, 8, 4).",
+    ),
+    "another dtype": (
+        ("lstm", tree_map(lambda a: a.astype(np.float64), PARAMS)),
+        "`weight_ih` must be float32, since all arrays of a call share one dtype; got float64.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("twin", "loop"), LOOPS)
+@pytest.mark.parametrize("what", OF_ANOTHER_FORWARD)
+def test_a_backward_refuses_a_cell_or_weights_that_are_not_those_of_its_cache(twin, loop, what):
+    """Sizes of the parameters with the memory of a cache gave numbers of neither, or what memory held."""
+    loop, ((cell, params), sentence) = part(twin, loop), OF_ANOTHER_FORWARD[what]
+    cache = loop.forward("lstm", into(twin, PARAMS), into(twin, X)).cache
+    with pytest.raises(kind(sentence) if "`cell`" not in sentence else ValueError) as refusal:
+        loop.backward(cell, into(twin, params), cache)
+    assert str(refusal.value).replace("torch.", "") == sentence
+
+
+@pytest.mark.parametrize(("twin", "loop"), LOOPS)
+def test_a_backward_tells_the_caches_of_both_rnns_apart(twin, loop):
+    """They have the same shapes, and another slope."""
+    loop, params = part(twin, loop), into(twin, Parameters(*(a[:2] for a in PARAMS)))
+    for cell, other in (("rnn", "rnn_relu"), ("rnn_relu", "rnn")):
+        cache = loop.forward(cell, params, into(twin, X)).cache
+        with pytest.raises(
+            ValueError, match=f"^`cell` must be {cell}, since the cache is of its forward; got '{other}'"
+        ):
+            loop.backward(other, params, cache)
+
+
+@pytest.mark.parametrize("cell", COMMON)
+def test_a_backward_refuses_the_cache_of_another_form(cell):
+    """Each keeps its own memory: the compiled loops wrote beyond that of the fast form."""
+    params = PARAMS if cell == "lstm" else Parameters(*(a[:2] for a in PARAMS))
+    forms = {name: part("numpy_twin", name) for name in ("scan", "fast", "compiled")}
+    caches = {name: form.forward(cell, params, X).cache for name, form in forms.items()}
+    for name, form in forms.items():
+        for other in set(forms) - {name}:
+            with pytest.raises(TypeError, match=rf"^`cache` must be that of {name}\.forward, .*; got {other}'s\.$"):
+                form.backward(cell, params, caches[other])
+        with pytest.raises(TypeError, match=rf"^`cache` must be that of {name}\.forward, .*; got NoneType\.$"):
+            form.backward(cell, params, None)
 
 
 def deep(n, L=2, E=None, dtype="float64", cell="lstm"):
