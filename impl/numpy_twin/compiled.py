@@ -24,7 +24,7 @@ from numba.extending import overload
 from impl.spec import Array, LSTMState, RNNState
 
 from . import fast
-from .fast_products import Place, copied, memory, within
+from .fast_products import Place, copied, memory, rows_of, within
 
 LN2 = math.log(2.0)
 POWERS = tuple(LN2**n / math.factorial(n) for n in range(14))
@@ -611,9 +611,13 @@ def flags(ended: Array | None) -> Array:
 def in_rows(Z: Array) -> Array:
     """Z of `rows_of`, (E, T+1, B, K), as (E, (T+1)*B, K and what lies between rows), the same memory.
 
-    In one piece, so that LLVM makes vectors of what is done to its rows.
+    In one piece, so that LLVM makes vectors of what is done to its rows. A copy of Z, as a pickled or a deeply copied
+    cache has it, has its rows side by side and no such block: it is copied into one.
     """
-    E, after, B, _ = Z.shape
+    E, after, B, K = Z.shape
+    if Z.strides[2] == K * Z.itemsize:
+        Z, given = rows_of(Z.shape, Z.dtype), Z
+        Z[...] = given
     return within(Z.base, (E, after * B, Z.strides[2] // Z.itemsize), Z.dtype)
 
 

@@ -1,6 +1,8 @@
 """What the fast and the compiled form promise beyond the laws: work divided anyhow, threads, exact blocks, tanh."""
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 
@@ -175,6 +177,22 @@ def test_outputs_are_written_over_without_changing_the_backward(name, cell):
         a[...] = np.nan
     got = leaves(tuple(form.backward(cell, case.call.params, run.cache, *case.cotangent)))
     assert all(np.array_equal(a, b) for a, b in zip(got, wanted[-len(got) :], strict=True))
+
+
+@forms
+@pytest.mark.parametrize("cell", COMMON)
+@pytest.mark.parametrize("E", [None, 2])
+def test_a_cache_is_pickled_or_copied_and_gives_the_same_gradient(name, cell, E):
+    """Its arrays lie otherwise then: the compiled loops asked for the memory around them, which a copy has not."""
+    case = Plan(5, 3, 2, 4, seed=3, E=E, lengths=(5, 2, 4)).case(cell, "float32")
+    call, cotangent = case.call, case.cotangent
+    run = FORMS[name].forward(cell, call.params, call.x, call.state, call.lengths)
+    copies = copy.deepcopy(run.cache), *(pickle.loads(pickle.dumps(run.cache, protocol)) for protocol in (2, 5))
+    wanted, *found = (
+        leaves(tuple(FORMS[name].backward(cell, call.params, cache, *cotangent))) for cache in (run.cache, *copies)
+    )
+    for got in found:
+        assert all(np.array_equal(a, b) for a, b in zip(got, wanted, strict=True))
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it_and_not_before(monkeypatch):
