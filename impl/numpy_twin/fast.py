@@ -75,7 +75,7 @@ CELLS = {
     "rnn_relu": fast_cell(
         fast_rnn,
         partial(fast_rnn.forward, squash=fast_rnn.relu),
-        partial(fast_rnn.backward, factor=fast_rnn.relu_factor),
+        partial(fast_rnn.backward, relu=True),
     ),
     "lstm": fast_cell(fast_lstm, fast_lstm.forward, fast_lstm.backward),
 }

@@ -3,7 +3,7 @@
     a = z W^T                          W = [W_ih | b | W_hh], z = (x, 1, h), a row a sequence
     h' = tanh(a), or max(a, 0)
 
-and backwards, with P = 1 - h'^2, or 1 where h' > 0 and else 0, for several steps at once:
+and backwards, with P = 1 - h'^2 for several steps at once, or dh' where h' > 0 and else 0 in place of dh' P:
 
     da = dh' P;  dh = da W_hh
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from numpy import add, copyto, matmul, maximum, multiply, subtract, tanh
+from numpy import add, bitwise_and, copyto, matmul, maximum, multiply, subtract, tanh
 
 from impl.spec import Array, tree_map
 from impl.spec import RNNState as State
@@ -57,9 +57,9 @@ def tanh_factor(h: Array, out: Array) -> None:
     subtract(1, out, out=out)
 
 
-def relu_factor(h: Array, out: Array) -> None:
-    """1 where h > 0, else 0, written to `out`; 1 for NaN, as rnn_relu.py has it."""
-    copyto(out, ~(h <= 0))
+def relu_bits(h: Array, out: Array) -> None:
+    """All bits where h > 0, else none, as integers written to `out`; all for NaN, as rnn_relu.py has it."""
+    subtract(h <= 0, 1, out=out, dtype=out.dtype)
 
 
 def forward(
@@ -113,7 +113,7 @@ def backward(
     dx: Array | None,
     dstates: State | None,
     place: Place,
-    factor: Callable[..., None] = tanh_factor,
+    relu: bool = False,
 ) -> State:
     """All steps back, against the loop's order.
 
@@ -125,7 +125,8 @@ def backward(
         dx: filled, (T, E, B, D) of the whole group; or None.
         dstates: filled with the gradient by the state carried out of every step, (T, E, B, H); or None.
         place: of these models in the group.
-        factor: the derivative of `squash`, from its result.
+        relu: whether `squash` is. A dead unit's gradient is then left out, bit by bit, as rnn_relu.py selects: times 0
+            an infinite one would be NaN.
     Returns:
         The gradient by the initial state, (E, B, H).
     """
@@ -135,6 +136,8 @@ def backward(
     R, dh_t, hs = copied(W[..., K - H :])[:, None], copied(dlast.h), Z[:, 1:, :, K - H :]
     collected = Collected(Z, W, dW)
     P, da = (memory((E, N, B, H), R.dtype) for _ in range(2))
+    factor, through, kind = (relu_bits, bitwise_and, f"i{R.itemsize}") if relu else (tanh_factor, multiply, R.dtype)
+    left, P, products = dh_t.view(kind), P.view(kind), da.view(kind)
     dh_out, das = dh_t.reshape(E, k, B // k, H), da.reshape(E, N, k, B // k, H)
     for hi in range(T, 0, -N):
         lo = max(0, hi - N)
@@ -147,7 +150,7 @@ def backward(
                 clear(ended[t].mT, dh_t)
             if dstates is not None:
                 dstates.h[t] = dh_t
-            multiply(dh_t, P[:, t - lo], out=da[:, t - lo])
+            through(left, P[:, t - lo], out=products[:, t - lo])
             if ended is not None:
                 clear(ended[t].mT, da[:, t - lo])
             matmul(das[:, t - lo], R, out=dh_out)

@@ -11,8 +11,8 @@ import pytest
 from numba import njit
 
 from impl import draw
-from impl.numpy_twin import compiled, fast, fast_products
-from impl.spec import COMMON, SKIPPABLE, leaves
+from impl.numpy_twin import compiled, fast, fast_products, scan
+from impl.spec import COMMON, SKIPPABLE, Parameters, leaves
 from properties.cases import Plan
 from properties.loading import load
 from properties.twins.long import LONG, within
@@ -193,6 +193,20 @@ def test_a_cache_is_pickled_or_copied_and_gives_the_same_gradient(name, cell, E)
     )
     for got in found:
         assert all(np.array_equal(a, b) for a, b in zip(got, wanted, strict=True))
+
+
+@pytest.mark.parametrize("form", [scan, fast, compiled])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_infinite_cotangent_passes_a_dead_unit_by(form, dtype):
+    """Relu's derivative selects: 0 times infinity would be NaN. Nor does a NaN there reach anything."""
+    one = np.ones((1, 1), dtype)
+    params = Parameters(np.concatenate([one, -one]), np.diag([1, 1]).astype(dtype))
+    run = form.forward("rnn_relu", params, one[None])
+    for wild in (np.inf, -np.inf, np.nan):
+        gradient = form.backward("rnn_relu", params, run.cache, np.array([[[3, wild]]], dtype))
+        assert gradient.params.weight_ih.tolist() == [[3], [0]] and gradient.x.tolist() == [[[3]]]
+        gradient = form.backward("rnn_relu", params, run.cache, np.array([[[wild, 3]]], dtype))
+        assert np.array_equal(gradient.params.weight_ih, np.array([[wild], [0]]), equal_nan=True)
 
 
 def test_memory_is_used_again_when_nothing_refers_to_it_and_not_before(monkeypatch):
