@@ -193,19 +193,39 @@ def check_tree(name: str, tree: Any) -> None:
         raise TypeError(f"`{name}` must be an array, or (named) tuples of arrays; got {type(other).__name__}.")
 
 
+def check_fits(name: str, tree: Any, like: Any, source: str) -> None:
+    """Refuses a tree of another form, shape or dtype than `like`, which is called `source`, by name and place."""
+    if isinstance(like, tuple) and isinstance(tree, tuple) and len(tree) == len(like):
+        fields = getattr(like, "_fields", None)
+        for n, (branch, other) in enumerate(zip(tree, like, strict=True)):
+            at = f".{fields[n]}" if fields else f"[{n}]"
+            check_fits(name + at, branch, other, source + at)
+    elif isinstance(like, tuple) or isinstance(tree, tuple) or (like is None) != (tree is None):
+        wanted, came = (
+            f"{type(a).__name__} of {len(a)}" if isinstance(a, tuple) else "None" if a is None else "an array"
+            for a in (like, tree)
+        )
+        raise TypeError(f"`{name}` must be {wanted}, since {source} is; got {came}.")
+    elif like is not None and (tree.shape != like.shape or tree.dtype != like.dtype):
+        check_like(name, tree, like, f"{source} has it")
+
+
 def rebuild(tree: Any, arrays: list[Array]) -> Any:
     """The tree with its arrays, in the order of `leaves`, replaced by `arrays`."""
     given = iter(arrays)
     return tree_map(lambda _: next(given), tree)
 
 
-def members(tree: Any) -> int | None:
-    """E, the number of models in a tree of Parameters, Head, Model or Layers; None for one model without axis E."""
+def members(tree: Any, name: str = "tree") -> int | None:
+    """E, the number of models in a tree of Parameters, Head, Model or Layers; None for one model without axis E.
+
+    A tree without a weight is refused; `name` is what to call it.
+    """
     weight = tree
-    while isinstance(weight, tuple):  # what comes first in each of them is a weight, and never absent
+    while isinstance(weight, tuple) and weight:  # what comes first in each of them is a weight, and never absent
         weight = weight[0]
     if not hasattr(weight, "ndim"):
-        raise TypeError(f"`tree` must be (named) tuples of arrays, a weight first; got {type(weight).__name__}.")
+        raise TypeError(f"`{name}` must be (named) tuples of arrays, a weight first; got {type(weight).__name__}.")
     return weight.shape[0] if weight.ndim == 3 else None
 
 

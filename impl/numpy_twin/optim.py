@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numpy import amax, generic, inf, maximum, ndarray, sqrt, where
 
-from impl.spec import Array, check_tree, leaves, members, tree_map
+from impl.spec import Array, check_fits, check_tree, leaves, members, tree_map
 
 
 class AdamState(NamedTuple):
@@ -24,7 +24,7 @@ class AdamState(NamedTuple):
 
 def sgd(params: Any, gradient: Any, lr: float) -> Any:
     """Gradient descent: params - lr * gradient."""
-    check_trees(params, gradient)
+    check_trees(params, gradient=gradient)
     lr = plain("lr", lr)
     return tree_map(lambda p, d: p - lr * d, params, gradient)
 
@@ -52,7 +52,9 @@ def adam(
         lr: step size; beta1, beta2: decay of the running means; eps: added to the root of the mean square.
     Source: Kingma, Ba 2015, algorithm 1; eps enters after the correction of the bias, as there and in torch.optim.Adam.
     """
-    check_trees(params, gradient)
+    if not isinstance(state, AdamState):
+        raise TypeError(f"`state` must be AdamState, since Adam has two means; got {type(state).__name__}.")
+    check_trees(params, gradient=gradient, **{"state.mean": state.mean, "state.square": state.square})
     lr, beta1, beta2, eps = map(plain, ("lr", "beta1", "beta2", "eps"), (lr, beta1, beta2, eps))
     count = state.count + 1
     mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
@@ -79,7 +81,7 @@ def rmsprop(
         lr: step size; decay: that of the running mean; eps: added to the root of the mean square.
     Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
     """
-    check_trees(params, gradient)
+    check_trees(params, gradient=gradient, square=square)
     lr, decay, eps = map(plain, ("lr", "decay", "eps"), (lr, decay, eps))
     square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
     params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
@@ -97,6 +99,7 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     Source: Pascanu, Mikolov, Bengio 2013, algorithm 1.
     """
     check_tree("gradient", gradient)
+    members(gradient, "gradient")
     max_norm = plain("max_norm", max_norm)
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
@@ -105,10 +108,12 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
 
 
-def check_trees(params: Any, gradient: Any) -> None:
-    """Refuses parameters and gradients that are no trees of arrays, by name."""
+def check_trees(params: Any, **others: Any) -> None:
+    """Refuses, by name, what is no tree of arrays, and what does not fit the parameters leaf by leaf."""
     check_tree("params", params)
-    check_tree("gradient", gradient)
+    for name, tree in others.items():
+        check_tree(name, tree)
+        check_fits(name, tree, params, "params")
 
 
 def plain(name: str, a: Any) -> Any:

@@ -67,6 +67,65 @@ def test_a_list_or_a_dictionary_is_no_tree(twin, name):
 
 
 @both
+@pytest.mark.parametrize("name", ["sgd", "adam", "rmsprop"])
+def test_trees_that_do_not_fit_the_parameters_are_refused_by_name_and_place(twin, name):
+    """None, as a backward that skips the parameters gives it, another form, a shape that would broadcast, a dtype."""
+    optim, (params, gradient) = part(twin, "optim"), (into(twin, tree) for tree in models(None))
+    memory = [] if name == "sgd" else [getattr(optim, f"{name}_start")(params)]
+    bias = lambda tree, a: tree._replace(head=tree.head._replace(bias_hy=a))  # noqa: E731
+    one, single = gradient.head.bias_hy[:1], into(twin, np.ones(5, np.float32))
+    wrong = {
+        r"` must be Model of 2, since params is; got None\.$": (TypeError, None),
+        r"\.cell` must be Parameters of 4, since params\.cell is; got Head of 2\.$": (
+            TypeError,
+            Model(gradient.head, gradient.head),
+        ),
+        r"` must be Model of 2, since params is; got Parameters of 4\.$": (TypeError, gradient.cell),
+        r"\.head\.bias_hy` must be an array, since params\.head\.bias_hy is; got None\.$": (
+            TypeError,
+            bias(gradient, None),
+        ),
+        r"\.head\.bias_hy` must have shape \(5,\), since params\.head\.bias_hy has it; got \(1,\)\.$": (
+            ValueError,
+            bias(gradient, one),
+        ),
+        r"\.head\.bias_hy` must be (torch\.)?float64, .*; got (torch\.)?float32\.$": (
+            TypeError,
+            bias(gradient, single),
+        ),
+    }
+    step = getattr(optim, name)
+    for sentence, (kind, tree) in wrong.items():
+        with pytest.raises(kind, match=f"^`gradient{sentence}"):
+            step(params, tree, *memory, 0.1)
+        if name == "adam":
+            for field in ("mean", "square"):
+                with pytest.raises(kind, match=rf"^`state\.{field}{sentence}"):
+                    step(params, gradient, memory[0]._replace(**{field: tree}), 0.1)
+        if name == "rmsprop":
+            with pytest.raises(kind, match=f"^`square{sentence}"):
+                step(params, gradient, tree, 0.1)
+
+
+@both
+def test_a_memory_of_the_other_optimiser_is_refused_by_name(twin):
+    """RMSprop's for Adam, and Adam's for RMSprop."""
+    optim, (params, gradient) = part(twin, "optim"), (into(twin, tree) for tree in models(None))
+    with pytest.raises(TypeError, match=r"^`state` must be AdamState, since Adam has two means; got Model\.$"):
+        optim.adam(params, gradient, optim.rmsprop_start(params), 0.1)
+    with pytest.raises(TypeError, match=r"^`square` must be an array, or \(named\) tuples of arrays; got int\.$"):
+        optim.rmsprop(params, gradient, optim.adam_start(params), 0.1)
+
+
+@both
+def test_clipping_refuses_a_gradient_without_a_weight_by_name(twin):
+    """None is what a backward that skips the parameters gives."""
+    for wrong, came in ((None, "NoneType"), ((), "tuple"), (((), None), "tuple")):
+        with pytest.raises(TypeError, match=rf"^`gradient` must be .*, a weight first; got {came}\.$"):
+            part(twin, "optim").clip(wrong, 1.0)
+
+
+@both
 @pytest.mark.parametrize("E", [None, 3])
 @pytest.mark.parametrize("options", [{}, {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3}])
 def test_adam_equals_torch_optim_over_many_updates(twin, E, options):
