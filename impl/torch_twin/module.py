@@ -12,8 +12,9 @@ LSTM of 144 units or more.
 
 Not as in torch.nn: projections (proj_size), half precision and torch.jit.script are refused; under autocast the layers
 compute in the parameters' own dtype; torch.func's transforms and forward-mode differentiation raise. What torch.export
-makes gives no gradients of our parameters, of which it warns; torch.jit.trace works under torch.no_grad alone.
-Activation checkpointing gives the right gradients and saves no memory here: an engine's record is its own.
+makes gives no gradients, neither of our parameters nor of x and hx, of which it warns; torch.jit.trace works under
+torch.no_grad alone. Activation checkpointing gives the right gradients and saves no memory here: an engine's record is
+its own.
 
 Source: torch.nn.RNN and torch.nn.LSTM, whose behaviour is the specification.
 """
@@ -58,8 +59,8 @@ from .exchange import require_own_layers
 from .stack import batch_before, time_first
 
 NO_GRADIENTS = (
-    "What torch.export makes of this module gives no gradients of its parameters: train the module itself, and export "
-    "under torch.no_grad()."
+    "What torch.export makes of this module gives no gradients, neither of its parameters nor of x and hx, and so of "
+    "nothing below it: train the module itself, and export under torch.no_grad()."
 )
 
 
@@ -313,11 +314,7 @@ class Recurrent(nn.Module):
                 for `input` and state.h, state.c for `hx`.
         """
         given = self.sequences(input, hx, lengths)
-        if (
-            torch.compiler.is_exporting()
-            and torch.is_grad_enabled()
-            and any(a.requires_grad for a in self.parameters())
-        ):
+        if torch.compiler.is_exporting() and torch.is_grad_enabled():  # which x it will be given, nobody knows yet
             warnings.warn(NO_GRADIENTS, stacklevel=2)
         h, last = given.x, []
         for k, directions in enumerate(self.layers()):

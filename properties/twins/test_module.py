@@ -647,12 +647,13 @@ def test_cotangents_may_come_in_a_batch(kind, engine):
         torch.testing.assert_close(one, torch.autograd.grad(y, x, d, retain_graph=True)[0])
 
 
-def test_what_is_exported_has_no_gradients_and_a_warning_says_so():
-    """torch.export keeps values and loses the gradients of our parameters; under no_grad nothing is warned of."""
-    net, x = module.LSTM(3, 4), torch.zeros(5, 2, 3)
-    with pytest.warns(UserWarning, match="gives no gradients of its parameters"):
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_is_exported_has_no_gradients_and_a_warning_says_so(frozen):
+    """torch.export keeps values and loses gradients, those below a frozen layer too; none is missed under no_grad."""
+    net, x = module.LSTM(3, 4).requires_grad_(not frozen), torch.zeros(5, 2, 3)
+    with pytest.warns(UserWarning, match="gives no gradients, neither of its parameters nor of x and hx"):
         made = torch.export.export(net, (x,)).module()
-    assert torch.equal(made(x)[0], net(x)[0]) and not made(x)[0].requires_grad
+    assert torch.equal(made(x)[0], net(x)[0]) and not made(x.clone().requires_grad_())[0].requires_grad
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("error", message="What torch.export makes")
         torch.export.export(net, (x,))
