@@ -160,6 +160,13 @@ def graph_is_kept() -> bool:
     return ask()
 
 
+def as_held(a: Any, params: Parameters) -> Any:
+    """Under autocast a tensor of another floating dtype as the parameters have it; else as it came."""
+    if isinstance(a, torch.Tensor) and a.is_floating_point() and autocast_on(a):
+        return a.to(params.weight_ih.dtype)
+    return a
+
+
 def parts(setting: Setting, given: Sequence[Array | None]) -> tuple[Parameters, Any]:
     """Flat arguments as the parameters and the initial state, None where there is none."""
     kind = STATES[setting.cell]
@@ -313,11 +320,12 @@ class Recurrent(nn.Module):
             TypeError, ValueError: an argument does not fit, or the backend cannot do it; the message says so, with x
                 for `input` and state.h, state.c for `hx`.
         """
-        given = self.sequences(input, hx, lengths)
+        layers = self.layers()
+        given = self.sequences(layers[0][0], input, hx, lengths)
         if torch.compiler.is_exporting() and torch.is_grad_enabled():  # which x it will be given, nobody knows yet
             warnings.warn(NO_GRADIENTS, stacklevel=2)
         h, last = given.x, []
-        for k, directions in enumerate(self.layers()):
+        for k, directions in enumerate(layers):
             h = self.dropped(h, given) if k else h
             runs = [self.run(given, h, params, k * self.directions + d, d == 1) for d, params in enumerate(directions)]
             h = runs[0][0] if len(runs) == 1 else torch.cat([run[0] for run in runs], -1)
@@ -342,41 +350,45 @@ class Recurrent(nn.Module):
         kept = PackedSequence(dropout(rows.data, self.dropout), rows.batch_sizes)
         return pad_packed_sequence(kept, total_length=len(h))[0]
 
-    def sequences(self, input: Any, hx: Any, lengths: Any) -> Sequences:
-        """The call's arguments in the form that the time loops take; what does not fit is refused by name."""
+    def sequences(self, first: Parameters, input: Any, hx: Any, lengths: Any) -> Sequences:
+        """The call's arguments in the form that the time loops take; what does not fit is refused by name.
+
+        Args:
+            first: the parameters of the first layer, handed on: a parametrized weight is computed wherever it is read.
+        """
         if isinstance(input, PackedSequence):
-            return self.unpacked(input, hx, lengths)
+            return self.unpacked(first, input, hx, lengths)
         if not isinstance(input, torch.Tensor):
             raise TypeError(f"`x` must be a tensor or a PackedSequence; got {type(input).__name__}.")
-        x, batched = self.as_held(input), input.ndim != 2 or self.ensemble is not None
+        x, batched = as_held(input, first), input.ndim != 2 or self.ensemble is not None
         x = x if batched else x.unsqueeze(0 if self.batch_first else 1)
-        T, batch = check_input(x, self.side(0, 0), self.batch_first, torch_field(0, 0, "weight_ih"))
+        T, batch = check_input(x, first, self.batch_first, torch_field(0, 0, "weight_ih"))
         if lengths is not None:
             require_unmasked("lengths", lengths)
             own = asarray(lengths) if isinstance(lengths, ndarray) else lengths  # as_tensor would share NumPy's memory
             lengths = torch.as_tensor(own, device=x.device)
             check_lengths(lengths, T, batch)
         x = time_first(x) if self.batch_first else x
-        return Sequences(x, self.states(hx, batch, batched), lengths, None, batched)
+        return Sequences(x, self.states(first, hx, batch, batched), lengths, None, batched)
 
-    def unpacked(self, packed: PackedSequence, hx: Any, lengths: Any) -> Sequences:
+    def unpacked(self, first: Parameters, packed: PackedSequence, hx: Any, lengths: Any) -> Sequences:
         """A PackedSequence as padded rows, the longest first, and the states in that order."""
         if self.ensemble is not None:
             raise ValueError("`x` must be a tensor, since an ensemble takes `lengths`; got a PackedSequence.")
         if lengths is not None:
             raise ValueError("`lengths` must be None, since a PackedSequence has its own; got both.")
-        x, counts = pad_packed_sequence(PackedSequence(self.as_held(packed.data), packed.batch_sizes))
-        check_input(x, self.side(0, 0), source=torch_field(0, 0, "weight_ih"))
-        state = self.states(hx, (x.shape[1],), True)
+        x, counts = pad_packed_sequence(PackedSequence(as_held(packed.data, first), packed.batch_sizes))
+        check_input(x, first, source=torch_field(0, 0, "weight_ih"))
+        state = self.states(first, hx, (x.shape[1],), True)
         if state is not None and packed.sorted_indices is not None:
             state = [a.index_select(1, packed.sorted_indices) for a in state]
         return Sequences(x, state, counts.to(x.device), packed, True)
 
-    def states(self, hx: Any, batch: tuple[int, ...], batched: bool) -> list[Array] | None:
+    def states(self, first: Parameters, hx: Any, batch: tuple[int, ...], batched: bool) -> list[Array] | None:
         """The initial state's parts, each (layers*directions, [E,] B, H); what does not fit is refused by name."""
         if hx is None:
             return None
-        fields, weight = STATES[self.cell]._fields, self.weight_hh_l0
+        fields = STATES[self.cell]._fields
         given = hx if isinstance(hx, tuple | list) else (hx,)
         if (len(fields) > 1) != isinstance(hx, tuple | list) or len(given) != len(fields):
             wanted = "a tensor h" if len(fields) == 1 else "a pair of tensors, h and c"
@@ -384,16 +396,10 @@ class Recurrent(nn.Module):
         shape = (self.num_layers * self.directions, *(batch if batched else ()), self.hidden_size)
         rows = f"the batch {batch}" if batched else "no batch"
         why = f"`x` has {rows}, and num_layers * directions is {shape[0]}"
-        held = [self.as_held(a) for a in given]
+        held = [as_held(a, first) for a in given]
         for name, a in zip(fields, held, strict=True):
-            check_like(f"state.{name}", a, weight, why, shape)
+            check_like(f"state.{name}", a, first.weight_hh, why, shape)
         return held if batched else [a.unsqueeze(1) for a in held]
-
-    def as_held(self, a: Any) -> Any:
-        """Under autocast a tensor of another floating dtype as the parameters have it; else as it came."""
-        if isinstance(a, torch.Tensor) and a.is_floating_point() and autocast_on(a):
-            return a.to(self.weight_ih_l0.dtype)
-        return a
 
     def handed_out(self, given: Sequences, h: Array, last: list[Array]) -> tuple[Any, Any]:
         """Outputs and last states in the form of the call."""
@@ -416,8 +422,9 @@ class Recurrent(nn.Module):
         Args:
             input, hx, lengths: as in the call.
         """
-        given, told = self.sequences(input, hx, lengths), []
-        for k, directions in enumerate(self.layers()):
+        layers, told = self.layers(), []
+        given = self.sequences(layers[0][0], input, hx, lengths)
+        for k, directions in enumerate(layers):
             shape = (*given.x.shape[:-1], directions[0].weight_ih.shape[-1])
             x = given.x if k == 0 else given.x.new_empty(()).expand(shape)
             told.append(engines.explain(self.cell, directions[0], x, None, self.backend, self.precision))

@@ -207,6 +207,36 @@ def test_a_module_shows_what_is_not_as_usual(made, text):
     assert repr(made) == text
 
 
+class Counted(nn.Module):
+    """A parametrization that counts how often it is computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.times = 0
+
+    def forward(self, weight):
+        """The weight."""
+        self.times += 1
+        return weight
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_parametrized_weight_is_computed_once_a_call(kind):
+    """spectral_norm iterates, and orthogonal multiplies, at each computation."""
+    net, x = getattr(module, kind)(3, 4, num_layers=2, bidirectional=True), torch.zeros(5, 2, 3)
+    state = torch.zeros(4, 2, 4)
+    hx = (state, state) if kind == "LSTM" else state
+    counts = {name: Counted() for name in net.shapes()}
+    for name, count in counts.items():
+        nn.utils.parametrize.register_parametrization(net, name, count)
+    for call in (net, net.explain):
+        for args in ((x,), (x, hx), (pack_padded_sequence(x, [5, 2]), hx)):
+            for count in counts.values():
+                count.times = 0
+            call(*args)
+            assert {name: count.times for name, count in counts.items()} == dict.fromkeys(counts, 1)
+
+
 # Calls
 
 
