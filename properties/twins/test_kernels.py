@@ -103,6 +103,16 @@ def test_more_rows_than_a_program_takes_and_odd_sizes(cell, reverse):
 
 
 @interpreted
+@cells
+@pytest.mark.parametrize("H", [1, 3])
+def test_a_groups_weights_may_be_transposed(cell, H):
+    """Padding keeps their strides, and of one unit the rows of its blocks then make no view."""
+    params, *rest = wide(cell, torch.float32, B=2, D=3, H=H)
+    turned = params._replace(**{n: getattr(params, n).mT.contiguous().mT for n in ("weight_ih", "weight_hh")})
+    assert worst(ran(fused, cell, turned, *rest), cell, params, *rest).share <= 1
+
+
+@interpreted
 def test_one_direction_may_be_persistent_and_the_other_stepped():
     """Float64's LSTM of 64 units: its backward has no clean kernel. H=60 stands padded in what both read."""
     args = wide("lstm", torch.float64, B=2, D=3, H=60, T=2)

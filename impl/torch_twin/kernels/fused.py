@@ -243,7 +243,7 @@ def padded_weights(params: Parameters, E: int, G: int, H: int, P: int) -> tuple[
         D, above = W_ih.shape[-1], P - H
         W_ih, b = (pad(a, (0, 0, 0, above)) for a in (W_ih.reshape(E, G, H, D), b.reshape(E, G, H, 1)))
         W_hh = pad(W_hh.reshape(E, G, H, H), (0, above, 0, above))
-        W_ih, W_hh, b = W_ih.view(E, G * P, D), W_hh.view(E, G * P, P), b.view(E, G * P)
+        W_ih, W_hh, b = W_ih.reshape(E, G * P, D), W_hh.reshape(E, G * P, P), b.reshape(E, G * P)
     return aligned(W_ih), aligned(W_hh.contiguous()), aligned(b if b.stride(-1) == 1 else b.contiguous())
 
 
