@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from impl.spec import (
@@ -203,7 +204,12 @@ def rows(
 
 
 def packed(cell: str, params: Parameters, x: Array, state: Any, lengths: Array) -> tuple[Array, Any]:
-    """The rows that have steps, the longest first as the kernels want them, among those that have none."""
+    """The rows that have steps, the longest first as the kernels want them, among those that have none.
+
+    torch packs no rows without features: they get one of zeros, with weights of zeros.
+    """
+    if not x.shape[-1]:
+        x, params = pad(x, (0, 1)), params._replace(weight_ih=pad(params.weight_ih, (0, 1)))
     order = lengths.argsort(descending=True, stable=True)[: int((lengths > 0).sum())]
     h, last = idle(x, params, state)
     if not len(order):

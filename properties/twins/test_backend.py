@@ -253,6 +253,22 @@ def judged_in(case, reverse):
     return models[0] if E is None else judge_group(models, case.call.x.ndim == 3, dtype=case.dtype)
 
 
+@pytest.mark.parametrize("lengths", [None, (5, 0, 4)])
+@pytest.mark.parametrize("E", [None, 2])
+@pytest.mark.parametrize("cell", COMMON)
+def test_vendor_runs_sequences_without_features(cell, E, lengths):
+    """Biases and states alone, as the plain loop has them: torch packs no such rows."""
+    case, (params, x, state, lengths) = arguments(cell, "float64", replace(PLAN, E=E, lengths=lengths))
+    params, x = params._replace(weight_ih=params.weight_ih[..., :0]), x[..., :0]
+    found = []
+    for loop, options in ((vendor, {"states": True}), (scan, {})):
+        run = loop.forward(cell, params, x, state, lengths, **options)
+        gradient = loop.backward(cell, params, run.cache, *tree_map(own, tuple(case.cotangent)))
+        found.append(leaves((run.states, run.last, gradient)))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b)
+
+
 @pytest.mark.parametrize("cell", COMMON)
 def test_vendor_hands_torchs_kernels_weights_and_states_without_gaps(cell, monkeypatch):
     """Which cuDNN's ask for, and a CPU's do not; the law "strides" saw it on an H100."""
