@@ -322,6 +322,7 @@ class Recurrent(nn.Module):
         """
         layers = self.layers()
         given = self.sequences(layers[0][0], input, hx, lengths)
+        check_layers(self.cell, layers, torch_field)
         if torch.compiler.is_exporting() and torch.is_grad_enabled():  # which x it will be given, nobody knows yet
             warnings.warn(NO_GRADIENTS, stacklevel=2)
         h, last = given.x, []
@@ -424,6 +425,7 @@ class Recurrent(nn.Module):
         """
         layers, told = self.layers(), []
         given = self.sequences(layers[0][0], input, hx, lengths)
+        check_layers(self.cell, layers, torch_field)
         for k, directions in enumerate(layers):
             shape = (*given.x.shape[:-1], directions[0].weight_ih.shape[-1])
             x = given.x if k == 0 else given.x.new_empty(()).expand(shape)

@@ -635,6 +635,25 @@ def test_the_last_state_may_be_detached_in_place(kind, layers):
             assert not a.detach_().requires_grad
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "rule"),
+    [
+        ("weight_hh_l0", (16, 3), "must have shape (12, 3), since the cell is lstm, 4 blocks of H=3 rows;"),
+        ("weight_hh_l1", (16, 3), "must have shape (12, 3), since the cell is lstm, 4 blocks of H=3 rows;"),
+        ("bias_ih_l1", (15,), "must have shape (16,), since weight_hh_l1 is (16, 4);"),
+        ("weight_ih_l1", (16, 3), "must have shape (16, 4), since weight_hh_l0 is (16, 4), in 1 direction;"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_was_replaced_is_named_with_its_layer(name, shape, rule):
+    """By the module's own name, in a call as in `explain`."""
+    net = module.LSTM(3, 4, 2)
+    setattr(net, name, nn.Parameter(torch.zeros(shape)))
+    for ask in (net, net.explain):
+        with pytest.raises(ValueError) as error:
+            ask(X)
+        assert str(error.value) == f"`{name}` {rule} got {shape}."
+
+
 def test_from_layers_refuses_what_the_parameters_say_and_arrays_of_numpy():
     """An option that would be overwritten, by name; parameters as draw.py gives them, with what converts them."""
     held = module.LSTM(3, 4, dtype=torch.float64).layers()
