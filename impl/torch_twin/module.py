@@ -13,8 +13,8 @@ LSTM of 144 units or more.
 Not as in torch.nn: projections (proj_size), half precision and torch.jit.script are refused; under autocast the layers
 compute in the parameters' own dtype; torch.func's transforms and forward-mode differentiation raise. What torch.export
 makes gives no gradients, neither of our parameters nor of x and hx, of which it warns; torch.jit.trace works under
-torch.no_grad alone. Activation checkpointing gives the right gradients and saves no memory here: an engine's record is
-its own.
+torch.no_grad alone; torch.fx needs a Tracer whose is_leaf_module names the layer. Activation checkpointing gives the
+right gradients and saves no memory here: an engine's record is its own.
 
 Source: torch.nn.RNN and torch.nn.LSTM, whose behaviour is the specification.
 """

@@ -696,6 +696,19 @@ def test_cotangents_may_come_in_a_batch(kind, engine):
         torch.testing.assert_close(one, torch.autograd.grad(y, x, d, retain_graph=True)[0])
 
 
+def test_torch_fx_traces_around_a_layer_that_its_tracer_takes_for_a_leaf():
+    """By itself it takes torch.nn's own for leaves alone, and would trace into ours."""
+    net, x = nn.Sequential(nn.Linear(2, 3), module.LSTM(3, 4)), torch.ones(5, 2, 2)
+
+    class Tracer(torch.fx.Tracer):
+        def is_leaf_module(self, m, name):
+            return isinstance(m, module.Recurrent) or super().is_leaf_module(m, name)
+
+    assert torch.equal(torch.fx.GraphModule(net, Tracer().trace(net))(x)[0], net(x)[0])
+    with pytest.raises(TypeError, match="`x` must be a tensor or a PackedSequence; got Proxy"):
+        torch.fx.symbolic_trace(net)
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_what_is_exported_has_no_gradients_and_a_warning_says_so(frozen):
     """torch.export keeps values and loses gradients, those below a frozen layer too; none is missed under no_grad."""
