@@ -333,7 +333,7 @@ def backward(
     Args:
         cell, params, cache, dh, dlast, skip: as `scan.backward` has them.
     Raises:
-        TypeError, ValueError: a cotangent does not fit, or the forward kept no record.
+        TypeError, ValueError: the cache is of another forward or without a record, or a cotangent does not fit.
     """
     if cache.inner is None:
         raise ValueError("`cache` must be that of a forward with record=True; got one without a record.")

@@ -28,14 +28,17 @@ from impl.spec import (
     STATES,
     Array,
     Gradient,
+    Origin,
     Parameters,
     Run,
+    check_cache,
     check_like,
     check_sequence,
     check_skip,
     check_state,
     leaves,
     members,
+    origin,
     rebuild,
     tree_map,
 )
@@ -59,11 +62,12 @@ class Given(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What `backward` needs: the leaves, the outputs h and last with the graph between, lengths, direction, precision.
+    """What `backward` needs: whose it is, leaves, outputs h and last with the graph between, lengths, way, precision.
 
-    Without a record both are None.
+    Without a record the leaves and the outputs are None.
     """
 
+    origin: Origin
     given: Given | None
     outputs: tuple[Array, Any] | None
     lengths: Array | None
@@ -120,7 +124,7 @@ def forward(
         if states and len(first) > 1:
             running = running_rows(x, lengths, batch_of(params, x))
             whole = mask(running, over_steps(by_steps(cell, given, lengths, reverse)[0], first))._replace(h=h)
-    kept = Cache(given, (h, last), tree_map(copy, lengths), reverse, precision)
+    kept = Cache(origin("vendor", cell, params), given, (h, last), tree_map(copy, lengths), reverse, precision)
     detached = tree_map(torch.Tensor.detach, (whole, last))
     return Run(*detached, kept if record else kept._replace(given=None, outputs=None))
 
@@ -140,9 +144,10 @@ def backward(
     Returns:
         As `scan.backward`. With "states" among the skipped nothing runs by steps.
     Raises:
-        TypeError, ValueError: a cotangent does not fit, or the forward kept no record.
+        TypeError, ValueError: the cache is of another forward or without a record, or a cotangent does not fit.
     """
     check_skip(skip)
+    check_cache("vendor", cell, params, cache)
     if cache.given is None:
         raise ValueError("`cache` must be that of a forward with record=True; got one without a record.")
     (h, last), H = cache.outputs, params.weight_hh.shape[-1]

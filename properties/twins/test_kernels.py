@@ -298,6 +298,30 @@ def test_a_backward_refuses_by_name():
             fused.backward("lstm", params, run.cache, skip=skip)
 
 
+@interpreted
+@pytest.mark.parametrize(
+    "cell, params, message",
+    [
+        (
+            "rnn_relu",
+            given("rnn", torch.float32)[0],
+            "`cell` must be rnn, since the cache is of its forward; got 'rnn_relu'.",
+        ),
+        ("rnn", wide("rnn", torch.float32, D=4, H=7)[0], "`weight_ih` must have shape (2, 4), {}; got (2, 7, 4)."),
+        ("rnn", Parameters(torch.ones(3, 4), torch.ones(3, 3)), "`weight_ih` must have shape (2, 4), {}; got (3, 4)."),
+    ],
+)
+def test_a_backward_refuses_what_its_cache_is_not_of(cell, params, message):
+    """Units that the forward had not were given gradients by what pads its own, and a cell the slope of another."""
+    own, x, *_ = given("rnn", torch.float32)
+    cache = fused.forward("rnn", own, x).cache
+    with pytest.raises(ValueError) as refused:
+        fused.backward(cell, params, cache)
+    assert str(refused.value) == message.format("since the forward that the cache is of had it")
+    with pytest.raises(TypeError, match=r"`cache` must be that of fused.forward, .*; got scan's."):
+        fused.backward("rnn", own, scan.forward("rnn", own, x).cache)
+
+
 def test_float64_has_one_precision_and_cpu_tensors_need_the_interpreter(monkeypatch):
     """Each message says what to do."""
     with pytest.raises(ValueError, match=r"`precision` must be ieee, since float64 has no other; got 'bf16'."):

@@ -227,7 +227,8 @@ def test_the_backward_says_which_cotangent_does_not_fit(twin):
         scan.backward("lstm", params, cache, None, into(twin, tree_map(lambda a: a[:1], CASE.cotangent.last)))
 
 
-LOOPS = [("numpy_twin", "scan"), ("torch_twin", "scan"), ("numpy_twin", "fast"), ("numpy_twin", "compiled")]
+LOOPS = [("numpy_twin", "scan"), ("numpy_twin", "fast"), ("numpy_twin", "compiled")]
+LOOPS += [("torch_twin", "scan"), ("torch_twin", "vendor")]
 OF_ANOTHER_FORWARD = {
     # the cell and the parameters that a backward gets, of a cache of PARAMS
     "another cell's parameters": (

@@ -20,13 +20,16 @@ from impl.spec import (
     STATES,
     Array,
     Gradient,
+    Origin,
     Parameters,
     Run,
+    check_cache,
     check_like,
     check_sequence,
     check_skip,
     check_state,
     members,
+    origin,
     unpack,
 )
 from impl.torch_twin import tf32
@@ -41,6 +44,7 @@ class Cache(NamedTuple):
     """What `backward` needs, G blocks of P columns each (H padded, common.py).
 
     Attributes:
+        origin: of what forward it is.
         plan: how the loops run.
         w_ih, w_hh: (E, G*P, D) and (E, G*P, P), E = 1 for one model.
         x: (T, B, D) or (T, E, B, D), zero at padding.
@@ -51,6 +55,7 @@ class Cache(NamedTuple):
         way: 1, or -1 in reverse.
     """
 
+    origin: Origin
     plan: Plan
     w_ih: Array
     w_hh: Array
@@ -111,7 +116,8 @@ def forward(
             last = tuple(where(stepped, new, old) for new, old in zip(last, start, strict=True))
     elif T == 0:
         last = handed_on(start, last)
-    cache = Cache(chosen, w_ih, w_hh, seen, a if cell == "lstm" else None, saved, steps, tuple(x.shape), batch, way)
+    gates, made = a if cell == "lstm" else None, origin("fused", cell, params)
+    cache = Cache(made, chosen, w_ih, w_hh, seen, gates, saved, steps, tuple(x.shape), batch, way)
     after = [*(s.view(T, *batch, H) for s in after), *(None,) * (len(kind._fields) - len(asked))]
     return Run(kind(*after), kind(*(s.view(*batch, H) for s in last)), cache)
 
@@ -132,7 +138,10 @@ def backward(
         skip: names among impl.spec.SKIPPABLE: what is not asked for, and None in what is returned.
     Returns:
         As scan.backward.
+    Raises:
+        TypeError, ValueError: the cache is of another forward, or a cotangent does not fit; the message names it.
     """
+    check_cache("fused", cell, params, cache)
     H, batch, chosen = params.weight_hh.shape[-1], cache.batch, cache.plan
     (E, G, P), (T, B) = (models(params), len(GATES[cell]), chosen.P), (cache.x_shape[0], batch[-1])
     check_skip(skip)
