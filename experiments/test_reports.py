@@ -34,7 +34,7 @@ sys.exit(max(main(["report", name, "--check", "--out", out]) for name in names i
 @pytest.mark.parametrize(
     ("out", "processor"),
     [("reports", OLDER), ("reports/full", {})],
-    ids=["an older processor", "full, this processor"],
+    ids=["an older one", "full, this one"],
 )
 def test_committed_reports_are_what_their_records_give(out, processor, largest):
     """Made again they are the same bytes, also where exp, tanh and products round otherwise: quick there, full here."""
