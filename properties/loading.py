@@ -8,8 +8,9 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from properties.subject import Subject
@@ -115,11 +116,25 @@ def from_file(path: Path) -> ModuleType:
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    loader = AsWritten(path.stem, str(path.resolve()))
+    spec = importlib.util.spec_from_file_location(path.stem, path.resolve(), loader=loader)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+class AsWritten(SourceFileLoader):
+    """Compiles a file as it is now.
+
+    Bytecode that Python keeps beside it is known by the file's second and size alone, so that an edit of one digit
+    within a second would be judged as it was before.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """From the text, whatever is kept."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def adapted(found: Any, name: str) -> list[Subject]:

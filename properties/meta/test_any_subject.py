@@ -1,5 +1,6 @@
 """Any subject: whatever it is made of and whatever it does ends as a verdict with a sentence."""
 
+import os
 import pickle
 import re
 import subprocess
@@ -530,6 +531,16 @@ def test_a_course_declares_its_alpha_in_the_file(tmp_path):
         assert subject.alpha("float64") == 2 * subject.u("float64")
     with pytest.raises(ValueError, match=r"`alpha` of changed_course must be a number from 0 to 4, .*; got 5\.$"):
         load_all(str(changed(tmp_path, "course", more="\n\nalpha = 5\n")))
+
+
+def test_a_file_is_judged_as_it_is_written_now(tmp_path, monkeypatch):
+    """Also where an edit leaves its size and its second as they were, by which Python knows what it has compiled."""
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    for alpha in (2, 3):
+        path = changed(tmp_path, "course", more=f"\n\nalpha = {alpha}\n")
+        os.utime(path, (1e9, 1e9))
+        for subject in load_all(str(path)):
+            assert subject.alpha("float64") == alpha * subject.u("float64")
 
 
 class Callable:
