@@ -596,7 +596,7 @@ def verdict(claim: Claim, frame: pd.DataFrame) -> Verdict:
         ValueError: if a quantity of one number a seed has several.
     """
     found = judged(claim, frame)
-    more = (at_default(claim, frame), at_others(claim, frame), at_ends(claim, frame))
+    more = (at_default(claim, frame), at_others(claim, frame), ended_early(claim, frame))
     return found._replace(note="; ".join(filter(None, [found.note, *more])))
 
 
@@ -621,7 +621,7 @@ FEW, FULL_SEEDS, LONGEST = 2, 16, {"latch": 1280}
 """Where N12's rule ends its lengths: at most 2 of 16 seeds solve the longest, or this is the longest."""
 
 
-def at_ends(claim: Claim, frame: pd.DataFrame) -> str:
+def ended_early(claim: Claim, frame: pd.DataFrame) -> str:
     """Whose lengths end before the rule says, as a preset's time may have it."""
     early = []
     arms = [replace(q, settings=(arm,)) for q in claim.quantities if q.kind == "t50 ratio" for arm in q.settings]
@@ -765,12 +765,13 @@ def measured_median(quantity: Quantity, rows: pd.DataFrame) -> Measured:
     medians is at most their largest high end and, at the level of one end times their number, at least their largest
     low end; the smallest in the same way.
     """
-    for setting, some in rows.groupby("setting", sort=True):
+    settings = dict(iter(rows.groupby("setting", sort=True)))
+    for setting, some in settings.items():
         if some.seed.duplicated().any():
             raise ValueError(f"`frame` must have one {quantity.metric} a seed at {setting}; got {len(some)} records.")
-    if rows.setting.nunique() < len(quantity.settings):
+    if len(settings) < len(quantity.settings):
         return Measured(problem=NOT_MEASURED)
-    parts = [some.value for _, some in rows.groupby("setting", sort=True)] if quantity.pick else [rows.value]
+    parts = [some.value for some in settings.values()] if quantity.pick else [rows.value]
     seeds, best = min(map(len, parts)), PICKS.get(quantity.pick, max)
     interval = map(best, zip(*map(order_interval, parts), strict=True))
     return Measured(*interval, seeds, too_few(seeds, quantity.least))

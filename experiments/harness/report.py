@@ -14,7 +14,6 @@ import json
 import math
 import re
 import shutil
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from matplotlib.figure import Figure as Canvas
 from experiments import claims
 from experiments.claims import Verdict
 from experiments.harness import catalogue, figures, ran, verdicts
-from experiments.harness.endings import Told, UsageError
+from experiments.harness.endings import Told, UsageError, tell
 from experiments.harness.listing import counted
 from experiments.harness.markup import coded, escaped, html, markdown, slug
 from experiments.harness.ours import ABOVE, MADE_FROM, refuse_foreign
@@ -534,8 +533,7 @@ def rebuild(name: str, out: Path) -> Path:
     with analysing(folder):
         publish(name, texts.pop("results.csv"), out, provenance, texts)
     for file in others:
-        told = "is not the one that the older report was made from: the new one says what it holds now"
-        print(f"{folder / file} {told}", file=sys.stderr)
+        tell(f"{folder / file} is not the one that the older report was made from: the new one says what it holds now")
     return folder
 
 

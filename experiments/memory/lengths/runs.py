@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from experiments.claims import FEW, FULL_SEEDS
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
 from experiments.memory.fits import NONE, Fit, chance_of, fitted, in_steps, ratio
@@ -39,8 +40,8 @@ class Reached(NamedTuple):
     @property
     def ends(self) -> str:
         """Why the lengths end where they do: as the rule asks, or by what the preset's time allows."""
-        few = self.fit.solved[-1] <= 2 and self.fit.seeds[-1] >= 16
-        return "at most 2 of 16 solve the longest" if few else "as far as the preset's time allows"
+        few = self.fit.solved[-1] <= FEW and self.fit.seeds[-1] >= FULL_SEEDS
+        return f"at most {FEW} of {FULL_SEEDS} solve the longest" if few else "as far as the preset's time allows"
 
     @property
     def flat(self) -> bool:
