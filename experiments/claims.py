@@ -621,6 +621,13 @@ FEW, FULL_SEEDS, LONGEST = 2, 16, {"latch": 1280}
 """Where N12's rule ends its lengths: at most 2 of 16 seeds solve the longest, or this is the longest."""
 
 
+def ended(task: str, longest: float, share: float) -> str:
+    """Why N12's rule ends a cell's lengths at the longest, which this share of seeds solves; "" where it would go on."""
+    if share <= FEW / FULL_SEEDS:
+        return f"at most {FEW} of {FULL_SEEDS} solve the longest"
+    return "the rule's longest" if longest >= LONGEST.get(task, math.inf) else ""
+
+
 def ended_early(claim: Claim, frame: pd.DataFrame) -> str:
     """Whose lengths end before the rule says, as a preset's time may have it."""
     early = []
@@ -630,7 +637,7 @@ def ended_early(claim: Claim, frame: pd.DataFrame) -> str:
         rows = records_of(arm, frame)
         longest = rows["index"].max()
         solved = rows.value[rows["index"] == longest]
-        if solved.mean() > FEW / FULL_SEEDS and longest < LONGEST.get(task, math.inf):
+        if len(solved) and not ended(task, longest, solved.mean()):
             early.append(f"{cell} on {task} ({solved.sum():g} of {len(solved)} at {longest:g})")
     return f"lengths end before at most {FEW} of {FULL_SEEDS} solve: {listed(early)}" if early else ""
 

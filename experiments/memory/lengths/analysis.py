@@ -83,8 +83,8 @@ def chosen(one: Reached) -> str:
 
 
 def flat_sentence(found: list[Reached]) -> str:
-    """Which cells' success does not fall with the length, and what T50 is worth there."""
-    flat = [one for one in found if one.flat]
+    """Which cells' success does not fall from one length to others, and what T50 is worth there."""
+    flat = [one for one in found if one.flat and len(one.fit.delays) > 1]
     if not flat:
         return ""
     which = "; ".join(f"{called(one)} ({counts(one)})" for one in flat)

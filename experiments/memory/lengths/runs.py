@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from experiments.claims import FEW, FULL_SEEDS
+from experiments import claims
 from experiments.harness import statistics
 from experiments.harness.arms import ARMS
 from experiments.memory.fits import NONE, Fit, chance_of, fitted, in_steps, ratio
@@ -40,17 +40,18 @@ class Reached(NamedTuple):
     @property
     def ends(self) -> str:
         """Why the lengths end where they do: as the rule asks, or by what the preset's time allows."""
-        few = self.fit.solved[-1] <= FEW and self.fit.seeds[-1] >= FULL_SEEDS
-        return f"at most {FEW} of {FULL_SEEDS} solve the longest" if few else "as far as the preset's time allows"
+        longest, share = self.fit.delays[-1], self.fit.solved[-1] / self.fit.seeds[-1]
+        return claims.ended(self.task, longest, share) or "as far as the preset's time allows"
 
     @property
     def flat(self) -> bool:
         """Whether more seeds solve the longest length than the shortest, or some the shortest and no fall is seen.
 
-        A fall is looked for from the shortest length to one at least twice as long.
+        A fall is looked for from the shortest length to one at least twice as long, and in the curve, which has no T50
+        without one.
         """
         lengths, solved, seeds = self.fit.delays, self.fit.solved, self.fit.seeds
-        if solved[-1] * seeds[0] > solved[0] * seeds[-1]:
+        if solved[-1] * seeds[0] > solved[0] * seeds[-1] or math.isnan(self.fit.t50.value):
             return True
         some = 0 < solved[0] < seeds[0] and len(lengths) > 2 and lengths[-1] >= 2 * lengths[0]
         return bool(some) and chance_of(solved[-1], seeds[-1], solved[0], seeds[0]) > FLAT

@@ -120,8 +120,12 @@ def test_of_a_share_that_does_not_fall_text_and_tables_say_the_same():
 
 
 def test_a_share_that_rises_with_the_length_gives_no_t50():
-    """Surely so from 4 to 14 of 16, from none, and at two lengths; one that surely falls, and all or none, do."""
-    for rising in ({80: 4, 113: 7, 160: 10, 226: 14}, {80: 0, 113: 7, 160: 14}, {80: 7, 113: 9}):
+    """Surely so from 4 to 14 of 16, from none, and at two lengths; one that surely falls, and all or none, do.
+
+    Nor do counts from which no falling curve can be drawn, and one length alone, of which no fall is said to be missed.
+    """
+    rises = ({80: 4, 113: 7, 160: 10, 226: 14}, {80: 0, 113: 7, 160: 14}, {80: 7, 113: 9})
+    for rising in (*rises, {80: 16, 113: 0, 160: 0, 226: 16, 320: 15}):
         (one,) = reached(counted("tuned/latch", "rnn_uniform", rising))
         assert one.unmeasured and one.t50 == one.warned == "none (no fall seen)"
         assert analysis.t50_interval(one) == "any" and "RNN uniform on latch, tuned (80: " in analysis.flat_sentence(
@@ -130,6 +134,9 @@ def test_a_share_that_rises_with_the_length_gives_no_t50():
     for falling in ({80: 14, 113: 10, 160: 7, 226: 4}, {80: 16, 113: 16, 160: 16}, {80: 0, 113: 0, 160: 0}):
         (one,) = reached(counted("tuned/latch", "rnn_uniform", falling))
         assert not one.flat and analysis.flat_sentence([one]) == ""
+
+    (one,) = reached(counted("tuned/latch", "rnn_uniform", {80: 8}))
+    assert one.unmeasured and one.warned == "none (no fall seen)" and analysis.flat_sentence([one]) == ""
 
 
 def test_a_t50_that_its_interval_does_not_bound_is_marked_in_title_legend_and_text():
@@ -143,8 +150,21 @@ def test_a_t50_that_its_interval_does_not_bound_is_marked_in_title_legend_and_te
         assert re.search(rf": latch LSTM {told} and RNN \d+$", figure.title)
         legend = [text.get_text() for text in figure.canvas.findobj(Text)]
         assert any(re.fullmatch(f"tuned: LSTM b_f=3, T50 {told}", text) for text in legend)
-    (wild,) = reached(counted("tuned/latch", "lstm_b3", {80: 16, 113: 0, 160: 0, 226: 16, 320: 15}))
+    (wild,) = reached(counted("tuned/latch", "lstm_b3", {80: 16, 113: 1, 160: 16, 226: 3, 320: 9}))
     assert wild.doubt and not wild.flat and not wild.bounded and wild.warned.endswith(" (no bound, in doubt)")
+
+
+def test_why_the_lengths_end_is_told_by_the_rule_that_the_ledger_has():
+    """At most 2 of 16 at the longest, a latch of 1,280 steps, or else the time; a length of a share as N12's row does."""
+    few, longest, time = "at most 2 of 16 solve the longest", "the rule's longest", "as far as the preset's time allows"
+    for task, counts, why in (
+        ("latch", {80: 16, 1280: 2}, few),
+        ("latch", {80: 16, 1280: 3}, longest),
+        ("latch", {80: 16, 640: 3}, time),
+        ("adding", {80: 16, 1280: 3}, time),
+    ):
+        (one,) = reached(counted(f"tuned/{task}", "rnn_uniform", counts))
+        assert one.ends == why
 
 
 def test_a_length_with_more_seeds_is_compared_by_its_share():
