@@ -622,7 +622,7 @@ FEW, FULL_SEEDS, LONGEST = 2, 16, {"latch": 1280}
 
 
 def ended(task: str, longest: float, share: float) -> str:
-    """Why N12's rule ends a cell's lengths at the longest, which this share of seeds solves; "" where it would go on."""
+    """Why N12's rule ends a cell's lengths at the longest, solved by this share of seeds; "" where it would go on."""
     if share <= FEW / FULL_SEEDS:
         return f"at most {FEW} of {FULL_SEEDS} solve the longest"
     return "the rule's longest" if longest >= LONGEST.get(task, math.inf) else ""

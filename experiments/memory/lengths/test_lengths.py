@@ -155,7 +155,7 @@ def test_a_t50_that_its_interval_does_not_bound_is_marked_in_title_legend_and_te
 
 
 def test_why_the_lengths_end_is_told_by_the_rule_that_the_ledger_has():
-    """At most 2 of 16 at the longest, a latch of 1,280 steps, or else the time; a length of a share as N12's row does."""
+    """At most 2 of 16 at the longest, a latch of 1,280 steps, or else the time."""
     few, longest, time = "at most 2 of 16 solve the longest", "the rule's longest", "as far as the preset's time allows"
     for task, counts, why in (
         ("latch", {80: 16, 1280: 2}, few),
