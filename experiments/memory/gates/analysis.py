@@ -70,9 +70,14 @@ def unsolved(solved: np.ndarray) -> str:
 
 
 def chance_text(tasks: list[Compared]) -> str:
-    """What the dashed levels are."""
-    levels = "; ".join(f"{task.name}: {task.level_name} {few(task.level)}" for task in tasks if task.equal == "width")
-    return f"Dashed is what is to be had without memory or without telling inputs apart ({levels})." if levels else ""
+    """What the dashed levels are, once for each length of a task."""
+    levels = dict.fromkeys(
+        f"{task.name} of {task.length} steps: {task.level_name} {few(task.level)}"
+        for task in tasks
+        if task.equal == "width"
+    )
+    said = "; ".join(levels)
+    return f"Dashed is what is to be had without memory or without telling inputs apart ({said})." if said else ""
 
 
 # Table
