@@ -348,6 +348,7 @@ class Stops:
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.usefixtures("hears_signals")
 @pytest.mark.parametrize("when", ["imports", "the line is read"])
 def test_ctrl_c_before_anything_is_done_ends_as_it_does_later(capsys, monkeypatch, when):
     """A line and the code 130, and no traceback."""
