@@ -29,8 +29,18 @@ LAYOUTS = {"Fortran order": np.asfortranarray, "sliced": sliced, "negative strid
 @law("strides", plans(), seen_in=("pytorch#345",), share=0.6)
 def test_sliced_transposed_and_reversed_arrays_give_the_same(subject, cell, dtype, plan):
     """The same numbers in another layout are the same call: within the bound, and the arguments keep their bits."""
-    case = plan.case(cell, dtype)
-    name = sorted(LAYOUTS)[plan.seed % len(LAYOUTS)]
+    same_in_a_layout(subject, plan.case(cell, dtype), dtype)
+
+
+@law("strides", plans(group=True), needs=("ensemble",), share=0.2)
+def test_a_group_in_another_layout_gives_the_same(subject, cell, dtype, plan):
+    """The models of a group may lie anywhere too: in each other, with gaps, the last one first."""
+    same_in_a_layout(subject, plan.case(cell, dtype), dtype)
+
+
+def same_in_a_layout(subject, case, dtype):
+    """A case gives the same where its arrays lie in one of LAYOUTS, by the plan's seed."""
+    name = sorted(LAYOUTS)[case.plan.seed % len(LAYOUTS)]
     layout = LAYOUTS[name]
     call, cotangent = case.call, case.cotangent
     strange = mapped(call, layout)

@@ -201,6 +201,14 @@ class WeightsReadInMemoryOrder(Carrier):
 
 
 @fault("strides")
+class WeightsOfAGroupReadInMemoryOrder(Carrier):
+    def before(self, call):
+        W = call.params.weight_ih
+        read = W.ravel("K").reshape(W.shape) if W.ndim == 3 else W
+        return replace(call, params=call.params._replace(weight_ih=read))
+
+
+@fault("strides")
 class GradientOfAnExpandedInputIsSummed(Carrier):
     def backward(self, call, cotangent):
         result = TWIN.backward(call, cotangent)
