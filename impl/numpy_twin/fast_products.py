@@ -48,7 +48,7 @@ def memory(shape: tuple[int, ...], dtype: Any) -> Array:
     if size < 2**16:
         return within(empty(size, uint8), shape, dtype)
     with _lock:
-        free = unused(_held.setdefault(size, []))
+        free = unused(_held.get(size, []))
         if not free and not make_room(size):
             return within(empty(size, uint8), shape, dtype)
         block = free[0] if free else empty(size, uint8)
@@ -76,13 +76,19 @@ def unused(blocks: list[Array]) -> list[Array]:
 
 
 def make_room(size: int) -> bool:
-    """Lets go of unused blocks until so many bytes more can be held; whether they can."""
-    for other, blocks in list(_held.items()):
-        if size + sum(n * len(held) for n, held in _held.items()) <= HELD:
-            return True
-        free = {id(block) for block in unused(blocks)}
-        _held[other] = [block for block in blocks if id(block) not in free]
-    return size + sum(n * len(held) for n, held in _held.items()) <= HELD
+    """Lets go of unused blocks, of the size first held first, until so many bytes more can be held; whether they can.
+
+    A size of which nothing is left is forgotten: where lengths vary every call asks for others.
+    """
+    total = size + sum(n * len(blocks) for n, blocks in _held.items())
+    for other in list(_held):
+        if total <= HELD:
+            break
+        free = {id(block) for block in unused(_held[other])}
+        total -= other * len(free)
+        if kept := [block for block in _held.pop(other) if id(block) not in free]:
+            _held[other] = kept
+    return total <= HELD
 
 
 def steps_at_once(B: int) -> int:

@@ -225,6 +225,17 @@ def test_memory_is_used_again_when_nothing_refers_to_it_and_not_before(monkeypat
     assert len({a.ctypes.data for a in kept}) == 3
 
 
+def test_sizes_of_which_no_memory_is_held_are_forgotten(monkeypatch):
+    """As where every batch has its own longest row: each call went through all sizes that there had ever been."""
+    monkeypatch.setattr(fast_products, "_held", {})
+    monkeypatch.setattr(fast_products, "HELD", 2**20)
+    used = fast_products.memory((2**16,), np.uint8)
+    for n in range(500):
+        fast_products.memory((2**16 + 2 + n,), np.uint8)
+    assert all(fast_products._held.values()) and len(fast_products._held) <= 2**20 // 2**16
+    assert any(np.shares_memory(used, block) for blocks in fast_products._held.values() for block in blocks)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_states_that_are_not_asked_for_are_none(name):
     """Of an LSTM's states c; h is the output."""
