@@ -195,6 +195,9 @@ def check_tree(name: str, tree: Any) -> None:
 
 def check_fits(name: str, tree: Any, like: Any, source: str) -> None:
     """Refuses a tree of another form, shape or dtype than `like`, which is called `source`, by name and place."""
+    if fits(tree, like):  # nearly always, and no name of a place need be made
+        return
+    check_tree(name, tree)
     if isinstance(like, tuple) and isinstance(tree, tuple) and len(tree) == len(like):
         fields = getattr(like, "_fields", None)
         for n, (branch, other) in enumerate(zip(tree, like, strict=True)):
@@ -208,6 +211,15 @@ def check_fits(name: str, tree: Any, like: Any, source: str) -> None:
         raise TypeError(f"`{name}` must be {wanted}, since {source} is; got {came}.")
     elif like is not None and (tree.shape != like.shape or tree.dtype != like.dtype):
         check_like(name, tree, like, f"{source} has it")
+
+
+def fits(tree: Any, like: Any) -> bool:
+    """Whether a tree has the form of `like`, and its arrays their shapes and dtypes."""
+    if isinstance(like, tuple):
+        return isinstance(tree, tuple) and len(tree) == len(like) and all(map(fits, tree, like))
+    if tree is None or like is None:
+        return tree is like
+    return getattr(tree, "shape", None) == like.shape and getattr(tree, "dtype", None) == like.dtype
 
 
 def rebuild(tree: Any, arrays: list[Array]) -> Any:

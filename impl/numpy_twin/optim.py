@@ -9,7 +9,7 @@ from math import prod
 from numbers import Real
 from typing import Any, NamedTuple
 
-from numpy import amax, generic, inf, maximum, ndarray, sqrt, where
+from numpy import amax, generic, inf, maximum, ndarray, sqrt, where, zeros_like
 
 from impl.spec import Array, check_fits, check_tree, leaves, members, tree_map
 
@@ -25,7 +25,7 @@ class AdamState(NamedTuple):
 def sgd(params: Any, gradient: Any, lr: float) -> Any:
     """Gradient descent: params - lr * gradient."""
     check_trees(params, gradient=gradient)
-    lr = plain("lr", lr)
+    (lr,) = options(lr=lr)
     return tree_map(lambda p, d: p - lr * d, params, gradient)
 
 
@@ -55,7 +55,7 @@ def adam(
     if not isinstance(state, AdamState):
         raise TypeError(f"`state` must be AdamState, since Adam has two means; got {type(state).__name__}.")
     check_trees(params, gradient=gradient, **{"state.mean": state.mean, "state.square": state.square})
-    lr, beta1, beta2, eps = map(plain, ("lr", "beta1", "beta2", "eps"), (lr, beta1, beta2, eps))
+    lr, beta1, beta2, eps = options(lr=lr, beta1=beta1, beta2=beta2, eps=eps)
     count = state.count + 1
     mean = tree_map(lambda m, d: beta1 * m + (1 - beta1) * d, state.mean, gradient)
     square = tree_map(lambda s, d: beta2 * s + (1 - beta2) * d * d, state.square, gradient)
@@ -82,7 +82,7 @@ def rmsprop(
     Source: Tieleman, Hinton 2012, lecture 6e. It has no eps: that, and the default decay, are torch.optim.RMSprop's.
     """
     check_trees(params, gradient=gradient, square=square)
-    lr, decay, eps = map(plain, ("lr", "decay", "eps"), (lr, decay, eps))
+    lr, decay, eps = options(lr=lr, decay=decay, eps=eps)
     square = tree_map(lambda s, d: decay * s + (1 - decay) * d * d, square, gradient)
     params = tree_map(lambda p, d, s: p - lr * d / (sqrt(s) + eps), params, gradient, square)
     return params, square
@@ -104,7 +104,11 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
     norm = global_norm(gradient)
-    factor = where(norm > max_norm, max_norm / where(norm > max_norm, norm, 1), 1)
+    over, limit = (
+        norm > max_norm,
+        zeros_like(norm) + max_norm,
+    )  # torch makes number / tensor by 1 / norm, often infinite
+    factor = where(over, limit / where(over, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
 
 
@@ -112,8 +116,20 @@ def check_trees(params: Any, **others: Any) -> None:
     """Refuses, by name, what is no tree of arrays, and what does not fit the parameters leaf by leaf."""
     check_tree("params", params)
     for name, tree in others.items():
-        check_tree(name, tree)
         check_fits(name, tree, params, "params")
+
+
+def options(**given: Any) -> list[Any]:
+    """An optimiser's options as `plain` has them: each at least 0, a decay below 1 and the others finite, or refused.
+
+    A tensor is not looked at: a card's would be waited for.
+    """
+    found = [plain(name, a) for name, a in given.items()]
+    for name, a in zip(given, found, strict=True):
+        end, rule = (inf, "finite") if name in ("lr", "eps") else (1, "below 1, since it is the decay of a mean")
+        if isinstance(a, Real) and not 0 <= a < end:
+            raise ValueError(f"`{name}` must be at least 0 and {rule}; got {a}.")
+    return found
 
 
 def plain(name: str, a: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from torch import arange, zeros
 
 from impl.spec import Array, check_like, check_look_up
@@ -17,7 +19,7 @@ def look_up(table: Array, index: Array) -> Array:
         TypeError, ValueError: an argument has the wrong kind, dtype or shape; the message names it.
     """
     check_look_up(table, index)
-    return table.reshape(-1, table.shape[-1])[places(table, index)]
+    return table.reshape(prod(table.shape[:-1]), table.shape[-1])[places(table, index)]
 
 
 def backward(table: Array, index: Array, dx: Array) -> Array:
@@ -30,8 +32,8 @@ def backward(table: Array, index: Array, dx: Array) -> Array:
     check_look_up(table, index)
     place, D = places(table, index), table.shape[-1]
     check_like("dx", dx, table, "it is the gradient by x", (*place.shape, D))
-    rows = table.reshape(-1, D).shape[0]
-    return sum_rows(dx.reshape(-1, D), place.reshape(-1), rows).reshape(table.shape)
+    place, dx = place.reshape(-1), dx.reshape(prod(place.shape), D)
+    return sum_rows(dx, place, prod(table.shape[:-1])).reshape(table.shape)
 
 
 def places(table: Array, index: Array) -> Array:

@@ -266,7 +266,11 @@ class Recurrent(nn.Module):
         return [leaves(params) for directions in self.layers() for params in directions]
 
     def layers(self) -> Layers:
-        """The parameters by layer and direction: the tensors themselves, for `stack` and `exchange`."""
+        """The parameters by layer and direction: the tensors themselves, for `stack` and `exchange`.
+
+        They require gradients: `stack` and `optim` record what they do with them, and a training that goes on from
+        what `optim` returns keeps the graphs of all its updates. `tree_map(array.detached, module.layers())` does not.
+        """
         return tuple(tuple(self.side(k, d) for d in range(self.directions)) for k in range(self.num_layers))
 
     def side(self, k: int, d: int) -> Parameters:

@@ -6,7 +6,7 @@ import pytest
 from impl.spec import Head, Model, Parameters, leaves, rebuild, tree_map
 from properties.twins.both import both, call
 
-EPS = np.finfo(np.float64).eps
+EPS, EPS32 = (float(np.finfo(dtype).eps) for dtype in ("float64", "float32"))
 SHAPES = Model(Parameters((8, 3), (8, 2), (8,), None), Head((5, 2), (5,)))
 ARRAYS = len(leaves(Model(Parameters(1, 1, 1, None), Head(1, 1))))
 
@@ -58,6 +58,19 @@ def test_zeros_stay_zeros_under_a_limit_of_zero(twin):
         clipped, norm = call(twin, "optim", "clip", zeros, 0.0)
     assert norm.tolist() == [0, 0]
     assert not any(a.any() for a in leaves(clipped))
+
+
+@both
+@pytest.mark.parametrize(
+    ("dtype", "entry", "limit"),
+    [("float32", 1e-40, 0.0), ("float32", 4e-45, 1e-45), ("float32", 2.9e38, 1e3), ("float64", 1e-310, 1e-312)],
+)
+def test_the_smallest_and_the_largest_norms_are_clipped(twin, dtype, entry, limit):
+    """Where 1 over the norm is infinite or has few bits: to the limit, and not to infinity or NaN."""
+    clipped, _ = call(twin, "optim", "clip", (np.array([[entry, 0]], dtype),), limit)
+    least = np.finfo(dtype).smallest_subnormal
+    wanted = np.array(limit, dtype)
+    assert clipped[0].tolist()[0][1] == 0 and abs(clipped[0][0, 0] - wanted) <= 2 * (least + wanted * EPS32)
 
 
 @both

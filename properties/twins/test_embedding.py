@@ -163,6 +163,17 @@ def test_a_gradient_that_goes_to_another_model_is_seen_by_the_gradient_alone(twi
     assert worst_fraction(twin, *data()) > 1e6
 
 
+@both
+@pytest.mark.parametrize("E", [None, 3])
+def test_a_table_without_features_gives_inputs_without_any(twin, E):
+    """As the time loops take them: nothing is guessed of a shape that holds no numbers."""
+    group = () if E is None else (E,)
+    table, index = np.zeros((*group, V, 0)), np.zeros((T, *group, B), np.int64)
+    x = call(twin, "embedding", "look_up", table, index)
+    assert x.shape == (T, *group, B, 0)
+    assert call(twin, "embedding", "backward", table, index, x).shape == table.shape
+
+
 # Refusals
 
 TABLE, INDEX = np.ones((V, D)), np.zeros((T, B), np.int64)

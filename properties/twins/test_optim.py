@@ -6,6 +6,9 @@ import torch
 
 from impl import draw
 from impl.spec import Head, Model, Parameters, leaves, tree_map
+from impl.torch_twin import array as torch_array
+from impl.torch_twin import optim as torch_optim
+from impl.torch_twin.module import LSTM
 from properties.twins.both import both, call, into, out, part
 
 EPS = np.finfo(np.float64).eps
@@ -290,6 +293,34 @@ def test_what_is_not_one_number_is_refused_by_name(twin):
             for wrong, came in several:
                 with pytest.raises(TypeError, match=rf"^`{name}` must be one number, .*; got {came}\.$"):
                     update(wrong)
+
+
+@both
+def test_options_out_of_their_range_are_refused_by_name(twin):
+    """A decay of 1 divides by zero or keeps nothing, one above makes complex numbers; a negative rate climbs."""
+    optim, params = part(twin, "optim"), into(twin, draw.uniform(draw.generator("range"), "rnn", 2, 3))
+    adam, rmsprop = optim.adam_start(params), optim.rmsprop_start(params)
+    asked = {
+        "lr": lambda one: optim.sgd(params, params, one),
+        "beta1": lambda one: optim.adam(params, params, adam, 0.1, beta1=one),
+        "beta2": lambda one: optim.adam(params, params, adam, 0.1, beta2=one),
+        "decay": lambda one: optim.rmsprop(params, params, rmsprop, 0.1, decay=one),
+        "eps": lambda one: optim.rmsprop(params, params, rmsprop, 0.1, eps=one),
+    }
+    for name, update in asked.items():
+        rule = "finite" if name in ("lr", "eps") else "below 1, since it is the decay of a mean"
+        update(0), update(0.99)
+        for wrong in (-0.1, np.nan, np.inf, 1.0 if rule != "finite" else -1):
+            with pytest.raises(ValueError, match=rf"^`{name}` must be at least 0 and {rule}; got {wrong}\.$"):
+                update(wrong)
+
+
+def test_an_update_is_differentiable_and_one_of_detached_parameters_keeps_nothing():
+    """As a module's docstring says of its layers."""
+    layers = LSTM(2, 3).layers()
+    for given, recorded in ((layers, True), (tree_map(torch_array.detached, layers), False)):
+        updated, memory = torch_optim.adam(given, given, torch_optim.adam_start(given), 0.1)
+        assert {a.requires_grad for a in leaves((updated, memory.mean))} == {recorded}
 
 
 def dtypes(optim, params, one):
