@@ -9,6 +9,8 @@ directions a layer as torch.nn has it; dropout between layers alone: Zaremba, Su
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple
 
 from torch import cat as concatenate
@@ -66,7 +68,7 @@ def forward(
             loop.forward(cell, params, h, None if state is None else state[k][d], lengths, d == 1)
             for d, params in enumerate(directions)
         ]
-        h = concatenate([run.states.h for run in runs], -1)
+        h = runs[0].states.h if len(runs) == 1 else concatenate([run.states.h for run in runs], -1)
         loops.append(tuple(run.cache for run in runs))
         last.append(tuple(run.last for run in runs))
     cache = Cache(tuple(loops), masks, batch_first, tuple(h.shape))
@@ -103,7 +105,7 @@ def backward(
             )
             for d, params in enumerate(directions)
         ]
-        dh = dropped(sum(gradient.x for gradient in gradients), cache.masks[k])
+        dh = dropped(reduce(add, (gradient.x for gradient in gradients)), cache.masks[k])
         dlayers.append(tuple(gradient.params for gradient in gradients))
         dstate.append(tuple(gradient.state for gradient in gradients))
     return StackGradient(batch_before(dh) if cache.batch_first else dh, tuple(dlayers[::-1]), tuple(dstate[::-1]))

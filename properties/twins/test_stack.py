@@ -241,10 +241,11 @@ def test_no_steps_and_no_rows_work(twin, cell, n, batch_first, E, steps, rows):
 
 @both
 @cells
+@directions
 @layouts
-def test_a_stack_changes_nothing_that_it_is_given_and_gives_memory_of_its_own(twin, cell, batch_first):
+def test_a_stack_changes_nothing_that_it_is_given_and_gives_memory_of_its_own(twin, cell, n, batch_first):
     """Arguments and cotangents keep their bits; outputs may be overwritten before the backward, which may repeat."""
-    setting, stack = Setting(cell, 2, batch_first=batch_first, widths=(H,)), part(twin, "stack")
+    setting, stack = Setting(cell, n, batch_first=batch_first, widths=(H,)), part(twin, "stack")
     kept = (setting.layers, setting.x, setting.state, setting.dh, setting.dlast)
     given = into(twin, kept)
     run = stack.forward(cell, *given[:3], batch_first=batch_first)
