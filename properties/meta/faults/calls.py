@@ -227,7 +227,7 @@ class MomentumInPlainDescent(Carrier):
 @fault("training")
 class UpdateAscends(Carrier):
     def updates(self, rule, params, gradients, lr):
-        return TWIN.updates(rule, params, gradients, -lr)
+        return TWIN.updates(rule, params, [tree_map(np.negative, d) for d in gradients], lr)
 
 
 @fault("training")
