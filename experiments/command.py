@@ -57,7 +57,7 @@ class Run:
     experiment: Annotated[str, tyro.conf.Positional] = "all"
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
-    """smoke: seconds; tour: about five minutes on two cores; quick: about 45; full: hours."""
+    """smoke: seconds; tour: about five minutes on two cores; quick: about an hour; full: hours."""
     corpus: str | None = None
     """A text for language_model: a file of your own in UTF-8, or one that is downloaded once by its name:
     tiny_shakespeare, ptb, text8 or enwik8 (a file of such a name is ./text8); the default is the King James text of

@@ -369,6 +369,18 @@ def test_the_tour_fits_its_time():
     assert total < 2 * 8 * 60
 
 
+def test_the_help_of_run_says_what_quick_takes(capsys, monkeypatch):
+    """On two cores, within a fifth of what all its groups are predicted to."""
+    monkeypatch.setattr(listing, "CORES", 2)
+    groups = [g for name in catalogue.EXPERIMENTS for g in catalogue.sweep(name, "quick", Options())]
+    alone, together = ([g for g in groups if catalogue.alone(g.experiment) is kind] for kind in (True, False))
+    minutes = (listing.wall(alone, True) + listing.wall(together, False)) / 60
+    with pytest.raises(SystemExit):
+        command.main(["run", "--help"])
+    said = re.search(r"quick: about ([\w ]+); full", " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split()))
+    assert {"an hour": 60}[said[1]] == pytest.approx(minutes, rel=0.2)
+
+
 def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(here, capsys, monkeypatch):
     """Each closed form of gradient_flow in a line of its own; an experiment without a module for it has none."""
     assert catalogue.predicted("memory") == []
