@@ -361,28 +361,38 @@ def test_a_reader_who_has_enough_ends_the_command_quietly():
         assert process.stderr.read() == "" and process.wait() == 1
 
 
+STOPPED = "experiments.command", "experiments.memory.grid.choose", "experiments.language_model.rates.search"
+
+
 class Stops:
     """Ctrl-C, while a module is imported."""
 
     def find_spec(self, name, *_):
         """Of no module the finder."""
-        if name == "experiments.command":
+        if name in STOPPED:
             signal.raise_signal(signal.SIGINT)
+
+
+SCRIPTS = sorted(".".join(file.parent.relative_to(ROOT).parts) for file in ROOT.glob("experiments/**/__main__.py"))
 
 
 @pytest.mark.usefixtures("hears_signals")
 @pytest.mark.parametrize("when", ["imports", "the line is read"])
-def test_ctrl_c_before_anything_is_done_ends_as_it_does_later(capsys, monkeypatch, when):
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_ctrl_c_before_anything_is_done_ends_as_it_does_later(capsys, monkeypatch, name, when):
     """A line and the code 130, and no traceback."""
+    monkeypatch.setattr(sys, "argv", ["x"])
     if when == "imports":
-        monkeypatch.delitem(sys.modules, "experiments.command")
+        for module in STOPPED:
+            monkeypatch.delitem(sys.modules, module, raising=False)
         monkeypatch.setattr(sys, "meta_path", [Stops(), *sys.meta_path])
     else:
         monkeypatch.setattr(parsing.tyro, "cli", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     with pytest.raises((SystemExit, KeyboardInterrupt)) as end:  # the latter would end the tests
-        runpy.run_module("experiments", run_name="__main__")
+        runpy.run_module(name, run_name="__main__")
     assert end.type is SystemExit and end.value.code == 130
-    assert capsys.readouterr().err.startswith("experiments: stopped; ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("experiments") and ": stopped; " in line
 
 
 def test_the_tour_fits_its_time():
