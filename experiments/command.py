@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +24,7 @@ from experiments.harness.endings import UsageError, ended, tell, terminable, wri
 from experiments.harness.engine import cores
 from experiments.harness.executor import Executor, InProcess
 from experiments.harness.ours import ABOVE, refuse_foreign
+from experiments.harness.parsing import parsed
 from experiments.harness.run import OutOfTime, RunError, compute, stamped
 from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import FILES, PRESETS, Group, Options
@@ -57,7 +59,7 @@ class Run:
     experiment: Annotated[str, tyro.conf.Positional] = "all"
     """The experiment's name, or all."""
     preset: Literal["smoke", "tour", "quick", "full"] = "quick"
-    """smoke: seconds; tour: about five minutes on two cores; quick: about 45; full: hours."""
+    """smoke: seconds; tour: about five minutes on two cores; quick: about an hour; full: hours."""
     corpus: str | None = None
     """A text for language_model: a file of your own in UTF-8, or one that is downloaded once by its name:
     tiny_shakespeare, ptb, text8 or enwik8 (a file of such a name is ./text8); the default is the King James text of
@@ -151,7 +153,7 @@ class Generate:
 class Continue:
     """Trains the models of a file further, into a file beside it. Stopped or killed, the same command goes on."""
 
-    file: Annotated[Path, tyro.conf.Positional]
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
     """A file of trained models of characters."""
     updates: int
     """How many more, 1 or more; over the last of them the rate falls, as it did over the same share of those before."""
@@ -202,10 +204,22 @@ Command = (
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m experiments") -> int:
     """Does what the command line says; the exit code of `ended`."""
     words = sys.argv[1:] if arguments is None else arguments
-    command = tyro.cli(Command, args=words, prog=prog, description=__doc__)
-    if isinstance(command, Run | Verify):
-        command = replace(command, typed=provenance.typed(prog, words))
-    return ended(partial(done, command, words), "experiments", words)
+    return ended(lambda: done(asked(words, prog), words), "experiments", words)
+
+
+def asked(words: Sequence[str], prog: str) -> Any:
+    """The command that the words ask for.
+
+    Raises:
+        UsageError: they ask for none; one line.
+    """
+    of = next((word for word in words[:1] if word in {kind.__name__.lower() for kind in DOES}), "")
+    try:
+        command = parsed(Command, words, prog, __doc__, of)
+    except UsageError as error:
+        many = of in ("list", "run", "report") and re.match(r"Unrecognized options: (?!-)", str(error))
+        raise UsageError(f"{of} takes one experiment's name, or all. {error}") if many else error from None
+    return replace(command, typed=provenance.typed(prog, words)) if isinstance(command, Run | Verify) else command
 
 
 def done(command: Any, words: Sequence[str]) -> int:

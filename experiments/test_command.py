@@ -21,7 +21,7 @@ from unittest.mock import Mock
 import pytest
 
 from experiments import command
-from experiments.harness import catalogue, listing, workers
+from experiments.harness import catalogue, listing, parsing, workers
 from experiments.harness import store as store_module
 from experiments.harness.deadline import Deadline
 from experiments.harness.endings import UsageError
@@ -120,6 +120,26 @@ WRONG = {
         ["continue", "x.safetensors", "--updates", "9", "--engine", "fast", "--device", "cuda"],
         "--device must be cpu",
     ),
+    "a preset that does not exist": (
+        ["run", "memory", "--preset", "slow"],
+        "'slow' for argument '--preset'. Expected one of ('smoke', 'tour', 'quick', 'full'); see `python -m exp",
+    ),
+    "an option that another command has": (["run", "memory", "--seeds", "8"], "Unrecognized options: --seeds, 8; see "),
+    "two experiments": (
+        ["run", "memory", "modes"],
+        "run takes one experiment's name, or all. Unrecognized options: m",
+    ),
+    "to list two": (["list", "modes", "memory", "--cost"], "list takes one experiment's name, or all"),
+    "an option beside two words": (["report", "--chek"], "experiments: Unrecognized options: --chek; see `python -m "),
+    "no file to continue": (["continue", "--updates", "9"], "Missing from python -m experiments continue: FILE; see "),
+    "to continue without end": (["continue", "x"], "Missing from python -m experiments continue: --updates INT; see "),
+    "a length that is no number": (["generate", "--length", "long"], "Error parsing --length: invalid literal for int"),
+    "a number that is missing": (["run", "--workers"], "Missing value for argument '--workers'"),
+    "no command": (
+        [],
+        "Expected one of {list, run, report, verify, generate, continue, pack, unpack}; see `python -m ",
+    ),
+    "another command": (["nonsense"], "nonsense. Available subcommands: list, run, report, verify, generate, continue"),
 }
 
 
@@ -131,6 +151,24 @@ def test_what_is_asked_wrongly_is_said_in_one_line(here, capsys, kind):
     said = capsys.readouterr()
     assert said.out == "" and len(said.err.splitlines()) == 1 and named in said.err
     assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("columns", "encoding"), [("40", "utf-8"), ("300", "ascii")])
+def test_how_the_terminal_is_changes_no_line(here, columns, encoding):
+    """Its width, which folds what the parser says, and its letters, which draw the box."""
+    line = [sys.executable, "-m", "experiments", "run", "memory", "--preset", "slow"]
+    env = os.environ | {"COLUMNS": columns, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, cwd=here, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "") and done.stderr == (
+        "experiments: invalid choice 'slow' for argument '--preset'. Expected one of ('smoke', 'tour', 'quick', "
+        "'full'); see `python -m experiments run --help`.\n"
+    )
+
+
+def test_what_is_no_box_is_said_as_it_is():
+    """Another version of the parser may say it otherwise: nothing is lost, and it is one line."""
+    for said in ("usage: x\nx: error: no\n", "no\n", "", f"x\n{'-' * 20}\n"):
+        assert parsing.in_a_line(said) == " ".join(said.split())
 
 
 def test_files_of_the_users_go_each_to_its_own_experiment(here, monkeypatch):
@@ -181,22 +219,6 @@ def test_with_a_file_of_the_users_the_report_is_their_own(here, monkeypatch, cap
     page = (here / "reports" / "own" / "harness.toy" / "README.md").read_text("utf-8")
     assert "python -m experiments run harness.toy --preset smoke --data FILE" in page
     assert [path.name for path in (here / "reports").iterdir()] == ["own"]
-
-
-def test_a_preset_that_does_not_exist_names_those_that_do(here, capsys):
-    """The parser refuses it with exit code 2."""
-    with pytest.raises(SystemExit) as stop:
-        command.main(["run", "memory", "--preset", "slow"])
-    assert stop.value.code == 2 and all(preset in capsys.readouterr().err for preset in PRESETS[:1])
-
-
-def test_options_that_a_command_lacks_are_refused_by_the_parser(capsys):
-    """`continue` must be told a file and how many updates; what is no number is none."""
-    wrong = (["continue", "--updates", "9"], ["continue", "x"], ["generate", "--length", "long"])
-    for arguments, named in zip(wrong, ("file", "--updates", "--length"), strict=True):
-        with pytest.raises(SystemExit) as stop:
-            command.main(arguments)
-        assert stop.value.code == 2 and named in capsys.readouterr().err.lower()
 
 
 def test_what_a_trained_model_needs_is_imported_late():
@@ -339,34 +361,56 @@ def test_a_reader_who_has_enough_ends_the_command_quietly():
         assert process.stderr.read() == "" and process.wait() == 1
 
 
+STOPPED = "experiments.command", "experiments.memory.grid.choose", "experiments.language_model.rates.search"
+
+
 class Stops:
     """Ctrl-C, while a module is imported."""
 
     def find_spec(self, name, *_):
         """Of no module the finder."""
-        if name == "experiments.command":
+        if name in STOPPED:
             signal.raise_signal(signal.SIGINT)
+
+
+SCRIPTS = sorted(".".join(file.parent.relative_to(ROOT).parts) for file in ROOT.glob("experiments/**/__main__.py"))
 
 
 @pytest.mark.usefixtures("hears_signals")
 @pytest.mark.parametrize("when", ["imports", "the line is read"])
-def test_ctrl_c_before_anything_is_done_ends_as_it_does_later(capsys, monkeypatch, when):
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_ctrl_c_before_anything_is_done_ends_as_it_does_later(capsys, monkeypatch, name, when):
     """A line and the code 130, and no traceback."""
+    monkeypatch.setattr(sys, "argv", ["x"])
     if when == "imports":
-        monkeypatch.delitem(sys.modules, "experiments.command")
+        for module in STOPPED:
+            monkeypatch.delitem(sys.modules, module, raising=False)
         monkeypatch.setattr(sys, "meta_path", [Stops(), *sys.meta_path])
     else:
-        monkeypatch.setattr(command.tyro, "cli", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        monkeypatch.setattr(parsing.tyro, "cli", lambda *_, **__: signal.raise_signal(signal.SIGINT))
     with pytest.raises((SystemExit, KeyboardInterrupt)) as end:  # the latter would end the tests
-        runpy.run_module("experiments", run_name="__main__")
+        runpy.run_module(name, run_name="__main__")
     assert end.type is SystemExit and end.value.code == 130
-    assert capsys.readouterr().err.startswith("experiments: stopped; ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("experiments") and ": stopped; " in line
 
 
 def test_the_tour_fits_its_time():
     """`make report`: predicted for two cores, under the ten minutes that a newcomer is promised."""
     total = sum(g.cost for name in catalogue.EXPERIMENTS for g in catalogue.sweep(name, "tour", Options()))
     assert total < 2 * 8 * 60
+
+
+def test_the_help_of_run_says_what_quick_takes(capsys, monkeypatch):
+    """On two cores, within a fifth of what all its groups are predicted to."""
+    monkeypatch.setattr(listing, "CORES", 2)
+    groups = [g for name in catalogue.EXPERIMENTS for g in catalogue.sweep(name, "quick", Options())]
+    alone, together = ([g for g in groups if catalogue.alone(g.experiment) is kind] for kind in (True, False))
+    minutes = (listing.wall(alone, True) + listing.wall(together, False)) / 60
+    with pytest.raises(SystemExit):
+        command.main(["run", "--help"])
+    said = re.search(r"quick: about ([\w ]+); full", " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split()))
+    assert {"an hour": 60}[said[1]] == pytest.approx(minutes, rel=0.2)
 
 
 def test_predictions_are_told_before_anything_is_computed_and_not_once_all_is(here, capsys, monkeypatch):

@@ -103,10 +103,27 @@ def resolved(word: str) -> tuple[Any, str]:
         module, attribute = from_file(Path(path[1])), path[2]
     else:
         name, _, attribute = word.partition(":")
+        refuse_path(name)
         module = importlib.import_module(BUILT_IN.get(name, name))
     if attribute:
         return getattr(module, attribute), attribute
     return getattr(module, "subject", module), module.__name__.rpartition(".")[2]
+
+
+def refuse_path(name: str) -> None:
+    """Refuses a path where a module is named, since importing it would say nothing of files.
+
+    Raises:
+        ValueError: the name holds a separator, or has a suffix and is that of a file.
+    """
+    path = Path(name)
+    if not ("/" in name or "\\" in name or (path.suffix and path.is_file())):
+        return
+    rule = "a file must end in .py"
+    if Path(f"{name}.py").is_file():
+        raise ValueError(f"{rule}: name {name}.py")
+    notebook = f": `jupyter nbconvert --to script {name}` makes one" if path.suffix == ".ipynb" else ""
+    raise ValueError(rule + notebook)
 
 
 def from_file(path: Path) -> ModuleType:

@@ -60,6 +60,25 @@ def stopped(name: str, by: int = signal.SIGINT) -> int:
     return complain(name, "stopped; finished groups are kept: the same command goes on.", 128 + by)
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """What a command's file imports within: a library that is missing, or Ctrl-C, ends it as later, in one line.
+
+    Raises:
+        SystemExit: either is so.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).split(".")[0] in ("impl", "properties", "experiments"):
+            raise
+        where = "`make report` installs what is needed into .venv (README.md: also without make)"
+        line = f"{sys.executable} has no module {error.name!r}. {where}; then type .venv/bin/python."
+        sys.exit(complain("experiments", line, UsageError.code))
+    except KeyboardInterrupt:
+        sys.exit(stopped("experiments"))
+
+
 class Terminated(BaseException):
     """SIGTERM has come; as KeyboardInterrupt, no error of what was being done."""
 

@@ -16,6 +16,7 @@ from experiments.harness import executor, provenance, saved
 from experiments.harness.deadline import Deadline, Minutes
 from experiments.harness.endings import ended, terminable, writing
 from experiments.harness.engine import cores
+from experiments.harness.parsing import parsed
 from experiments.harness.run import compute
 from experiments.harness.store import STORE, Store
 from experiments.harness.sweep import Group
@@ -53,9 +54,9 @@ def command(kind: type[Asked], prog: str, about: str | None, make: Callable[[Ask
         where it was stopped by Ctrl-C, 143 by SIGTERM; each but 0 is said in one line.
     """
     words = sys.argv[1:]
-    asked = tyro.cli(kind, args=words, prog=f"python -m {prog}", description=about)
 
     def do() -> int:
+        asked = parsed(kind, words, f"python -m {prog}", about)
         print(make(replace(asked, typed=provenance.typed(f"python -m {prog}", words))))
         return 0
 

@@ -102,6 +102,10 @@ def test_a_table_that_cannot_be_made_costs_no_older_one(tmp_path, monkeypatch):
 WRONG = {
     "fewer workers than none": (["--workers=-1"], "--workers must be 0 or more; got -1."),
     "no time at all": (["--minutes", "0"], "--minutes must be above 0; got 0."),
+    "an option that there is not": (
+        ["--seeds", "8"],
+        f"Unrecognized options: --seeds, 8; see `python -m {PROG} --help`.",
+    ),
     "an option twice": (["--workers", "0", "--workers", "1"], "--workers must be given once"),
 }
 

@@ -187,6 +187,15 @@ def test_a_file_of_another_kind_is_refused_by_what_it_does_not_say(here, capsys,
         assert f"where {fact} cannot be used" in refused(capsys, kept(here / "m.safetensors", **{fact: value}))
 
 
+@pytest.mark.parametrize("part", ["truncation", "words"])
+def test_models_of_another_part_are_refused_by_its_name(here, capsys, part):
+    """They have no alphabet; `newest` passes over them. Those of the text itself are said to be of no other part."""
+    others = {"alphabet": None, "settings.part": part}
+    line = refused(capsys, kept(here / "m.safetensors", **others))
+    assert f"where alphabet cannot be used: these are of the part {part}, whose models only its own training" in line
+    assert "of the part" not in refused(capsys, kept(here / "m.safetensors", **others | {"settings.part": "text"}))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_model_that_has_diverged_is_refused_and_those_beside_it_are_not(here, capsys, value):
     """It would write the alphabet's first character for ever; the line says which members can be asked."""

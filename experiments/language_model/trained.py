@@ -14,6 +14,7 @@ from experiments.harness import saved
 from experiments.harness.endings import UsageError
 from experiments.harness.saved import Saved, SavedError
 from experiments.language_model import models
+from experiments.language_model.text.sweep import PART
 from experiments.tasks.text import CorpusError
 from impl.spec import DTYPES, GATES, Head, Model, Parameters, leaves
 
@@ -51,10 +52,18 @@ def load(path: Path) -> Trained:
     missing = [name for name, is_fit in FACTS.items() if not is_fit(at(file.facts, name))]
     if missing:
         raise OtherKind(f"`path` must hold models of characters, which say their {', '.join(FACTS)}; got {path}, where "
-                        f"{' and '.join(missing)} cannot be used.")  # fmt: skip
+                        f"{' and '.join(missing)} cannot be used{of_part(file.facts)}.")  # fmt: skip
     s, alphabet = file.facts["settings"], file.facts["alphabet"]
     like = shapes(s["cell"], len(file.facts["seeds"]), len(alphabet), s["H"], file.facts["dtype"])
     return Trained(saved.filled(like, "model", file), s["cell"], alphabet, file.facts, file)
+
+
+def of_part(facts: Any) -> str:
+    """Whose models a file holds, where they are those of another part, which keeps them to go on from alone."""
+    part = at(facts, "settings.part")
+    if not isinstance(part, str) or part == PART:
+        return ""
+    return f": these are of the part {part}, whose models only its own training reads, no generate and no continue"
 
 
 def count(value: Any) -> bool:

@@ -276,11 +276,14 @@ def standardised(
     Raises:
         OwnError: a number is so far from the training part's that it is infinite in single precision.
     """
-    taught = x[training]
-    low, constant = taught.min(0), taught.min(0) == taught.max(0)
+    low, constant = x[training].min(0), x[training].min(0) == x[training].max(0)
+    _, power = np.frexp(abs(x[training]).max(0))
     with np.errstate(all="ignore"):  # what overflows is refused below
-        mean, deviation = np.where(constant, low, taught.mean(0)), np.where(constant, 1.0, taught.std(0))
-        z = (x - mean) / deviation
+        scaled = np.ldexp(x, -power)  # without rounding; training's numbers are below 1, so that no square overflows
+        center, spread = scaled[training].mean(0), scaled[training].std(0)
+        z = np.where(constant, x - low, (scaled - center) / spread)
+    mean = np.where(constant, low, np.ldexp(center, power))
+    deviation = np.where(constant, 1.0, np.ldexp(spread, power))
     for name, values in zip(features, z.T, strict=True):
         rule = "hold numbers that stay finite when they are standardised by the training part"
         refuse(table, ~(abs(values) <= LARGEST), name, rule)

@@ -204,6 +204,21 @@ def test_features_are_standardised_by_the_training_part_alone(write):
     np.testing.assert_allclose(data.z * data.deviation + data.mean, data.x, rtol=1e-13)
 
 
+@pytest.mark.parametrize("power", [-1000, -600, 665, 1021])
+def test_features_of_any_size_are_standardised_alike(write, power):
+    """Where their squares vanish or overflow (2^665 is 1.5e200), or their sum does, z is that of the same at size 1."""
+    header, lines = many(24, parts=True)
+    near = np.random.default_rng(1).integers(-7, 8, len(lines)).astype(float)
+    want, found = (
+        own.load(write(text_of([*header, "far"], [[*a, b] for a, b in zip(lines, far.tolist(), strict=True)])))
+        for far in (near, np.ldexp(near, power))
+    )
+    assert 3 < want.deviation[2] < 5
+    np.testing.assert_array_equal(found.z, want.z)
+    np.testing.assert_array_equal(found.mean[2], np.ldexp(want.mean[2], power))
+    np.testing.assert_array_equal(found.deviation[2], np.ldexp(want.deviation[2], power))
+
+
 def test_a_split_keeps_the_labels_shares_and_is_always_the_same(unparted, write):
     """70, 15 and 15 % of either label's sequences, in an order that depends on no number of theirs."""
     labels = unparted.target["many_to_one"][unparted.first]

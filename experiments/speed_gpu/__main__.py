@@ -2,7 +2,10 @@
 
 import sys
 
-from experiments.command import script
+from experiments.harness.endings import importing
+
+with importing():
+    from experiments.command import script
 
 if __name__ == "__main__":
     sys.exit(script("speed_gpu"))

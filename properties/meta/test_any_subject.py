@@ -426,6 +426,11 @@ LISTED = "must be words in a tuple, a list or a set, even one alone"
     ("word", "says"),
     [
         ("no/such/file.py", "there is no file no/such/file.py"),
+        ("no/such/file", "got 'no/such/file': ValueError: a file must end in .py"),
+        ("{folder}/raises", "ValueError: a file must end in .py: name {folder}/raises.py"),
+        ("{folder}/raises:lstm", "ValueError: a file must end in .py: name {folder}/raises.py"),
+        ("{folder}/own.ipynb", "must end in .py: `jupyter nbconvert --to script {folder}/own.ipynb` makes one"),
+        ("notes.txt", "got 'notes.txt': ValueError: a file must end in .py"),
         ("{folder}/raises.py", "KeyError: 'no'"),
         ("{folder}/aborts.py", "its process was ended by SIGABRT"),
         ("{folder}/empty.py", "a subject must be a properties.subject.Subject; a function lstm"),
@@ -442,8 +447,10 @@ LISTED = "must be words in a tuple, a list or a set, even one alone"
         ("{folder}/slots.py", "slots.capabilities must be some of backward, states,"),
     ],
 )
-def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
+def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path, monkeypatch):
     """The line names the word, the rule and what came."""
+    monkeypatch.chdir(tmp_path)
+    Path("notes.txt").write_text("of a course")
     texts = {"raises": "raise KeyError('no')", "aborts": "import os\nos.abort()", "empty": "x = 1"}
     texts["slip"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gate_order = 'ifog'"
     texts["wrong"] = "def lstm(x, h0, c0, W, R, b, b2): ...\nlstm.gates = 'ifgg'"
@@ -458,7 +465,11 @@ def test_what_cannot_be_a_subject_is_refused_in_one_line(word, says, tmp_path):
     for load in (isolated, *(() if "aborts" in word else (load_all,))):
         with pytest.raises(ValueError) as refusal:
             load(word)
-        assert says in str(refusal.value) and word in str(refusal.value) and "\n" not in str(refusal.value)
+        assert (
+            says.replace("{folder}", str(tmp_path)) in str(refusal.value)
+            and word in str(refusal.value)
+            and "\n" not in str(refusal.value)
+        )
 
 
 def test_a_function_is_the_cell_that_it_is_called_whatever_its_arguments_are_named(tmp_path):

@@ -2,7 +2,10 @@
 
 import sys
 
-from experiments.language_model.rates.search import main
+from experiments.harness.endings import importing
+
+with importing():
+    from experiments.language_model.rates.search import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -71,14 +71,14 @@ def n20_text(found: list[Found]) -> str:
 
 
 def order_text(found: list[Found]) -> str:
-    """The highest order whose rung the better cell's excess is below, where the order is infinite."""
+    """The highest order whose rung the better cell's excess is below beyond doubt, where the order is infinite."""
     parts = []
     for one in found:
-        below = [k for k, gap in enumerate(one.gaps) if gap > one.interval(one.best()).value]
+        below = [k for k, gap in enumerate(one.gaps) if gap > one.interval(one.best()).high]
         if one.order == "infinite" and below:
             more = "" if below[-1] < len(one.gaps) - 1 else " (the highest that was looked at)"
             parts.append(f"{one.label} order {below[-1]}{more}")
-    return f"The better cell's excess is below the rungs up to: {listed(parts)}. " if parts else ""
+    return f"The 99 % interval of the better cell's excess is below the rungs up to: {listed(parts)}. " if parts else ""
 
 
 def timer_text(timers: list[Found]) -> str:

@@ -237,6 +237,17 @@ def test_titles_and_words_say_what_the_numbers_are():
     assert "Even LSTM 0.01 (0.01 to 0.01)" in lead and "Even order 8 (the highest that was looked at)" in lead
 
 
+def test_a_rung_that_some_seeds_exceed_is_not_outdone():
+    """The whole interval must lie below. Planted: three of eight seeds lie higher, or are lost; the median stays."""
+    frame = made_up({"even": (0.02, 0.0125)}, {})
+    some = frame.setting.str.endswith("cell=lstm") & frame.metric.eq("excess") & (frame.seed < 3)
+    for value, order in ((0.0125, 7), (0.1, 2), (0.2, 0)):
+        text = analysis.order_text(read(frame.assign(value=frame.value.mask(some, value))))
+        assert f"rungs up to: Even order {order}." in text
+    lost = frame.assign(value=frame.value.mask(some, np.nan))
+    assert analysis.order_text(read(lost)) == ""
+
+
 LOSSES = ["excess", "loss", "N20", "curve"]
 
 

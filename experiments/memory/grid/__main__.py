@@ -2,7 +2,10 @@
 
 import sys
 
-from experiments.memory.grid.choose import main
+from experiments.harness.endings import importing
+
+with importing():
+    from experiments.memory.grid.choose import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -335,15 +335,23 @@ def ratio_row(t: Trained) -> dict[str, object]:
 
 
 def ratio_title(runs: list[Trained]) -> str:
-    """Where training spreads time scales apart beyond doubt, and how far between the settings it differs."""
+    """Where training spreads time scales apart beyond doubt, and how far between these settings it differs."""
     found = [(t, order_interval(t.ratio)) for t in runs]
-    apart = sum(interval.low > 1 for _, interval in found)
-    (least, a), (most, b) = (pick(found, key=lambda pair: pair[1].value) for pick in (min, max))
-    factors = f"from {a.value:.2g} ({least.name}) to {b.value:.2g} ({most.name})"
+    apart = [(t, interval) for t, interval in found if interval.low > 1]
     return (
-        f"Training spreads the units' time scales apart at {apart} of {len(runs)} settings (99 % interval above 1), by "
-        f"a factor {factors if len(runs) > 1 else f'of {a.value:.2g}'}"
+        f"Training spreads the units' time scales apart at {len(apart)} of {len(runs)} settings (99 % interval above 1)"
+        f"{factors_text(apart)}"
     )
+
+
+def factors_text(apart: list[tuple[Trained, Interval]]) -> str:
+    """The least and the largest median of some settings, and whose they are."""
+    if not apart:
+        return ""
+    (least, a), (most, b) = (pick(apart, key=lambda pair: pair[1].value) for pick in (min, max))
+    if least is most:
+        return f", by a factor of {a.value:.2g} ({least.name})"
+    return f", by a factor from {a.value:.2g} ({least.name}) to {b.value:.2g} ({most.name})"
 
 
 def ratio_alt(runs: list[Trained]) -> str:

@@ -247,9 +247,22 @@ def test_a_spread_that_grows_tenfold_is_told_and_the_claim_reads_it(frame):
     """Planted: N16 = 10 in every seed of the claim; the title counts it, the verdict takes its median."""
     planted = frame.assign(value=frame.value.mask(frame.setting.eq(CLAIM) & frame.metric.eq("N16"), 10.0))
     section = section_of(planted)
-    assert "is multiplied by 10 (10 to 10)" in section.lead and "to 10 (b_f=1)" in section.figures[1].title
+    assert "is multiplied by 10 (10 to 10)" in section.lead and "10 (b_f=1)" in section.figures[1].title
     verdict = claims.verdict(claims.CLAIMS["N16"], planted)
     assert (verdict.effect, verdict.seeds) == (10.0, 8)
+
+
+def test_a_title_takes_its_factors_from_settings_that_are_spread_beyond_doubt(frame):
+    """Planted: the least and the largest median are of settings of which one seed in eight is not spread at all."""
+    start = frame.setting.str.extract(r"start=(\w+)")[0].where(frame.metric.eq("N16"))
+    value = start.map({"bf1": 1.2, "torch": 2.0, "bf3": 4.0, "chrono": 9.0}).fillna(frame.value)
+    for unsure, of in (
+        (["bf1", "chrono"], "2 of 4 settings (99 % interval above 1), by a factor from 2 (torch) to 4 (b_f=3)"),
+        (["bf1", "bf3", "chrono"], "1 of 4 settings (99 % interval above 1), by a factor of 2 (torch)"),
+        ([*STARTS], "0 of 4 settings (99 % interval above 1)"),
+    ):
+        planted = value.mask(start.isin(unsure) & (frame.seed == 0), 0.5)
+        assert section_of(frame.assign(value=planted)).figures[1].title.endswith(f"at {of}")
 
 
 def test_an_infinite_time_scale_and_few_seeds_are_drawn_all_the_same(frame):

@@ -8,6 +8,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments import claims
@@ -301,6 +302,24 @@ def test_the_size_at_which_sharing_helps_most_is_one_at_which_it_helps_beyond_do
     assert title.endswith("in the LSTM with 64 training rows, by 0.2")
     both = section_of(frame.assign(value=frame.value.mask(mine, 0.2).mask(open_, 0.1))).figures[0].title
     assert both.endswith("in the LSTM with 64 and 256 training rows, most by 0.2 at 64 rows")
+
+
+def test_a_figure_of_one_length_says_which_and_the_lead_where_another_speaks_against_it(frame):
+    """Planted: the RNN at 64 rows worse untied over 12 steps, and better over 24; the LSTM's rows are left alone."""
+    name = f"{CLAIM}/task=adding/cell=rnn/T=12/rows=64"
+    mine = frame.setting.eq(name) | frame.setting.str.startswith(f"{name}/")
+    helps = frame.assign(value=frame.value.mask(mine & frame.metric.eq("N17"), 0.2))
+    longer = helps[mine].assign(setting=helps.setting[mine].str.replace("T=12", "T=24"))
+    better = longer.assign(value=longer.value.mask(longer.metric.eq("N17"), -0.1))
+    for more, against in ((longer, False), (better, True)):
+        section = section_of(pd.concat([helps, more], ignore_index=True))
+        assert section.figures[0].title.startswith(
+            "Sharing weights over 12 steps lowers the test loss on adding in the "
+        )
+        assert ", 12 steps, by rows" in section.figures[0].alt and set(section.figures[0].data.rows) == {64, 256}
+        words = "sharing weights raises the test loss of the RNN on adding, 24 steps, 64 rows."
+        assert (words in section.lead) is against
+    assert "raises" not in section_of(pd.concat([frame, better], ignore_index=True)).lead
 
 
 def test_few_seeds_have_no_interval_and_are_drawn_all_the_same(frame):
