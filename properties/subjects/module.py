@@ -231,7 +231,8 @@ def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], co
     asked = asked_for(call, module)
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
-    dx, *rest = (d.numpy() for d in pulled(outputs, wanted, cotangents, retain_graph=True))
+    found = pulled(outputs, wanted, cotangents, retain_graph=True)
+    dx, *rest = (d.numpy().copy() for d in found)  # autograd may give one tensor twice, or a cotangent itself
     params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 
