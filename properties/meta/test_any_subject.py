@@ -196,6 +196,35 @@ def test_a_fault_of_such_a_module_is_told(law, tmp_path):
     assert [v.word for v in checked.verdicts] == ["broken"], str(checked)
 
 
+LAYER = "return torch.stack(hs), (h[None], c[None])"
+WRITES = {
+    "parameter": "self.bias_ih_l0.data.mul_(0.9)",
+    "input": "x.data.mul_(0.9)",
+    "state": "state[1].data.mul_(0.9)",
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+@pytest.mark.parametrize("kind", ["forward", "backward"])
+def test_what_a_module_changes_of_its_call_is_told(what, kind, tmp_path):
+    """Its results are right, and the next call gives it all anew: no law but "purity" could see it."""
+    writes = WRITES[what].replace("state[", "state is None or state[")
+    change = f"        if torch.is_grad_enabled() == {kind == 'backward'}:\n            {writes}\n        {LAYER}"
+    (subject,) = load_all(f"{changed(tmp_path, 'module', (f'        {LAYER}', change))}:LSTM")
+    checked = here(subject, ("value", "purity"), ("float64",))
+    assert {v.law: v.word for v in checked.verdicts} == {"value": "holds", "purity": "broken"}, str(checked)
+    assert "test_inputs_parameters_states_and_cotangents_stay_as_they_are" in {told.test for told in checked.breaks}
+
+
+def test_one_array_for_both_gradients_by_biases_is_shared_memory(tmp_path):
+    """It was copied for every form, and is for those alone that have one bias."""
+    path = changed(tmp_path, "function", ("sums[2], sums[2].copy()", "sums[2], sums[2]"))
+    (told,) = here(load_all(f"{path}:lstm")[0], ("purity",), ("float64",)).breaks
+    assert told.test == "test_results_share_no_memory_with_arguments_or_each_other"
+    for subject in (in_conventions(biases=1), *adapted(course_file, "course")):
+        assert check_subject(subject, ("purity",), 2).holds
+
+
 BEGIN = "        super().__init__()\n"
 BUFFER = (BEGIN, f"{BEGIN}        self.register_buffer('gain', torch.ones(1))\n")
 USES = (("torch.tanh(c)\n", "torch.tanh(c) * self.gain\n"), ("torch.tanh(x @", "self.gain * torch.tanh(x @"))
@@ -232,7 +261,6 @@ def test_a_module_of_other_parameters_is_refused_in_one_line(more, tmp_path):
         load_all(f"{path}:LSTM")
 
 
-LAYER = "return torch.stack(hs), (h[None], c[None])"
 CELL = "return torch.tanh(x @"
 OTHER_RESULTS = {
     "h alone": (LAYER, "return torch.stack(hs)", "must return h and the last state, as (h, (hT, cT)); got a Tensor."),
