@@ -209,7 +209,7 @@ class Law:
             broken = [error for error in several.exceptions if isinstance(error, AssertionError)]
             if not broken:
                 raise
-            return Broken(str(broken[0]))
+            return broken[0] if isinstance(broken[0], Broken) else Broken(str(broken[0]))
         return None
 
     def open(self, subject: Any, cell: str, dtype: str) -> Any:

@@ -24,6 +24,7 @@ from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
 from properties.explain import PLANS, differ, explain
 from properties.guard import InProcess
+from properties.handed_in import UNNAMED, arrays_of
 from properties.laws import Broken, registry
 from properties.loading import adapted, load_all
 from properties.meta.carrier import Carrier, patched
@@ -791,7 +792,7 @@ def test_an_input_changed_once_is_noticed_whichever_law_it_was_for(tmp_path):
     (checked,) = check_subject(f"{path}:lstm", ("value",), 6)
     words = {v.law: v.word for v in checked.verdicts}
     assert words == {"purity": "broken", "value": "holds"}
-    assert re.search(r"forward changed an argument of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
+    assert re.search(r"forward changed `x` of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
 
 
 END = "\n\n\ndef lstm_b"
@@ -1004,7 +1005,7 @@ def test_a_result_that_is_a_changed_argument_keeps_its_numbers(tmp_path):
     (subject,) = load_all(f"{changed(tmp_path, 'function', *IN_PLACE)}:lstm")
     checked = here(subject, ("adjoint", "rows", "split", "value", "vjp"), ("float64",))
     assert {v.law: v.word for v in checked.verdicts if v.word != "holds"} == {"purity": "broken"}
-    assert re.search(r"forward changed an argument of shape \(\d+, \d+\): its entry", str(checked))
+    assert re.search(r"forward changed `c0` of shape \(\d+, \d+\): its entry", str(checked))
     assert checked.breaks[0].test == "test_inputs_parameters_states_and_cotangents_stay_as_they_are"
 
 
@@ -1024,6 +1025,55 @@ def test_a_change_of_an_argument_that_compares_as_none_is_told(was, now):
     watched.forward(call)
     assert watched.changed.endswith(f"its entry [2, 0, 0] was {np.float64(was)!s}, is {np.float64(now)!s}.")
     assert str(call.x[-1, 0, 0]) == str(np.float64(was))
+
+
+FORMS_CHANGED = {
+    "weight_ih.shape = (4, -1, x.shape[2])": r"changed the shape of `weight_ih` from \(\d+, (\d+)\) to \(4, \d+, \1\)",
+    "weight_ih.setflags(write=False)": "locked `weight_ih`: it cannot be written to.",
+    "weight_ih.dtype = 'i8'": "changed the dtype of `weight_ih` from float64 to int64.",
+}
+
+
+@pytest.mark.parametrize("deed", FORMS_CHANGED)
+def test_a_call_that_changes_the_form_of_an_argument_breaks_purity_alone(deed, tmp_path):
+    """A law that went on with the array ended the whole check, by an error of its own lines."""
+    begin = (f"    {START}", f"    own = weight_ih.copy()\n    {deed}\n    weight_ih = own\n    {START}")
+    (subject,) = load_all(f"{changed(tmp_path, 'function', begin)}:lstm")
+    checked = here(subject, ("no memory", "purity", "split", "value"), ("float64",))
+    words = {v.law: v.word for v in checked.verdicts}
+    assert words == {"no memory": "holds", "purity": "broken", "split": "holds", "value": "holds"}, str(checked)
+    assert all(re.search(f": (?:forward|backward) {FORMS_CHANGED[deed]}", t.sentence) for t in checked.breaks[:2])
+
+
+def test_what_a_call_changes_of_a_stack_or_of_cotangents_is_told_by_name():
+    """Those of layers with torch's suffix; what has no name of its own by its shape."""
+    case = Plan(3, 2, 4, 5, seed=1, L=2, directions=2, lengths=(3, 2)).case("lstm", "float64")
+    names = [name for name, _ in arrays_of((case.stack, case.stack_cotangent), {"mask": np.ones(3)})]
+    assert {"`x`", "`h0_l0`", "`weight_ih_l1_reverse`", "`lengths`", "`dh`", "`dcT_l1_reverse`"} <= set(names)
+    assert names[-1] == UNNAMED and len(names) == len(set(names)) == 1 + 8 + 16 + 1 + 1 + 8 + 1
+    assert [name for name, _ in arrays_of(case.call, case.cotangent)] == [
+        *("`x`", "`h0`", "`c0`", "`weight_ih`", "`weight_hh`", "`bias_ih`", "`bias_hh`", "`lengths`"),
+        *("`dh`", "`dhT`", "`dcT`"),
+    ]
+
+
+def test_results_that_share_memory_are_told_by_name(tmp_path):
+    """An output with an argument, and gradients with each other."""
+    law, plan = registry()["purity"][2], Plan(3, 2, 4, 5, seed=1)
+    for change, says in (
+        (("h.copy(), c.copy()\n\n\ndef lstm_b", f"h.copy(), c0{END}"), "`cT` shares memory with `c0`."),
+        (("sums[2].copy()", "sums[2]"), "the gradient by bias_hh shares memory with the gradient by bias_ih."),
+    ):
+        (subject,) = load_all(f"{changed(tmp_path, 'function', change)}:lstm")
+        assert says in str(law.outcome(subject, "lstm", "float64", plan))
+
+
+def test_a_read_only_array_that_a_call_makes_writable_is_told(tmp_path):
+    """Whoever made it so wants nobody to write to it."""
+    begin = (f"    {START}", f"    x.setflags(write=True)\n    {START}")
+    told = here(load_all(f"{changed(tmp_path, 'function', begin)}:lstm")[0], ("purity",), ("float64",)).breaks
+    assert [one.test for one in told] == ["test_read_only_arrays_are_taken"]
+    assert "a call unlocked `x`, which is read-only." in told[0].sentence
 
 
 def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
