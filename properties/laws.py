@@ -75,6 +75,10 @@ class NotRun(Exception):
     """A law was not judged, and why: the subject's process was lost too often."""
 
 
+class Failed(RuntimeError):
+    """The suite's own lines raised something in a subject's process; what, with its traceback."""
+
+
 @dataclass(frozen=True)
 class Law:
     """One test of a law.

@@ -725,6 +725,28 @@ def test_the_command_loads_all_words_before_it_checks_one(monkeypatch, capsys):
         check_command.main(["numpy_twin"])
 
 
+@pytest.mark.parametrize(("broken", "code"), [(False, 3), (True, 1)])
+def test_where_the_suite_itself_fails_the_other_laws_keep_their_verdicts(broken, code, monkeypatch, capsys):
+    """In a line, and the exit code 1 is left to broken laws: the first error ended it all, with 1 and a traceback."""
+    word, asked = f"{STUDENTS / 'function.py'}:rnn", child.Process.ask
+    laws = {name: registry()[name] for name in ("causality", "range", "value")}
+
+    def ask(process, verb, index, law, *rest):
+        if law == "range" and verb == "case":  # an error of the process's own lines, with its traceback
+            return asked(process, verb, index, law, 99, *rest[1:])
+        if law == "causality" and verb == "case" and broken:
+            raise Broken("h must be zero", plan=Plan(1, 1, 1, 1, seed=0))
+        return asked(process, verb, index, law, *rest)
+
+    monkeypatch.setattr(child.Process, "ask", ask)
+    monkeypatch.setattr(check_command, "registry", lambda: laws)
+    monkeypatch.setattr(check_command, "EXAMPLES", 1)
+    assert check_command.main([word]) == code
+    says = capsys.readouterr().out
+    assert re.search(r"^range +failed .* the suite itself failed: IndexError: .*, rnn float64\)$", says, re.M)
+    assert re.search(r"^value +holds ", says, re.M) and "Traceback" not in says
+
+
 def wide(*args, **kwargs):
     """The referee, where it fails."""
     raise ValueError("a ball is too wide")
@@ -987,10 +1009,14 @@ def test_a_result_that_is_not_there_is_a_break_in_words(kind, says):
 
 
 def test_an_exception_in_a_law_of_the_suites_own_is_none_of_the_subjects(monkeypatch):
-    """Where nothing was wrong with the results it ends the check."""
+    """Where nothing was wrong with the results it ends the check, or is the law's verdict where the others go on."""
     monkeypatch.setattr(test_adjoint, "inner", wide)
     with pytest.raises(ValueError, match="a ball is too wide"):
         here(load_all("numpy_twin")[0], ("adjoint",), ("float64",))
+    (checked,) = check_subject(load_all("numpy_twin")[0], ("adjoint", "range"), 1)
+    assert [v.word for v in checked.verdicts] == ["failed", "holds"] and not checked.holds and not checked.breaks
+    says = r"^the suite itself failed: ValueError: a ball is too wide, test_any_subject\.py, line \d+ \("
+    assert re.search(says, checked.verdicts[0].why)
 
 
 LOOP = "c = sigma(f) * c + sigma(i) * np.tanh(g)\n        h = sigma(o) * np.tanh(c)\n        hs"
