@@ -64,6 +64,19 @@ def test_a_course_style_file_is_taken_as_it_is():
     assert (words[0]["split"], words[0]["chain rule"], words[1]["split"]) == ("holds", "holds", "holds")
 
 
+@pytest.mark.parametrize("steps", ["", "step_"])
+def test_of_a_half_finished_file_each_cell_is_judged_by_what_it_has(steps, tmp_path):
+    """A wrong lstm_backward was not judged where there was no rnn_backward, and nothing was told to be broken."""
+    wrong = ("dc * g * i * (1 - i)", "dc * g * i * (1 + i)")
+    path = changed(tmp_path, "course", wrong, (f"def rnn_{steps}backward", f"def rnn_{steps}back"))
+    named = {s.name: s for s in load_all(str(path))}
+    end = " (steps)" if steps else ""
+    assert list(named)[1 if steps else 0 :][:2] == [f"changed_course:rnn{end}", f"changed_course:lstm{end}"]
+    assert len(named) == 3 and {s.cells for s in named.values()} == {("rnn",), ("lstm",), ("rnn", "lstm")}
+    words = [here(s, ("value", "vjp"), ("float64",)).verdicts for s in list(named.values())[1 if steps else 0 :][:2]]
+    assert [[v.word for v in found] for found in words] == [["holds", "cannot"], ["holds", "broken"]]
+
+
 def test_one_wrong_gradient_term_is_named_with_its_smallest_input(tmp_path):
     """Law, place, got and wanted, the gate whose rows are off, and a program with the student's own function alone."""
     path = changed(tmp_path, "course", ("dc * g * i * (1 - i)", "dc * g * i * (1 + i)"))
