@@ -398,7 +398,7 @@ def _outside(
         return Broken(f"{at} must have shape {judged.hi.shape}; got {got.shape}. {of}", name=name)
     wanted, bound = float(judged.hi[place]), float(judged.bound[place])
     return Broken(
-        f"{at}{list(place)} is {got[place]!s}, must be {wanted:.17g} within {bound:.2g}: "
+        f"{at}{list(place) or ''} is {got[place]!s}, must be {wanted:.17g} within {bound:.2g}: "
         f"off by {fraction:.3g} bounds. {of}",
         **{"kind": "value", "name": name, "place": tuple(map(int, place)), "got": float(got[place])},
         **{"wanted": wanted, "bound": bound},

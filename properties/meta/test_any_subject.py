@@ -1332,6 +1332,37 @@ def test_a_case_made_smaller_breaks_the_same_condition():
     assert not reduce.same(*raised)
 
 
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [
+        ("/ mask_flat.sum()", r"loss is \S+, must be [^0]\S* within"),
+        ("/ N + 1e-8", r"loss is \S+, must be \S+ within"),
+    ],
+)
+def test_a_wrong_loss_is_shown_with_its_scores_targets_and_mask(new, says, tmp_path):
+    """As the file's function has them; where all is masked 0/0 is another mistake, and is not what is shown."""
+    old = "loss = -np.sum(mask_flat * np.log(probs[np.arange(N * T), y_flat])) / N"
+    path = changed(tmp_path, "course", (old, old.replace("/ N", new)))
+    subject, _ = load_all(str(path))
+    told = here(subject, ("value",), ("float64",)).breaks[0]
+    assert re.search(says, told.sentence) and "nan" not in told.sentence, told.sentence
+    given = eval(f"dict({told.numbers.replace('targets =', ', targets =').replace('mask =', ', mask =')})", {"np": np})
+    loss, _ = sys.modules["changed_course"].temporal_softmax_loss(*given.values())
+    assert list(given) == ["scores", "targets", "mask"] and str(loss) in told.sentence and given["mask"].all()
+
+
+@pytest.mark.parametrize(("value", "least"), [(np.nan, 1), (3.0, 2)])
+def test_nan_takes_the_place_of_no_finite_number_in_a_smaller_case(value, least):
+    """The other way round it is told; of NaN alone the smallest is."""
+    first = Plan(4, 1, 1, 1, seed=0)
+
+    def outcome(plan):
+        return Broken("a: loss is off", kind="value", got=np.nan if plan.T < 2 else value, plan=plan)
+
+    steps = smallest(outcome, outcome(first)).plan.T
+    assert steps == least
+
+
 CONDITIONS = {
     "x, float64 (1, 2) where float32 (1, 2) fits, and lengths [3] must be refused; it was taken": [
         ("lengths [1] must be refused; it was taken", True),

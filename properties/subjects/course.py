@@ -166,14 +166,20 @@ class Sequence(Course):
         """See Subject; rows that are masked fill the batch up to a power of two, so that averaging rounds nothing."""
         if "loss" not in self.capabilities:
             return super().loss(y, targets, mask)
+        B, given = y.shape[1], self.scored(y, targets, mask)
+        N = len(given["scores"])
+        found = self.module.temporal_softmax_loss(*given.values())
+        loss, dy = several(f"{self.name}, temporal_softmax_loss", found, ("loss", "dx"))
+        return np.asarray(loss * N, y.dtype), np.ascontiguousarray(dy[:B].swapaxes(0, 1) * N)
+
+    def scored(self, y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """What the file's loss is called with, by place."""
         T, B, V = y.shape
         N = 1 << (B - 1).bit_length() if B else 1
         scores, labels, kept = np.zeros((N, T, V), y.dtype), np.zeros((N, T), np.int64), np.zeros((N, T), bool)
         scores[:B], labels[:B] = y.swapaxes(0, 1), np.swapaxes(targets, 0, 1)
         kept[:B] = True if mask is None else np.swapaxes(mask, 0, 1)
-        found = self.module.temporal_softmax_loss(scores, labels, kept)
-        loss, dy = several(f"{self.name}, temporal_softmax_loss", found, ("loss", "dx"))
-        return np.asarray(loss * N, y.dtype), np.ascontiguousarray(dy[:B].swapaxes(0, 1) * N)
+        return {"scores": scores, "targets": labels, "mask": kept}
 
     def text(self, cell: str, gradients: bool) -> str:
         """See Plain."""
