@@ -51,6 +51,7 @@ class Told:
         place: the wrong entry in the subject's own arrays, or "".
         form: what is wrong with the form of a result, or an exception's type with its place in the subject's own code,
             or else its words, whatever the sizes; or "".
+        alone: ALONE where the program is right, and shows nothing; or "".
     """
 
     law: str
@@ -64,13 +65,16 @@ class Told:
     program: str = ""
     place: str = ""
     form: str = ""
+    alone: str = ""
 
     def __str__(self) -> str:
         """All of it but the program."""
         parts = [f"law {self.law!r} is broken ({self.test})", self.sentence]
         parts += [f"in its own arrays: {self.place}"] if self.place else []
         parts += [f"what would explain it: {self.explanation}"] if self.explanation else []
-        return "\n".join([*parts, *(["the smallest input that shows it:", self.numbers] if self.numbers else [])])
+        parts += [self.alone] if self.alone else []
+        heading = f"the smallest input that {'showed' if self.alone else 'shows'} it:"
+        return "\n".join([*parts, *([heading, self.numbers] if self.numbers else [])])
 
 
 class Lacking(NamedTuple):
@@ -227,6 +231,12 @@ def once(breaks: Iterable[Told]) -> Iterator[str]:
         yield f"{first}\nit breaks these other laws too: {laws}" if laws else str(first)
 
 
+ALONE = "this call alone is right: something of an earlier call was kept, or random numbers were drawn"
+
+AROUND = ("poison", "strides")
+"""Laws of what lies in memory around a call's numbers, which a program has not."""
+
+
 CONDUCT = ("dtype", "honesty", "purity", "shapes")
 """Laws whose conditions are no matter of numbers: what would explain wrong ones does not explain their breaks."""
 
@@ -367,12 +377,17 @@ def check_all(found: Iterable[Guard], laws: Sequence[str] | None, examples: int,
 
 
 def drop_idle_programs(checked: Checked) -> None:
-    """Takes away programs that show nothing, of those that are told: each is run alone, where nothing is remembered."""
+    """Takes away programs that show nothing, of those that are told: each is run alone, where nothing is remembered.
+
+    What is right there is said to be so.
+    """
     told = {id(one) for one in first_of_each(checked.breaks)}
     for verdict in checked.verdicts:
         for n, one in enumerate(verdict.breaks):
-            if id(one) in told and one.program and fails(one.program, PROGRAM).startswith("no"):
-                verdict.breaks[n] = replace(one, program="")
+            end = fails(one.program, PROGRAM) if id(one) in told and one.program else "yes"
+            if end.startswith("no"):
+                right = end == "no" and one.law not in AROUND
+                verdict.breaks[n] = replace(one, program="", alone=ALONE if right else "")
 
 
 def guards(found: Any) -> list[Guard]:

@@ -1385,10 +1385,15 @@ def test_a_condition_is_the_same_with_other_numbers_or_a_shorter_list(first):
 
 
 def test_a_program_that_needs_what_an_earlier_call_left_is_not_offered(tmp_path):
-    """The call alone gives what it must: such a program ended well, and showed nothing."""
+    """The call alone gives what it must: such a program ended well, and showed nothing. That is said."""
     path = changed(tmp_path, "function", *CARRIED, more="\n\nKEPT = {}\n")
     told = check_subject(f"{path}:lstm", ("value",), 2).breaks
     assert told and told[0].numbers and told[0].program == ""
+    says = "\nthis call alone is right: something of an earlier call was kept, or random numbers were drawn\n"
+    assert f"{says}the smallest input that showed it:\nx = " in str(told[0])
+    path = changed(tmp_path, "function", ("sigma(o) * np.tanh(c)", "sigma(o) * c"))
+    told = check_subject(f"{path}:lstm", ("value",), 2).breaks
+    assert "\nthe smallest input that shows it:\nx = " in str(told[0]) and "alone" not in str(told[0])
 
 
 def test_a_program_asks_for_no_number_that_a_correct_implementation_does_not_give(tmp_path):
