@@ -1177,6 +1177,9 @@ MISTAKES = [
     ("sums[1], sums[2]", "-sums[1], sums[2]", "the gradient by weight_hh is minus what must come"),
     ("da.sum(0)", "da.mean(0)", "the gradients by bias_ih, bias_hh are 1/B times (an average over the batch"),
     ("dc * c * f * (1 - f)", "dc * c * f", "wrong in the rows of gate f alone"),
+    ("dc * g * i * (1 - i), dc * c * f * (1 - f), ", "dc * c * f * (1 - f), dc * g * i * (1 - i), ",
+     "in a single step, the gradients by x, h0 are wrong; the gradients by weight_ih, weight_hh, bias_ih, bias_hh are "
+     "ordered by gates f, i, g, o, not i, f, g, o"),
     ("dc, dh = dc * f,", "dc, dh = dc,", "the gradient by c0 is wrong"),
     ("dh = dh + dh_t", "dh = dh_t", "the gradient that comes in by hT is ignored; over several steps, beside that, the "
      "gradient by x is wrong but at the last step: it does not pass from step to step"),
@@ -1275,6 +1278,16 @@ def test_a_gate_order_is_said_in_the_subjects_own_convention(tmp_path):
     path = changed(tmp_path, "course", (old, "sigmoid(a[:, 3 * H :]), np.tanh(a[:, 2 * H : 3 * H])"))
     assert InProcess(load_all(str(path))[0]).explain("lstm", "float64") == (
         "the gates are ordered i, f, g, o, not i, f, o, g"
+    )
+
+
+def test_a_gate_order_of_gradients_is_said_in_the_subjects_own_convention(tmp_path):
+    """As that of values: a cycle of three, which its inverse is not."""
+    old = "do * o * (1 - o), dc * i * (1 - g**2)])"
+    new = ("da = np.hstack([dc * g * i * (1 - i), dc * prev_c", "da = np.hstack([dc * i * (1 - g**2), dc * prev_c")
+    path = changed(tmp_path, "course", (old, "dc * g * i * (1 - i), do * o * (1 - o)])"), new)
+    assert "are ordered by gates g, f, i, o, not i, f, o, g" in InProcess(load_all(str(path))[0]).explain(
+        "lstm", "float64"
     )
 
 
