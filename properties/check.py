@@ -233,8 +233,8 @@ def once(breaks: Iterable[Told]) -> Iterator[str]:
 
 ALONE = "this call alone is right: something of an earlier call was kept, or random numbers were drawn"
 
-AROUND = ("poison", "strides")
-"""Laws of what lies in memory around a call's numbers, which a program has not."""
+AROUND = ("poison", "strides", "updates")
+"""Laws of how a call's arrays lie in memory, or what is around them: a program has dense ones, and no two are one."""
 
 
 CONDUCT = ("dtype", "honesty", "purity", "shapes")

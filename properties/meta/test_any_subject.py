@@ -1409,6 +1409,13 @@ def test_a_program_that_needs_what_an_earlier_call_left_is_not_offered(tmp_path)
     assert "\nthe smallest input that shows it:\nx = " in str(told[0]) and "alone" not in str(told[0])
 
 
+def test_a_program_whose_arrays_lie_otherwise_does_not_tell_of_earlier_calls(tmp_path):
+    """That a call is right with dense arrays says nothing of those that the law handed over."""
+    begin = (f"    {START}", f"    if weight_ih.strides[0] < 0: weight_ih = -weight_ih\n    {START}")
+    told = check_subject(f"{changed(tmp_path, 'function', begin)}:lstm", ("strides",), 8).breaks
+    assert told and told[0].numbers and told[0].program == "" and "alone" not in str(told[0])
+
+
 def test_a_program_asks_for_no_number_that_a_correct_implementation_does_not_give(tmp_path):
     """What the same call gave the first time was told to be what it must give, but gradients had added up by then."""
     path = changed(tmp_path, "function", ADDED_UP, more="\n\nKEPT = {}\n")
