@@ -17,7 +17,7 @@ def test_inputs_parameters_states_and_cotangents_stay_as_they_are(subject, cell,
         for name, array, form, copy in before:
             other = other_form(name, array, form)
             require(subject, case, not other, f"{method} {other}")
-            same_bits(subject, case, f"{name} after {method}", array, copy)
+            same_bits(subject, case, f"after {method} {name}", array, copy)
 
 
 def calls(subject, case):
