@@ -1,7 +1,8 @@
 """All laws on a subject, without pytest: `check_subject(my_lstm)`, or python -m properties.check path/to/file.py.
 
-A law's verdict on a subject is one of four: it holds, it is broken, the subject cannot run it (and says what it would
-have to declare), or it was not run (the subject's process was lost too often). Beside the first two stands how many of
+A law's verdict on a subject is one of five: it holds, it is broken, the subject cannot run it (and says what it would
+have to declare), it was not run (the subject's process was lost too often), or it failed (by an error of the suite's
+own, after which the other laws go on). Beside the first two stands how many of
 its tests were not run, for want of a declaration, and for which cells if they ran for others. A break is told as a
 sentence: the law, the place, what came and what must come, with the smallest input that shows it and, where something
 tried explains it, why.
@@ -12,16 +13,19 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, settings
 from tqdm import tqdm
 
-from properties.laws import TALLY, Broken, Guard, Law, NotRun, registry
+from properties.laws import TALLY, Broken, Failed, Guard, Law, NotRun, registry
 from properties.snippet import Shown, fails, of_plan
 from properties.subject import CAPABILITIES
 
@@ -47,6 +51,7 @@ class Told:
         place: the wrong entry in the subject's own arrays, or "".
         form: what is wrong with the form of a result, or an exception's type with its place in the subject's own code,
             or else its words, whatever the sizes; or "".
+        alone: ALONE where the program is right, and shows nothing; or "".
     """
 
     law: str
@@ -60,13 +65,16 @@ class Told:
     program: str = ""
     place: str = ""
     form: str = ""
+    alone: str = ""
 
     def __str__(self) -> str:
         """All of it but the program."""
         parts = [f"law {self.law!r} is broken ({self.test})", self.sentence]
         parts += [f"in its own arrays: {self.place}"] if self.place else []
         parts += [f"what would explain it: {self.explanation}"] if self.explanation else []
-        return "\n".join([*parts, *(["the smallest input that shows it:", self.numbers] if self.numbers else [])])
+        parts += [self.alone] if self.alone else []
+        heading = f"the smallest input that {'showed' if self.alone else 'shows'} it:"
+        return "\n".join([*parts, *([heading, self.numbers] if self.numbers else [])])
 
 
 class Lacking(NamedTuple):
@@ -84,6 +92,7 @@ class Verdict:
     Attributes:
         ran: its tests that ran, if only for one of the subject's cells.
         lost: why it was not run, or "".
+        failed: the suite's own error that ended it, or "".
     """
 
     law: str
@@ -93,12 +102,15 @@ class Verdict:
     ran: set[str] = field(default_factory=set)
     lacking: list[Lacking] = field(default_factory=list)
     lost: str = ""
+    failed: str = ""
 
     @property
     def word(self) -> str:
-        """holds, broken, cannot, or not run."""
+        """holds, broken, failed, cannot, or not run."""
         if self.breaks:
             return "broken"
+        if self.failed:
+            return "failed"
         if self.lost:
             return "not run"
         return "holds" if self.cases else "cannot"
@@ -107,7 +119,8 @@ class Verdict:
     def why(self) -> str:
         """A line on a verdict other than "holds"."""
         reasons = {"cannot": self.undeclared if self.lacking else "it has none of the law's cells"}
-        reasons |= {"not run": self.lost, "broken": self.breaks[0].sentence if self.breaks else ""}
+        broken = self.breaks[0].sentence if self.breaks else ""
+        reasons |= {"not run": self.lost, "failed": self.failed, "broken": broken}
         return reasons.get(self.word, "")
 
     @property
@@ -166,7 +179,8 @@ class Checked:
         ]
         for v in self.verdicts:
             worst = ", ".join(filter(None, ("" if v.worst is None else f"{v.worst:.3g}", v.left)))
-            lines.append(form.format(v.law, v.word, v.cases or "", v.why if v.word in ("cannot", "not run") else worst))
+            why = v.why if v.word in ("cannot", "not run", "failed") else worst
+            lines.append(form.format(v.law, v.word, v.cases or "", why))
         lines += [f"it printed {self.printed:,} bytes"] if self.printed else []
         return "\n".join([*lines, *(f"\n{words}" for words in once(first_of_each(self.breaks)))])
 
@@ -217,6 +231,12 @@ def once(breaks: Iterable[Told]) -> Iterator[str]:
         yield f"{first}\nit breaks these other laws too: {laws}" if laws else str(first)
 
 
+ALONE = "this call alone is right: something of an earlier call was kept, or random numbers were drawn"
+
+AROUND = ("poison", "strides", "updates")
+"""Laws of how a call's arrays lie in memory, or what is around them: a program has dense ones, and no two are one."""
+
+
 CONDUCT = ("dtype", "honesty", "purity", "shapes")
 """Laws whose conditions are no matter of numbers: what would explain wrong ones does not explain their breaks."""
 
@@ -243,6 +263,7 @@ def check(
     how: settings | None = None,
     dtypes: Sequence[str] | None = None,
     seen: Callable[[int, int], None] = lambda done, of: None,
+    go_on: bool = False,
 ) -> Checked:
     """All laws, or those named, on a guarded subject.
 
@@ -252,6 +273,7 @@ def check(
         how: settings of Hypothesis; by default those of the profile "ci".
         dtypes: those of the subject that are judged; all if None.
         seen: told how many tests are done, of how many.
+        go_on: whether an error of the suite's own is the verdict of the law in which it arose; otherwise it is raised.
     """
     how = how or settings(max_examples=EXAMPLES, phases=PHASES, **CI)
     verdicts = {name: Verdict(name) for name in sorted(laws or registry())}
@@ -264,10 +286,24 @@ def check(
     ]
     for done, (law, cell, dtype) in enumerate(tests):
         seen(done, len(tests))
-        judge(guard, law, cell, dtype, how, verdicts)
+        try:
+            judge(guard, law, cell, dtype, how, verdicts)
+        except Exception as error:
+            if not go_on:
+                raise
+            verdicts[law.name].failed = f"the suite itself failed: {own_error(error)} ({law.test}, {cell} {dtype})"
     seen(len(tests), len(tests))
     printed, alpha = getattr(guard, "printed", 0), max(guard.alphas.values(), default=0.0)
     return Checked(guard.name, guard.version, list(verdicts.values()), printed, alpha)
+
+
+def own_error(error: BaseException) -> str:
+    """What an error of the suite's own is, says, and where it arose, in a line; of one in a child its last line."""
+    last = (str(error).strip().splitlines() or ["without a message"])[-1]
+    if isinstance(error, Failed):
+        return last
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {last}, {Path(place.filename).name}, line {place.lineno}"
 
 
 def judge(guard: Any, law: Law, cell: str, dtype: str, how: settings, verdicts: dict[str, Verdict]) -> None:
@@ -333,19 +369,25 @@ def check_all(found: Iterable[Guard], laws: Sequence[str] | None, examples: int,
     checked: list[Checked] = []
     for guard in found:
         with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
-            checked.append(check(guard, laws, how, seen=lambda done, of, bar=bar: moved(bar, done, of)))
+            seen = partial(moved, bar)
+            checked.append(check(guard, laws, how, seen=seen, go_on=True))
             if hasattr(guard, "process"):  # where a file is imported again, which may be the script that runs here
                 drop_idle_programs(checked[-1])
     return Checks(checked)
 
 
 def drop_idle_programs(checked: Checked) -> None:
-    """Takes away programs that show nothing, of those that are told: each is run alone, where nothing is remembered."""
+    """Takes away programs that show nothing, of those that are told: each is run alone, where nothing is remembered.
+
+    What is right there is said to be so.
+    """
     told = {id(one) for one in first_of_each(checked.breaks)}
     for verdict in checked.verdicts:
         for n, one in enumerate(verdict.breaks):
-            if id(one) in told and one.program and fails(one.program, PROGRAM).startswith("no"):
-                verdict.breaks[n] = replace(one, program="")
+            end = fails(one.program, PROGRAM) if id(one) in told and one.program else "yes"
+            if end.startswith("no"):
+                right = end == "no" and one.law not in AROUND
+                verdict.breaks[n] = replace(one, program="", alone=ALONE if right else "")
 
 
 def guards(found: Any) -> list[Guard]:
@@ -367,7 +409,10 @@ def moved(bar: tqdm, done: int, of: int) -> None:
 
 
 def main(words: Sequence[str]) -> int:
-    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded: then none is checked."""
+    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded: then none is checked.
+
+    3 if none is broken, as far as they were judged, but the suite itself failed in one.
+    """
     try:
         loaded = [guards(word) for word in words]
     except ValueError as error:
@@ -376,7 +421,8 @@ def main(words: Sequence[str]) -> int:
     found = [check_all(some, None, EXAMPLES, progress=True) for some in loaded]
     for checked in found:
         print(checked)
-    return 0 if all(checked.holds for checked in found) else 1
+    words = {verdict.word for checks in found for checked in checks for verdict in checked.verdicts}
+    return 1 if words & {"broken", "not run"} else 3 if "failed" in words else 0
 
 
 def asked() -> list[str]:

@@ -23,7 +23,7 @@ from typing import Any
 from properties import cases
 from properties.cases import Plan
 from properties.guard import Described, Description, InProcess, description
-from properties.laws import Broken, Law, NotRun, registry
+from properties.laws import Broken, Failed, Law, NotRun, registry
 from properties.loading import OUR_FORMS, OWN, load_all
 from properties.snippet import Shown
 
@@ -100,7 +100,7 @@ class Process:
         if kind == "raised":
             raise found
         if kind == "failed":
-            raise RuntimeError(f"the suite itself failed beside {self.word}: {found}")
+            raise Failed(f"the suite itself failed beside {self.word}: {found}")
         return found
 
     def receive(self, patience: float) -> tuple[str, Any]:

@@ -3,7 +3,8 @@
 A few fixed cases are put to the subject. Where its values are not the exact ones, every way that people get an RNN or
 LSTM wrong is tried on the referee: the 24 orders of the gates, transposed and misread weights, exchanged or ignored
 states and biases, another time direction, another non-linearity, less precision. A way that gives what the subject
-gives, in every case and within the bound, is its explanation. Right values and wrong gradients are looked at likewise.
+gives, in every case and within the bound, is its explanation. Right values and wrong gradients are looked at likewise,
+the order of the gates in each.
 The first call is made twice: where the second gives something else, what the others give explains nothing.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
@@ -135,13 +136,18 @@ def ways(subject: Subject, cell: str) -> Iterator[tuple[str, Way]]:
 
 def gate_orders(subject: Subject) -> Iterator[tuple[str, Way]]:
     """All other orders of the four gates; in words of the order that the subject was given them in."""
-    conventions = getattr(subject, "conventions", None)
-    declared = conventions.gates if conventions else GATES_OF
+    gates = declared(subject)
     for order in permutations(GATES_OF):
         used = dict(zip(GATES_OF, order, strict=True))  # our gate, and what the subject takes it for
         if any(a != b for a, b in used.items()):
-            words = f"the gates are ordered {', '.join(used[g] for g in declared)}, not {', '.join(declared)}"
+            words = f"the gates are ordered {', '.join(used[g] for g in gates)}, not {', '.join(gates)}"
             yield words, lambda c, used=used: replace(c, params=Parameters(*(reordered(a, used) for a in c.params)))
+
+
+def declared(subject: Subject) -> str:
+    """The order of the gates that a subject says it has."""
+    conventions = getattr(subject, "conventions", None)
+    return conventions.gates if conventions else GATES_OF
 
 
 def reordered(a: np.ndarray | None, used: dict[str, str]) -> np.ndarray | None:
@@ -224,7 +230,8 @@ def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
     if differ(first, found[0], judge(cases[0].call, cases[0].cotangent, cases[0].dtype, alpha)):
         return AGAIN
     alone = gradients_of(subject, single)
-    one, many = what_is_wrong(alone, single, alpha), what_is_wrong(found, cases, alpha)
+    gates = declared(subject)
+    one, many = what_is_wrong(alone, single, alpha, gates), what_is_wrong(found, cases, alpha, gates)
     if not many:
         return ""
     for words, way in cotangents(cases[0].cell):
@@ -234,7 +241,7 @@ def explain_gradients(subject: Subject, cases: list[Case], alpha: float) -> str:
         return "the first step has no part in the gradients"
     for words, way in cotangents(cases[0].cell) if one else ():
         if follows(alone, single, way, alpha):
-            return f"{words}; over several steps, beside that, {what_is_wrong(found, cases, alpha, way)}"
+            return f"{words}; over several steps, beside that, {what_is_wrong(found, cases, alpha, gates, way)}"
     if one == many:
         return many
     return f"in a single step, {one}" if one else f"a single step is right; over several, {many}"
@@ -273,17 +280,19 @@ def first_left_out(subject: Subject, cases: list[Case], found: list[dict[str, np
     return True
 
 
-def what_is_wrong(found: list[dict[str, np.ndarray]], cases: list[Case], alpha: float, way: Back = lambda c: c) -> str:
+def what_is_wrong(
+    found: list[dict[str, np.ndarray]], cases: list[Case], alpha: float, gates: str, way: Back = lambda c: c
+) -> str:
     """Which of the gradients found in some cases are wrong, and how; those of which the same is to be said, together.
 
-    They are compared with those of what a way makes of the cotangents.
+    They are compared with those of what a way makes of the cotangents; `gates` is the order that the subject declares.
     """
     exact = [judge(case.call, way(case.cotangent), case.dtype, alpha) for case in cases]
     pairs = list(zip(found, exact, strict=True))
     said: dict[str, list[str]] = {}
     for name in found[0]:
         if not all(within({name: got[name]}, j) for got, j in pairs):
-            said.setdefault(one_gradient(name, pairs, cases), []).append(name)
+            said.setdefault(one_gradient(name, pairs, cases, gates), []).append(name)
     return "; ".join(f"the {said_of(names)} {words}" for words, names in said.items())
 
 
@@ -327,7 +336,9 @@ def last_output(cotangent: Cotangent) -> Cotangent:
     return cotangent._replace(h=h)
 
 
-def one_gradient(name: str, pairs: list[tuple[dict[str, np.ndarray], dict[str, Judged]]], cases: list[Case]) -> str:
+def one_gradient(
+    name: str, pairs: list[tuple[dict[str, np.ndarray], dict[str, Judged]]], cases: list[Case], gates: str
+) -> str:
     """What is wrong with the gradient by one argument."""
     got, exact = [g[name] for g, _ in pairs], [j[name] for _, j in pairs]
     if any(g.shape != j.hi.shape for g, j in zip(got, exact, strict=True)):
@@ -340,7 +351,7 @@ def one_gradient(name: str, pairs: list[tuple[dict[str, np.ndarray], dict[str, J
     if name == "weight_hh" and all(close(turned(g), j, 1.0) for g, j in zip(got, exact, strict=True)):
         return "transposed, gate by gate"
     if cases[0].cell == "lstm" and name in PARAMETERS:
-        return gate_rows(got, exact)
+        return gate_rows(got, exact, gates)
     return f"wrong{at_steps(name, got, exact)}"
 
 
@@ -367,20 +378,26 @@ def turned(a: np.ndarray) -> np.ndarray:
     return np.concatenate([a[k * H : (k + 1) * H].T for k in range(len(a) // H)])
 
 
-def gate_rows(got: list[np.ndarray], exact: list[Judged]) -> str:
-    """Which gates' rows are wrong."""
-    wrong = [
-        gate
-        for gate in GATES_OF
-        if not all(
-            j.take(block("lstm", gate, len(g) // 4)).fraction(g[block("lstm", gate, len(g) // 4)])[0] <= 1
-            for g, j in zip(got, exact, strict=True)
-        )
-    ]
+def gate_rows(got: list[np.ndarray], exact: list[Judged], gates: str) -> str:
+    """Which gates' rows are wrong, or in which order they are right."""
+    fit = {pair for pair in product(GATES_OF, GATES_OF) if rows_fit(got, exact, *pair)}
+    wrong = [gate for gate in GATES_OF if (gate, gate) not in fit]
+    for order in permutations(gates):
+        if fit.issuperset(zip(gates, order, strict=True)):
+            return f"ordered by gates {', '.join(order)}, not {', '.join(gates)}"
     if len(wrong) == len(GATES_OF):
         return "wrong in the rows of every gate"
     rows = f"gate{'s' * (len(wrong) > 1)} {' and '.join(wrong)}"
     return f"wrong in the rows of {rows} alone"
+
+
+def rows_fit(got: list[np.ndarray], exact: list[Judged], gate: str, other: str) -> bool:
+    """Whether a gate's rows are those that another must have."""
+    for g, j in zip(got, exact, strict=True):
+        mine, theirs = (block("lstm", name, len(g) // 4) for name in (gate, other))
+        if not j.take(theirs).fraction(g[mine])[0] <= 1:
+            return False
+    return True
 
 
 def at_steps(name: str, got: list[np.ndarray], exact: list[Judged]) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from properties.cases import Plan
 from properties.explain import explain
 from properties.form import look, mistake
+from properties.handed_in import Form, arrays_of, form_of, other_form, reform
 from properties.laws import TALLY, Broken, Guard, Law, may_leave_out
 from properties.reduce import bare
 from properties.roundoff import declared_by, granted
@@ -192,8 +193,8 @@ class Watched:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            given = [a for a in arrays_in((args, kwargs)) if a.flags.writeable] if self.compared else []
-            before = [a.copy() for a in given]
+            given = [(n, a) for n, a in arrays_of(args, kwargs) if a.flags.writeable] if self.compared else []
+            before = [(form_of(a), a.copy()) for _, a in given]
             result = None
             try:
                 result = found(*args, **kwargs)
@@ -203,23 +204,31 @@ class Watched:
                     error.facts["form"] = mistake(str(error))
                 raise
             finally:
-                pairs = [(a, b) for a, b in zip(given, before, strict=True) if a.tobytes() != b.tobytes()]
-                if pairs:
+                changed = [
+                    (called, array, form, was)
+                    for (called, array), (form, was) in zip(given, before, strict=True)
+                    if form_of(array) != form or array.tobytes() != was.tobytes()
+                ]
+                if changed:
                     result = copy.deepcopy(result)  # it may be, or see, what is put back
-                for array, was in pairs:
-                    self.put_back(name, array, was)
+                for one in changed:
+                    self.put_back(name, *one)
             self.look_at(name, args, kwargs, result)
             return result
 
         return call
 
-    def put_back(self, name: str, array: np.ndarray, was: np.ndarray) -> None:
+    def put_back(self, method: str, name: str, array: np.ndarray, form: Form, was: np.ndarray) -> None:
         """Says what changed, once, and undoes it."""
+        reformed = other_form(name, array, form)
+        if reformed:
+            self.changed = self.changed or f"{method} {reformed}"
+            reform(array, form)
         if not self.changed:
             other = (array != was) & ~(np.isnan(array) & np.isnan(was)) | (np.signbit(array) != np.signbit(was))
             place = tuple(map(int, np.argwhere(other)[0])) if other.any() else (0,) * array.ndim
             self.changed = (
-                f"{name} changed an argument of shape {was.shape}: its entry {list(place)} was {was[place]!s}, "
+                f"{method} changed {name} of shape {was.shape}: its entry {list(place)} was {was[place]!s}, "
                 f"is {array[place]!s}."
             )
         array[...] = was
@@ -242,17 +251,6 @@ class Watched:
         """What of the results so far a law may have stumbled over, in words, or ""."""
         absent = ", ".join(f"the {what} of {method}" for what, method in self.absent.items())
         return self.malformed or (f"{absent} must be given; None came." if absent else "")
-
-
-def arrays_in(tree: Any) -> list[np.ndarray]:
-    """Every array in some arguments."""
-    if isinstance(tree, np.ndarray):
-        return [tree]
-    if isinstance(tree, dict):
-        return [a for value in tree.values() for a in arrays_in(value)]
-    if hasattr(tree, "__dataclass_fields__"):
-        return arrays_in(vars(tree))
-    return [a for part in tree for a in arrays_in(part)] if isinstance(tree, (tuple, list)) else []
 
 
 def where(error: BaseException) -> str:

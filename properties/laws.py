@@ -75,6 +75,10 @@ class NotRun(Exception):
     """A law was not judged, and why: the subject's process was lost too often."""
 
 
+class Failed(RuntimeError):
+    """The suite's own lines raised something in a subject's process; what, with its traceback."""
+
+
 @dataclass(frozen=True)
 class Law:
     """One test of a law.
@@ -209,7 +213,7 @@ class Law:
             broken = [error for error in several.exceptions if isinstance(error, AssertionError)]
             if not broken:
                 raise
-            return Broken(str(broken[0]))
+            return broken[0] if isinstance(broken[0], Broken) else Broken(str(broken[0]))
         return None
 
     def open(self, subject: Any, cell: str, dtype: str) -> Any:
@@ -394,7 +398,7 @@ def _outside(
         return Broken(f"{at} must have shape {judged.hi.shape}; got {got.shape}. {of}", name=name)
     wanted, bound = float(judged.hi[place]), float(judged.bound[place])
     return Broken(
-        f"{at}{list(place)} is {got[place]!s}, must be {wanted:.17g} within {bound:.2g}: "
+        f"{at}{list(place) or ''} is {got[place]!s}, must be {wanted:.17g} within {bound:.2g}: "
         f"off by {fraction:.3g} bounds. {of}",
         **{"kind": "value", "name": name, "place": tuple(map(int, place)), "got": float(got[place])},
         **{"wanted": wanted, "bound": bound},

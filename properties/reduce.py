@@ -7,6 +7,7 @@ laws ask there what no implementation can give, life of a cell that is zero: suc
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def smallest(outcome: Callable[[Plan], Any], broken: Any, possible: Callable[[Pl
                     return best
                 plan = change(best.plan)
                 found = None if plan == best.plan else tried(outcome, plan)
-                if found is not None and same(found, broken) and possible(plan):
+                if found is not None and same(found, broken) and not hides(found, best) and possible(plan):
                     best = found
                     break
     return best
@@ -58,6 +59,11 @@ def same(found: Any, broken: Any) -> bool:
         return found.kind != "raised" or found.name == broken.name
     (mine, must), (theirs, wanted) = words(found), words(broken)
     return must == wanted and mine <= theirs
+
+
+def hides(found: Any, best: Any) -> bool:
+    """Whether NaN came where it was a number: it may come of another mistake, such as 0/0 where all is masked."""
+    return found.kind == "value" and math.isnan(found.got) and not math.isnan(best.got)
 
 
 def words(broken: Any) -> tuple[frozenset[str], str]:

@@ -1,9 +1,10 @@
 """A failing case as its user would write it: the arguments of the call that went wrong, and a program that makes it.
 
 A case runs once more with every call recorded; the one whose result holds the wrong number, or the last one, is shown
-in the subject's own conventions. A subject of plain functions (properties/subjects/plain.py) also gets a program that
-uses its library alone: it prints what comes and what must come, and fails while the two differ. There is none where a
-correct implementation would fail in it too: what one call must give may come from another one, which is wrong itself.
+in the subject's own conventions, and of a loss the scores, targets and mask. A subject of plain functions
+(properties/subjects/plain.py) also gets a program that uses its library alone: it prints what comes and what must come,
+and fails while the two differ. There is none where a correct implementation would fail in it too: what one call must
+give may come from another one, which is wrong itself.
 """
 
 from __future__ import annotations
@@ -103,9 +104,9 @@ def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Show
         except Exception as error:
             broken = error
     made = culprit(recorder.made, broken)
-    if made is None or not isinstance(made.args[0], Call) or sum(a.size for a in arrays(made.args[0])) > LARGEST:
+    if made is None or not (made.method == "loss" or isinstance(made.args[0], Call)) or size_of(made) > LARGEST:
         return Shown("")
-    if not isinstance(subject, Plain) or broken is None:
+    if made.method == "loss" or not isinstance(subject, Plain) or broken is None:
         return Shown(numbers(subject, made))
     located = made.error is None and getattr(broken, "got", None) is not None
     entry = entry_of(made, broken) if located else None
@@ -115,15 +116,20 @@ def shown(subject: Subject, law: Law, cell: str, dtype: str, plan: Plan) -> Show
 
 
 def culprit(made: list[Made], broken: Exception | None) -> Made | None:
-    """The last call whose result holds the wrong number; else the last call of all."""
-    calls = [m for m in made if m.method in ("forward", "backward")]
+    """The last call whose result holds the wrong number; else the last call of all, of a forward if there was one."""
+    calls = [m for m in made if m.method in ("forward", "backward", "loss")]
     name = first_word(getattr(broken, "name", ""))
     for call in reversed(calls):
         if broken is not None and getattr(broken, "got", None) is not None and call.found is not None:
             array = results_of(call).get(name)
             if array is not None and holds(array, broken.got):
                 return call
-    return calls[-1] if calls else None
+    return next((m for m in reversed(calls) if m.method != "loss"), calls[-1] if calls else None)
+
+
+def size_of(made: Made) -> int:
+    """How many numbers a call's own arguments hold, without cotangents."""
+    return sum(a.size for a in (arrays(made.args[0]) if made.method != "loss" else made.args) if a is not None)
 
 
 def first_word(name: str) -> str:
@@ -133,6 +139,8 @@ def first_word(name: str) -> str:
 
 def results_of(made: Made) -> dict[str, np.ndarray]:
     """A call's results by the referee's names."""
+    if made.method == "loss":
+        return dict(zip(("loss", "dy"), made.found, strict=True))
     return outputs(made.found) if made.method == "forward" else gradients(made.found)
 
 
@@ -162,8 +170,16 @@ def cotangents_of(subject: Subject, made: Made) -> dict[str, Any]:
 
 
 def numbers(subject: Subject, made: Made) -> str:
-    """The arguments, one array a line or more."""
+    """The arguments, one array a line or more; those of a loss as the subject's own function has them."""
+    if made.method == "loss":
+        given = getattr(subject, "scored", scored)
+        return listed(given(*made.args))
     return listed(given_of(subject, made.args[0]) | cotangents_of(subject, made))
+
+
+def scored(y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> dict[str, Any]:
+    """The arguments of a loss by name."""
+    return {"scores": y, "targets": targets, "mask": mask}
 
 
 def of_plan(cell: str, dtype: str, plan: Plan) -> str:

@@ -2,41 +2,55 @@
 
 import numpy as np
 
-from properties.cases import arrays, plans, results
+from properties.cases import gradients, outputs, plans, results
+from properties.handed_in import arrays_of, form_of, other_form
 from properties.laws import all_same_bits, law, require, same_bits
 
 
 @law("purity", plans(), seen_in=("pytorch#1721", "keras#23462", "mxnet#18203"))
 def test_inputs_parameters_states_and_cotangents_stay_as_they_are(subject, cell, dtype, plan):
-    """What is handed in belongs to the caller: it keeps its bits, and may be read-only."""
+    """What is handed in belongs to the caller: it keeps its bits and its form, and may be read-only."""
     case = plan.case(cell, dtype)
-    given = arrays(case.call) + arrays(case.cotangent)
-    before = [a.copy() for a in given]
-    results(subject, case.call, case.cotangent)
-    for array, copy in zip(given, before, strict=True):
-        same_bits(subject, case, f"an argument of shape {copy.shape}", array, copy)
+    before = [(name, a, form_of(a), a.copy()) for name, a in arrays_of(case.call, case.cotangent)]
+    for method, arguments in calls(subject, case):
+        getattr(subject, method)(*arguments)
+        for name, array, form, copy in before:
+            other = other_form(name, array, form)
+            require(subject, case, not other, f"{method} {other}")
+            same_bits(subject, case, f"after {method} {name}", array, copy)
+
+
+def calls(subject, case):
+    """The calls of a case that a subject takes."""
+    yield "forward", (case.call,)
+    if "backward" in subject.capabilities:
+        yield "backward", (case.call, case.cotangent)
 
 
 @law("purity", plans())
 def test_read_only_arrays_are_taken(subject, cell, dtype, plan):
-    """Nothing is written to an argument, so none need be writable."""
+    """Nothing is written to an argument, so none need be writable, and none becomes so."""
     case = plan.case(cell, dtype)
-    for array in arrays(case.call) + arrays(case.cotangent):
+    given = arrays_of(case.call, case.cotangent)
+    for _, array in given:
         array.flags.writeable = False
     results(subject, case.call, case.cotangent)
+    for name, array in given:
+        require(subject, case, not array.flags.writeable, f"a call unlocked {name}, which is read-only.")
 
 
 @law("purity", plans())
 def test_results_share_no_memory_with_arguments_or_each_other(subject, cell, dtype, plan):
     """Whoever writes to a result changes nothing else."""
     case = plan.case(cell, dtype)
-    found = list(results(subject, case.call, case.cotangent).values())
-    given = arrays(case.call) + arrays(case.cotangent)
-    for n, result in enumerate(found):
-        shared = [a.shape for a in given + found[:n] if np.shares_memory(a, result)]
-        require(
-            subject, case, not shared, f"a result of shape {result.shape} shares memory with arrays of shape {shared}."
-        )
+    found = [(f"`{name}`", a) for name, a in outputs(subject.forward(case.call)).items()]
+    if "backward" in subject.capabilities:
+        back = gradients(subject.backward(case.call, case.cotangent))
+        found += [(f"the gradient by {name}", a) for name, a in back.items()]
+    given = arrays_of(case.call, case.cotangent)
+    for n, (name, result) in enumerate(found):
+        shared = [other for other, a in given + found[:n] if np.shares_memory(a, result)]
+        require(subject, case, not shared, f"{name} shares memory with {' and '.join(shared)}.")
 
 
 @law("purity", plans())

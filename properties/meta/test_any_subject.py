@@ -24,6 +24,7 @@ from properties.check import Lacking, Told, Verdict, check, check_subject
 from properties.child import isolated
 from properties.explain import PLANS, differ, explain
 from properties.guard import InProcess
+from properties.handed_in import UNNAMED, arrays_of
 from properties.laws import Broken, registry
 from properties.loading import adapted, load_all
 from properties.meta.carrier import Carrier, patched
@@ -61,6 +62,19 @@ def test_a_course_style_file_is_taken_as_it_is():
     assert checks.holds, str(checks)
     words = [{v.law: v.word for v in checked.verdicts} for checked in checks]
     assert (words[0]["split"], words[0]["chain rule"], words[1]["split"]) == ("holds", "holds", "holds")
+
+
+@pytest.mark.parametrize("steps", ["", "step_"])
+def test_of_a_half_finished_file_each_cell_is_judged_by_what_it_has(steps, tmp_path):
+    """A wrong lstm_backward was not judged where there was no rnn_backward, and nothing was told to be broken."""
+    wrong = ("dc * g * i * (1 - i)", "dc * g * i * (1 + i)")
+    path = changed(tmp_path, "course", wrong, (f"def rnn_{steps}backward", f"def rnn_{steps}back"))
+    named = {s.name: s for s in load_all(str(path))}
+    end = " (steps)" if steps else ""
+    assert list(named)[1 if steps else 0 :][:2] == [f"changed_course:rnn{end}", f"changed_course:lstm{end}"]
+    assert len(named) == 3 and {s.cells for s in named.values()} == {("rnn",), ("lstm",), ("rnn", "lstm")}
+    words = [here(s, ("value", "vjp"), ("float64",)).verdicts for s in list(named.values())[1 if steps else 0 :][:2]]
+    assert [[v.word for v in found] for found in words] == [["holds", "cannot"], ["holds", "broken"]]
 
 
 def test_one_wrong_gradient_term_is_named_with_its_smallest_input(tmp_path):
@@ -165,9 +179,10 @@ def test_a_files_one_torch_module_is_taken_and_of_several_the_names_are_said(tmp
 def test_a_module_that_always_has_biases_is_taken_as_it_is(kind):
     """Its constructor has no `bias`: calls without biases give it zeros, whose gradients ended the check.
 
-    Its parameters stand in an order of its own, by which the gradients of gradients were exchanged.
+    Its parameters stand in an order of its own, by which the gradients of gradients were exchanged. Of one sum of its
+    biases autograd gives one gradient, in the same memory for both, which is none that the module shares.
     """
-    laws = ("value", "vjp", "backward again", "bias", "second order")
+    laws = ("value", "vjp", "backward again", "bias", "purity", "second order")
     checked = here(adapted(kind, kind.__name__)[0], laws, ("float64",))
     assert {v.word for v in checked.verdicts} == {"holds"}, str(checked)
 
@@ -193,6 +208,38 @@ def test_a_fault_of_such_a_module_is_told(law, tmp_path):
     (subject,) = load_all(f"{changed(tmp_path, 'module', MODULES_FAULTS[law])}:LSTM")
     checked = here(subject, (law,), ("float64",))
     assert [v.word for v in checked.verdicts] == ["broken"], str(checked)
+
+
+LAYER = "return torch.stack(hs), (h[None], c[None])"
+WRITES = {
+    "parameter": "self.bias_ih_l0.data.mul_(0.9)",
+    "input": "x.data.mul_(0.9)",
+    "state": "state[1].data.mul_(0.9)",
+}
+
+
+@pytest.mark.parametrize("what", WRITES)
+@pytest.mark.parametrize("kind", ["forward", "backward"])
+def test_what_a_module_changes_of_its_call_is_told(what, kind, tmp_path):
+    """Its results are right, and the next call gives it all anew: no law but "purity" could see it."""
+    writes = WRITES[what].replace("state[", "state is None or state[")
+    change = f"        if torch.is_grad_enabled() == {kind == 'backward'}:\n            {writes}\n        {LAYER}"
+    (subject,) = load_all(f"{changed(tmp_path, 'module', (f'        {LAYER}', change))}:LSTM")
+    checked = here(subject, ("value", "purity"), ("float64",))
+    assert {v.law: v.word for v in checked.verdicts} == {"value": "holds", "purity": "broken"}, str(checked)
+    told = {told.test: told.sentence for told in checked.breaks}
+    name = {"parameter": "bias_ih", "input": "x", "state": "c0"}[what]
+    says = told["test_inputs_parameters_states_and_cotangents_stay_as_they_are"]
+    assert re.search(rf"{kind} changed `{name}`|after {kind} `{name}`\[[\d, ]+\] must be ", says), says
+
+
+def test_one_array_for_both_gradients_by_biases_is_shared_memory(tmp_path):
+    """It was copied for every form, and is for those alone that have one bias."""
+    path = changed(tmp_path, "function", ("sums[2], sums[2].copy()", "sums[2], sums[2]"))
+    (told,) = here(load_all(f"{path}:lstm")[0], ("purity",), ("float64",)).breaks
+    assert told.test == "test_results_share_no_memory_with_arguments_or_each_other"
+    for subject in (in_conventions(biases=1), *adapted(course_file, "course")):
+        assert check_subject(subject, ("purity",), 2).holds
 
 
 BEGIN = "        super().__init__()\n"
@@ -231,7 +278,6 @@ def test_a_module_of_other_parameters_is_refused_in_one_line(more, tmp_path):
         load_all(f"{path}:LSTM")
 
 
-LAYER = "return torch.stack(hs), (h[None], c[None])"
 CELL = "return torch.tanh(x @"
 OTHER_RESULTS = {
     "h alone": (LAYER, "return torch.stack(hs)", "must return h and the last state, as (h, (hT, cT)); got a Tensor."),
@@ -706,6 +752,28 @@ def test_the_command_loads_all_words_before_it_checks_one(monkeypatch, capsys):
         check_command.main(["numpy_twin"])
 
 
+@pytest.mark.parametrize(("broken", "code"), [(False, 3), (True, 1)])
+def test_where_the_suite_itself_fails_the_other_laws_keep_their_verdicts(broken, code, monkeypatch, capsys):
+    """In a line, and the exit code 1 is left to broken laws: the first error ended it all, with 1 and a traceback."""
+    word, asked = f"{STUDENTS / 'function.py'}:rnn", child.Process.ask
+    laws = {name: registry()[name] for name in ("causality", "range", "value")}
+
+    def ask(process, verb, index, law, *rest):
+        if law == "range" and verb == "case":  # an error of the process's own lines, with its traceback
+            return asked(process, verb, index, law, 99, *rest[1:])
+        if law == "causality" and verb == "case" and broken:
+            raise Broken("h must be zero", plan=Plan(1, 1, 1, 1, seed=0))
+        return asked(process, verb, index, law, *rest)
+
+    monkeypatch.setattr(child.Process, "ask", ask)
+    monkeypatch.setattr(check_command, "registry", lambda: laws)
+    monkeypatch.setattr(check_command, "EXAMPLES", 1)
+    assert check_command.main([word]) == code
+    says = capsys.readouterr().out
+    assert re.search(r"^range +failed .* the suite itself failed: IndexError: .*, rnn float64\)$", says, re.M)
+    assert re.search(r"^value +holds ", says, re.M) and "Traceback" not in says
+
+
 def wide(*args, **kwargs):
     """The referee, where it fails."""
     raise ValueError("a ball is too wide")
@@ -773,7 +841,7 @@ def test_an_input_changed_once_is_noticed_whichever_law_it_was_for(tmp_path):
     (checked,) = check_subject(f"{path}:lstm", ("value",), 6)
     words = {v.law: v.word for v in checked.verdicts}
     assert words == {"purity": "broken", "value": "holds"}
-    assert re.search(r"forward changed an argument of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
+    assert re.search(r"forward changed `x` of shape .*: its entry \[0, 0, 0\] was .*, is ", str(checked))
 
 
 END = "\n\n\ndef lstm_b"
@@ -968,10 +1036,14 @@ def test_a_result_that_is_not_there_is_a_break_in_words(kind, says):
 
 
 def test_an_exception_in_a_law_of_the_suites_own_is_none_of_the_subjects(monkeypatch):
-    """Where nothing was wrong with the results it ends the check."""
+    """Where nothing was wrong with the results it ends the check, or is the law's verdict where the others go on."""
     monkeypatch.setattr(test_adjoint, "inner", wide)
     with pytest.raises(ValueError, match="a ball is too wide"):
         here(load_all("numpy_twin")[0], ("adjoint",), ("float64",))
+    (checked,) = check_subject(load_all("numpy_twin")[0], ("adjoint", "range"), 1)
+    assert [v.word for v in checked.verdicts] == ["failed", "holds"] and not checked.holds and not checked.breaks
+    says = r"^the suite itself failed: ValueError: a ball is too wide, test_any_subject\.py, line \d+ \("
+    assert re.search(says, checked.verdicts[0].why)
 
 
 LOOP = "c = sigma(f) * c + sigma(i) * np.tanh(g)\n        h = sigma(o) * np.tanh(c)\n        hs"
@@ -986,7 +1058,7 @@ def test_a_result_that_is_a_changed_argument_keeps_its_numbers(tmp_path):
     (subject,) = load_all(f"{changed(tmp_path, 'function', *IN_PLACE)}:lstm")
     checked = here(subject, ("adjoint", "rows", "split", "value", "vjp"), ("float64",))
     assert {v.law: v.word for v in checked.verdicts if v.word != "holds"} == {"purity": "broken"}
-    assert re.search(r"forward changed an argument of shape \(\d+, \d+\): its entry", str(checked))
+    assert re.search(r"forward changed `c0` of shape \(\d+, \d+\): its entry", str(checked))
     assert checked.breaks[0].test == "test_inputs_parameters_states_and_cotangents_stay_as_they_are"
 
 
@@ -1006,6 +1078,55 @@ def test_a_change_of_an_argument_that_compares_as_none_is_told(was, now):
     watched.forward(call)
     assert watched.changed.endswith(f"its entry [2, 0, 0] was {np.float64(was)!s}, is {np.float64(now)!s}.")
     assert str(call.x[-1, 0, 0]) == str(np.float64(was))
+
+
+FORMS_CHANGED = {
+    "weight_ih.shape = (4, -1, x.shape[2])": r"changed the shape of `weight_ih` from \(\d+, (\d+)\) to \(4, \d+, \1\)",
+    "weight_ih.setflags(write=False)": "locked `weight_ih`: it cannot be written to.",
+    "weight_ih.dtype = 'i8'": "changed the dtype of `weight_ih` from float64 to int64.",
+}
+
+
+@pytest.mark.parametrize("deed", FORMS_CHANGED)
+def test_a_call_that_changes_the_form_of_an_argument_breaks_purity_alone(deed, tmp_path):
+    """A law that went on with the array ended the whole check, by an error of its own lines."""
+    begin = (f"    {START}", f"    own = weight_ih.copy()\n    {deed}\n    weight_ih = own\n    {START}")
+    (subject,) = load_all(f"{changed(tmp_path, 'function', begin)}:lstm")
+    checked = here(subject, ("no memory", "purity", "split", "value"), ("float64",))
+    words = {v.law: v.word for v in checked.verdicts}
+    assert words == {"no memory": "holds", "purity": "broken", "split": "holds", "value": "holds"}, str(checked)
+    assert all(re.search(f": (?:forward|backward) {FORMS_CHANGED[deed]}", t.sentence) for t in checked.breaks[:2])
+
+
+def test_what_a_call_changes_of_a_stack_or_of_cotangents_is_told_by_name():
+    """Those of layers with torch's suffix; what has no name of its own by its shape."""
+    case = Plan(3, 2, 4, 5, seed=1, L=2, directions=2, lengths=(3, 2)).case("lstm", "float64")
+    names = [name for name, _ in arrays_of((case.stack, case.stack_cotangent), {"mask": np.ones(3)})]
+    assert {"`x`", "`h0_l0`", "`weight_ih_l1_reverse`", "`lengths`", "`dh`", "`dcT_l1_reverse`"} <= set(names)
+    assert names[-1] == UNNAMED and len(names) == len(set(names)) == 1 + 8 + 16 + 1 + 1 + 8 + 1
+    assert [name for name, _ in arrays_of(case.call, case.cotangent)] == [
+        *("`x`", "`h0`", "`c0`", "`weight_ih`", "`weight_hh`", "`bias_ih`", "`bias_hh`", "`lengths`"),
+        *("`dh`", "`dhT`", "`dcT`"),
+    ]
+
+
+def test_results_that_share_memory_are_told_by_name(tmp_path):
+    """An output with an argument, and gradients with each other."""
+    law, plan = registry()["purity"][2], Plan(3, 2, 4, 5, seed=1)
+    for change, says in (
+        (("h.copy(), c.copy()\n\n\ndef lstm_b", f"h.copy(), c0{END}"), "`cT` shares memory with `c0`."),
+        (("sums[2].copy()", "sums[2]"), "the gradient by bias_hh shares memory with the gradient by bias_ih."),
+    ):
+        (subject,) = load_all(f"{changed(tmp_path, 'function', change)}:lstm")
+        assert says in str(law.outcome(subject, "lstm", "float64", plan))
+
+
+def test_a_read_only_array_that_a_call_makes_writable_is_told(tmp_path):
+    """Whoever made it so wants nobody to write to it."""
+    begin = (f"    {START}", f"    x.setflags(write=True)\n    {START}")
+    told = here(load_all(f"{changed(tmp_path, 'function', begin)}:lstm")[0], ("purity",), ("float64",)).breaks
+    assert [one.test for one in told] == ["test_read_only_arrays_are_taken"]
+    assert "a call unlocked `x`, which is read-only." in told[0].sentence
 
 
 def test_laws_are_not_run_once_too_much_time_was_lost(tmp_path, monkeypatch):
@@ -1070,6 +1191,9 @@ MISTAKES = [
     ("sums[1], sums[2]", "-sums[1], sums[2]", "the gradient by weight_hh is minus what must come"),
     ("da.sum(0)", "da.mean(0)", "the gradients by bias_ih, bias_hh are 1/B times (an average over the batch"),
     ("dc * c * f * (1 - f)", "dc * c * f", "wrong in the rows of gate f alone"),
+    ("dc * g * i * (1 - i), dc * c * f * (1 - f), ", "dc * c * f * (1 - f), dc * g * i * (1 - i), ",
+     "in a single step, the gradients by x, h0 are wrong; the gradients by weight_ih, weight_hh, bias_ih, bias_hh are "
+     "ordered by gates f, i, g, o, not i, f, g, o"),
     ("dc, dh = dc * f,", "dc, dh = dc,", "the gradient by c0 is wrong"),
     ("dh = dh + dh_t", "dh = dh_t", "the gradient that comes in by hT is ignored; over several steps, beside that, the "
      "gradient by x is wrong but at the last step: it does not pass from step to step"),
@@ -1171,6 +1295,16 @@ def test_a_gate_order_is_said_in_the_subjects_own_convention(tmp_path):
     )
 
 
+def test_a_gate_order_of_gradients_is_said_in_the_subjects_own_convention(tmp_path):
+    """As that of values: a cycle of three, which its inverse is not."""
+    old = "do * o * (1 - o), dc * i * (1 - g**2)])"
+    new = ("da = np.hstack([dc * g * i * (1 - i), dc * prev_c", "da = np.hstack([dc * i * (1 - g**2), dc * prev_c")
+    path = changed(tmp_path, "course", (old, "dc * g * i * (1 - i), do * o * (1 - o)])"), new)
+    assert "are ordered by gates g, f, i, o, not i, f, o, g" in InProcess(load_all(str(path))[0]).explain(
+        "lstm", "float64"
+    )
+
+
 def test_a_failing_case_is_made_as_small_as_it_can_be():
     """Sizes of one, usual options, few digits, zeros: only what the break needs is left."""
     first = Plan(5, 3, 4, 6, seed=77, scale=2.0, opposed=30.0, lengths=(5, 2, 4), L=3, directions=2)
@@ -1225,6 +1359,37 @@ def test_a_case_made_smaller_breaks_the_same_condition():
     assert not reduce.same(*raised)
 
 
+@pytest.mark.parametrize(
+    ("new", "says"),
+    [
+        ("/ mask_flat.sum()", r"loss is \S+, must be [^0]\S* within"),
+        ("/ N + 1e-8", r"loss is \S+, must be \S+ within"),
+    ],
+)
+def test_a_wrong_loss_is_shown_with_its_scores_targets_and_mask(new, says, tmp_path):
+    """As the file's function has them; where all is masked 0/0 is another mistake, and is not what is shown."""
+    old = "loss = -np.sum(mask_flat * np.log(probs[np.arange(N * T), y_flat])) / N"
+    path = changed(tmp_path, "course", (old, old.replace("/ N", new)))
+    subject, _ = load_all(str(path))
+    told = here(subject, ("value",), ("float64",)).breaks[0]
+    assert re.search(says, told.sentence) and "nan" not in told.sentence, told.sentence
+    given = eval(f"dict({told.numbers.replace('targets =', ', targets =').replace('mask =', ', mask =')})", {"np": np})
+    loss, _ = sys.modules["changed_course"].temporal_softmax_loss(*given.values())
+    assert list(given) == ["scores", "targets", "mask"] and str(loss) in told.sentence and given["mask"].all()
+
+
+@pytest.mark.parametrize(("value", "least"), [(np.nan, 1), (3.0, 2)])
+def test_nan_takes_the_place_of_no_finite_number_in_a_smaller_case(value, least):
+    """The other way round it is told; of NaN alone the smallest is."""
+    first = Plan(4, 1, 1, 1, seed=0)
+
+    def outcome(plan):
+        return Broken("a: loss is off", kind="value", got=np.nan if plan.T < 2 else value, plan=plan)
+
+    steps = smallest(outcome, outcome(first)).plan.T
+    assert steps == least
+
+
 CONDITIONS = {
     "x, float64 (1, 2) where float32 (1, 2) fits, and lengths [3] must be refused; it was taken": [
         ("lengths [1] must be refused; it was taken", True),
@@ -1247,10 +1412,22 @@ def test_a_condition_is_the_same_with_other_numbers_or_a_shorter_list(first):
 
 
 def test_a_program_that_needs_what_an_earlier_call_left_is_not_offered(tmp_path):
-    """The call alone gives what it must: such a program ended well, and showed nothing."""
+    """The call alone gives what it must: such a program ended well, and showed nothing. That is said."""
     path = changed(tmp_path, "function", *CARRIED, more="\n\nKEPT = {}\n")
     told = check_subject(f"{path}:lstm", ("value",), 2).breaks
     assert told and told[0].numbers and told[0].program == ""
+    says = "\nthis call alone is right: something of an earlier call was kept, or random numbers were drawn\n"
+    assert f"{says}the smallest input that showed it:\nx = " in str(told[0])
+    path = changed(tmp_path, "function", ("sigma(o) * np.tanh(c)", "sigma(o) * c"))
+    told = check_subject(f"{path}:lstm", ("value",), 2).breaks
+    assert "\nthe smallest input that shows it:\nx = " in str(told[0]) and "alone" not in str(told[0])
+
+
+def test_a_program_whose_arrays_lie_otherwise_does_not_tell_of_earlier_calls(tmp_path):
+    """That a call is right with dense arrays says nothing of those that the law handed over."""
+    begin = (f"    {START}", f"    if weight_ih.strides[0] < 0: weight_ih = -weight_ih\n    {START}")
+    told = check_subject(f"{changed(tmp_path, 'function', begin)}:lstm", ("strides",), 8).breaks
+    assert told and told[0].numbers and told[0].program == "" and "alone" not in str(told[0])
 
 
 def test_a_program_asks_for_no_number_that_a_correct_implementation_does_not_give(tmp_path):

@@ -10,7 +10,8 @@
 
 x is (N, T, D), Wx (D, 4H), Wh (H, 4H), b (4H,), the gates stand in the order i, f, o, g, an LSTM starts from c0 = 0,
 and the loss is summed over time and averaged over the N rows. The functions over a sequence are one subject; the steps,
-run in a loop, are another, which takes and gives the cell too. Arrays are float64, as in such files; `dtypes` in the
+run in a loop, are another, which takes and gives the cell too. Where one cell has its backward and the other has not,
+each is a subject of its own, so that what is there is judged. Arrays are float64, as in such files; `dtypes` in the
 file says otherwise, `capabilities` adds what else it does, and `alpha` says by how many roundoffs its
 sigma and tanh err.
 """
@@ -46,7 +47,11 @@ def is_course(module: Any) -> bool:
 
 def subjects(module: ModuleType, name: str) -> list[Plain]:
     """The file's subjects: over a sequence, and by steps."""
-    return [kind(module, name) for kind in (Sequence, Steps) if kind.cells_of(module)]
+    found = []
+    for kind in (Sequence, Steps):
+        parts = kind.parts_of(module)
+        found += [kind(module, name if len(parts) == 1 else f"{name}:{cells[0]}", cells) for cells in parts]
+    return found
 
 
 class Course(Plain):
@@ -62,9 +67,21 @@ class Course(Plain):
         """The cells that the file has a forward of."""
         return tuple(cell for cell in CELLS if hasattr(module, f"{cell}_{cls.kind}forward"))
 
-    def __init__(self, module: ModuleType, name: str) -> None:
-        self.module, cells = module, self.cells_of(module)
-        backward = all(hasattr(module, f"{cell}_{self.kind}backward") for cell in cells)
+    @classmethod
+    def parts_of(cls, module: ModuleType) -> list[tuple[str, ...]]:
+        """The cells by subject: each alone where one has a backward and the other has not."""
+        cells = cls.cells_of(module)
+        differ = len({cls.has_backward(module, cell) for cell in cells}) > 1
+        return [(cell,) for cell in cells] if differ else [cells] if cells else []
+
+    @classmethod
+    def has_backward(cls, module: ModuleType, cell: str) -> bool:
+        """Whether the file has a cell's backward."""
+        return hasattr(module, f"{cell}_{cls.kind}backward")
+
+    def __init__(self, module: ModuleType, name: str, cells: tuple[str, ...]) -> None:
+        self.module = module
+        backward = all(self.has_backward(module, cell) for cell in cells)
         more = subset(name, "capabilities", getattr(module, "capabilities", ()), CAPABILITIES)
         super().__init__(
             f"{name} (steps)" if self.kind else name,
@@ -122,8 +139,8 @@ def ways(backward: bool) -> tuple[str, ...]:
 class Sequence(Course):
     """The functions over a sequence, and the loss."""
 
-    def __init__(self, module: ModuleType, name: str) -> None:
-        super().__init__(module, name)
+    def __init__(self, module: ModuleType, name: str, cells: tuple[str, ...]) -> None:
+        super().__init__(module, name, cells)
         if hasattr(module, "temporal_softmax_loss"):
             self.capabilities |= {"loss"}
 
@@ -149,14 +166,20 @@ class Sequence(Course):
         """See Subject; rows that are masked fill the batch up to a power of two, so that averaging rounds nothing."""
         if "loss" not in self.capabilities:
             return super().loss(y, targets, mask)
+        B, given = y.shape[1], self.scored(y, targets, mask)
+        N = len(given["scores"])
+        found = self.module.temporal_softmax_loss(*given.values())
+        loss, dy = several(f"{self.name}, temporal_softmax_loss", found, ("loss", "dx"))
+        return np.asarray(loss * N, y.dtype), np.ascontiguousarray(dy[:B].swapaxes(0, 1) * N)
+
+    def scored(self, y: np.ndarray, targets: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """What the file's loss is called with, by place."""
         T, B, V = y.shape
         N = 1 << (B - 1).bit_length() if B else 1
         scores, labels, kept = np.zeros((N, T, V), y.dtype), np.zeros((N, T), np.int64), np.zeros((N, T), bool)
         scores[:B], labels[:B] = y.swapaxes(0, 1), np.swapaxes(targets, 0, 1)
         kept[:B] = True if mask is None else np.swapaxes(mask, 0, 1)
-        found = self.module.temporal_softmax_loss(scores, labels, kept)
-        loss, dy = several(f"{self.name}, temporal_softmax_loss", found, ("loss", "dx"))
-        return np.asarray(loss * N, y.dtype), np.ascontiguousarray(dy[:B].swapaxes(0, 1) * N)
+        return {"scores": scores, "targets": labels, "mask": kept}
 
     def text(self, cell: str, gradients: bool) -> str:
         """See Plain."""

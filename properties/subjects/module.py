@@ -54,7 +54,8 @@ class Layers(Subject):
         """See Subject; one graph, which is kept, and frozen parameters do not require a gradient."""
         stack = one_layer(call)
         module, given, outputs = self.record(stack, tuple(f"{name}_l0" for name in frozen))
-        results = (gradients(stack, module, given, outputs, in_stack(c)) for c in cotangents)
+        results = [gradients(stack, module, given, outputs, in_stack(c)) for c in cotangents]
+        hand_back(stack, module, *given)
         return [Result(r.x, r.params[0][0], None if r.state is None else r.state[0][0]) for r in results]
 
     def double_backward(self, call: Call, cotangent: Cotangent, direction: Result) -> Result:
@@ -66,17 +67,23 @@ class Layers(Subject):
         first = pulled(outputs, wanted, cotangents, create_graph=True)
         inner = sum((d * tensor(v)).sum() for d, v in zip(first, leaves(tuple(direction[:3])), strict=True))
         second = pulled([inner], wanted, [torch.ones_like(inner)])
+        hand_back(stack, module, *given)
         return rebuild(Result(call.x, call.params, call.state), [d.numpy() for d in second])
 
     def stack(self, call: Stack) -> Output:
         """See Subject."""
+        module, given = self.module(call), self.inputs(call)
         with torch.no_grad():
-            h, last = run(self.name, call, self.module(call), *self.inputs(call))
+            h, last = run(self.name, call, module, *given)
+        hand_back(call, module, *given)
         return Output(h.numpy(), tree_map(lambda a: a.numpy(), last))
 
     def stack_backward(self, call: Stack, cotangent: Cotangent) -> Result:
         """See Subject."""
-        return gradients(call, *self.record(call), cotangent)
+        module, given, outputs = self.record(call)
+        result = gradients(call, module, given, outputs, cotangent)
+        hand_back(call, module, *given)
+        return result
 
     def export(self, cell: str, layers: tuple, layout: str) -> dict[str, np.ndarray]:
         """See Subject."""
@@ -128,6 +135,19 @@ def names_of(call: Stack) -> dict[str, np.ndarray]:
     return {f"{field}{s}": a for s, params in sides(call.layers) for field, a in named(params).items()}
 
 
+def hand_back(call: Stack, module: nn.Module, x: torch.Tensor, state: Any) -> None:
+    """Writes into the caller's arrays what a call changed of its inputs, states and parameters: see law "purity".
+
+    The module has copies, which are made anew for each call. What the caller has as read-only stays as it is.
+    """
+    own, theirs = dict(module.named_parameters()), names_of(call)
+    lent = [(call.x, x), *zip(leaves(call.state), leaves(state), strict=True)]
+    lent += [(a, own[name]) for name, a in theirs.items() if name in own]
+    for array, now in ((a, there.detach().numpy()) for a, there in lent):
+        if array.flags.writeable and now.tobytes() != array.astype(now.dtype).tobytes():
+            array[...] = now
+
+
 def asked_for(call: Stack, module: nn.Module) -> dict[str, nn.Parameter]:
     """The module's parameters that a call has and that are not frozen, in the call's order.
 
@@ -177,7 +197,10 @@ def run(name: str, call: Stack, module: nn.Module, x: Any, state: Any) -> tuple[
     if call.lengths is not None:
         x = pack_padded_sequence(x, torch.from_numpy(call.lengths), call.batch_first, enforce_sorted=False)
     torch.manual_seed(call.seed)  # of dropout
-    found = module(x, None if state is None else stacked(call.cell, state))
+    given = None if state is None else stacked(call.cell, state)
+    found = module(x, given)
+    if state is not None:
+        unstack(call.cell, given, state)
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         wanted = "(h, (hT, cT))" if call.cell == "lstm" else "(h, hT)"
         raise Broken(f"{name}: must return h and the last state, as {wanted}; got {kind(found)}.")
@@ -223,6 +246,15 @@ def stacked(cell: str, state: tuple) -> Any:
     return parts if cell == "lstm" else parts[0]
 
 
+def unstack(cell: str, given: Any, state: tuple) -> None:
+    """Writes into the states what a module wrote into those that it was given, which autograd need not know."""
+    parts, flat = given if cell == "lstm" else (given,), [side for layer in state for side in layer]
+    for part, now in zip(parts, zip(*flat, strict=True), strict=True):
+        for a, written in zip(now, part.detach(), strict=True):
+            if not torch.equal(a, written):
+                a.data.copy_(written)
+
+
 def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], cotangent: Cotangent) -> Result:
     """Gradients of <cotangent, outputs> by x, the call's parameters (None for a frozen one) and the states.
 
@@ -231,7 +263,8 @@ def gradients(call: Stack, module: nn.Module, given: Any, outputs: list[Any], co
     asked = asked_for(call, module)
     wanted = [given[0], *asked.values(), *leaves(given[1])]
     cotangents = [tensor(c) for c in leaves((cotangent.h, cotangent.last))]
-    dx, *rest = (d.numpy() for d in pulled(outputs, wanted, cotangents, retain_graph=True))
+    found = pulled(outputs, wanted, cotangents, retain_graph=True)
+    dx, *rest = (d.numpy().copy() for d in found)  # autograd may give one tensor twice, or a cotangent itself
     params = layers_of(dict(zip(asked, rest, strict=False)), len(call.layers), len(call.layers[0]))
     return Result(dx, params, rebuild(call.state, rest[len(asked) :]))
 

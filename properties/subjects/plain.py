@@ -88,13 +88,17 @@ class Conventions:
         return Output(self.sequence(h), STATES[cell](*(hT, cT)[: len(STATES[cell]._fields)]))
 
     def result(self, call: Call, gradients: Given) -> Result:
-        """Gradients in these conventions, in ours: each bias has that of the sum; what the call has not has none."""
+        """Gradients in these conventions, in ours: what the call has not has none.
+
+        Of a sum of biases each has the gradient, in memory of its own.
+        """
         g, params = gradients, call.params
         W, R = (None if d is None else self.weight_back(call.cell, d) for d in (g.weight_ih, g.weight_hh))
-        only = {"input": g.bias_ih, "hidden": g.bias_hh}.get(self.biases)
-        by_bias = (g.bias_ih, g.bias_hh) if self.biases == "both" else (only, only)
+        only = g.bias_ih if self.biases == "input" else g.bias_hh
+        again = None if only is None else np.array(only)
+        by_bias = (g.bias_ih, g.bias_hh) if self.biases == "both" else (only, again)
         biases = [
-            None if b is None or d is None else self.rows_back(call.cell, np.array(d))
+            None if b is None or d is None else self.rows_back(call.cell, d)
             for b, d in zip((params.bias_ih, params.bias_hh), by_bias, strict=True)
         ]
         state = None if call.state is None else type(call.state)(*(g.h0, g.c0)[: len(call.state)])

@@ -19,9 +19,9 @@ class LSTM(nn.Module):
             c = torch.zeros_like(h)
         else:
             h, c = state[0][0], state[1][0]
-        hs = []
+        b, hs = self.bias_ih_l0 + self.bias_hh_l0, []
         for x_t in x:
-            a = x_t @ self.weight_ih_l0.T + h @ self.weight_hh_l0.T + self.bias_ih_l0 + self.bias_hh_l0
+            a = x_t @ self.weight_ih_l0.T + h @ self.weight_hh_l0.T + b
             i, f, g, o = a.chunk(4, 1)
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
