@@ -396,6 +396,11 @@ def plans(
     return Plan(T, B, D, H, seed, lengths=by_row, **chosen)
 
 
+def some_of_one_step(plan: Plan) -> Plan:
+    """The plan, in a third of the cases with one step alone."""
+    return plan if plan.seed % 3 else resized(plan, 1, plan.B, plan.D, plan.H)
+
+
 def _lengths(rng: np.random.Generator, T: int, B: int, E: int | None, least: int) -> tuple[Any, ...]:
     """Lengths from `least` to T, each as likely; of a group by row or, as often, by model and row."""
     shape = (B,) if E is None or rng.integers(2) else (E, B)
