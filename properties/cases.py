@@ -330,8 +330,13 @@ POOL = ((3, 2, 5, 4), (4, 3, 2, 6), (3, 1, 4, 2), (4, 3, 1, 2), (3, 2, 4, 1))
 
 
 def pooled(plan: Plan) -> Plan:
-    """The plan with sizes from the pool: axes of one stay what they are, and so does the pattern of lengths."""
+    """The plan with sizes from the pool: axes of one stay what they are, and so does the pattern of lengths.
+
+    Sizes that are all equal, or all beyond 8, stay too: the law "sizes" has one plan of each kind.
+    """
     sizes = (plan.T, plan.B, plan.D, plan.H)
+    if len(set(sizes)) == 1 or min(sizes) > 8:
+        return plan
     ones = [n == 1 for n in sizes]
     fits = [some for some in POOL if [n == 1 for n in some] == ones]
     if plan.L > 1 or plan.directions > 1:  # dearest of all to compile: one size, biases, and a third layer one way only
@@ -389,6 +394,11 @@ def plans(
     seed = int(rng.integers(2**32))
     by_row = None if not lengths else _lengths(rng, T, B, chosen["E"], least=0 if empty_rows else 1)
     return Plan(T, B, D, H, seed, lengths=by_row, **chosen)
+
+
+def some_of_one_step(plan: Plan) -> Plan:
+    """The plan, in a third of the cases with one step alone."""
+    return plan if plan.seed % 3 else resized(plan, 1, plan.B, plan.D, plan.H)
 
 
 def _lengths(rng: np.random.Generator, T: int, B: int, E: int | None, least: int) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -368,6 +368,18 @@ def require(subject: Subject, case: Case, holds: bool, sentence: str) -> None:
     __tracebackhide__ = True  # what went wrong is in the sentence
     if not holds:
         raise Broken(f"{subject.name}: {sentence} {case.cell} {case.dtype}, {case.plan}")
+
+
+def share_no_memory(
+    subject: Subject, case: Case, found: Iterable[tuple[str, np.ndarray]], given: Iterable[tuple[str, np.ndarray]]
+) -> None:
+    """No result found shares memory with an argument given, or with another result; each has its name in words."""
+    __tracebackhide__ = True  # what went wrong is in the sentence
+    others = list(given)
+    for name, result in found:
+        shared = [other for other, a in others if np.shares_memory(a, result)]
+        require(subject, case, not shared, f"{name} shares memory with {' and '.join(shared)}.")
+        others.append((name, result))
 
 
 def _require_all(subject: Subject, case: Case, got: dict[str, Any], wanted: dict[str, Any], of: str = "") -> None:

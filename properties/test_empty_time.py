@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from properties.cases import by_name, named, plans, results, without_states
-from properties.laws import agree, all_same_bits, law, require, same_bits
+from properties.cases import GRADIENTS, by_name, named, plans, results, without_states
+from properties.laws import agree, all_same_bits, law, require, same_bits, share_no_memory
 from properties.subject import Cotangent
 
 EMPTY = plans(lengths=True, empty_rows=True)
@@ -13,13 +13,20 @@ EMPTY = plans(lengths=True, empty_rows=True)
 
 @law("empty time", plans(), needs=("no steps", "cell state"), seen_in=("pytorch#50192", "onnxruntime#28052"), share=0.5)
 def test_a_sequence_without_steps_hands_back_its_initial_state(subject, cell, dtype, plan):
-    """Nothing is computed: hT is h0 and cT is c0 to the bit, outputs have no steps, and dh0 is the cotangent of hT."""
+    """Nothing is computed: hT is h0 and cT is c0 to the bit, outputs have no steps, and dh0 is the cotangent of hT.
+
+    They are copies: whoever writes to a result changes no argument.
+    """
     case = plan.case(cell, dtype)
     call, cotangent = replace(case.call, x=case.call.x[:0]), Cotangent(case.cotangent.h[:0], case.cotangent.last)
     wanted = {"h": cotangent.h, "x": call.x}
     wanted |= by_name(("hT", "cT"), call.state) | by_name(("h0", "c0"), cotangent.last)
     wanted |= {name: np.zeros_like(p) for name, p in named(call.params).items()}
-    all_same_bits(subject, case, without_states(results(subject, call, cotangent)), wanted)
+    got = without_states(results(subject, call, cotangent))
+    all_same_bits(subject, case, got, wanted)
+    given = by_name(("h0", "c0"), call.state) | by_name(("dhT", "dcT"), cotangent.last) | named(call.params)
+    found = ((f"the gradient by {name}" if name in GRADIENTS else f"`{name}`", a) for name, a in got.items())
+    share_no_memory(subject, case, found, ((f"`{name}`", a) for name, a in given.items()))
 
 
 @law("empty time", EMPTY, needs=("lengths", "empty rows", "cell state"), seen_in=("onnxruntime#28052",))

@@ -20,9 +20,14 @@ class Player:
         self.seen = []
 
     def results(self, case):
-        """All that the subject says of a case: outputs without a state (what it kept would show), with it, and more."""
-        alone = outputs(self.subject.forward(replace(case.call, state=None)))
-        found = {f"{name} without a state": a for name, a in alone.items()}
+        """All that the subject says of a case: outputs without a state (what it kept would show), with it, and more.
+
+        The first step alone comes first: who takes a single step for a stream's next one goes on from the call before.
+        """
+        call, found = replace(case.call, state=None), {}
+        for of, asked in (("one step", replace(call, x=call.x[:1], lengths=None)), ("all steps", call)):
+            alone = outputs(self.subject.forward(asked))
+            found |= {f"{name} of {of} without a state": a for name, a in alone.items()}
         found |= results(self.subject, case.call, case.cotangent)
         return found | (self.loss(case.cotangent.h) if "loss" in self.subject.capabilities else {})
 

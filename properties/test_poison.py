@@ -1,4 +1,4 @@
-"""Law "poison": nothing is read that was not written, and no count of rows or steps is too large.
+"""Law "poison": nothing is read that was not written, and steps times rows beyond 65,536 are computed like few.
 
 Element counts past 2^31 concern the offsets that kernels compute; a kernel brings the check of its own arithmetic.
 """

@@ -1,4 +1,4 @@
-"""Law "saturation": the largest inputs give finite values, exact limits, and no warning."""
+"""Law "saturation": the largest inputs and cells give finite values, exact limits, and no warning."""
 
 import warnings
 from dataclasses import replace
@@ -6,31 +6,35 @@ from dataclasses import replace
 import numpy as np
 
 from impl.spec import block
-from properties.cases import plans, results
+from properties.cases import outputs, plans, results
 from properties.laws import agree, law, require, same_bits
 
 SEEN = ("dynet#1525", "ComputeLibrary#779")
 SIZES = (1e2, 1e4, 1e8, 1e16, 1e30)
 
 
-def enlarged(plan, cell, dtype):
-    """A case with large inputs, and how large they are: by its seed."""
+def enlarged(plan, cell, dtype, array):
+    """A case with one array of its call made large, and how large: by its seed."""
     case, size = replace(plan, opposed=0.0).case(cell, dtype), SIZES[plan.seed % len(SIZES)]
-    case.call.x[...] = case.call.x * np.asarray(size, dtype)
+    array(case.call)[...] *= np.asarray(size, dtype)
     return case, size
 
 
-def in_silence(subject, case):
-    """All outputs and gradients, and the warnings that were given on the way.
+def bounded_in_silence(subject, case, what, gradients=True):
+    """All outputs, and the gradients if asked for, are finite and within the bound, and no warning is given; of `what`.
 
     One says nothing (pyproject.toml has the reason): NaN in memory beside a product's operands may set off "invalid
     value encountered in matmul". A NaN that did arise is no finite value.
     """
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", "invalid value encountered in matmul", RuntimeWarning)
-        got = results(subject, case.call, case.cotangent)
-    return got, [str(w.message) for w in heard]
+        got = results(subject, case.call, case.cotangent) if gradients else outputs(subject.forward(case.call))
+    heard = [str(w.message) for w in caught]
+    require(subject, case, not heard, f"no warning must be given at {what}; got {heard}.")
+    agree(subject, case, got, case.judged(subject.alpha(case.dtype), gradients))
+    wild = sorted(name for name, a in got.items() if not np.isfinite(a).all())
+    require(subject, case, not wild, f"all results must be finite at {what}; {wild} are not.")
 
 
 @law("saturation", plans(), seen_in=SEEN, share=0.75)
@@ -39,12 +43,8 @@ def test_inputs_up_to_1e30_give_finite_values_within_the_bound_and_no_warning(su
 
     The bound stays finite. For weight_ih's gradient it may be wide: an error of u in a flat slope meets an x of 1e30.
     """
-    case, size = enlarged(plan, cell, dtype)
-    got, heard = in_silence(subject, case)
-    require(subject, case, not heard, f"no warning must be given at inputs of {size:g}; got {heard}.")
-    agree(subject, case, got, case.judged(subject.alpha(dtype), gradients=True))
-    wild = sorted(name for name, a in got.items() if not np.isfinite(a).all())
-    require(subject, case, not wild, f"all results must be finite at inputs of {size:g}; {wild} are not.")
+    case, size = enlarged(plan, cell, dtype, lambda call: call.x)
+    bounded_in_silence(subject, case, f"inputs of {size:g}")
 
 
 @law("saturation", plans(biases=("both",)), needs=("cell state",))
@@ -66,3 +66,13 @@ def test_beyond_a_thousand_the_limits_are_exact(subject, cell, dtype, plan):
     if "backward" in subject.capabilities:
         dx = subject.backward(call, case.cotangent).x
         require(subject, case, not dx.any(), "no gradient must pass where every gate and tanh is flat.")
+
+
+@law("saturation", plans(), needs=("cell state",), cells=("lstm",), share=0.5)
+def test_a_cell_up_to_1e30_gives_finite_values_within_the_bound_and_no_warning(subject, cell, dtype, plan):
+    """What a cell holds is not cut off, and its tanh is +-1. Gradients are asked for up to 1e4.
+
+    Beyond, a slope of tanh that is off by a rounding may let through what grows by the size of c every step.
+    """
+    case, size = enlarged(plan, cell, dtype, lambda call: call.state.c)
+    bounded_in_silence(subject, case, f"a cell of {size:g}", gradients=size <= 1e4)

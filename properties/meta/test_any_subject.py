@@ -35,6 +35,7 @@ from properties.reduce import smallest
 from properties.subject import CAPABILITIES
 from properties.subjects import module
 from properties.subjects.plain import Conventions
+from properties.test_sizes import SIZES, sized
 
 ROOT = Path(__file__).parents[2]
 STUDENTS = Path(__file__).parent / "students"
@@ -1471,6 +1472,7 @@ def test_a_subject_that_compiles_sees_few_sizes(plan):
     assert len(POOL) == 5 and all(len(set(shape)) >= 3 for shape in POOL)
     deep = replace(plan, L=3, directions=2, biases="none")
     assert pooled(deep) == replace(resized(deep, *POOL[0]), L=2, biases="both")
+    assert [sizes for sizes in SIZES if pooled(sized(sizes)) == sized(sizes)] == [SIZES[0], (3, 3, 3, 3)]
     assert resized(Plan(4, 2, 3, 5, seed=0, lengths=(0, 4)), 2, 3, 1, 1).lengths == (0, 2, 0)
 
 

@@ -18,6 +18,7 @@ from properties.oracle import Judged
 from properties.subject import USUAL
 from properties.test_chain_rule import forced, loss_bound
 from properties.test_modes import may_be_likeliest
+from properties.test_sizes import SIZES, sized
 
 ROOT = Path(__file__).parents[2]
 SUBJECT = SimpleNamespace(name="some subject", capabilities=USUAL)
@@ -199,6 +200,16 @@ def test_the_cases_of_a_law_have_seeds_of_their_own_and_reach_every_sub_case(nam
         assert counts.min() >= 0.25 * len(found) / k, f"sub-cases {counts.tolist()} of {k}"
     lengths = [plan.lengths for plan in found if plan.lengths is not None]
     assert np.mean([not np.any(n) for n in lengths] or [0]) < 0.15, "cases without a row that runs"
+
+
+def test_a_default_run_has_every_plan_of_the_law_sizes_and_a_dear_subject_the_widest():
+    """Which only holds while Hypothesis repeats none and takes the first one first."""
+    (found,), how = registry()["sizes"], settings.get_profile("ci")
+    for share, wanted in ((1.0, SIZES), (0.05, SIZES[:1])):
+        subject = Noting()
+        subject.share = share
+        found.judge(subject, "lstm", "float32", how)
+        assert sorted(subject.plans, key=repr) == sorted(map(sized, wanted), key=repr)
 
 
 def test_lengths_are_even_from_the_least_to_all_steps():

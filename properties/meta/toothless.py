@@ -1,8 +1,8 @@
 """Whether a law without its assertions is found out: python -m properties.meta.toothless [LAW ...].
 
-In a copy of the code, each law in turn loses its assertions (every call of `agree`, `same_bits`, `all_same_bits` and
-`require` in its file), and its kill row alone is run. It must fail and name the law: a law that notices nothing kills
-no planted fault.
+In a copy of the code, each law in turn loses its assertions (every call of `agree`, `same_bits`, `all_same_bits`,
+`share_no_memory` and `require` in its file), and its kill row alone is run. It must fail and name the law: a law that
+notices nothing kills no planted fault.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from properties.laws import registry
 from properties.meta.faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
-ASSERTIONS = {"agree", "same_bits", "all_same_bits", "require"}
+ASSERTIONS = {"agree", "same_bits", "all_same_bits", "share_no_memory", "require"}
 CODE = ("impl", "properties", "conftest.py", "pyproject.toml")
 
 

@@ -1,4 +1,7 @@
-"""Cases beyond the sizes that laws draw: many steps and models, where the fast forms divide their work."""
+"""Cases of many steps and models, where the fast forms divide their work.
+
+The law "sizes" has longer and wider ones of a single model, of which it shows a dear subject few.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ forms = pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("what", LONG)
 def test_divided_work_is_right_within_the_bounds(name, cell, dtype, what):
-    """Steps worked on at once, models in a part: sizes beyond those that the laws draw."""
+    """Steps worked on at once, models in a part: what laws show these forms too seldom."""
     within(load(name), LONG[what], cell, dtype)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from impl.numpy_twin import lstm, optim
-from impl.spec import leaves, rebuild, tree_map
+from impl.spec import STATES, leaves, rebuild, tree_map
 from properties.cases import mapped
 from properties.meta.carrier import TWIN, Carrier, fault, patched
 from properties.subject import USUAL, Result
@@ -36,6 +36,32 @@ class WeightsKeptByTheIdentityOfTheirArray(Carrier):
         W = call.params.weight_hh
         _, copy = self.kept.setdefault(id(W), (W, W.copy()))
         return replace(call, params=call.params._replace(weight_hh=copy)) if copy.shape == W.shape else call
+
+
+@fault("updates")
+class WeightsKeptByTheirFirstNumber(Carrier):
+    def __init__(self):
+        self.kept = {}
+
+    def before(self, call):
+        W = call.params.weight_ih
+        key = (W.shape, W.dtype, W.ravel()[:1].tobytes())
+        return replace(call, params=call.params._replace(weight_ih=self.kept.setdefault(key, W.copy())))
+
+
+@fault("no memory", "omitted state")
+class OneStepFromZerosGoesOnFromTheCallBefore(Carrier):
+    last = None
+
+    def before(self, call):
+        zero = call.state is None or not any(a.any() for a in call.state)
+        fits = isinstance(self.last, STATES[call.cell]) and self.last.h.dtype == call.x.dtype
+        fits = fits and self.last.h.shape == (*call.x.shape[1:-1], call.params.weight_hh.shape[-1])
+        return replace(call, state=self.last) if fits and zero and len(call.x) == 1 else call
+
+    def after(self, call, output):
+        self.last = tree_map(np.copy, output.last)
+        return output
 
 
 @fault("no memory")

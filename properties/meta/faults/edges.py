@@ -35,6 +35,19 @@ class EmptySequenceLosesTheCotangent(Carrier):
         return result if len(call.x) else result._replace(state=tree_map(np.zeros_like, result.state))
 
 
+@fault("empty time")
+class EmptySequenceHandsBackTheCallersOwnState(Carrier):
+    def after(self, call, output):
+        return output if len(call.x) else output._replace(last=call.state)
+
+
+@fault("empty time")
+class EmptySequenceHandsBackTheCallersOwnCotangent(Carrier):
+    def backward(self, call, cotangent):
+        result = TWIN.backward(call, cotangent)
+        return result if len(call.x) else result._replace(state=cotangent.last)
+
+
 @fault("empty batch")
 class EmptyBatchLosesItsFeatures(Carrier):
     def after(self, call, output):

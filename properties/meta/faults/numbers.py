@@ -135,6 +135,37 @@ class PreActivationsClippedAtEight(Computed):
         return {"tanh": lambda a: np.tanh(np.clip(a, -8, 8)), "sigma": lambda a: SIGMA(np.clip(a, -8, 8))}
 
 
+class CellOf(Carrier):
+    """The twin with another cell c', or another tanh of it, in every step."""
+
+    def forward(self, call):
+        def step(weights, x, state):
+            after, cache = lstm.step(weights, x, state)
+            c, tanh_c = self.cell(after.c)
+            return type(state)(cache.o * tanh_c, c), cache._replace(tanh_c=tanh_c)
+
+        with recomputed("lstm", step=step):
+            return TWIN.forward(call)
+
+    def cell(self, c):
+        """What is kept, and its tanh."""
+        return c, np.tanh(c)
+
+
+@fault("saturation", cells=("lstm",))
+class CellClippedAtFifty(CellOf):
+    def cell(self, c):
+        return np.clip(c, -50, 50), np.tanh(c)
+
+
+@fault("saturation", cells=("lstm",))
+class TanhOfALargeCellByExponentials(CellOf):
+    def cell(self, c):
+        with np.errstate(over="ignore", invalid="ignore"):
+            up, down = np.exp(c), np.exp(-c)
+            return c, np.where(abs(c) < 20, np.tanh(c), (up - down) / (up + down)).astype(c.dtype)
+
+
 @fault("exact", cells=("rnn_relu",))
 class ElevenBitsInProducts(Carrier):
     def before(self, call):
