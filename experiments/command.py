@@ -117,6 +117,8 @@ class Verify:
     installed."""
     workers: int = cores()
     """Processes that judge, each with one for the subject."""
+    examples: int = 40
+    """Of which a law runs its share in each cell and dtype: more for rarer breaks."""
     out: Path | None = None
     """The reports' folder; by default reports/ for all, otherwise reports/own/."""
     typed: Annotated[str, tyro.conf.Suppress] = ""
@@ -437,11 +439,13 @@ def verify(command: Verify) -> int:
     """Judges and reports: a broken law is a result, and no failure of the command."""
     if command.workers < 1:
         raise UsageError(f"--workers must be 1 or more; got {command.workers}.")
+    if command.examples < 1:
+        raise UsageError(f"--examples must be 1 or more; got {command.examples}.")
     out = command.out or (REPORTS if "all" in command.subject else OWN)
     refuse_unwritable(out)
     refuse_foreign(out, [catalogue.VERDICTS], ABOVE)
     module = import_module("experiments.verification.verify")
-    print(module.verify(command.subject, out, command.workers, command.typed))
+    print(module.verify(command.subject, out, command.workers, command.typed, command.examples))
     return 0
 
 

@@ -194,6 +194,11 @@ SMALL = (
     ),
     Small(r"python -m properties\.check FILE\.py", "python -m properties.check tiny.py", r"^value +holds +400 "),
     Small(
+        r"python -m properties\.check FILE\.py (--laws .*)",
+        r"python -m properties.check tiny.py \1 --examples 4",
+        r"^second order +cannot .*\nvjp +cannot ",
+    ),
+    Small(
         r"python -m experiments verify --subject \S+",
         "python -m experiments verify --subject tiny.py --workers 1",
         r"^reports/own/verification/index\.html$",

@@ -275,7 +275,7 @@ def check(
         seen: told how many tests are done, of how many.
         go_on: whether an error of the suite's own is the verdict of the law in which it arose; otherwise it is raised.
     """
-    how = how or settings(max_examples=EXAMPLES, phases=PHASES, **CI)
+    how = how or drawn(EXAMPLES)
     verdicts = {name: Verdict(name) for name in sorted(laws or registry())}
     judged = [dtype for dtype in guard.dtypes if dtypes is None or dtype in dtypes]
     tests = [
@@ -355,17 +355,29 @@ def check_subject(
     Returns:
         The verdicts, by subject where a file has several; as text tables, and each broken law in words.
     Raises:
-        ValueError: `found` names or is nothing that can be judged, or there is no such law.
+        ValueError: `found` names or is nothing that can be judged, there is no such law, or no example.
     """
-    for name in laws or ():
+    refuse_wrong(laws or (), examples)
+    return check_all(guards(found), laws, examples, progress)
+
+
+def refuse_wrong(laws: Sequence[str], examples: int) -> None:
+    """Refuses a law that there is not, and examples of which no law could run one."""
+    for name in laws:
         if name not in registry():
             raise ValueError(f"`laws` must be among {', '.join(sorted(registry()))}; got {name!r}.")
-    return check_all(guards(found), laws, examples, progress)
+    if not examples >= 1:
+        raise ValueError(f"`examples` must be at least 1; got {examples}.")
+
+
+def drawn(examples: int) -> settings:
+    """Hypothesis' settings for so many examples, of which a law runs its share: always the same ones."""
+    return settings(max_examples=examples, phases=PHASES, **CI)
 
 
 def check_all(found: Iterable[Guard], laws: Sequence[str] | None, examples: int, progress: bool) -> Checks:
     """The same on each of some guarded subjects."""
-    how = settings(max_examples=examples, phases=PHASES, **CI)
+    how = drawn(examples)
     checked: list[Checked] = []
     for guard in found:
         with tqdm(total=1, desc=guard.name, unit="test", disable=not progress) as bar:
@@ -408,30 +420,36 @@ def moved(bar: tqdm, done: int, of: int) -> None:
     bar.refresh()
 
 
-def main(words: Sequence[str]) -> int:
-    """Checks each word; 1 if a law is broken, 2 if a word cannot be loaded: then none is checked.
+def main(words: Sequence[str], laws: Sequence[str] = (), examples: int | None = None) -> int:
+    """Checks each word by all laws, or some; 1 if one is broken, 2 if a word cannot be loaded: then none is checked.
 
     3 if none is broken, as far as they were judged, but the suite itself failed in one.
     """
+    examples = EXAMPLES if examples is None else examples
     try:
+        refuse_wrong(laws, examples)
         loaded = [guards(word) for word in words]
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    found = [check_all(some, None, EXAMPLES, progress=True) for some in loaded]
+    found = [check_all(some, laws, examples, progress=True) for some in loaded]
     for checked in found:
         print(checked)
-    words = {verdict.word for checks in found for checked in checks for verdict in checked.verdicts}
-    return 1 if words & {"broken", "not run"} else 3 if "failed" in words else 0
+    told = {verdict.word for checks in found for checked in checks for verdict in checked.verdicts}
+    return 1 if told & {"broken", "not run"} else 3 if "failed" in told else 0
 
 
-def asked() -> list[str]:
-    """The words on the command line."""
+def asked() -> dict[str, Any]:
+    """What the command line asks `main` for."""
     parser = argparse.ArgumentParser(prog="python -m properties.check", description="All laws on subjects, in words.")
     form = "a built-in name, MODULE[:ATTR] or path/to/file.py[:NAME]; by default numpy_twin"
     parser.add_argument("subject", nargs="*", default=["numpy_twin"], help=form)
-    return parser.parse_args().subject
+    parser.add_argument("--laws", nargs="+", default=(), metavar="LAW", help="these alone: 'vjp', 'second order', ...")
+    many = f"of which a law runs its share in each cell and dtype: {EXAMPLES}, or more for rarer breaks"
+    parser.add_argument("--examples", type=int, default=EXAMPLES, metavar="N", help=many)
+    given = vars(parser.parse_args())
+    return {"words": given.pop("subject"), **given}
 
 
 if __name__ == "__main__":
-    sys.exit(main(asked()))
+    sys.exit(main(**asked()))

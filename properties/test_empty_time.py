@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from properties.cases import GRADIENTS, by_name, named, plans, results, without_states
+from properties.handed_in import arrays_of
 from properties.laws import agree, all_same_bits, law, require, same_bits, share_no_memory
 from properties.subject import Cotangent
 
@@ -24,9 +25,8 @@ def test_a_sequence_without_steps_hands_back_its_initial_state(subject, cell, dt
     wanted |= {name: np.zeros_like(p) for name, p in named(call.params).items()}
     got = without_states(results(subject, call, cotangent))
     all_same_bits(subject, case, got, wanted)
-    given = by_name(("h0", "c0"), call.state) | by_name(("dhT", "dcT"), cotangent.last) | named(call.params)
     found = ((f"the gradient by {name}" if name in GRADIENTS else f"`{name}`", a) for name, a in got.items())
-    share_no_memory(subject, case, found, ((f"`{name}`", a) for name, a in given.items()))
+    share_no_memory(subject, case, found, arrays_of(call, cotangent))
 
 
 @law("empty time", EMPTY, needs=("lengths", "empty rows", "cell state"), seen_in=("onnxruntime#28052",))

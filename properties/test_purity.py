@@ -1,10 +1,8 @@
 """Law "purity": a call changes nothing but what it returns."""
 
-import numpy as np
-
 from properties.cases import gradients, outputs, plans, results
 from properties.handed_in import arrays_of, form_of, other_form
-from properties.laws import all_same_bits, law, require, same_bits
+from properties.laws import all_same_bits, law, require, same_bits, share_no_memory
 
 
 @law("purity", plans(), seen_in=("pytorch#1721", "keras#23462", "mxnet#18203"))
@@ -47,10 +45,7 @@ def test_results_share_no_memory_with_arguments_or_each_other(subject, cell, dty
     if "backward" in subject.capabilities:
         back = gradients(subject.backward(case.call, case.cotangent))
         found += [(f"the gradient by {name}", a) for name, a in back.items()]
-    given = arrays_of(case.call, case.cotangent)
-    for n, (name, result) in enumerate(found):
-        shared = [other for other, a in given + found[:n] if np.shares_memory(a, result)]
-        require(subject, case, not shared, f"{name} shares memory with {' and '.join(shared)}.")
+    share_no_memory(subject, case, found, arrays_of(case.call, case.cotangent))
 
 
 @law("purity", plans())

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.patches import Patch
 
 from experiments.harness.report import Figure, Program, Report, Table
+from properties.check import EXAMPLES
 
 NAME = "verification"
 INPUTS = ("subjects", "breaks", "causes")
@@ -54,7 +55,16 @@ def analyse(tables: Tables) -> Report:
 def command(tables: Tables) -> str:
     """What makes it again."""
     built_in = {"numpy_twin", "torch_twin", "torch_nn"} <= set(tables.results.subject)
-    return "make verify SUBJECT=all" if built_in else "make verify SUBJECT=path/to/file.py"
+    what = "all" if built_in else "path/to/file.py"
+    if examples(tables) == str(EXAMPLES):
+        return f"make verify SUBJECT={what}"
+    return f"python -m experiments verify --subject {what} --examples {examples(tables)}"
+
+
+def examples(tables: Tables) -> str:
+    """Of how many a law ran its share; reports of before it could be asked for do not say."""
+    said = list(tables.subjects.get("examples", ()))
+    return str(said[0] if said else EXAMPLES)
 
 
 def counts(tables: Tables) -> pd.Series:
@@ -178,8 +188,9 @@ def cannot_tables(tables: Tables, names: list[str]) -> list[Table]:
 
 def settings(tables: Tables) -> pd.DataFrame:
     """What was run."""
+    n = examples(tables)
     rows = {
-        "cases": f"{tables.results.cases.sum():,}: a law runs its share of 40 examples in each cell and dtype",
+        "cases": f"{tables.results.cases.sum():,}: a law runs its share of {n} examples in each cell and dtype",
         "verdicts": "holds; broken: a case is outside the referee's bound, or a condition fails; cannot: not declared",
         "worst": "the largest error over the referee's bound; beyond 1 it is a break",
         "alpha": "the absolute error of sigma and tanh that the subject claims, in units of the roundoff u",

@@ -33,7 +33,7 @@ STUDENT = ROOT / "properties" / "meta" / "students" / "course.py"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The report on a course's file with one wrong gradient term, made once: it takes half a minute and both cores.
+    """The report on a course's file with one wrong gradient term, made once with few examples, on both cores.
 
     pytest-xdist's workers wait for the one that makes it, behind a lock that ends with its process.
     """
@@ -58,7 +58,7 @@ def publish(folder):
     text = head + rest[rest.index("def sigmoid") :]
     assert rnn and "dc * prev_c * f * (1 - f)" in text and "def rnn" not in text
     (folder / "student.py").write_text(text.replace("dc * prev_c * f * (1 - f)", "dc * prev_c * f"))
-    command = [sys.executable, "-m", "experiments", "verify", "--workers", "2", "--out", str(folder)]
+    command = [sys.executable, "-m", "experiments", "verify", "--workers", "2", "--examples", "8", "--out", str(folder)]
     done = subprocess.run([*command, "--subject", str(folder / "student.py")], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().endswith("verification/index.html")
@@ -84,6 +84,7 @@ def test_one_mistake_is_one_cause_with_a_program_of_the_students_own(published):
     assert steps.reproduced == "yes" and "from student import" in steps.program
     assert (published / "programs" / f"{steps.cause}.py").read_text("utf-8") == steps.program
     page = (published / "index.html").read_text("utf-8")
+    assert "a law runs its share of 8 examples" in page and "verify --subject path/to/file.py --examples 8" in page
     assert f'<details class="program" id="{steps.cause}">' in page and "wrong in the rows of gate f alone" in page
 
 
@@ -173,7 +174,7 @@ def test_a_library_that_is_not_installed_is_not_run_or_an_error(tmp_path):
 
 def test_what_cannot_be_loaded_is_refused_before_anything_is_judged(tmp_path, monkeypatch):
     """Also the last of several words."""
-    monkeypatch.setattr(verify, "judge_all", lambda words, workers: pytest.fail("judged"))
+    monkeypatch.setattr(verify, "judge_all", lambda words, workers, examples: pytest.fail("judged"))
     with pytest.raises(UsageError, match=r"there is no file .*nobody\.py"):
         verify.verify(("numpy_twin", str(tmp_path / "nobody.py")), tmp_path, 1, "")
 
@@ -181,7 +182,7 @@ def test_what_cannot_be_loaded_is_refused_before_anything_is_judged(tmp_path, mo
 def test_verdicts_that_cannot_be_written_are_said_to_be_lost_in_one_line(tmp_path, monkeypatch, capsys):
     """Exit code 1: the disk became full while they were judged."""
     full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(verify, "judge_all", lambda words, workers: [])
+    monkeypatch.setattr(verify, "judge_all", lambda words, workers, examples: [])
     monkeypatch.setattr(report, "publish", Mock(side_effect=full))
     assert command.main(["verify", "--subject", "numpy_twin", "--out", str(tmp_path)]) == 1
     told = capsys.readouterr().err

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from experiments.harness import provenance, report
 from experiments.harness.endings import UsageError, writing
 from impl.spec import DTYPES
-from properties.check import Checked, Told, Verdict, check, first_of_each
+from properties.check import EXAMPLES, Checked, Told, Verdict, check, drawn, first_of_each
 from properties.child import isolated
 from properties.known import Known, known
 from properties.laws import registry
@@ -61,9 +61,14 @@ class Cause:
     reproduced: str = ""
 
 
-def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
+def verify(words: Sequence[str], out: Path, workers: int, command: str, examples: int = EXAMPLES) -> Path:
     """All laws on the subjects that words name; "all" means OWN and every one of OUTSIDE whose library is installed.
 
+    Args:
+        words: as `--subject` takes them.
+        out: the reports' folder; workers: processes that judge.
+        command: what was typed, for the report.
+        examples: of which a law runs its share in each cell and dtype.
     Returns:
         The report's page.
     Raises:
@@ -72,7 +77,7 @@ def verify(words: Sequence[str], out: Path, workers: int, command: str) -> Path:
     """
     chosen = list(dict.fromkeys(w for word in words for w in (OWN | OUTSIDE if word == "all" else (word,))))
     refuse_missing(word for word in words if word != "all")
-    parts = judge_all(chosen, workers)
+    parts = judge_all(chosen, workers, examples)
     subjects = merged(parts)
     causes, breaks = explained(subjects)
     reproduce(causes, workers)
@@ -101,41 +106,43 @@ def refuse_missing(words: Iterable[str]) -> None:
             raise UsageError(str(error)) from error
 
 
-def judge_all(words: Sequence[str], workers: int) -> list[Part]:
+def judge_all(words: Sequence[str], workers: int, examples: int) -> list[Part]:
     """Every word in every dtype, the dearest first, with a bar that knows what each costs.
 
     One dtype after the other: a worker's referee then has answered most of what the next subject asks.
     """
     dearest_first = sorted(words, key=lambda word: -SECONDS.get(word, OTHERWISE))
     tasks = [(word, dtype) for dtype in DTYPES for word in dearest_first]
-    total = sum(SECONDS.get(word, OTHERWISE) for word, _ in tasks)
+    took = {word: SECONDS.get(word, OTHERWISE) * examples / EXAMPLES for word in words}
+    total = sum(took[word] for word, _ in tasks)
     form = "{desc} {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left"
     with (
         ProcessPoolExecutor(max(1, workers), get_context("spawn")) as pool,
         tqdm(total=total, desc=f"{len(words)} subjects", bar_format=form) as bar,
     ):
-        futures = {pool.submit(judge_part, *task): task for task in tasks}
+        futures = {pool.submit(judge_part, *task, examples): task for task in tasks}
         parts = []
         for future in as_completed(futures):
             parts.append(future.result())
-            bar.update(SECONDS.get(futures[future][0], OTHERWISE))
+            bar.update(took[futures[future][0]])
     return sorted(parts, key=lambda part: words.index(part.word))
 
 
-def judge_part(word: str, dtype: str) -> Part:
+def judge_part(word: str, dtype: str, examples: int) -> Part:
     """A word's subjects in one dtype, in a process of their own beside this one."""
     began = time.perf_counter()
     try:
         guards = isolated(word)
     except ValueError as error:
         return Part(word, [], [], 0.0, str(error))
-    checked = [check(guard, dtypes=(dtype,)) for guard in guards]
+    checked = [check(guard, how=drawn(examples), dtypes=(dtype,)) for guard in guards]
     words = [
         {
             "subject": g.name,
             "cells": ", ".join(g.cells),
             "dtypes": ", ".join(g.dtypes),
             "alpha": f"{max(g.alphas.values()):g} u",
+            "examples": str(examples),
         }
         for g in guards
     ]
@@ -239,7 +246,7 @@ def about(parts: Sequence[Part], subjects: dict[str, Checked]) -> pd.DataFrame:
             rows[name] | {"version": checked.version, "printed": checked.printed, "ours": int(name in OWN | OUR_FORMS)}
             for name, checked in subjects.items()
         ],
-        columns=["subject", "version", "cells", "dtypes", "alpha", "printed", "ours"],
+        columns=["subject", "version", "cells", "dtypes", "alpha", "examples", "printed", "ours"],
     )
 
 

@@ -753,6 +753,21 @@ def test_the_command_loads_all_words_before_it_checks_one(monkeypatch, capsys):
         check_command.main(["numpy_twin"])
 
 
+def test_the_command_runs_the_laws_and_examples_that_are_asked_for(capsys):
+    """What there is not is refused before anything is loaded."""
+    word = f"{STUDENTS / 'function.py'}:rnn"
+    assert check_command.main([word], ["value", "range"], 1) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^value +holds +10 ", told, re.M) and re.search(r"^range +holds +", told, re.M)
+    assert "vjp" not in told
+    for laws, examples, rule in (
+        (["vjq"], 1, "`laws` must be among "),
+        ([], 0, "`examples` must be at least 1; got 0."),
+    ):
+        assert check_command.main(["no/such/file.py"], laws, examples) == 2
+        assert capsys.readouterr().err.startswith(rule)
+
+
 @pytest.mark.parametrize(("broken", "code"), [(False, 3), (True, 1)])
 def test_where_the_suite_itself_fails_the_other_laws_keep_their_verdicts(broken, code, monkeypatch, capsys):
     """In a line, and the exit code 1 is left to broken laws: the first error ended it all, with 1 and a traceback."""
