@@ -2,9 +2,11 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from impl.spec import DTYPES
 from properties.laws import registry
 from properties.meta.carrier import Carrier, Fault
 from properties.meta.faults import FAULTS
@@ -45,6 +47,24 @@ def test_every_law_has_a_fault_to_kill_and_spares_the_unchanged_carrier(law):
         for cell in found.cells:
             if not found.lacking(Carrier(), cell):
                 found.run(Carrier(), cell, "float32", settings(HUNT, max_examples=5))
+
+
+class LogSumExp(Carrier):
+    """The twin with the textbooks' loss, whose terms are as large as the logits that it is given."""
+
+    def loss(self, y, targets, mask=None):
+        largest = y.max(-1, keepdims=True)
+        total = largest[..., 0] + np.log(np.exp(y - largest).sum(-1))
+        each = total - np.take_along_axis(y, targets[..., None], -1)[..., 0]
+        return (each if mask is None else np.where(mask, each, 0)).sum(), super().loss(y, targets, mask)[1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_loss_that_subtracts_the_targets_logit_from_the_logarithm_of_the_sum_is_right(dtype):
+    """A constant added to all logits costs it bits; the bound was that of the logits without it."""
+    for found in LAWS["chain rule"]:
+        if found.needs == ("loss",):
+            found.run(LogSumExp(), "lstm", dtype, settings(HUNT, max_examples=30))
 
 
 def test_what_no_subject_need_promise_is_no_kill():
