@@ -178,7 +178,8 @@ def lead(
 def break_text(breaks: pd.DataFrame) -> str:
     """Which laws broke."""
     broken = sorted(set(breaks.law[breaks.breaks > 0]))
-    cases = f"In {breaks.cases.sum():,} cases of {breaks.law.nunique()} laws on both twins "
+    each = breaks.groupby("subject").cases.sum().max()
+    cases = f"In {each:,} cases of {breaks.law.nunique()} laws, each on both twins, "
     return cases + (f"these broke: {', '.join(broken)}." if broken else "none broke.")
 
 

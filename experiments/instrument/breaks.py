@@ -26,6 +26,10 @@ TWINS = {"numpy_twin": numpy_twin.subject, "torch_twin": torch_twin.subject}
 BIASES = {"with": "both", "without": "none"}
 
 
+PATIENCE = 5
+"""Chunks without a new case after which a test is taken to have no more."""
+
+
 class Part(NamedTuple):
     """A test with what narrows its cases: `where` in the setting, its number in the law, cell, dtype, and cases."""
 
@@ -77,12 +81,27 @@ def by_bias(tests: list[tuple[int, Law]], part: str, cases: int) -> list[Part]:
 def counted(law: str, part: Part, chunk: int) -> dict[str, tuple[int, int]]:
     """Breaks and cases by twin, chunk by chunk; both twins see a chunk's cases before the next is drawn."""
     found = {twin: np.zeros(2, int) for twin in TWINS}
-    for number, start in enumerate(range(0, part.cases, chunk)):
-        stream = draw.generator("verification", law, part.where, part.number, number)
-        cases = drawn(int(stream.integers(2**32)), min(chunk, part.cases - start), part.plan)
+    for cases in chunks(law, part, chunk):
         for twin, subject in TWINS.items():
             found[twin] += one_chunk(subject, part, cases)
     return {twin: (int(breaks), int(cases)) for twin, (breaks, cases) in found.items()}
+
+
+def chunks(law: str, part: Part, chunk: int) -> Iterator[list[Plan]]:
+    """As many cases as a part asks for, each another: Hypothesis draws some again, in a chunk and from chunk to chunk.
+
+    Fewer where PATIENCE chunks in a row bring no new one: a test may have no more.
+    """
+    seen: set[str] = set()
+    number = idle = 0
+    while len(seen) < part.cases and idle < PATIENCE:
+        stream = draw.generator("verification", law, part.where, part.number, number)
+        asked = min(chunk, 2 * (part.cases - len(seen)) + 10)  # the first ones that it draws are always the same
+        found = {repr(plan): plan for plan in drawn(int(stream.integers(2**32)), asked, part.plan)}
+        new = [name for name in found if name not in seen][: part.cases - len(seen)]
+        seen.update(new)
+        number, idle = number + 1, 0 if new else idle + 1
+        yield [found[name] for name in new]
 
 
 def one_chunk(subject: Subject, part: Part, cases: list[Plan]) -> tuple[int, int]:

@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from experiments import claims
 from experiments.harness import figures, report
@@ -133,6 +135,15 @@ def test_every_record_of_a_break_is_read_by_a_claim_or_belongs_to_no_claim():
     for part in breaks.parts("value", "head", 4):
         for record in breaks.records("value", part, {"numpy_twin": (0, 1)}):
             assert claims.CLAIMS["N3"].reads(record.source, record.metric, record.setting)
+
+
+def test_no_case_is_counted_twice_and_what_there_is_of_few_is_told():
+    """Hypothesis draws some again, its first ones in every chunk; of a test with three cases three are counted."""
+    (part,) = (one for one in breaks.parts("spectrum", "", 1000) if one.where == "cell=lstm/dtype=float64")
+    cases = [repr(plan) for chunk in breaks.chunks("spectrum", part, 60) for plan in chunk]
+    assert len(cases) == len(set(cases)) == part.cases == 250
+    few = part._replace(plan=st.sampled_from([replace(PLAN, seed=n) for n in range(3)]))
+    assert sum(map(len, breaks.chunks("spectrum", few, 60))) == 3
 
 
 @pytest.mark.parametrize("part", ["rnn", "head"])
