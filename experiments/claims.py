@@ -534,8 +534,8 @@ CLAIMS = {
         Claim(
             "N19",
             "As a language model: predict the next word, then feed in the true one (teacher forcing).",
-            "Law chain rule (forced = product of conditionals, and three tests of the loss): breaks, in 10,000 cases "
-            "of all four on each twin; order-3 statistics free-running against forced beside it.",
+            "Law chain rule, forced = product of conditionals: breaks, in 10,000 cases on each twin; order-3 "
+            "statistics free-running against forced beside it.",
             law("chain_rule"),
             (UNBROKEN,),
             (BREAK,),
