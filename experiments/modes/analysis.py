@@ -8,7 +8,7 @@ from experiments import claims
 from experiments.harness.arms import ARMS as LABELLED
 from experiments.harness.report import Report, Section
 from experiments.harness.statistics import order_interval
-from experiments.harness.words import listed, signed
+from experiments.harness.words import at_ends, listed, signed
 from experiments.modes import examples, overview, steps
 from experiments.modes.answering import MODES
 from experiments.modes.data import OWN
@@ -223,7 +223,10 @@ def settings(tried: list[Tried]) -> pd.DataFrame:
     """What was run."""
     rows = [(f"{spelled(one.mode)}, {one.called}, {run.name}", setting(run)) for one in tried for run in one.runs]
     if tried[0].data != OWN:
-        rows.append(("rates", SEARCHED))
+        rates = [run.values("lr")[0] for one in tried for run in one.runs]
+        ends = at_ends(rates, RATES)
+        beyond = f"; of {len(rates)} choices {ends}: one beyond may be better" if ends else ""
+        rows.append(("rates", SEARCHED + beyond))
     rows.append(("optimiser", f"Adam, gradient clipped to norm {CLIP:g}, rate to 0 over the last {DECAY:.0%}"))
     return pd.DataFrame(rows, columns=["setting", "value"])
 

@@ -58,8 +58,14 @@ def asked() -> str:
     parts = [f"{comparison} is the best of {size(grid)}" for comparison, grid in COMPARISONS.items()]
     return (
         "The cells are chosen by trials of stacks (python -m experiments.memory.layers.choose), on seeds that stand in "
-        f"no figure, and not from the grid of which N12's are: {'; '.join(parts)}."
+        f"no figure, and not from the grid of which N12's are: {'; '.join(parts)}.{few_rates()}"
     )
+
+
+def few_rates() -> str:
+    """In which comparisons every rate that was tried is an end of its grid."""
+    some = [comparison for comparison, grid in COMPARISONS.items() if len(grid.rates) < 3]
+    return f" Of two rates ({', '.join(some)}) either choice is an end, and one beyond may be better." if some else ""
 
 
 def size(grid: Grid) -> str:
@@ -80,9 +86,12 @@ def sentence(all_: Seen, comparison: str) -> str:
         for row in rows.sort_values("cell").itertuples()
     ]
     text = difference_text(effect(all_.effects, comparison))
+    deepest = all_.runs[(all_.runs.comparison == comparison) & (all_.runs.layers == depth(all_.runs))]
+    stops = listed([f"{n:g} for the {cell.upper()}" for cell, n in deepest.groupby("cell").updates.max().items()])
     return (
         f"{comparison.capitalize()} (lag {lag}{cut}{edge}): with {depth(all_.runs)} layers {' and '.join(solved)} "
-        f"solve it; accuracy of the LSTM minus the RNN's, median over paired seeds, {text}."
+        f"solve it (a group stops once all of its seeds have; in updates: {stops}); accuracy of the LSTM minus the "
+        f"RNN's there, median over paired seeds, {text}."
     )
 
 

@@ -270,6 +270,8 @@ def test_what_the_difference_says_is_said(lstm, rnn, said):
     lead, title = analysis.lead(found), pictures.accuracy_title(found)
     assert "Both comparisons say: " in lead and said in lead
     assert f"{lstm - rnn:+.3f}" in title and f"{lstm - rnn:+.3f}" in lead
+    assert "Of two rates (tuned) either choice is an end" in lead
+    assert re.search(r"once all of its seeds have; in updates: \d+ for the LSTM and \d+ for the RNN\)", lead)
 
 
 def test_comparisons_that_differ_are_said_to():

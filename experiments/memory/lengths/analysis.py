@@ -9,6 +9,7 @@ import pandas as pd
 from experiments import claims
 from experiments.harness.arms import ARMS, CHRONO_FACTOR
 from experiments.harness.report import Findings, Section, Table
+from experiments.harness.words import listed
 from experiments.memory.fits import (
     Fit,
     cautions,
@@ -19,7 +20,7 @@ from experiments.memory.fits import (
 )
 from experiments.memory.lengths import pictures
 from experiments.memory.lengths.pictures import named
-from experiments.memory.lengths.runs import COMPARISONS, Pair, Reached, pairs, reached
+from experiments.memory.lengths.runs import COMPARISONS, Pair, Reached, lost, pairs, reached
 
 
 def analyse(frame: pd.DataFrame) -> Findings:
@@ -45,6 +46,7 @@ def lead(frame: pd.DataFrame, found: list[Reached], both: list[Pair]) -> str:
     parts += [" ".join(pair_sentence(pair) for pair in both)]
     mine = [one for one in found if one.comparison in COMPARISONS]
     parts += [chrono_sentence(mine)]
+    parts += [lost_sentence(lost(frame))]
     parts += [misfit_sentence(names(mine), "length") if both else ""]
     parts += [" ".join(filter(None, [flat_sentence(found), words(frame)]))]
     return "\n\n".join(filter(None, parts))
@@ -63,6 +65,14 @@ def pair_sentence(pair: Pair) -> str:
     doubt = " (T50 in doubt, see below)" if pair.doubted else ""
     task = pair.lstm.task[0].upper() + pair.lstm.task[1:]
     return f"{task}, {pair.lstm.comparison}: T50 is {lstm} and {rnn}; ratio: {interval_text(*pair.ratio[1:])}{doubt}."
+
+
+def lost_sentence(found: dict[str, tuple[int, int]]) -> str:
+    """What "solved" is worth: how many of the runs that passed a check no longer did at their group's end."""
+    counts = listed([f"{gone} of {some} on {task}" for task, (gone, some) in found.items()])
+    if not counts:
+        return ""
+    return f"A run has solved a task at its first check that passes; when their group stopped, {counts} no longer did."
 
 
 def chrono_sentence(found: list[Reached]) -> str:
@@ -165,5 +175,6 @@ def settings(found: list[Reached]) -> dict[str, str]:
         "lengths: tuned cells": "; ".join(tuned),
         "lengths: default cells": "; ".join(default),
         "lengths: training": "latch 400 updates of 16 fresh rows; adding 2,000 of 32; timer(n) 2,000 of 32, the "
-        "rate falling over the last 30 %; Adam, gradients clipped to norm 1; a group stops when all seeds have solved",
+        "rate falling over the last 30 %, which a group that stops before does not see; Adam, gradients clipped to "
+        "norm 1; a group stops when all seeds have solved",
     }

@@ -107,6 +107,23 @@ def reached(frame: pd.DataFrame) -> list[Reached]:
     return sorted(found, key=lambda one: (heads.index(one.comparison), order(one.task), one.cell, one.arm))
 
 
+def lost(frame: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """By task, of the runs of both comparisons that solved it: how many no longer did when their group stopped, of how
+    many. A run has solved the task at its first check that passes, and its cost is that of the end."""
+    rows = frame[(frame.source == "memory") & frame.metric.isin(["solved", "cost"])]
+    rows = rows[rows.setting.str.split("/").str[0].isin(COMPARISONS) & rows.setting.str.contains("/delay=")]
+    wide = rows.pivot(index=["setting", "seed", "index"], columns="metric", values="value").reset_index()
+    if not {"solved", "cost"} <= set(wide.columns):
+        return {}
+    solved = wide[wide.solved == 1]
+    by_task = {task: solved[solved.setting.str.split("/").str[1] == task] for task in DECIDING}
+    return {
+        task: (int((some.cost >= TASKS[task].SOLVED_BELOW).sum()), len(some))
+        for task, some in by_task.items()
+        if len(some)
+    }
+
+
 class Pair(NamedTuple):
     """The LSTM and the RNN of a comparison on a task, and T50 of the one over that of the other (NaN: no measure)."""
 

@@ -21,7 +21,7 @@ from experiments.memory import fits
 from experiments.memory.grid.sweep import SETTINGS, width
 from experiments.memory.learning import TASKS, run
 from experiments.memory.lengths import analysis, pictures, sweep
-from experiments.memory.lengths.runs import DECIDING, pairs, reached
+from experiments.memory.lengths.runs import DECIDING, lost, pairs, reached
 from properties.record import COLUMNS, Record
 
 OPTIONS = SimpleNamespace(engine="numpy")
@@ -172,6 +172,22 @@ def test_a_length_with_more_seeds_is_compared_by_its_share():
     few = counted("tuned/latch", "rnn_uniform", {80: 6}).query("seed < 8")
     (one,) = reached(pd.concat([few, counted("tuned/latch", "rnn_uniform", {113: 9})]))
     assert one.fit.seeds.tolist() == [8, 16] and not one.flat
+
+
+def test_runs_that_no_longer_solve_their_task_at_the_end_are_counted():
+    """Of 5 that solved, one has a cost at the threshold when its group stops. Pilots do not count."""
+    below = TASKS["latch"].SOLVED_BELOW
+    costs = [below / 2] * 4 + [below, 2 * below]
+    found = [
+        (setting, seed, metric, value)
+        for setting in ("tuned/latch/arm=lstm_b1/delay=80", "pilot/latch/arm=lstm_b1/delay=80")
+        for seed, cost in enumerate(costs)
+        for metric, value in (("solved", seed < 5), ("cost", cost))
+    ]
+    frame = pd.DataFrame(found, columns=["setting", "seed", "metric", "value"]).assign(source="memory", index=80)
+    assert lost(frame) == {"latch": (1, 5)} and lost(frame[frame.metric == "solved"]) == {}
+    assert "when their group stopped, 1 of 5 on latch no longer did." in analysis.lost_sentence(lost(frame))
+    assert analysis.lost_sentence({}) == ""
 
 
 def test_cells_in_a_list_are_kept_apart_by_semicolons():
