@@ -196,7 +196,7 @@ def judge_group(members: list[dict[str, Judged]], shared_x: bool, *, dtype: str)
     """
     group = {n: _stack([m[n] for m in members], 1 if n in OVER_TIME else 0) for n in members[0]}
     if shared_x and "x" in group:
-        group["x"] = _sum([m["x"] for m in members], dtype)
+        group["x"] = _sum([m["x"] for m in members], len(members[0]["weight_ih"].hi), dtype)
     return group
 
 
@@ -646,13 +646,17 @@ def _stack(parts: list[Judged], axis: int) -> Judged:
     return Judged(*(np.stack([getattr(p, n) for p in parts], axis) for n in ("hi", "lo", "bound")))
 
 
-def _sum(parts: list[Judged], dtype: str) -> Judged:
-    """The sum over members, hi + lo by Knuth's exact sum of two; the bound by the rule of `Carried.total`."""
-    gamma = Carried(*unit(dtype)).gamma(len(parts) - 1)
-    hi, lo, size = parts[0].hi, parts[0].lo, sum(np.abs(p.hi) + p.bound for p in parts)
+def _sum(parts: list[Judged], n: int, dtype: str) -> Judged:
+    """The sum over E members, each one of n products, hi + lo by Knuth's exact sum of two.
+
+    A subject may sum all E n products at once, in any order. A member's bound holds gamma_n of its own products'
+    magnitudes, so gamma_{E n} / gamma_n times all bounds, about E times, hold gamma_{E n} of them.
+    """
+    carried = Carried(*unit(dtype))
+    hi, lo = parts[0].hi, parts[0].lo
     for part in parts[1:]:
         s = hi + part.hi
         back = s - hi
         lo = lo + part.lo + ((hi - (s - back)) + (part.hi - back))
         hi = s
-    return Judged(hi, lo, sum(p.bound for p in parts) + gamma * size)
+    return Judged(hi, lo, carried.gamma(len(parts) * n) / carried.gamma(n) * sum(p.bound for p in parts))

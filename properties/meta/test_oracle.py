@@ -680,7 +680,7 @@ def test_the_loss_of_logits_far_apart_is_what_they_say():
 
 
 def test_a_group_is_its_members_side_by_side_and_a_shared_x_receives_the_sum():
-    """E stands before B in sequences and states; the sum is exact to 106 bits, and its bound covers any order."""
+    """E stands before B in sequences and states; the sum is exact to 106 bits, and no member's error is lost."""
     case = Plan(3, 2, 4, 5, seed=8, E=3, shared=True).case("lstm", "float64")
     call, cotangent = case.call, case.cotangent
     alone = [judge(member(call, e), member_cotangent(cotangent, e), "float64") for e in range(3)]
@@ -696,6 +696,21 @@ def test_a_group_is_its_members_side_by_side_and_a_shared_x_receives_the_sum():
         assert group["x"].bound[place] >= sum(one["x"].bound[place] for one in alone)
     separate = oracle.judge_group(alone, False, dtype="float64")
     assert separate["x"].hi.shape == (3, 3, 2, 4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("E", "H"), [(1, 7), (2, 7), (4, 2), (4, 7)])
+def test_a_gradient_by_a_shared_x_may_be_summed_over_models_and_gate_rows_in_its_worst_order(E, H, dtype):
+    """1 + u + ... + u, one product of each model's rows after the other, loses every u to rounding."""
+    u, one = oracle.unit(dtype)[0], lambda *shape: np.ones(shape, dtype)
+    weights = u * one(E, H, 1)
+    weights[0, 0] = 1
+    shared = {"weight_hh": 0 * one(H, H), "bias_ih": 8 * one(H), "bias_hh": None}
+    given = (one(1, 1, 1), (0 * one(1, H),), None, one(1, 1, H), (0 * one(1, H),))
+    alone = [oracle.judge("rnn_relu", {"weight_ih": W, **shared}, *given, dtype=dtype) for W in weights]
+    judged, got = oracle.judge_group(alone, True, dtype=dtype)["x"], np.add.accumulate(weights.ravel())[-1:]
+    assert 0.5 < judged.fraction(got.reshape(1, 1, 1))[0] <= 1
+    assert replace(judged, bound=judged.bound / 2).fraction(got.reshape(1, 1, 1))[0] > 1
 
 
 def test_a_ball_too_wide_to_judge_is_an_error():
