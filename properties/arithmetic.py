@@ -3,7 +3,7 @@
 Both offer the same operations on matrices of shape (rows, columns), so that `oracle.py` states each formula once:
 
     numbers   constant  setting  affine  product  outer  total  add  sub  difference  mul  div  one_minus
-              sigma  tanh  relu  relu_back  exp  log  sqrt  either
+              sigma  tanh  tanh_back  relu  relu_back  exp  log  sqrt  either
     places    select  concatenate  columns  rows  transpose  stack  reshape  scatter
 
 `Dual` makes of either a third, of values and their derivatives along one direction, with what a cell needs.
@@ -41,6 +41,10 @@ class Arithmetic:
     def outer(self, a: Matrix, b: Matrix) -> Matrix:
         """The sum over n rows of the outer products of a (n, m) and b (n, k): a gradient of weights, (m, k)."""
         return self.product(self.transpose(a), b)
+
+    def tanh_back(self, d: Matrix, t: Matrix) -> Matrix:
+        """d times the slope of tanh where it gave t."""
+        return self.mul(d, self.one_minus(self.mul(t, t)))
 
     def select(self, rows: np.ndarray, a: Matrix, b: Matrix) -> Matrix:
         """Row by row, a where `rows` (m,) holds and b elsewhere."""
@@ -282,6 +286,20 @@ class Carried(Arithmetic):
         """The hyperbolic tangent, by the same rule."""
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
         return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(nearest, 300)) ** 2, self.alpha)
+
+    def tanh_back(self, d: Value, t: Value) -> Value:
+        """d times the slope of tanh where it gave t, by d (1 - t t), d (1 - t) (1 + t) or (d + d t) (1 - t).
+
+        The errors of d and t move all three alike, t's by e_t (2 |t| + e_t). The second rounds four times, relative to
+        the result; the third three times, and d t once before it meets d, which costs u |d t| |1 - t|.
+        """
+        one = super().tanh_back(d, t)
+        moved = t.e * (2 * np.abs(t.v) + t.e)
+        slope = np.abs(1 - t.v * t.v) + moved
+        before = self.gamma(4) * t.size * (np.abs(1 - t.v) + t.e) / 4
+        carried = np.abs(d.v) * moved + d.e * slope
+        other = carried + d.size * (self.gamma(4) * slope + before) + self.eta * (3 + 2 * t.size)
+        return Value(one.v, np.maximum(one.e, other))
 
     def relu(self, a: Value) -> Value:
         """max(a, 0) hands the error on, and none where every correct subject is below zero.

@@ -238,7 +238,7 @@ def _rnn_step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Mat
 
 def _rnn_back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
     (h,), (dh,) = kept, total
-    return a.mul(dh, a.one_minus(a.mul(h, h))), []
+    return a.tanh_back(dh, h), []
 
 
 def _relu_step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Matrix], tuple[Matrix, ...]]:
@@ -262,10 +262,10 @@ def _lstm_step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Ma
 
 def _lstm_back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
     (i, f, g, o, tanh_c), (_, c), (dh, dc) = kept, state, total
-    dc = a.add(dc, a.mul(dh, o, a.one_minus(a.mul(tanh_c, tanh_c))))
+    dc = a.add(dc, a.tanh_back(a.mul(dh, o), tanh_c))
     di, df, dg, do = a.mul(dc, g), a.mul(dc, c), a.mul(dc, i), a.mul(dh, tanh_c)
     di, df, do = (a.mul(d, s, a.one_minus(s)) for d, s in ((di, i), (df, f), (do, o)))
-    dg = a.mul(dg, a.one_minus(a.mul(g, g)))
+    dg = a.tanh_back(dg, g)
     return a.concatenate([di, df, dg, do], 1), [a.mul(dc, f)]
 
 
@@ -284,12 +284,12 @@ def _variant(gates: str, coupled: bool = False, linear: bool = False) -> Cell:
 
     def back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
         (y, i, seen), (_, c), (dh, dc) = kept, state, total
-        slope = [] if linear else [a.one_minus(a.mul(seen, seen))]
-        dc = a.add(dc, a.mul(dh, *([y["o"]] if "o" in y else []), *slope))
+        by_seen = a.mul(dh, y["o"]) if "o" in y else dh
+        dc = a.add(dc, by_seen if linear else a.tanh_back(by_seen, seen))
         d = {"i": a.mul(dc, y["g"]), "f": a.mul(dc, c), "o": a.mul(dh, seen)}
         d |= {"f": a.sub(d["f"], d["i"])} if coupled else {}
         d = {gate: a.mul(d[gate], y[gate], a.one_minus(y[gate])) for gate in "ifo" if gate in y}
-        d["g"] = a.mul(dc if i is None else a.mul(dc, i), a.one_minus(a.mul(y["g"], y["g"])))
+        d["g"] = a.tanh_back(dc if i is None else a.mul(dc, i), y["g"])
         return a.concatenate([d[gate] for gate in gates], 1), [a.mul(dc, y["f"]) if "f" in y else dc]
 
     return Cell("hc", step, back)

@@ -10,6 +10,13 @@ import numpy as np
 
 from properties.arithmetic import Arithmetic, Balls, double_double
 
+SLOPES_OF_TANH = (
+    lambda d, t: d * (1 - t * t),
+    lambda d, t: d * ((1 - t) * (1 + t)),
+    lambda d, t: (d + d * t) * (1 - t),  # JAX's
+)
+"""d times the slope of tanh where it gave t."""
+
 
 class Simulated(Arithmetic):
     """Float32 or float64 arrays; each sum in a random binary tree, each function off by as much as it may.
@@ -85,6 +92,10 @@ class Simulated(Arithmetic):
     def tanh(self, a: np.ndarray) -> np.ndarray:
         """The exact value, moved by up to rho and alpha."""
         return self._moved(Balls().tanh, a, self.alpha)
+
+    def tanh_back(self, d: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """By one of three formulas, at random."""
+        return SLOPES_OF_TANH[int(self.rng.integers(3))](d, t)
 
     def relu(self, a: np.ndarray) -> np.ndarray:
         """max(a, 0)."""

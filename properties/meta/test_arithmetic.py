@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from flint import arb
 
-from properties.arithmetic import Balls, Carried, Dual, Pair, Value, double_double
-from properties.meta.simulated import Simulated
+from properties.arithmetic import Arithmetic, Balls, Carried, Dual, Pair, Value, double_double
+from properties.meta.simulated import SLOPES_OF_TANH, Simulated
 from properties.oracle import Judged, unit
 
 RANGES = {
@@ -36,6 +36,7 @@ OPERATIONS = {
     "sqrt": (lambda a, p: a.sqrt(*p), [(3, 4)]),
     "relu": (lambda a, p: a.relu(*p), [(3, 4)]),
     "relu of a difference": (lambda a, p: a.relu(a.sub(*p)), [(3, 4)] * 2),
+    "tanh_back": (lambda a, p: a.tanh_back(*p), [(3, 4)] * 2),
     "relu_back": (lambda a, p: a.relu_back(*p), [(3, 4)] * 2),
     "relu_back at a difference": (lambda a, p: a.relu_back(p[0], a.sub(*p[1:])), [(3, 4)] * 3),
 }
@@ -122,6 +123,19 @@ def test_a_sum_in_its_worst_order_reaches_the_bound_and_no_further(n, dtype):
     assert 0.99 < fraction(bound) <= 1
     assert fraction(carried.gamma(n - 2) * (1 + n * u)) > 1
     assert fraction(bound / 2) > 1
+
+
+@pytest.mark.parametrize("formula", SLOPES_OF_TANH, ids=["1 - t t", "(1 - t) (1 + t)", "(d + d t) (1 - t)"])
+def test_every_formula_of_the_slope_of_tanh_is_within_its_bound_where_it_rounds_worst(formula):
+    """Of 300,000 numbers of float32 from 1e-5 to saturation; the bound of the first formula alone holds no other."""
+    rng, n = np.random.default_rng(0), 300_000
+    t = np.tanh(10 ** rng.uniform(-5, 1, n) * rng.choice([-1, 1], n)).astype(np.float32)
+    d, carried = rng.normal(size=n).astype(np.float32), Carried(*unit("float32"))
+    bound = carried.tanh_back(carried.constant(d), carried.constant(t)).e
+    exact = d.astype(np.float64) * ((1 - t.astype(np.float64)) * (1 + t.astype(np.float64)))
+    assert 1 / 3 < Judged(exact, 0 * exact, bound).fraction(formula(d, t))[0] <= 1
+    alone = Arithmetic.tanh_back(carried, carried.constant(d), carried.constant(t)).e
+    assert (Judged(exact, 0 * exact, alone).fraction(formula(d, t))[0] > 1) == (formula is not SLOPES_OF_TANH[0])
 
 
 class HalfGamma(Carried):
