@@ -278,14 +278,19 @@ class Carried(Arithmetic):
         return self.sub(self.constant(np.ones_like(a.v)), a)
 
     def sigma(self, a: Value) -> Value:
-        """The logistic function: its largest slope within a +- e_a times e_a, then its own error."""
+        """The logistic function: its largest slope within a +- e_a times e_a, then its own error.
+
+        It lies in [0, 1], so no error of the argument moves it by more than 1.
+        """
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
-        return self._function(_sigma(a.v), _sigma(nearest) * _sigma(-nearest) * a.e, self.alpha)
+        moved = np.minimum(_sigma(nearest) * _sigma(-nearest) * a.e, 1)
+        return self._function(_sigma(a.v), moved, self.alpha)
 
     def tanh(self, a: Value) -> Value:
-        """The hyperbolic tangent, by the same rule."""
+        """The hyperbolic tangent, by the same rule; it lies in [-1, 1]."""
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
-        return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(nearest, 300)) ** 2, self.alpha)
+        moved = np.minimum(a.e / np.cosh(np.minimum(nearest, 300)) ** 2, 2)
+        return self._function(np.tanh(a.v), moved, self.alpha)
 
     def tanh_back(self, d: Value, t: Value) -> Value:
         """d times the slope of tanh where it gave t, by d (1 - t t), d (1 - t) (1 + t) or (d + d t) (1 - t).

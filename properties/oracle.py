@@ -207,7 +207,9 @@ def _judge(formula: Callable[[Arithmetic], dict[str, Matrix]], dtype: str, alpha
 
 def _judged(name: str, ball: np.ndarray, bound: np.ndarray) -> Judged:
     hi, lo, radii = double_double(np.asarray(ball, dtype=object))
-    wide = radii > 2.0**-20 * bound
+    if np.isnan(bound).any():
+        raise ArithmeticError(f"the referee needs a bound of `{name}` that is a number or infinite; got NaN.")
+    wide = ~(radii <= 2.0**-20 * bound) | ~np.isfinite(radii)
     if wide.any():
         raise ArithmeticError(
             f"the referee needs balls of `{name}` narrower than 2^-20 of the bound; got radius {radii[wide].max():.3g} "

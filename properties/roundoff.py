@@ -15,8 +15,6 @@ from functools import lru_cache, partial
 from numbers import Real
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from properties import cases, oracle
 from properties.arithmetic import Carried, Value
 
@@ -58,17 +56,6 @@ class Rounded(Carried):
         Second derivatives go through `affine` and are granted more; no subject with such products declares them.
         """
         return super().affine([(self.transpose(a), b)], [])
-
-    def sigma(self, a: Value) -> Value:
-        """See Carried; both numbers lie in [0, 1], so no error of the argument moves one by more than 1."""
-        return self._within(super().sigma(a), 1.0)
-
-    def tanh(self, a: Value) -> Value:
-        """See Carried; both numbers lie in [-1, 1]."""
-        return self._within(super().tanh(a), 2.0)
-
-    def _within(self, found: Value, most: float) -> Value:
-        return Value(found.v, np.minimum(found.e, most * (1 + self.rho) + self.alpha + self.eta))
 
 
 class Coarse(Carried):

@@ -109,6 +109,17 @@ def test_a_declared_alpha_is_allowed_and_an_undeclared_one_is_not(name):
     assert Judged(exact, 0 * exact, bound).fraction(getattr(got, name)(held))[0] > 1
 
 
+@pytest.mark.parametrize(("name", "ends"), [("sigma", (0, 1)), ("tanh", (-1, 1))])
+def test_no_error_of_the_argument_moves_a_bounded_function_by_more_than_its_range(name, ends):
+    """An infinite one neither; the bound reaches from either end to the other, and no farther than rounding."""
+    carried, e = Carried(*unit("float32"), alpha=1e-7), np.array([0.0, 1e3, 1e30, np.inf])
+    for v in (-100.0, 0.0, 100.0):
+        found = getattr(carried, name)(Value(np.full(4, v), e))
+        farthest = np.abs(np.array(ends)[:, None] - found.v).max(0)
+        assert (found.e[1:] >= farthest[1:]).all()
+        assert (found.e <= (ends[1] - ends[0]) * (1 + 20 * carried.u) + 2e-7).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [2, 3, 10])
 def test_a_sum_in_its_worst_order_reaches_the_bound_and_no_further(n, dtype):

@@ -721,6 +721,23 @@ def test_a_ball_too_wide_to_judge_is_an_error():
         oracle._judged("h", wide, np.array([1e-15]))
 
 
+def test_a_bound_that_is_no_number_is_an_error_and_so_is_a_ball_that_is_not_finite():
+    """A subject would be accused of the one, whatever it gave, and pass by the other."""
+    with pytest.raises(ArithmeticError, match="needs a bound of `h` that is a number or infinite; got NaN"):
+        oracle._judged("h", np.array([arb(1), arb(2)], dtype=object), np.array([1.0, np.nan]))
+    for ball in (arb("nan"), arb(1, "inf")):
+        with pytest.raises(ArithmeticError, match="needs balls of `h` narrower than"):
+            oracle._judged("h", np.array([ball], dtype=object), np.array([np.inf]))
+    assert oracle._judged("h", np.array([arb(1)], dtype=object), np.zeros(1)).bound.tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", [9, 13])
+def test_bounds_of_gates_end_with_their_range_however_many_steps_err(seed):
+    """Each of 64 steps multiplies what it was handed; gradients' bounds were NaN where a gate's had overflowed."""
+    case = Plan(64, 2, 4, 6, seed=seed, scale=2.0).case("lstm", "float32")
+    assert all(np.isfinite(one.bound).all() for one in case.judged(gradients=True).values())
+
+
 def test_a_fraction_names_the_worst_place_and_forgives_nothing():
     """Wrong shapes, NaN, inf and a missed exact zero are infinitely wrong."""
     judged = Judged(np.array([1.0, 0.0]), np.zeros(2), np.array([0.5, 0.0]))
