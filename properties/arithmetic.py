@@ -268,9 +268,12 @@ class Carried(Arithmetic):
         return Value(a.v * b.v, carried + self.gamma(1) * a.size * b.size + self.eta)
 
     def div(self, a: Value, b: Value) -> Value:
-        """The elementwise quotient q: (a + e_a) / (b + e_b) - q = (e_a - q e_b) / (b + e_b), then one rounding."""
+        """The elementwise quotient q: (a + e_a) / (b + e_b) - q = (e_a - q e_b) / (b + e_b), then one rounding.
+
+        No error is too large where a divisor may be zero.
+        """
         q = a.v / b.v
-        carried = (a.e + np.abs(q) * b.e) / (np.abs(b.v) - b.e)
+        carried = _over(a.e + np.abs(q) * b.e, np.abs(b.v) - b.e)
         return Value(q, carried + self.gamma(1) * (np.abs(q) + carried) + self.eta)
 
     def one_minus(self, a: Value) -> Value:
@@ -327,8 +330,8 @@ class Carried(Arithmetic):
         return self._function(np.exp(a.v), np.exp(a.v + a.e) * a.e)
 
     def log(self, a: Value) -> Value:
-        """The natural logarithm, by the same rule: its largest slope is 1 / (a - e_a)."""
-        return self._function(np.log(a.v), a.e / (a.v - a.e))
+        """The natural logarithm, by the same rule: its largest slope is 1 / (a - e_a), infinite down to 0."""
+        return self._function(np.log(a.v), _over(a.e, a.v - a.e))
 
     def sqrt(self, a: Value) -> Value:
         """The square root r of a number that no subject lets fall below zero, then one rounding.
@@ -459,6 +462,11 @@ def _each(function: Callable[[arb], arb], a: np.ndarray) -> np.ndarray:
 def _sigma(a: np.ndarray) -> np.ndarray:
     z = np.exp(-np.abs(a))
     return np.where(a < 0, z, 1) / (1 + z)
+
+
+def _over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """top / bottom, infinite where bottom is not above zero."""
+    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1), np.inf)
 
 
 def _positive(ball: arb) -> bool:

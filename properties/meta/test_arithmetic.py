@@ -288,6 +288,18 @@ def test_a_root_near_zero_may_be_off_by_as_much_as_its_operand_may_move_it(dtype
         assert np.abs(moved - np.sqrt(v)).max() <= bound <= 1.2 * np.abs(moved - np.sqrt(v)).max()
 
 
+@pytest.mark.parametrize("name", ["div", "log"])
+def test_an_operand_that_may_be_zero_leaves_the_error_open(name):
+    """A number known to within its own size, or twice that, bounds neither a quotient nor a logarithm."""
+    carried, e = Carried(*unit("float32")), np.array([0.5, 0.999, 1.0, 2.0])
+    found = getattr(carried, name)(*[carried.constant(np.ones(4))] * (name == "div"), Value(np.ones(4), e))
+    moved = (1 / (1 - e[:2]) - 1) if name == "div" else -np.log(1 - e[:2])
+    assert (found.e[:2] >= moved).all() and np.isfinite(found.e[:2]).all()
+    assert found.e[2:].tolist() == [np.inf, np.inf]
+    negative = carried.div(carried.constant(np.ones(2)), Value(-np.ones(2), np.array([0.5, 2.0])))
+    assert 1 <= negative.e[0] < 1.01 and negative.e[1] == np.inf
+
+
 def test_the_slope_of_relu_is_zero_at_zero_and_certain_away_from_it():
     """By both arithmetics; a side that the error leaves open may cost a subject the whole of what it hands on."""
     d, pre = np.full(5, 3.0), np.array([-1.0, 0.0, 1e-300, 1.0, -0.0])

@@ -679,6 +679,16 @@ def test_the_loss_of_logits_far_apart_is_what_they_say():
     assert judged["dy"].hi[0].tolist() == [[0, 0, 0], [1, -1, 0]]
 
 
+def test_the_loss_of_logits_that_no_subject_tells_apart_has_no_negative_bound():
+    """From 1e7 on differences of float32 are off by more than 1: bounds widen, to infinite ones in the end."""
+    y, targets = np.random.default_rng(0).normal(size=(3, 2, 4)), np.zeros((3, 2), int)
+    for scale in (1.0, 1e6, 1e7, 1e8, 1e10, 1e30):
+        with np.errstate(all="ignore"):
+            judged = oracle.judge_loss((scale * y).astype(np.float32), targets, None, dtype="float32")
+        assert all((one.bound >= 0).all() for one in judged.values())
+    assert np.isinf(judged["loss"].bound)
+
+
 def test_a_group_is_its_members_side_by_side_and_a_shared_x_receives_the_sum():
     """E stands before B in sequences and states; the sum is exact to 106 bits, and no member's error is lost."""
     case = Plan(3, 2, 4, 5, seed=8, E=3, shared=True).case("lstm", "float64")
