@@ -2,9 +2,9 @@
 
 One unit roundoff for all rules would be wrong both ways: 2^-7, which bfloat16's products need, lets every sum and slope
 be off by as much, so that four bits lost from every factor break no bound of a gradient, and makes bounds of large
-inputs overflow. So a subject may have an attribute `products`, or `activation_error`; within `granted` the referee sits
-in the subject's own process and grants products, or sigma and tanh, that, and all else the dtype's own roundoff. Laws
-that compare bits grant nothing.
+inputs overflow. So a subject may have an attribute `products`, or `activation_error`, not both; within `granted` the
+referee sits in the subject's own process and grants products, or sigma and tanh, that, and all else the dtype's own
+roundoff. Laws that compare bits grant nothing.
 """
 
 from __future__ import annotations
@@ -108,11 +108,16 @@ def declared_by(subject: Any) -> tuple[Any, Products | float | None]:
     """The arithmetic that grants what a subject declares, and that; None where it declares neither.
 
     Raises:
-        ValueError: its `activation_error` is no number from 0 to COARSEST.
+        ValueError: its `activation_error` is no number from 0 to COARSEST, or it declares both.
     """
     products, error = (getattr(subject, name, None) for name in ("products", "activation_error"))
     if error is not None and not (isinstance(error, Real) and 0 <= error <= COARSEST):
         raise ValueError(f"`activation_error` of {subject.name} must be from 0 to {COARSEST:.2g}; got {error!r}.")
+    if products is not None and error is not None:
+        raise ValueError(
+            f"`activation_error` and `products` of {subject.name} must not be declared both, since nothing grants them "
+            f"together; got {error!r} and {products!r}."
+        )
     return (Coarse, error) if products is None else (Rounded, products)
 
 
