@@ -230,22 +230,24 @@ class Carried(Arithmetic):
         """The sum of all products a @ b and all terms, n terms in all.
 
         Each product hands on its factors' errors, |a| e_b + e_a |b| + e_a e_b; rounding adds gamma_n times the sum of
-        the terms' largest magnitudes (Higham 3.5: n products and n - 1 sums give gamma_n in any order).
+        the terms' largest magnitudes (Higham 3.5: n products and n - 1 sums give gamma_n in any order). Underflow to
+        zero loses less than eta a time, n times at most: a sum underflows only if both its parts are not zero.
         """
         n = sum(a.shape[1] for a, _ in factors) + len(terms)
         v = sum(a.v @ b.v for a, b in factors) + sum(t.v for t in terms)
         carried = sum(np.abs(a.v) @ b.e + a.e @ b.size for a, b in factors) + sum(t.e for t in terms)
         m = sum(a.size @ b.size for a, b in factors) + sum(t.size for t in terms)
-        return Value(v, carried + self.gamma(n) * m + self.eta)
+        return Value(v, carried + self.gamma(n) * m + n * self.eta)
 
     def total(self, a: Value) -> Value:
-        """The sum over rows, m terms: their errors, and gamma_{m-1} times the sum of their magnitudes."""
-        return Value(a.v.sum(0), a.e.sum(0) + self.gamma(len(a.v) - 1) * a.size.sum(0))
+        """The sum over rows, m terms: their errors, gamma_{m-1} times the sum of magnitudes, m - 1 underflows."""
+        n = max(len(a.v) - 1, 0)
+        return Value(a.v.sum(0), a.e.sum(0) + self.gamma(n) * a.size.sum(0) + n * self.eta)
 
     def add(self, *terms: Value) -> Value:
         """The sum of the terms, by the rule of `total`."""
-        m = sum(t.size for t in terms)
-        return Value(sum(t.v for t in terms), sum(t.e for t in terms) + self.gamma(len(terms) - 1) * m)
+        m, n = sum(t.size for t in terms), len(terms) - 1
+        return Value(sum(t.v for t in terms), sum(t.e for t in terms) + self.gamma(n) * m + n * self.eta)
 
     def sub(self, a: Value, b: Value) -> Value:
         """a - b, a sum of two terms."""

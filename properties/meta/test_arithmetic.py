@@ -16,6 +16,7 @@ RANGES = {
     "saturated": lambda rng, shape: rng.choice([-1, 1], shape) * rng.uniform(8, 88, shape),
     "cancelling": lambda rng, shape: rng.choice([-1, 1], shape) * (1 + rng.integers(0, 4, shape) * 2.0**-20),
     "underflow": lambda rng, shape: rng.normal(size=shape) * 10.0 ** rng.choice([-37, -20, -19], shape),
+    "least": lambda rng, shape: rng.choice([-1, 1], shape) * rng.uniform(1, 2, shape) * 2.0**-126,
 }
 OPERATIONS = {
     "product": (lambda a, p: a.product(*p), [(3, 5), (5, 4)]),
@@ -69,7 +70,7 @@ def operand(rng, dtype, values, roundings):
     return held, exact, Value(double_double(exact)[0], e)
 
 
-def worst(name, dtype, ranges, carried, draws=30):
+def worst(name, dtype, ranges, carried, draws=30, *, flushes=False):
     """The worst fractions of the bound: of a simulated correct subject's result, and of the carried value itself."""
     operation, shapes = OPERATIONS[name]
     rng, fractions = np.random.default_rng([len(name), *map(ord, ranges)]), []
@@ -80,7 +81,7 @@ def worst(name, dtype, ranges, carried, draws=30):
         result = operation(carried, list(value))
         near = operation(Carried(*unit("float64")), [Value(v.v, 2.0**-53 * np.abs(v.v)) for v in value])
         with np.errstate(all="ignore"):
-            got = operation(Simulated(dtype, rng, carried.alpha), list(held))
+            got = operation(Simulated(dtype, rng, carried.alpha, flushes=flushes), list(held))
         fractions.append((Judged(hi, lo, result.e).fraction(got)[0], Judged(hi, lo, near.e).fraction(result.v)[0]))
     return np.max(fractions, axis=0)
 
@@ -93,6 +94,30 @@ def test_no_correct_subject_exceeds_the_bound_of_an_operation(name, ranges, dtyp
     subject, value = worst(name, dtype, ranges, Carried(*unit(dtype)))
     assert subject <= 1
     assert value <= 1
+
+
+class OneUnderflow(Carried):
+    """A planted fault: eta once where a sum has many terms, and never where nothing is multiplied."""
+
+    def affine(self, factors, terms):
+        found, n = super().affine(factors, terms), sum(a.shape[1] for a, _ in factors) + len(terms)
+        return Value(found.v, found.e - (n - 1) * self.eta)
+
+    def total(self, a):
+        return Value(a.v.sum(0), super().total(a).e - (len(a.v) - 1) * self.eta)
+
+    def add(self, *terms):
+        found = super().add(*terms)
+        return Value(found.v, found.e - (len(terms) - 1) * self.eta)
+
+
+@pytest.mark.parametrize("name", ["product", "affine", "total", "add of two", "add of four", "sub"])
+def test_no_subject_that_flushes_every_underflow_to_zero_exceeds_the_bound(name):
+    """Each loses up to the smallest normal number; to grant that once a sum is too little."""
+    ranges = "underflow" if name in ("product", "affine") else "least"
+    share = lambda kind: worst(name, "float32", ranges, kind(*unit("float32")), draws=300, flushes=True)[0]  # noqa: E731
+    assert share(Carried) <= 1
+    assert share(OneUnderflow) > 1
 
 
 @pytest.mark.parametrize("name", ["sigma", "tanh"])

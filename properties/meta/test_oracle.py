@@ -410,6 +410,20 @@ def test_no_simulated_subject_exceeds_the_bound_of_any_output(plan, cell, dtype)
         assert {name: fraction for name, a in got.items() if (fraction := judged[name].fraction(a)[0]) > 1} == {}
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**-64, 2.0**-124])
+@pytest.mark.parametrize("cell", COMMON)
+def test_no_simulated_subject_that_flushes_every_underflow_to_zero_exceeds_the_bound(cell, scale):
+    """Of a state and cotangents so small that their sums and products underflow; float32."""
+    for n in range(4):
+        case = replace(SIMULATIONS[n % 2], seed=n, biases="none").case(cell, "float32")
+        small = lambda a: np.where(np.abs(a * scale) < 2.0**-126, 0, a * scale).astype(np.float32)  # noqa: E731
+        state, dlast = ([small(part) for part in parts] for parts in (case.call.state, case.cotangent.last))
+        given = (case.call.params._asdict(), small(case.call.x), state, None, small(case.cotangent.h), dlast)
+        judged = oracle.judge(cell, *given, dtype="float32")
+        got = oracle._sequence(Simulated("float32", np.random.default_rng(n), flushes=True), CELLS[cell], *given)
+        assert {name: fraction for name, a in got.items() if (fraction := judged[name].fraction(a)[0]) > 1} == {}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_simulated_read_out_or_loss_exceeds_its_bound(dtype):
     """Both ways to the softmax's gradient are right: exp(z) / s, and exp(z - ln s)."""
