@@ -3,7 +3,7 @@
 Both offer the same operations on matrices of shape (rows, columns), so that `oracle.py` states each formula once:
 
     numbers   constant  setting  affine  product  outer  total  add  sub  difference  mul  div  one_minus
-              sigma  tanh  relu  relu_back  exp  log  sqrt  either
+              sigma  tanh  tanh_back  relu  relu_back  exp  log  sqrt  either
     places    select  concatenate  columns  rows  transpose  stack  reshape  scatter
 
 `Dual` makes of either a third, of values and their derivatives along one direction, with what a cell needs.
@@ -41,6 +41,10 @@ class Arithmetic:
     def outer(self, a: Matrix, b: Matrix) -> Matrix:
         """The sum over n rows of the outer products of a (n, m) and b (n, k): a gradient of weights, (m, k)."""
         return self.product(self.transpose(a), b)
+
+    def tanh_back(self, d: Matrix, t: Matrix) -> Matrix:
+        """d times the slope of tanh where it gave t."""
+        return self.mul(d, self.one_minus(self.mul(t, t)))
 
     def select(self, rows: np.ndarray, a: Matrix, b: Matrix) -> Matrix:
         """Row by row, a where `rows` (m,) holds and b elsewhere."""
@@ -226,22 +230,24 @@ class Carried(Arithmetic):
         """The sum of all products a @ b and all terms, n terms in all.
 
         Each product hands on its factors' errors, |a| e_b + e_a |b| + e_a e_b; rounding adds gamma_n times the sum of
-        the terms' largest magnitudes (Higham 3.5: n products and n - 1 sums give gamma_n in any order).
+        the terms' largest magnitudes (Higham 3.5: n products and n - 1 sums give gamma_n in any order). Underflow to
+        zero loses less than eta a time, n times at most: a sum underflows only if both its parts are not zero.
         """
         n = sum(a.shape[1] for a, _ in factors) + len(terms)
         v = sum(a.v @ b.v for a, b in factors) + sum(t.v for t in terms)
         carried = sum(np.abs(a.v) @ b.e + a.e @ b.size for a, b in factors) + sum(t.e for t in terms)
         m = sum(a.size @ b.size for a, b in factors) + sum(t.size for t in terms)
-        return Value(v, carried + self.gamma(n) * m + self.eta)
+        return Value(v, carried + self.gamma(n) * m + n * self.eta)
 
     def total(self, a: Value) -> Value:
-        """The sum over rows, m terms: their errors, and gamma_{m-1} times the sum of their magnitudes."""
-        return Value(a.v.sum(0), a.e.sum(0) + self.gamma(len(a.v) - 1) * a.size.sum(0))
+        """The sum over rows, m terms: their errors, gamma_{m-1} times the sum of magnitudes, m - 1 underflows."""
+        n = max(len(a.v) - 1, 0)
+        return Value(a.v.sum(0), a.e.sum(0) + self.gamma(n) * a.size.sum(0) + n * self.eta)
 
     def add(self, *terms: Value) -> Value:
         """The sum of the terms, by the rule of `total`."""
-        m = sum(t.size for t in terms)
-        return Value(sum(t.v for t in terms), sum(t.e for t in terms) + self.gamma(len(terms) - 1) * m)
+        m, n = sum(t.size for t in terms), len(terms) - 1
+        return Value(sum(t.v for t in terms), sum(t.e for t in terms) + self.gamma(n) * m + n * self.eta)
 
     def sub(self, a: Value, b: Value) -> Value:
         """a - b, a sum of two terms."""
@@ -264,9 +270,12 @@ class Carried(Arithmetic):
         return Value(a.v * b.v, carried + self.gamma(1) * a.size * b.size + self.eta)
 
     def div(self, a: Value, b: Value) -> Value:
-        """The elementwise quotient q: (a + e_a) / (b + e_b) - q = (e_a - q e_b) / (b + e_b), then one rounding."""
+        """The elementwise quotient q: (a + e_a) / (b + e_b) - q = (e_a - q e_b) / (b + e_b), then one rounding.
+
+        No error is too large where a divisor may be zero.
+        """
         q = a.v / b.v
-        carried = (a.e + np.abs(q) * b.e) / (np.abs(b.v) - b.e)
+        carried = _over(a.e + np.abs(q) * b.e, np.abs(b.v) - b.e)
         return Value(q, carried + self.gamma(1) * (np.abs(q) + carried) + self.eta)
 
     def one_minus(self, a: Value) -> Value:
@@ -274,14 +283,33 @@ class Carried(Arithmetic):
         return self.sub(self.constant(np.ones_like(a.v)), a)
 
     def sigma(self, a: Value) -> Value:
-        """The logistic function: its largest slope within a +- e_a times e_a, then its own error."""
+        """The logistic function: its largest slope within a +- e_a times e_a, then its own error.
+
+        It lies in [0, 1], so no error of the argument moves it by more than 1.
+        """
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
-        return self._function(_sigma(a.v), _sigma(nearest) * _sigma(-nearest) * a.e, self.alpha)
+        moved = np.minimum(_sigma(nearest) * _sigma(-nearest) * a.e, 1)
+        return self._function(_sigma(a.v), moved, self.alpha)
 
     def tanh(self, a: Value) -> Value:
-        """The hyperbolic tangent, by the same rule."""
+        """The hyperbolic tangent, by the same rule; it lies in [-1, 1]."""
         nearest = np.maximum(np.abs(a.v) - a.e, 0)
-        return self._function(np.tanh(a.v), a.e / np.cosh(np.minimum(nearest, 300)) ** 2, self.alpha)
+        moved = np.minimum(a.e / np.cosh(np.minimum(nearest, 300)) ** 2, 2)
+        return self._function(np.tanh(a.v), moved, self.alpha)
+
+    def tanh_back(self, d: Value, t: Value) -> Value:
+        """d times the slope of tanh where it gave t, by d (1 - t t), d (1 - t) (1 + t) or (d + d t) (1 - t).
+
+        The errors of d and t move all three alike, t's by e_t (2 |t| + e_t). The second rounds four times, relative to
+        the result; the third three times, and d t once before it meets d, which costs u |d t| |1 - t|.
+        """
+        one = super().tanh_back(d, t)
+        moved = t.e * (2 * np.abs(t.v) + t.e)
+        slope = np.abs(1 - t.v * t.v) + moved
+        before = self.gamma(4) * t.size * (np.abs(1 - t.v) + t.e) / 4
+        carried = np.abs(d.v) * moved + d.e * slope
+        other = carried + d.size * (self.gamma(4) * slope + before) + self.eta * (3 + 2 * t.size)
+        return Value(one.v, np.maximum(one.e, other))
 
     def relu(self, a: Value) -> Value:
         """max(a, 0) hands the error on, and none where every correct subject is below zero.
@@ -304,8 +332,8 @@ class Carried(Arithmetic):
         return self._function(np.exp(a.v), np.exp(a.v + a.e) * a.e)
 
     def log(self, a: Value) -> Value:
-        """The natural logarithm, by the same rule: its largest slope is 1 / (a - e_a)."""
-        return self._function(np.log(a.v), a.e / (a.v - a.e))
+        """The natural logarithm, by the same rule: its largest slope is 1 / (a - e_a), infinite down to 0."""
+        return self._function(np.log(a.v), _over(a.e, a.v - a.e))
 
     def sqrt(self, a: Value) -> Value:
         """The square root r of a number that no subject lets fall below zero, then one rounding.
@@ -436,6 +464,11 @@ def _each(function: Callable[[arb], arb], a: np.ndarray) -> np.ndarray:
 def _sigma(a: np.ndarray) -> np.ndarray:
     z = np.exp(-np.abs(a))
     return np.where(a < 0, z, 1) / (1 + z)
+
+
+def _over(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """top / bottom, infinite where bottom is not above zero."""
+    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1), np.inf)
 
 
 def _positive(ball: arb) -> bool:

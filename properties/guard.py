@@ -56,7 +56,7 @@ def description(subject: Subject) -> Description:
 
     Raises:
         ValueError: its cells, dtypes or capabilities are no words, its alpha is no number from 0 to 4 roundoffs, or its
-            `activation_error` is out of bounds.
+            `activation_error` is out of bounds, or stands beside `products`.
     """
     declared_by(subject)
     cells, dtypes, capabilities = (words_of(subject, name) for name in ("cells", "dtypes", "capabilities"))

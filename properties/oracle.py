@@ -196,7 +196,7 @@ def judge_group(members: list[dict[str, Judged]], shared_x: bool, *, dtype: str)
     """
     group = {n: _stack([m[n] for m in members], 1 if n in OVER_TIME else 0) for n in members[0]}
     if shared_x and "x" in group:
-        group["x"] = _sum([m["x"] for m in members], dtype)
+        group["x"] = _sum([m["x"] for m in members], len(members[0]["weight_ih"].hi), dtype)
     return group
 
 
@@ -207,7 +207,9 @@ def _judge(formula: Callable[[Arithmetic], dict[str, Matrix]], dtype: str, alpha
 
 def _judged(name: str, ball: np.ndarray, bound: np.ndarray) -> Judged:
     hi, lo, radii = double_double(np.asarray(ball, dtype=object))
-    wide = radii > 2.0**-20 * bound
+    if np.isnan(bound).any():
+        raise ArithmeticError(f"the referee needs a bound of `{name}` that is a number or infinite; got NaN.")
+    wide = ~(radii <= 2.0**-20 * bound) | ~np.isfinite(radii)
     if wide.any():
         raise ArithmeticError(
             f"the referee needs balls of `{name}` narrower than 2^-20 of the bound; got radius {radii[wide].max():.3g} "
@@ -238,7 +240,7 @@ def _rnn_step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Mat
 
 def _rnn_back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
     (h,), (dh,) = kept, total
-    return a.mul(dh, a.one_minus(a.mul(h, h))), []
+    return a.tanh_back(dh, h), []
 
 
 def _relu_step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Matrix], tuple[Matrix, ...]]:
@@ -262,10 +264,10 @@ def _lstm_step(a: Arithmetic, pre: Matrix, state: list[Matrix]) -> tuple[list[Ma
 
 def _lstm_back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
     (i, f, g, o, tanh_c), (_, c), (dh, dc) = kept, state, total
-    dc = a.add(dc, a.mul(dh, o, a.one_minus(a.mul(tanh_c, tanh_c))))
+    dc = a.add(dc, a.tanh_back(a.mul(dh, o), tanh_c))
     di, df, dg, do = a.mul(dc, g), a.mul(dc, c), a.mul(dc, i), a.mul(dh, tanh_c)
     di, df, do = (a.mul(d, s, a.one_minus(s)) for d, s in ((di, i), (df, f), (do, o)))
-    dg = a.mul(dg, a.one_minus(a.mul(g, g)))
+    dg = a.tanh_back(dg, g)
     return a.concatenate([di, df, dg, do], 1), [a.mul(dc, f)]
 
 
@@ -284,12 +286,12 @@ def _variant(gates: str, coupled: bool = False, linear: bool = False) -> Cell:
 
     def back(a: Arithmetic, kept: tuple, state: list[Matrix], total: list[Matrix]) -> tuple[Matrix, list[Matrix]]:
         (y, i, seen), (_, c), (dh, dc) = kept, state, total
-        slope = [] if linear else [a.one_minus(a.mul(seen, seen))]
-        dc = a.add(dc, a.mul(dh, *([y["o"]] if "o" in y else []), *slope))
+        by_seen = a.mul(dh, y["o"]) if "o" in y else dh
+        dc = a.add(dc, by_seen if linear else a.tanh_back(by_seen, seen))
         d = {"i": a.mul(dc, y["g"]), "f": a.mul(dc, c), "o": a.mul(dh, seen)}
         d |= {"f": a.sub(d["f"], d["i"])} if coupled else {}
         d = {gate: a.mul(d[gate], y[gate], a.one_minus(y[gate])) for gate in "ifo" if gate in y}
-        d["g"] = a.mul(dc if i is None else a.mul(dc, i), a.one_minus(a.mul(y["g"], y["g"])))
+        d["g"] = a.tanh_back(dc if i is None else a.mul(dc, i), y["g"])
         return a.concatenate([d[gate] for gate in gates], 1), [a.mul(dc, y["f"]) if "f" in y else dc]
 
     return Cell("hc", step, back)
@@ -646,13 +648,17 @@ def _stack(parts: list[Judged], axis: int) -> Judged:
     return Judged(*(np.stack([getattr(p, n) for p in parts], axis) for n in ("hi", "lo", "bound")))
 
 
-def _sum(parts: list[Judged], dtype: str) -> Judged:
-    """The sum over members, hi + lo by Knuth's exact sum of two; the bound by the rule of `Carried.total`."""
-    gamma = Carried(*unit(dtype)).gamma(len(parts) - 1)
-    hi, lo, size = parts[0].hi, parts[0].lo, sum(np.abs(p.hi) + p.bound for p in parts)
+def _sum(parts: list[Judged], n: int, dtype: str) -> Judged:
+    """The sum over E members, each one of n products, hi + lo by Knuth's exact sum of two.
+
+    A subject may sum all E n products at once, in any order. A member's bound holds gamma_n of its own products'
+    magnitudes, so gamma_{E n} / gamma_n times all bounds, about E times, hold gamma_{E n} of them.
+    """
+    carried = Carried(*unit(dtype))
+    hi, lo = parts[0].hi, parts[0].lo
     for part in parts[1:]:
         s = hi + part.hi
         back = s - hi
         lo = lo + part.lo + ((hi - (s - back)) + (part.hi - back))
         hi = s
-    return Judged(hi, lo, sum(p.bound for p in parts) + gamma * size)
+    return Judged(hi, lo, carried.gamma(len(parts) * n) / carried.gamma(n) * sum(p.bound for p in parts))

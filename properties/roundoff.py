@@ -2,9 +2,9 @@
 
 One unit roundoff for all rules would be wrong both ways: 2^-7, which bfloat16's products need, lets every sum and slope
 be off by as much, so that four bits lost from every factor break no bound of a gradient, and makes bounds of large
-inputs overflow. So a subject may have an attribute `products`, or `activation_error`; within `granted` the referee sits
-in the subject's own process and grants products, or sigma and tanh, that, and all else the dtype's own roundoff. Laws
-that compare bits grant nothing.
+inputs overflow. So a subject may have an attribute `products`, or `activation_error`, not both; within `granted` the
+referee sits in the subject's own process and grants products, or sigma and tanh, that, and all else the dtype's own
+roundoff. Laws that compare bits grant nothing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from numbers import Real
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from properties import cases, oracle
 from properties.arithmetic import Carried, Value
@@ -58,17 +56,6 @@ class Rounded(Carried):
         Second derivatives go through `affine` and are granted more; no subject with such products declares them.
         """
         return super().affine([(self.transpose(a), b)], [])
-
-    def sigma(self, a: Value) -> Value:
-        """See Carried; both numbers lie in [0, 1], so no error of the argument moves one by more than 1."""
-        return self._within(super().sigma(a), 1.0)
-
-    def tanh(self, a: Value) -> Value:
-        """See Carried; both numbers lie in [-1, 1]."""
-        return self._within(super().tanh(a), 2.0)
-
-    def _within(self, found: Value, most: float) -> Value:
-        return Value(found.v, np.minimum(found.e, most * (1 + self.rho) + self.alpha + self.eta))
 
 
 class Coarse(Carried):
@@ -121,11 +108,16 @@ def declared_by(subject: Any) -> tuple[Any, Products | float | None]:
     """The arithmetic that grants what a subject declares, and that; None where it declares neither.
 
     Raises:
-        ValueError: its `activation_error` is no number from 0 to COARSEST.
+        ValueError: its `activation_error` is no number from 0 to COARSEST, or it declares both.
     """
     products, error = (getattr(subject, name, None) for name in ("products", "activation_error"))
     if error is not None and not (isinstance(error, Real) and 0 <= error <= COARSEST):
         raise ValueError(f"`activation_error` of {subject.name} must be from 0 to {COARSEST:.2g}; got {error!r}.")
+    if products is not None and error is not None:
+        raise ValueError(
+            f"`activation_error` and `products` of {subject.name} must not be declared both, since nothing grants them "
+            f"together; got {error!r} and {products!r}."
+        )
     return (Coarse, error) if products is None else (Rounded, products)
 
 

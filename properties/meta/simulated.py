@@ -10,15 +10,23 @@ import numpy as np
 
 from properties.arithmetic import Arithmetic, Balls, double_double
 
+SLOPES_OF_TANH = (
+    lambda d, t: d * (1 - t * t),
+    lambda d, t: d * ((1 - t) * (1 + t)),
+    lambda d, t: (d + d * t) * (1 - t),  # JAX's
+)
+"""d times the slope of tanh where it gave t."""
+
 
 class Simulated(Arithmetic):
     """Float32 or float64 arrays; each sum in a random binary tree, each function off by as much as it may.
 
-    Underflow is gradual in sums and products, as IEEE 754 has it; functions flush to zero, as vector libraries do.
+    Underflow is gradual in sums and products, as IEEE 754 has it, or flushes to zero; functions flush, as vector
+    libraries do.
     """
 
-    def __init__(self, dtype: str, rng: np.random.Generator, alpha: float = 0.0) -> None:
-        self.dtype, self.rng, self.alpha = dtype, rng, alpha
+    def __init__(self, dtype: str, rng: np.random.Generator, alpha: float = 0.0, *, flushes: bool = False) -> None:
+        self.dtype, self.rng, self.alpha, self.flushes = dtype, rng, alpha, flushes
 
     def places(self, function: Callable[..., np.ndarray], *matrices: np.ndarray) -> np.ndarray:
         """See Arithmetic."""
@@ -37,13 +45,13 @@ class Simulated(Arithmetic):
         terms = list(terms)
         while len(terms) > 1:
             one, other = (terms.pop(int(self.rng.integers(len(terms)))) for _ in range(2))
-            terms.append(one + other)
+            terms.append(self._kept(one + other))
         return terms[0]
 
     def affine(self, factors: list[tuple[np.ndarray, np.ndarray]], terms: list[np.ndarray]) -> np.ndarray:
         """All products and terms as one sum."""
         zero = np.zeros((factors[0][0].shape[0], factors[0][1].shape[1]), self.dtype)
-        parts = [a[:, [k]] * b[[k]] for a, b in factors for k in range(a.shape[1])]
+        parts = [self._kept(a[:, [k]] * b[[k]]) for a, b in factors for k in range(a.shape[1])]
         return self.add(*(parts + terms or [zero]))
 
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -56,7 +64,7 @@ class Simulated(Arithmetic):
 
     def sub(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a - b."""
-        return a - b
+        return self._kept(a - b)
 
     def difference(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a - b."""
@@ -64,7 +72,7 @@ class Simulated(Arithmetic):
 
     def mul(self, *factors: np.ndarray) -> np.ndarray:
         """The factors in a random order."""
-        return reduce(np.multiply, [factors[k] for k in self.rng.permutation(len(factors))])
+        return reduce(lambda a, b: self._kept(a * b), [factors[k] for k in self.rng.permutation(len(factors))])
 
     def div(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """a / b."""
@@ -85,6 +93,10 @@ class Simulated(Arithmetic):
     def tanh(self, a: np.ndarray) -> np.ndarray:
         """The exact value, moved by up to rho and alpha."""
         return self._moved(Balls().tanh, a, self.alpha)
+
+    def tanh_back(self, d: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """By one of three formulas, at random."""
+        return SLOPES_OF_TANH[int(self.rng.integers(3))](d, t)
 
     def relu(self, a: np.ndarray) -> np.ndarray:
         """max(a, 0)."""
@@ -111,4 +123,12 @@ class Simulated(Arithmetic):
         exact, _, _ = double_double(function(Balls().constant(a)))
         u, sign = np.finfo(self.dtype).eps / 2, self.rng.choice([-1.0, 1.0], a.shape)
         moved = (exact * (1 + sign * 2 * u) + sign * alpha * (1 - 2 * u)).astype(self.dtype)
-        return np.where(np.abs(moved) < np.finfo(self.dtype).tiny, 0, moved).astype(self.dtype)
+        return _flushed(moved)
+
+    def _kept(self, a: np.ndarray) -> np.ndarray:
+        return _flushed(a) if self.flushes else a
+
+
+def _flushed(a: np.ndarray) -> np.ndarray:
+    """Zero in place of numbers below the smallest normal one."""
+    return np.where(np.abs(a) < np.finfo(a.dtype).tiny, 0, a).astype(a.dtype)

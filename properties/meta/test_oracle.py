@@ -410,6 +410,20 @@ def test_no_simulated_subject_exceeds_the_bound_of_any_output(plan, cell, dtype)
         assert {name: fraction for name, a in got.items() if (fraction := judged[name].fraction(a)[0]) > 1} == {}
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.0**-64, 2.0**-124])
+@pytest.mark.parametrize("cell", COMMON)
+def test_no_simulated_subject_that_flushes_every_underflow_to_zero_exceeds_the_bound(cell, scale):
+    """Of a state and cotangents so small that their sums and products underflow; float32."""
+    for n in range(4):
+        case = replace(SIMULATIONS[n % 2], seed=n, biases="none").case(cell, "float32")
+        small = lambda a: np.where(np.abs(a * scale) < 2.0**-126, 0, a * scale).astype(np.float32)  # noqa: E731
+        state, dlast = ([small(part) for part in parts] for parts in (case.call.state, case.cotangent.last))
+        given = (case.call.params._asdict(), small(case.call.x), state, None, small(case.cotangent.h), dlast)
+        judged = oracle.judge(cell, *given, dtype="float32")
+        got = oracle._sequence(Simulated("float32", np.random.default_rng(n), flushes=True), CELLS[cell], *given)
+        assert {name: fraction for name, a in got.items() if (fraction := judged[name].fraction(a)[0]) > 1} == {}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_no_simulated_read_out_or_loss_exceeds_its_bound(dtype):
     """Both ways to the softmax's gradient are right: exp(z) / s, and exp(z - ln s)."""
@@ -679,8 +693,18 @@ def test_the_loss_of_logits_far_apart_is_what_they_say():
     assert judged["dy"].hi[0].tolist() == [[0, 0, 0], [1, -1, 0]]
 
 
+def test_the_loss_of_logits_that_no_subject_tells_apart_has_no_negative_bound():
+    """From 1e7 on differences of float32 are off by more than 1: bounds widen, to infinite ones in the end."""
+    y, targets = np.random.default_rng(0).normal(size=(3, 2, 4)), np.zeros((3, 2), int)
+    for scale in (1.0, 1e6, 1e7, 1e8, 1e10, 1e30):
+        with np.errstate(all="ignore"):
+            judged = oracle.judge_loss((scale * y).astype(np.float32), targets, None, dtype="float32")
+        assert all((one.bound >= 0).all() for one in judged.values())
+    assert np.isinf(judged["loss"].bound)
+
+
 def test_a_group_is_its_members_side_by_side_and_a_shared_x_receives_the_sum():
-    """E stands before B in sequences and states; the sum is exact to 106 bits, and its bound covers any order."""
+    """E stands before B in sequences and states; the sum is exact to 106 bits, and no member's error is lost."""
     case = Plan(3, 2, 4, 5, seed=8, E=3, shared=True).case("lstm", "float64")
     call, cotangent = case.call, case.cotangent
     alone = [judge(member(call, e), member_cotangent(cotangent, e), "float64") for e in range(3)]
@@ -698,12 +722,44 @@ def test_a_group_is_its_members_side_by_side_and_a_shared_x_receives_the_sum():
     assert separate["x"].hi.shape == (3, 3, 2, 4)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("E", "H"), [(1, 7), (2, 7), (4, 2), (4, 7)])
+def test_a_gradient_by_a_shared_x_may_be_summed_over_models_and_gate_rows_in_its_worst_order(E, H, dtype):
+    """1 + u + ... + u, one product of each model's rows after the other, loses every u to rounding."""
+    u, one = oracle.unit(dtype)[0], lambda *shape: np.ones(shape, dtype)
+    weights = u * one(E, H, 1)
+    weights[0, 0] = 1
+    shared = {"weight_hh": 0 * one(H, H), "bias_ih": 8 * one(H), "bias_hh": None}
+    given = (one(1, 1, 1), (0 * one(1, H),), None, one(1, 1, H), (0 * one(1, H),))
+    alone = [oracle.judge("rnn_relu", {"weight_ih": W, **shared}, *given, dtype=dtype) for W in weights]
+    judged, got = oracle.judge_group(alone, True, dtype=dtype)["x"], np.add.accumulate(weights.ravel())[-1:]
+    assert 0.5 < judged.fraction(got.reshape(1, 1, 1))[0] <= 1
+    assert replace(judged, bound=judged.bound / 2).fraction(got.reshape(1, 1, 1))[0] > 1
+
+
 def test_a_ball_too_wide_to_judge_is_an_error():
     """A radius must be negligible against the bound: 2^-20 of it."""
     wide = np.array([arb(1, 1e-20)], dtype=object)
     assert oracle._judged("h", wide, np.array([1e-12])).hi.tolist() == [1]
     with pytest.raises(ArithmeticError, match="the referee needs balls of `h` narrower than"):
         oracle._judged("h", wide, np.array([1e-15]))
+
+
+def test_a_bound_that_is_no_number_is_an_error_and_so_is_a_ball_that_is_not_finite():
+    """A subject would be accused of the one, whatever it gave, and pass by the other."""
+    with pytest.raises(ArithmeticError, match="needs a bound of `h` that is a number or infinite; got NaN"):
+        oracle._judged("h", np.array([arb(1), arb(2)], dtype=object), np.array([1.0, np.nan]))
+    for ball in (arb("nan"), arb(1, "inf")):
+        with pytest.raises(ArithmeticError, match="needs balls of `h` narrower than"):
+            oracle._judged("h", np.array([ball], dtype=object), np.array([np.inf]))
+    assert oracle._judged("h", np.array([arb(1)], dtype=object), np.zeros(1)).bound.tolist() == [0]
+
+
+@pytest.mark.parametrize("seed", [9, 13])
+def test_bounds_of_gates_end_with_their_range_however_many_steps_err(seed):
+    """Each of 64 steps multiplies what it was handed; gradients' bounds were NaN where a gate's had overflowed."""
+    case = Plan(64, 2, 4, 6, seed=seed, scale=2.0).case("lstm", "float32")
+    assert all(np.isfinite(one.bound).all() for one in case.judged(gradients=True).values())
 
 
 def test_a_fraction_names_the_worst_place_and_forgives_nothing():

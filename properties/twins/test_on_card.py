@@ -250,6 +250,14 @@ def test_no_subject_declares_a_tanh_coarser_than_cudnns(error):
         InProcess(coarse(0.0, error))
 
 
+def test_no_subject_declares_products_and_a_coarse_tanh_together():
+    """The second was ignored; it is refused before a case is run."""
+    subject = coarse(0.0)
+    subject.products = BF16
+    with pytest.raises(ValueError, match="`activation_error` and `products` of eager_cpu must not be declared both"):
+        InProcess(subject)
+
+
 def test_a_coarse_tanh_widens_the_bounds_of_tanh_and_sigma_of_float32_alone_and_by_no_more():
     """tanh by its error relative to it, sigma by half of that and a rounding; what follows from them follows."""
     a, u = Value(np.array([[-20, 0, 2.0**-10, 1]]), np.zeros((1, 4))), 2.0**-24
