@@ -28,10 +28,10 @@ help:  ## the verbs, a line each
 report: $(READY)  ## about five minutes: every experiment, preset tour, into reports/tour
 	$(BIN)/python -m experiments run all --preset tour
 
-test: $(READY)  ## under eight minutes: the laws on both twins and torch.nn, the planted faults, the harness
+test: $(READY)  ## eight to twelve minutes: the laws on both twins and torch.nn, the planted faults, the harness
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-slow: $(READY)  ## what `make test` leaves out, six minutes: every command of the README, every report made again
+test-slow: $(READY)  ## what `make test` leaves out, eight minutes: every command of the README, every report made again
 	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 # Other libraries are installed where one is asked for by its built-in name; whatever else is judged brings its own.
