@@ -108,10 +108,8 @@ def clip(gradient: Any, max_norm: float) -> tuple[Any, Array]:
     if not max_norm >= 0:
         raise ValueError(f"`max_norm` must be at least 0, since it is a norm; got {max_norm}.")
     norm = global_norm(gradient)
-    over, limit = (
-        norm > max_norm,
-        zeros_like(norm) + max_norm,
-    )  # torch makes number / tensor by 1 / norm, often infinite
+    over = norm > max_norm
+    limit = zeros_like(norm) + max_norm  # torch makes a number over a tensor by 1 / norm, which may be infinite
     factor = where(over, limit / where(over, norm, 1), 1)
     return tree_map(lambda d: d * factor.reshape(*factor.shape, *[1] * (d.ndim - factor.ndim)), gradient), norm
 
